@@ -1,0 +1,41 @@
+# Neural rank collapse: train grids of networks with weight decay, measure them, draw them.
+#
+#     snakemake                       every figure
+#     snakemake data|train|measures   one stage of all experiments
+#     snakemake -n                    what would run
+
+from snakemake.utils import min_version
+
+min_version("9.20")
+
+
+configfile: workflow.source_path("config.yaml")
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/measure.smk"
+include: "workflow/rules/collect.smk"
+include: "workflow/rules/figures.smk"
+
+
+report: "workflow/report/workflow.rst"
+
+
+localrules:
+    all,
+    data,
+    train,
+    measures,
+    figures,
+    plot_figure1,
+
+
+rule all:
+    """Every figure."""
+    default_target: True
+    input:
+        rules.figures.input,
+
+

@@ -1,0 +1,50 @@
+"""The statements of the paper as functions."""
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.stats import chi2
+
+__all__ = ["gaussian_wcss_bound", "isotropic_wcss_quantile"]
+
+
+def gaussian_wcss_bound(covariances: ArrayLike, sizes: ArrayLike, delta: float) -> float:
+    """Bound on the WCSS of the blobs of a Gaussian mixture (Proposition 4.1).
+
+    With probability at least 1 - delta, and with s = log(K / delta),
+
+        WCSS <= sum_i (N_i/N) (tr S_i + 2 ||S_i|| sqrt(s/N_i) + 2 ||S_i||_2 s/N_i),
+
+    by the Laurent-Massart inequality for each blob and a union bound. It also bounds TCV_K of the
+    points. For pairs (x, x) it doubles.
+
+    Parameters
+    ----------
+    covariances : (clusters, features, features) array
+        S_i.
+    sizes : (clusters,) array
+        N_i.
+    delta : float
+        In (0, 1).
+    """
+    covariances, sizes = np.asarray(covariances, dtype=np.float64), np.asarray(sizes)
+    s = np.log(len(sizes) / delta)
+    trace = np.trace(covariances, axis1=1, axis2=2)
+    frobenius = np.linalg.norm(covariances, axis=(1, 2))
+    spectral = np.linalg.norm(covariances, ord=2, axis=(1, 2))
+    blob = trace + 2 * frobenius * np.sqrt(s / sizes) + 2 * spectral * s / sizes
+    return float((sizes / sizes.sum() * blob).sum())
+
+
+def isotropic_wcss_quantile(sigma: ArrayLike, *, dimension: int, points: int, clusters: int, delta: float) -> np.ndarray:
+    """Exact (1 - delta) quantile of the WCSS of isotropic blobs: N WCSS / sigma^2 ~ chi^2_{d(N-K)}.
+
+    Parameters
+    ----------
+    sigma : array
+        Standard deviation of the noise, any shape.
+    dimension, points, clusters : int
+        d, N, K.
+    delta : float
+        In (0, 1).
+    """
+    return np.square(sigma) * chi2.ppf(1 - delta, dimension * (points - clusters)) / points

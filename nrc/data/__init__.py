@@ -1,0 +1,1 @@
+"""Data sets: points in rows, features in columns."""

@@ -1,0 +1,1 @@
+"""Figures: numbers drawn as tables, tables drawn as pictures."""

@@ -1,0 +1,179 @@
+"""Figure 1: the relative distance to rank K over the plane of sigma and weight decay, and the TCV of the data."""
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from nrc.figures.style import COLOURS, cell_edges
+
+__all__ = ["caption", "draw", "plane", "variation"]
+
+STATUSES = ("converged", "stopped", "dead")
+VARIATION = ("tcv_lower", "tcv_upper", "wcss_class", "wcss_bound", "wcss_quantile")
+
+
+def plane(measures: xr.Dataset) -> pd.DataFrame:
+    """The numbers of the heat maps: a row for each layer, sigma and weight decay.
+
+    Parameters
+    ----------
+    measures : Dataset
+        Cube of an experiment with one width and one depth.
+
+    Returns
+    -------
+    DataFrame
+        `relative_distance` is the mean over converged seeds, missing where there is none;
+        `relative_distance_stopped` the mean over stopped seeds; then the numbers of seeds that
+        converged, stopped and died, and the worst relative residual of the live ones.
+
+    Raises
+    ------
+    ValueError
+        If the cube has several widths or depths, or a sigma or weight decay of 0.
+    """
+    cube = _one_plane(measures)
+    status = cube["status"]
+    code = {name: value for value, name in enumerate(status.attrs["flag_meanings"].split())}
+    seeds = {name: (status == code[name]) for name in STATUSES}
+    distance = cube["relative_distance"]
+    table = xr.Dataset(
+        {
+            "relative_distance": distance.where(seeds["converged"]).mean("seed"),
+            "relative_distance_stopped": distance.where(seeds["stopped"]).mean("seed"),
+            **{name: mask.sum("seed") for name, mask in seeds.items()},
+            "worst_relative_residual": cube["relative_residual"].where(~seeds["dead"]).max("seed"),
+        }
+    )
+    return table.to_dataframe(dim_order=["layer", "sigma", "weight_decay"]).reset_index()[
+        ["layer", "sigma", "weight_decay", *table.data_vars]
+    ]
+
+
+def variation(measures: xr.Dataset) -> pd.DataFrame:
+    """The numbers of the curves: TCV of the data (x, x), its bracket and bounds, mean over seeds."""
+    inputs = _one_plane(measures)[list(VARIATION)].sel(source=0).isel(weight_decay=0, drop=True)
+    return inputs.mean("seed").to_dataframe().reset_index()[["sigma", *VARIATION]]
+
+
+def draw(measures: xr.Dataset, *, clusters: int, dimension: int, colour_map: str) -> Figure:
+    """Draw Figure 1.
+
+    Parameters
+    ----------
+    measures : Dataset
+        As in `plane`.
+    clusters, dimension : int
+        K and d.
+    colour_map : str
+        Name of a matplotlib colour map.
+    """
+    table, curves = plane(measures), variation(measures)
+    layers = sorted(table["layer"].unique())
+    columns = -(-len(layers) // 2)
+    figure = Figure(figsize=(1.6 + 1.75 * columns + 2.2, 4.3))
+    maps, right = figure.subfigures(1, 2, width_ratios=[0.6 + 1.75 * columns, 2.5])
+    axes = maps.subplots(2, columns, sharex=True, sharey=True, squeeze=False)
+    for axis, layer in zip(axes.flat, layers, strict=False):
+        mesh = _heat_map(axis, table[table["layer"] == layer], colour_map)
+        axis.set_title(rf"layer {layer}")
+    for axis in axes.flat[len(layers) :]:
+        axis.set_visible(False)
+    for axis in axes[-1]:
+        axis.set_xlabel(r"noise level $\sigma$")
+    for axis in axes[:, 0]:
+        axis.set_ylabel(r"weight decay $\lambda$")
+    maps.colorbar(
+        mesh,
+        ax=axes,
+        location="top",
+        shrink=0.8,
+        aspect=40,
+        label=rf"relative distance to rank $K={clusters}$,  $\mathrm{{dist}}(W_\ell,\mathcal{{M}}_{{{clusters}}})\,/\,\|W_\ell\|$",
+    )
+    _explain_marks(maps)
+    upper, lower = right.subplots(2, 1, sharex=True, height_ratios=[1.25, 1])
+    _variation_curves(upper, curves, scale=1.0)
+    upper.set(xscale="log", yscale="log", ylabel=r"$\mathrm{TCV}_{K,0}$ of $(x,x)$")
+    upper.legend(loc="upper left")
+    _variation_curves(lower, curves, scale=2 * dimension * curves["sigma"] ** 2)
+    lower.set(xlabel=r"noise level $\sigma$", ylabel=r"the same over $2\sigma^2 d$", ylim=(0, None))
+    return figure
+
+
+def caption(measures: xr.Dataset, *, clusters: int, points: int, dimension: int, covariance: str, settings: str) -> str:
+    """A caption in reStructuredText: what is drawn, the settings, and how the cells ended."""
+    cube = _one_plane(measures)
+    counts = [int((cube["status"] == code).sum()) for code in range(len(STATUSES))]
+    live = cube["relative_residual"].where(cube["status"] != STATUSES.index("dead"))
+    return f"""\
+**Rank over the plane of noise and weight decay.** Autoencoders with {int(cube["depth"])} layers of width
+{int(cube["width"])} on {points} points around K = {clusters} {covariance} blobs in dimension {dimension}; {settings}.
+Heat maps: the relative distance of each layer to the matrices of rank {clusters}, mean over the converged ones of
+{cube.sizes["seed"]} seeds; grey where no seed converged, a ring where a seed stopped before it was stationary, a
+cross where a seed is dead (weight decay took all weights to 0).
+Curves: the total cluster variation of the data, between its spectral lower bound and the best partition found, with
+the bound of Proposition 4.1 and the exact chi-square quantile for the blobs; below, the same over 2 sigma^2 d.
+
+Of {cube["status"].size} cells {counts[0]} converged, {counts[1]} stopped and {counts[2]} are dead. The largest relative
+residual of a live cell is {float(live.max()):.1e}.
+"""
+
+
+def _one_plane(measures: xr.Dataset) -> xr.Dataset:
+    """The cube without its axes width and depth, fit for logarithmic axes."""
+    for axis in ("width", "depth"):
+        if measures.sizes[axis] != 1:
+            values = ", ".join(map(str, measures[axis].values))
+            raise ValueError(f"figure 1 draws one {axis}, but the grid has {values}; give the grid one {axis}")
+    for axis in ("sigma", "weight_decay"):
+        if (measures[axis] <= 0).any():
+            raise ValueError(f"figure 1 has logarithmic axes and cannot draw {axis} 0; take it off the grid")
+    return measures.squeeze(["width", "depth"])
+
+
+def _heat_map(axis: Axes, table: pd.DataFrame, colour_map: str):
+    grid = table.pivot(index="weight_decay", columns="sigma", values="relative_distance").sort_index()
+    mesh = axis.pcolormesh(
+        cell_edges(grid.columns.to_numpy()),
+        cell_edges(grid.index.to_numpy()),
+        np.ma.masked_invalid(grid.to_numpy()),
+        cmap=colour_map,
+        vmin=0,
+        vmax=1,
+        rasterized=True,
+    )
+    axis.set(xscale="log", yscale="log", facecolor="0.8")
+    for name, mark in MARKS.items():
+        marked = table[table[name] > 0]
+        axis.plot(marked["sigma"], marked["weight_decay"], **mark)
+    return mesh
+
+
+MARKS = {
+    "stopped": {"marker": "o", "markerfacecolor": "white", "markeredgecolor": "black", "markeredgewidth": 0.6, "linestyle": ""},
+    "dead": {"marker": "x", "color": "black", "markersize": 4, "linestyle": ""},
+}
+
+
+def _explain_marks(figure) -> None:
+    handles = [
+        Line2D([], [], label="a seed stopped, not stationary", **MARKS["stopped"]),
+        Line2D([], [], label="a seed dead", **MARKS["dead"]),
+        Line2D([], [], marker="s", color="0.8", markersize=6, linestyle="", label="no seed converged"),
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, handletextpad=0.2, columnspacing=1.2)
+
+
+def _variation_curves(axis: Axes, curves: pd.DataFrame, scale) -> None:
+    sigma = curves["sigma"]
+    lower, upper = curves["tcv_lower"] / scale, curves["tcv_upper"] / scale
+    axis.fill_between(sigma, lower, upper, color=COLOURS["blue"], alpha=0.25, linewidth=0, label="TCV is in here")
+    axis.plot(sigma, upper, color=COLOURS["blue"], marker="o", label="best partition found")
+    axis.plot(sigma, lower, color=COLOURS["blue"], marker="v", label="spectral lower bound")
+    axis.plot(sigma, curves["wcss_bound"] / scale, color=COLOURS["red"], linestyle="--", label="Proposition 4.1")
+    if curves["wcss_quantile"].notna().all():
+        axis.plot(sigma, curves["wcss_quantile"] / scale, color=COLOURS["black"], linestyle=":", label=r"exact $\chi^2$ quantile")

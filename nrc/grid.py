@@ -1,0 +1,137 @@
+"""Cells and stacks: the points of a grid, and how their values are written."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+__all__ = ["AXES", "Axis", "Stack", "notation", "number", "spaced"]
+
+Value = float | int
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What varies between cells.
+
+    Attributes
+    ----------
+    long_name, symbol : str
+        For files and figures.
+    least : int
+        Smallest value allowed.
+    integer : bool
+    stackable : bool
+        Whether one tensor program can extend along it: networks that differ in width or depth
+        have tensors of different shapes.
+    """
+
+    long_name: str
+    symbol: str
+    least: int = 0
+    integer: bool = False
+    stackable: bool = True
+
+
+AXES = {
+    "weight_decay": Axis("weight decay lambda", r"\lambda"),
+    "sigma": Axis("noise level sigma", r"\sigma"),
+    "width": Axis("width of the hidden layers", "n", least=1, integer=True, stackable=False),
+    "depth": Axis("number of weight matrices L", "L", least=1, integer=True, stackable=False),
+    "seed": Axis("seed of the data and of the initial weights", "seed", integer=True),
+}
+
+
+def spaced(start: float, stop: float, count: int, scale: str) -> list[float]:
+    """`count` values from start to stop, both included.
+
+    Parameters
+    ----------
+    scale : {"log", "linear"}
+        Geometric or arithmetic spacing. Inner values are rounded to six significant digits, so
+        that they can be written down.
+    """
+    values = (np.geomspace if scale == "log" else np.linspace)(start, stop, count)
+    inner = [float(f"{value:.6g}") for value in values]
+    return [start, *inner[1:-1], stop] if count > 1 else [start]
+
+
+def notation(value: Value) -> str:
+    """The one way to write a value in a path: the shortest decimal that reads back the same."""
+    return str(int(value)) if float(value).is_integer() and abs(value) < 1e16 else repr(float(value))
+
+
+def number(axis: str, text: str) -> Value:
+    """Read a value of an axis.
+
+    Raises
+    ------
+    ValueError
+        If it is no number, not allowed on this axis, or not in the one notation.
+    """
+    rule = AXES[axis]
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value) or value < rule.least or (rule.integer and not value.is_integer()):
+        kind = "a whole number" if rule.integer else "a number"
+        raise ValueError(f"{axis} {text!r} is not {kind} of at least {rule.least}")
+    if notation(value) != text:
+        raise ValueError(f"{axis} {text!r} is written {notation(value)!r}")
+    return int(value) if rule.integer else value
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The cells that train together.
+
+    Attributes
+    ----------
+    axes : mapping
+        For every axis a value, or the list of values along which the stack extends.
+    """
+
+    axes: Mapping[str, Value | list[Value]]
+
+    @property
+    def dims(self) -> tuple[str, ...]:
+        """The axes along which the stack extends."""
+        return tuple(axis for axis in AXES if isinstance(self.axes[axis], list))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(len(self.axes[axis]) for axis in self.dims)
+
+    @property
+    def coords(self) -> dict[str, tuple]:
+        """Coordinates of a dataset of this stack: dimensions for stacked axes, else scalars."""
+        return {
+            axis: (axis if axis in self.dims else (), value, {"long_name": AXES[axis].long_name, "units": "1"})
+            for axis, value in self.axes.items()
+        }
+
+    def cells(self) -> Iterator[dict[str, Value]]:
+        """The cells in row-major order of `dims`, each a value for every axis."""
+        for values in product(*(self.axes[axis] for axis in self.dims)):
+            yield {**self.axes, **dict(zip(self.dims, values, strict=True))}
+
+    def __len__(self) -> int:
+        return math.prod(self.shape)
+
+    def unflatten(self, dataset: xr.Dataset) -> xr.Dataset:
+        """Replace the dimension `cell`, in the order of `cells`, by the stack's dimensions."""
+        if not self.dims:
+            return dataset.isel(cell=0).assign_coords(self.coords)
+        cells = pd.MultiIndex.from_product([self.axes[axis] for axis in self.dims], names=self.dims)
+        coords = xr.Coordinates.from_pandas_multiindex(cells, "cell")
+        return dataset.assign_coords(coords).unstack("cell").assign_coords(self.coords).transpose(*self.dims, ...)
+
+    @classmethod
+    def of(cls, dataset: xr.Dataset) -> "Stack":
+        """The stack that a dataset describes by its coordinates."""
+        return cls({axis: dataset.coords[axis].values.tolist() for axis in AXES})

@@ -1,0 +1,168 @@
+"""Stacks of fully connected networks without biases, as one batched tensor program.
+
+A stack holds networks of one architecture. Every tensor has the cell as its first axis, and no
+operation mixes cells, so a cell's numbers do not depend on the company it trains in.
+
+Conventions: z^0 = x and z^l = phi(W_l z^{l-1}), the last layer without phi. In code a point is a
+row, so the product reads ``z @ W.mT``.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nrc.optimize.point import Point
+
+__all__ = ["ACTIVATIONS", "Activation", "Architecture", "RegularisedLoss", "features", "squared_error_gradient"]
+
+
+@dataclass(frozen=True)
+class Activation:
+    """A function phi applied entrywise, and its derivative written in terms of a = phi(t)."""
+
+    value: Callable[[Tensor], Tensor]
+    derivative: Callable[[Tensor], Tensor]
+
+
+ACTIVATIONS = {
+    "tanh": Activation(torch.tanh, lambda a: 1 - a * a),
+    "linear": Activation(lambda t: t, torch.ones_like),
+}
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Sizes n_0, ..., n_L of the spaces of a network with L weight matrices, and its activation.
+
+    Attributes
+    ----------
+    sizes : tuple of int
+        Input dimension, hidden widths, output dimension. W_l has shape (n_l, n_{l-1}).
+    activation : str
+        A key of `ACTIVATIONS`, used after every layer but the last.
+    """
+
+    sizes: tuple[int, ...]
+    activation: str = "tanh"
+
+    @property
+    def shapes(self) -> list[tuple[int, int]]:
+        """Shapes (n_l, n_{l-1}) of W_1, ..., W_L."""
+        return [(n_out, n_in) for n_in, n_out in pairwise(self.sizes)]
+
+    def split(self, theta: Tensor) -> list[Tensor]:
+        """View parameters (cells, parameters) as W_1, ..., W_L, each (cells, n_l, n_{l-1})."""
+        parts = theta.split([n_out * n_in for n_out, n_in in self.shapes], dim=1)
+        return [part.unflatten(1, shape) for part, shape in zip(parts, self.shapes, strict=True)]
+
+    def join(self, weights: list[Tensor]) -> Tensor:
+        """Put W_1, ..., W_L, each (cells, n_l, n_{l-1}), into one tensor (cells, parameters)."""
+        return torch.cat([w.flatten(1) for w in weights], dim=1)
+
+    def initial(self, seed: int) -> Tensor:
+        """Random parameters (parameters,) in float64: entries of W_l ~ N(0, 1 / n_{l-1}).
+
+        They depend on the seed and the sizes alone, so all cells of a plane start from one point.
+        """
+        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
+        layers = [rng.standard_normal(shape) / np.sqrt(shape[1]) for shape in self.shapes]
+        return torch.from_numpy(np.concatenate([w.ravel() for w in layers]))
+
+
+def features(weights: list[Tensor], x: Tensor, activation: str) -> list[Tensor]:
+    """Features z^0, ..., z^L of every point.
+
+    Parameters
+    ----------
+    weights : list of Tensor
+        W_1, ..., W_L, each (cells, n_l, n_{l-1}).
+    x : Tensor
+        Inputs (cells, points, n_0).
+    activation : str
+        A key of `ACTIVATIONS`.
+
+    Returns
+    -------
+    list of Tensor
+        z^l of shape (cells, points, n_l), l = 0..L.
+    """
+    phi = ACTIVATIONS[activation].value
+    z = [x]
+    for w in weights[:-1]:
+        z.append(phi(z[-1] @ w.mT))
+    return [*z, z[-1] @ weights[-1].mT]
+
+
+def squared_error_gradient(
+    weights: list[Tensor], x: Tensor, y: Tensor, activation: str
+) -> tuple[Tensor, list[Tensor]]:
+    """Mean squared error (1/N) sum_i (1/2) ||f(x_i) - y_i||^2 and its gradient, by back-propagation.
+
+    Parameters
+    ----------
+    weights, x, activation
+        As in `features`.
+    y : Tensor
+        Targets (cells, points, n_L).
+
+    Returns
+    -------
+    loss : Tensor
+        (cells,)
+    gradient : list of Tensor
+        The gradient in W_1, ..., W_L, shaped like the weights.
+    """
+    derivative = ACTIVATIONS[activation].derivative
+    z = features(weights, x, activation)
+    points = x.shape[1]
+    error = z[-1] - y
+    loss = error.square().flatten(1).sum(1) / (2 * points)
+    # delta is the derivative of the loss in W_l z^{l-1}, from the last layer down
+    delta = error / points
+    gradient = [delta.mT @ z[-2]]
+    for l in range(len(weights) - 1, 0, -1):
+        delta = (delta @ weights[l]) * derivative(z[l])
+        gradient.insert(0, delta.mT @ z[l - 1])
+    return loss, gradient
+
+
+@dataclass(frozen=True)
+class RegularisedLoss:
+    """loss_lambda(Theta) = loss(Theta) + (lambda / 2) ||Theta||^2 for every cell of a stack.
+
+    Attributes
+    ----------
+    architecture : Architecture
+    x, y : Tensor
+        Inputs (cells, points, n_0) and targets (cells, points, n_L).
+    weight_decay : Tensor
+        lambda, (cells,).
+    """
+
+    architecture: Architecture
+    x: Tensor
+    y: Tensor
+    weight_decay: Tensor
+
+    def __call__(self, theta: Tensor) -> tuple[Tensor, Tensor]:
+        """Value (cells,) and gradient (cells, parameters) at theta (cells, parameters)."""
+        weights = self.architecture.split(theta)
+        loss, gradient = squared_error_gradient(weights, self.x, self.y, self.architecture.activation)
+        decay = self.weight_decay[:, None] * theta
+        return loss + (decay * theta).sum(1) / 2, self.architecture.join(gradient) + decay
+
+    def relative_residual(self, point: Point) -> Tensor:
+        """||r|| / (lambda ||Theta||), (cells,), r the gradient at the point (eq. 4 holds where it is 0).
+
+        Missing (nan) where lambda ||Theta|| is 0.
+        """
+        size = self.weight_decay * point.theta.norm(dim=1)
+        return torch.where(size > 0, point.gradient.norm(dim=1) / size, torch.nan)
+
+    def select(self, cells: Tensor) -> "RegularisedLoss":
+        """The same for some of the cells, given by index or mask."""
+        return RegularisedLoss(self.architecture, self.x[cells], self.y[cells], self.weight_decay[cells])

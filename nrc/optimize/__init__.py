@@ -1,0 +1,1 @@
+"""Minimising many independent functions at once, one per cell of a stack."""

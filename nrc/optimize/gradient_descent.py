@@ -1,0 +1,23 @@
+"""Plain full-batch gradient descent."""
+
+import torch
+from torch import Tensor
+
+from nrc.optimize.point import Objective, Point, Step
+
+__all__ = ["GradientDescent"]
+
+
+class GradientDescent:
+    """theta <- theta - step * gradient, with a constant step for all cells."""
+
+    def __init__(self, step: float) -> None:
+        self.length = step
+
+    def step(self, objective: Objective, point: Point) -> Step:
+        after = Point.at(objective, point.theta - self.length * point.gradient)
+        cells = len(point.value)
+        return Step(after, torch.ones(cells, dtype=torch.int64), torch.zeros(cells, dtype=torch.bool))
+
+    def keep(self, cells: Tensor) -> None:
+        pass

@@ -1,0 +1,192 @@
+"""Driving a method until every cell of a stack is stationary, or out of budget."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+
+import torch
+from torch import Tensor
+
+from nrc.optimize.point import Method, Objective, Point
+
+__all__ = ["Ended", "Minimum", "Progress", "Status", "minimise"]
+
+# A cell is dead when its parameters shrank to this fraction of where they began.
+DEAD = 1e-6
+# Code of a cell that has not ended.
+RUNNING = -1
+
+
+class Status(IntEnum):
+    """What a cell's end point may be used for."""
+
+    CONVERGED = 0
+    STOPPED = 1
+    DEAD = 2
+
+
+class Ended(IntEnum):
+    """Why a cell left the stack."""
+
+    TOLERANCE = 0
+    ORIGIN = 1
+    EVALUATIONS = 2
+    WALL_CLOCK = 3
+    NO_DESCENT = 4
+    DIVERGED = 5
+
+    @property
+    def status(self) -> Status:
+        return {Ended.TOLERANCE: Status.CONVERGED, Ended.ORIGIN: Status.DEAD}.get(self, Status.STOPPED)
+
+
+@dataclass
+class Minimum:
+    """End points of all cells.
+
+    Attributes
+    ----------
+    point : Point
+    residual : Tensor
+        Relative residual, (cells,).
+    iterations, evaluations : Tensor
+        Counts, (cells,).
+    ended : Tensor
+        `Ended` codes, (cells,).
+    """
+
+    point: Point
+    residual: Tensor
+    iterations: Tensor
+    evaluations: Tensor
+    ended: Tensor
+
+    def put(self, cells: Tensor, point: Point, residual: Tensor, ended: Tensor) -> None:
+        """Record the end of some cells."""
+        self.point.put(cells, point)
+        self.residual[cells], self.ended[cells] = residual, ended
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A look at a running minimisation.
+
+    Attributes
+    ----------
+    cells, converged, running : int
+        Numbers of cells: all, converged, still in the stack.
+    worst : float
+        Largest relative residual of a running cell (nan if none runs).
+    evaluations, budget : int
+        Evaluations of the running cell that made most, and its limit.
+    seconds : float
+        Time since the start.
+    """
+
+    cells: int
+    converged: int
+    running: int
+    worst: float
+    evaluations: int
+    budget: int
+    seconds: float
+
+    @classmethod
+    def of(cls, end: Minimum, running: Tensor, residual: Tensor, budget: int, seconds: float) -> "Progress":
+        return cls(
+            cells=len(end.ended),
+            converged=int((end.ended == Ended.TOLERANCE).sum()),
+            running=len(running),
+            worst=float(residual.max()) if len(running) else float("nan"),
+            evaluations=int(end.evaluations[running].max()) if len(running) else int(end.evaluations.max()),
+            budget=budget,
+            seconds=seconds,
+        )
+
+    @property
+    def rate(self) -> float:
+        """Evaluations a second of a cell."""
+        return self.evaluations / max(self.seconds, 1e-9)
+
+    @property
+    def seconds_left(self) -> float:
+        """Time until the budget is spent at this rate: the longest the rest can take."""
+        return (self.budget - self.evaluations) / self.rate if self.running else 0.0
+
+
+def minimise(
+    objective: Objective,
+    theta: Tensor,
+    method: Method,
+    *,
+    tolerance: float,
+    evaluations: int,
+    wall_clock: float | None = None,
+    report: Callable[[Progress], None] | None = None,
+) -> Minimum:
+    """Follow a method from theta until every cell has ended; an ended cell leaves the stack.
+
+    Parameters
+    ----------
+    objective : Objective
+    theta : Tensor
+        Starting points, (cells, parameters).
+    method : Method
+        Fresh, without memory.
+    tolerance : float
+        A cell has converged when its relative residual is at most this.
+    evaluations : int
+        Budget of function evaluations for each cell.
+    wall_clock : float, optional
+        Limit in seconds for the whole stack. Results then depend on the machine's speed.
+    report : callable, optional
+        Called with a `Progress` after every iteration.
+
+    Returns
+    -------
+    Minimum
+        A cell that diverges keeps its last finite point.
+    """
+    start = time.monotonic()
+    running = torch.arange(len(theta), device=theta.device)
+    point = Point.at(objective, theta)
+    residual = objective.relative_residual(point)
+    end = Minimum(
+        point.clone(),
+        residual.clone(),
+        iterations=torch.zeros_like(running),
+        evaluations=torch.ones_like(running),
+        ended=torch.full_like(running, RUNNING),
+    )
+    origin = DEAD * theta.norm(dim=1)
+    stuck, diverged = torch.zeros_like(running, dtype=torch.bool), ~point.finite
+    while True:
+        late = wall_clock is not None and time.monotonic() - start > wall_clock
+        # Of several reasons the last one in this list counts.
+        ended = torch.full_like(running, RUNNING)
+        ended[torch.full_like(stuck, late)] = Ended.WALL_CLOCK
+        ended[end.evaluations[running] >= evaluations] = Ended.EVALUATIONS
+        ended[stuck] = Ended.NO_DESCENT
+        ended[residual <= tolerance] = Ended.TOLERANCE
+        ended[point.theta.norm(dim=1) <= origin[running]] = Ended.ORIGIN
+        ended[diverged] = Ended.DIVERGED
+
+        leaving = ended != RUNNING
+        if leaving.any():
+            end.put(running[leaving], point[leaving], residual[leaving], ended[leaving])
+            running, point, residual = running[~leaving], point[~leaving], residual[~leaving]
+            objective = objective.select(~leaving)
+            method.keep(~leaving)
+        if report is not None:
+            report(Progress.of(end, running, residual, evaluations, time.monotonic() - start))
+        if len(running) == 0:
+            return end
+
+        step = method.step(objective, point)
+        end.iterations[running] += 1
+        end.evaluations[running] += step.evaluations
+        stuck, diverged = step.stuck, ~step.point.finite
+        step.point.put(diverged, point[diverged])
+        point = step.point
+        residual = objective.relative_residual(point)

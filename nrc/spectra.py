@@ -1,0 +1,65 @@
+"""Measures of rank, all functions of the singular values alone.
+
+Every function takes singular values ``s`` of shape (..., n), in descending order, and is nan where
+they are all 0: the relative measures of a zero matrix are 0/0. ||W|| is the Frobenius norm.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["effective_rank", "mp_soft_rank", "numerical_rank", "relative_distance", "relative_tail", "stable_rank"]
+
+Array = NDArray[np.float64]
+
+
+def relative_tail(s: ArrayLike) -> Array:
+    """tail(r) = sqrt(sum_{i>r} s_i^2) / ||W|| for r = 1..n, shape (..., n) (eq. 22)."""
+    s = _or_nan(s)
+    tail = np.sqrt(np.cumsum(s[..., ::-1] ** 2, axis=-1))[..., ::-1]
+    beyond = np.concatenate([tail[..., 1:], np.zeros_like(tail[..., :1])], axis=-1)
+    return beyond / tail[..., :1]
+
+
+def relative_distance(s: ArrayLike, rank: int) -> Array:
+    """Distance to the matrices of rank at most `rank`, dist(W, M_rank) / ||W||, shape (...)."""
+    s = _or_nan(s)
+    return np.linalg.norm(s[..., rank:], axis=-1) / np.linalg.norm(s, axis=-1)
+
+
+def numerical_rank(s: ArrayLike, tolerance: float) -> Array:
+    """Number of singular values above tolerance * s_1, shape (...)."""
+    s = _or_nan(s)
+    return np.where(np.isnan(s[..., 0]), np.nan, (s > tolerance * s[..., :1]).sum(-1))
+
+
+def stable_rank(s: ArrayLike) -> Array:
+    """||W||^2 / ||W||_2^2, shape (...)."""
+    s = _or_nan(s)
+    return (s**2).sum(-1) / s[..., 0] ** 2
+
+
+def effective_rank(s: ArrayLike) -> Array:
+    """exp(entropy of s_i / sum s), shape (...) (Roy & Vetterli 2007)."""
+    s = _or_nan(s)
+    p = s / s.sum(-1, keepdims=True)
+    entropy = -np.where(p > 0, p * np.log(np.where(p > 0, p, 1)), 0).sum(-1)
+    return np.where(np.isnan(s[..., 0]), np.nan, np.exp(entropy))
+
+
+def mp_soft_rank(s: ArrayLike, shape: tuple[int, int]) -> Array:
+    """lambda_plus / lambda_max of W'W/n, shape (...) (Martin & Mahoney 2018).
+
+    lambda_plus is the upper Marchenko-Pastur edge v (1 + sqrt(p/n))^2 of a random matrix with the
+    mean squared entry v of W, for W of shape (n, p) or (p, n) with n >= p. With v from all entries
+    this is the stable rank times (1 + sqrt(p/n))^2 / p; it is above 1 for pure noise.
+    """
+    n, p = max(shape), min(shape)
+    s = _or_nan(s)
+    variance = (s**2).sum(-1) / (n * p)
+    edge = variance * (1 + np.sqrt(p / n)) ** 2
+    return edge / (s[..., 0] ** 2 / n)
+
+
+def _or_nan(s: ArrayLike) -> Array:
+    s = np.asarray(s, dtype=np.float64)
+    return np.where(s[..., :1] > 0, s, np.nan)

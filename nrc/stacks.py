@@ -1,0 +1,78 @@
+"""From a stack of cells to tensors, and from trained tensors to a dataset and back."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+import xarray as xr
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nrc.data.mixture import Mixture
+from nrc.grid import Stack
+from nrc.network import Architecture, RegularisedLoss
+from nrc.optimize.minimise import Ended, Minimum, Status
+from nrc.store import flag_attributes
+
+__all__ = ["autoencoder", "initial_parameters", "mixture_points", "regularised_loss", "trained_dataset", "trained_weights"]
+
+
+def mixture_points(stack: Stack, mixtures: Mapping[int, Mixture]) -> NDArray[np.float64]:
+    """Points of every cell, (cells, points, features), from the mixture of its seed."""
+    return np.stack([mixtures[cell["seed"]].points(cell["sigma"]) for cell in stack.cells()])
+
+
+def autoencoder(stack: Stack, dimension: int, activation: str) -> Architecture:
+    """The stack's architecture, from `dimension` features to as many, hidden layers of one width."""
+    hidden = [stack.axes["width"]] * (stack.axes["depth"] - 1)
+    return Architecture((dimension, *hidden, dimension), activation)
+
+
+def regularised_loss(
+    stack: Stack, architecture: Architecture, x: NDArray, y: NDArray, dtype: torch.dtype, device: torch.device
+) -> RegularisedLoss:
+    """loss_lambda of every cell, for inputs (cells, points, n_0) and targets (cells, points, n_L)."""
+    weight_decay = [cell["weight_decay"] for cell in stack.cells()]
+    return RegularisedLoss(architecture, *(torch.tensor(a, dtype=dtype, device=device) for a in (x, y, weight_decay)))
+
+
+def initial_parameters(stack: Stack, architecture: Architecture) -> Tensor:
+    """Initial parameters of every cell, (cells, parameters), from its seed."""
+    return torch.stack([architecture.initial(cell["seed"]) for cell in stack.cells()])
+
+
+def trained_dataset(stack: Stack, loss: RegularisedLoss, end: Minimum) -> xr.Dataset:
+    """Trained weights W1..WL and how they were reached, with the stack's dimensions."""
+
+    def cube(values: Tensor, long_name: str, dims: tuple[str, ...] = (), **attributes) -> tuple:
+        array = values.cpu().numpy().reshape(stack.shape + values.shape[1:])
+        return stack.dims + dims, array, {"long_name": long_name, "units": "1", **attributes}
+
+    point = end.point
+    weights = {
+        f"W{l}": cube(w, f"weight matrix of layer {l}", (f"n{l}", f"n{l - 1}"))
+        for l, w in enumerate(loss.architecture.split(point.theta), start=1)
+    }
+    decay = loss.weight_decay * point.theta.square().sum(1) / 2
+    status = torch.tensor([Ended(code).status for code in end.ended.tolist()], dtype=torch.int8)
+    course = {
+        "loss": cube(point.value - decay, "loss without the weight decay term"),
+        "gradient_norm": cube(point.gradient.norm(dim=1), "norm ||r|| of the residual of all layers", reference="eq. 4"),
+        "relative_residual": cube(
+            end.residual,
+            "relative residual ||r|| / (lambda ||Theta||)",
+            reference="eq. 4",
+            comment="missing where lambda ||Theta|| is 0",
+        ),
+        "iterations": cube(end.iterations, "iterations of the method"),
+        "evaluations": cube(end.evaluations, "evaluations of the loss with its gradient"),
+        "status": cube(status, "status of the cell", **flag_attributes(Status)),
+        "ended": cube(end.ended.to(torch.int8), "reason why training ended", **flag_attributes(Ended)),
+    }
+    return xr.Dataset(weights | course, stack.coords)
+
+
+def trained_weights(dataset: xr.Dataset) -> list[NDArray]:
+    """W_1, ..., W_L of all cells of a trained dataset, each (cells, n_l, n_{l-1})."""
+    layers = [dataset[f"W{l}"].values for l in range(1, int(dataset["depth"]) + 1)]
+    return [w.reshape(-1, *w.shape[-2:]) for w in layers]

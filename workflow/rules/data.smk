@@ -1,0 +1,35 @@
+rule data:
+    """All data sets."""
+    input:
+        [
+            f"results/data/mixture/{name}/seed~{seed}.nc"
+            for name, experiment in EXPERIMENTS.items()
+            for seed in experiment["grid"]["seed"]
+        ],
+
+
+rule make_mixture:
+    """Draw a Gaussian mixture, one file for every sigma."""
+    input:
+        code=code(
+            "workflow/scripts/make_mixture.py",
+            "nrc/__init__.py",
+            "nrc/data/__init__.py",
+            "nrc/data/mixture.py",
+            "nrc/store.py",
+        ),
+    output:
+        "results/data/mixture/{experiment}/seed~{seed}.nc",
+    params:
+        settings=lambda wildcards: slice_of(wildcards, "data", seed=int(wildcards.seed)),
+    log:
+        "results/logs/data/mixture/{experiment}/seed~{seed}.log",
+    benchmark:
+        "results/benchmarks/data/mixture/{experiment}/seed~{seed}.tsv"
+    conda:
+        "../../envs/nrc.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 1000 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    shell:
+        "python {input.code[0]} --settings {params.settings:q} --output {output:q} > {log:q} 2>&1"

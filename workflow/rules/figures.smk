@@ -1,0 +1,56 @@
+rule figures:
+    """Every figure."""
+    input:
+        "results/figures/figure1.png",
+
+
+rule plot_figure1:
+    """Draw Figure 1: rank over the plane of sigma and weight decay, and the TCV of the data."""
+    input:
+        code=code(
+            "workflow/scripts/plot_figure1.py",
+            "nrc/__init__.py",
+            "nrc/figures/__init__.py",
+            "nrc/figures/figure1.py",
+            "nrc/figures/style.py",
+            "nrc/store.py",
+        ),
+        measures="results/mixture/measures.nc",
+    output:
+        png=report(
+            "results/figures/figure1.png",
+            caption=Path("results/figures/figure1.rst").absolute(),
+            category="Gaussian mixture",
+            labels={"figure": "1", "shows": "rank over sigma and weight decay"},
+        ),
+        pdf="results/figures/figure1.pdf",
+        svg="results/figures/figure1.svg",
+        numbers=report(
+            "results/figures/figure1.csv",
+            caption=Path("results/figures/figure1.rst").absolute(),
+            category="Gaussian mixture",
+            labels={"figure": "1", "shows": "the numbers drawn"},
+        ),
+        caption="results/figures/figure1.rst",
+    params:
+        settings=lambda wildcards: json.dumps(
+            {
+                "data": EXPERIMENTS["mixture"]["data"],
+                "training": EXPERIMENTS["mixture"]["training"],
+                "figure": SETTINGS["figures"]["figure1"],
+            },
+            sort_keys=True,
+        ),
+    log:
+        "results/logs/figures/figure1.log",
+    benchmark:
+        "results/benchmarks/figures/figure1.tsv"
+    conda:
+        "../../envs/nrc.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    shell:
+        "python {input.code[0]} --settings {params.settings:q} --measures {input.measures:q}"
+        " --figures {output.png:q} {output.pdf:q} {output.svg:q} --numbers {output.numbers:q}"
+        " --caption {output.caption:q} > {log:q} 2>&1"

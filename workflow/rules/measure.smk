@@ -1,0 +1,31 @@
+rule measures:
+    """The measures of every experiment, a cube each."""
+    input:
+        [f"results/{name}/measures.nc" for name in EXPERIMENTS],
+
+
+rule measure:
+    """Measure rank, within-class variability and residuals of a trained stack."""
+    input:
+        code=code(
+            "workflow/scripts/measure.py",
+            "nrc/__init__.py",
+        ),
+        data=lambda wildcards: data_files(wildcards, SETTINGS),
+        trained=f"results/{{experiment}}/train/{CELLS}.nc",
+    output:
+        f"results/{{experiment}}/measure/{CELLS}.nc",
+    params:
+        settings=lambda wildcards: slice_of(wildcards, "data", "network", "measures"),
+    log:
+        f"results/logs/{{experiment}}/measure/{CELLS}.log",
+    benchmark:
+        f"results/benchmarks/{{experiment}}/measure/{CELLS}.tsv"
+    conda:
+        "../../envs/nrc.yaml"
+    resources:
+        mem_mb=train_memory,
+        runtime=lambda wildcards, attempt: 30 * attempt,
+    shell:
+        "python {input.code[0]} --settings {params.settings:q} --data {input.data:q}"
+        " --trained {input.trained:q} --output {output:q} > {log:q} 2>&1"

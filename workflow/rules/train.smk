@@ -1,0 +1,52 @@
+rule train:
+    """All trained stacks."""
+    input:
+        [stack_files("train", *experiment) for experiment in EXPERIMENTS.items()],
+
+
+rule train_stack:
+    """Train the cells of a stack until each is stationary or out of budget."""
+    input:
+        code=code(
+            "workflow/scripts/train.py",
+            "nrc/__init__.py",
+            "nrc/data/__init__.py",
+            "nrc/data/mixture.py",
+            "nrc/determinism.py",
+            "nrc/grid.py",
+            "nrc/network.py",
+            "nrc/optimize/__init__.py",
+            "nrc/optimize/gradient_descent.py",
+            "nrc/optimize/lbfgs.py",
+            "nrc/optimize/line_search.py",
+            "nrc/optimize/minimise.py",
+            "nrc/optimize/point.py",
+            "nrc/stacks.py",
+            "nrc/store.py",
+        ),
+        data=lambda wildcards: data_files(wildcards, SETTINGS),
+    output:
+        f"results/{{experiment}}/train/{CELLS}.nc",
+    params:
+        settings=lambda wildcards: slice_of(
+            wildcards,
+            "data",
+            "network",
+            "training",
+            "device",
+            "precision",
+            stack=stack_of(wildcards, SETTINGS).axes,
+        ),
+    log:
+        f"results/logs/{{experiment}}/train/{CELLS}.log",
+    benchmark:
+        f"results/benchmarks/{{experiment}}/train/{CELLS}.tsv"
+    conda:
+        "../../envs/nrc.yaml"
+    resources:
+        mem_mb=train_memory,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+        gpu=1 if SETTINGS["device"] == "cuda" else 0,
+    shell:
+        "python {input.code[0]} --settings {params.settings:q} --data {input.data:q}"
+        " --output {output:q} 2>&1 | tee {log:q}"

@@ -1,0 +1,23 @@
+"""Draw a Gaussian mixture: means, unit noise and labels, one file for every sigma."""
+
+import argparse
+import json
+
+from nrc import store
+from nrc.data.mixture import draw_mixture
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: experiment, data, seed")
+    parser.add_argument("--output", required=True, help="NetCDF file to write")
+    args = parser.parse_args()
+
+    settings = {**args.settings["data"]}
+    settings.pop("kind")
+    mixture = draw_mixture(**settings, seed=args.settings["seed"])
+    store.save(mixture.to_dataset().assign_attrs(store.provenance(args.settings)), args.output)
+
+
+if __name__ == "__main__":
+    main()

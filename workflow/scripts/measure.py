@@ -1,0 +1,68 @@
+"""Measure the rank of every layer and the within-class variability of every hidden space of a stack."""
+
+import argparse
+import json
+
+import numpy as np
+import xarray as xr
+
+from nrc import measures, store
+from nrc.data.mixture import Mixture
+from nrc.determinism import make_deterministic
+from nrc.grid import Stack
+from nrc.optimize.minimise import Status
+from nrc.stacks import mixture_points, trained_weights
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--settings", type=json.loads, required=True, help="JSON with experiment, data, network, measures")
+    parser.add_argument("--data", nargs="+", required=True, help="mixture file of each seed")
+    parser.add_argument("--trained", required=True, help="NetCDF file of the trained stack")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    parser.add_argument("--output", required=True, help="NetCDF file to write")
+    args = parser.parse_args()
+    make_deterministic(args.threads)
+
+    data, activation = args.settings["data"], args.settings["network"]["activation"]
+    choices = args.settings["measures"]
+    trained = store.load(args.trained)
+    stack, weights = Stack.of(trained), trained_weights(trained)
+    cells = list(stack.cells())
+    seeds = np.atleast_1d(stack.axes["seed"]).tolist()
+    mixtures = {seed: Mixture.from_dataset(store.load(path)) for seed, path in zip(seeds, args.data, strict=True)}
+    x = mixture_points(stack, mixtures)
+    of_cell = [mixtures[cell["seed"]] for cell in cells]
+
+    measured = xr.merge(
+        [
+            measures.rank_measures(
+                weights,
+                dead=trained["status"].values.ravel() == Status.DEAD,
+                clusters=data["clusters"],
+                tolerance=choices["numerical_rank_tolerance"],
+            ),
+            measures.layer_residuals(weights, x, x, np.array([cell["weight_decay"] for cell in cells]), activation),
+            measures.variability(
+                weights,
+                x,
+                x,
+                activation,
+                labels=np.stack([mixture.labels for mixture in of_cell]),
+                clusters=data["clusters"],
+                restarts=choices["kmeans_restarts"],
+                seeds=[cell["seed"] for cell in cells],
+            ),
+            measures.mixture_bounds(stack, of_cell, data["covariance"] == "isotropic", choices["delta"]),
+        ],
+        join="exact",
+        compat="equals",
+    )
+    course = trained.drop_vars([name for name in trained.data_vars if name.startswith("W")])
+    result = xr.merge([course, stack.unflatten(measured)], join="exact", compat="equals", combine_attrs="override")
+    versions = {name: trained.attrs[name] for name in ("torch", "device", "precision")}
+    store.save(result.assign_attrs(store.provenance(args.settings, **versions)), args.output)
+
+
+if __name__ == "__main__":
+    main()

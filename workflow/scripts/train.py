@@ -1,0 +1,94 @@
+"""Train a stack of networks until every cell is stationary or out of budget."""
+
+import argparse
+import json
+import logging
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from nrc import store
+from nrc.data.mixture import Mixture
+from nrc.determinism import make_deterministic
+from nrc.grid import Stack
+from nrc.optimize.gradient_descent import GradientDescent
+from nrc.optimize.lbfgs import LBFGS
+from nrc.optimize.minimise import Progress, minimise
+from nrc.stacks import autoencoder, initial_parameters, mixture_points, regularised_loss, trained_dataset
+
+SECONDS_BETWEEN_REPORTS = 10
+
+METHODS = {
+    "gd": lambda training: GradientDescent(training["step"]),
+    "lbfgs": lambda training: LBFGS(training["history"]),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--settings",
+        type=json.loads,
+        required=True,
+        help="JSON with experiment, stack, network, training, device and precision",
+    )
+    parser.add_argument("--data", nargs="+", required=True, help="mixture file of each seed")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    parser.add_argument("--output", required=True, help="NetCDF file to write")
+    args = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    make_deterministic(args.threads)
+
+    settings, training = args.settings, args.settings["training"]
+    stack = Stack(settings["stack"])
+    seeds = np.atleast_1d(stack.axes["seed"]).tolist()
+    mixtures = {seed: Mixture.from_dataset(store.load(path)) for seed, path in zip(seeds, args.data, strict=True)}
+    x = mixture_points(stack, mixtures)
+    architecture = autoencoder(stack, x.shape[-1], settings["network"]["activation"])
+    device, dtype = choose_device(settings["device"]), getattr(torch, settings["precision"])
+    loss = regularised_loss(stack, architecture, x, x, dtype, device)
+    end = minimise(
+        loss,
+        initial_parameters(stack, architecture).to(device, dtype),
+        METHODS[training["method"]](training),
+        tolerance=training["tolerance"],
+        evaluations=training["evaluations"],
+        wall_clock=training["wall_clock"],
+        report=reporter(args.output),
+    )
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+    attributes = store.provenance(settings, torch=str(torch.__version__), device=name, precision=settings["precision"])
+    store.save(trained_dataset(stack, loss, end).assign_attrs(attributes), args.output)
+
+
+def choose_device(name: str) -> torch.device:
+    """The torch device for auto, cpu or cuda."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise SystemExit("device: cuda is asked for, but torch finds no GPU here; use device: auto or cpu")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def reporter(name: str) -> Callable[[Progress], None]:
+    """A function that logs progress now and then, and at the end."""
+    last = time.monotonic()
+
+    def report(progress: Progress) -> None:
+        nonlocal last
+        if progress.running and time.monotonic() - last < SECONDS_BETWEEN_REPORTS:
+            return
+        last = time.monotonic()
+        logging.info(
+            f"{name}: {progress.converged} of {progress.cells} cells converged, {progress.running} running, "
+            f"worst relative residual {progress.worst:.1e}, {progress.rate:.0f} evaluations/s, "
+            f"at most {progress.seconds_left:.0f} s left"
+        )
+
+    return report
+
+
+if __name__ == "__main__":
+    main()
