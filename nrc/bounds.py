@@ -35,7 +35,9 @@ def gaussian_wcss_bound(covariances: ArrayLike, sizes: ArrayLike, delta: float) 
     return float((sizes / sizes.sum() * blob).sum())
 
 
-def isotropic_wcss_quantile(sigma: ArrayLike, *, dimension: int, points: int, clusters: int, delta: float) -> np.ndarray:
+def isotropic_wcss_quantile(
+    sigma: ArrayLike, *, dimension: int, points: int, clusters: int, delta: float
+) -> np.ndarray:
     """Exact (1 - delta) quantile of the WCSS of isotropic blobs: N WCSS / sigma^2 ~ chi^2_{d(N-K)}.
 
     Parameters

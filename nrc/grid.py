@@ -4,10 +4,12 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
-import xarray as xr
+
+if TYPE_CHECKING:  # the Snakefile reads this module too, and should not wait for xarray
+    import xarray as xr
 
 __all__ = ["AXES", "Axis", "Stack", "notation", "number", "spaced"]
 
@@ -111,7 +113,11 @@ class Stack:
     def coords(self) -> dict[str, tuple]:
         """Coordinates of a dataset of this stack: dimensions for stacked axes, else scalars."""
         return {
-            axis: (axis if axis in self.dims else (), value, {"long_name": AXES[axis].long_name, "units": "1"})
+            axis: (
+                axis if axis in self.dims else (),
+                value,
+                {"long_name": AXES[axis].long_name, "units": "1"},
+            )
             for axis, value in self.axes.items()
         }
 
@@ -123,15 +129,7 @@ class Stack:
     def __len__(self) -> int:
         return math.prod(self.shape)
 
-    def unflatten(self, dataset: xr.Dataset) -> xr.Dataset:
-        """Replace the dimension `cell`, in the order of `cells`, by the stack's dimensions."""
-        if not self.dims:
-            return dataset.isel(cell=0).assign_coords(self.coords)
-        cells = pd.MultiIndex.from_product([self.axes[axis] for axis in self.dims], names=self.dims)
-        coords = xr.Coordinates.from_pandas_multiindex(cells, "cell")
-        return dataset.assign_coords(coords).unstack("cell").assign_coords(self.coords).transpose(*self.dims, ...)
-
     @classmethod
-    def of(cls, dataset: xr.Dataset) -> "Stack":
+    def of(cls, dataset: "xr.Dataset") -> "Stack":
         """The stack that a dataset describes by its coordinates."""
         return cls({axis: dataset.coords[axis].values.tolist() for axis in AXES})

@@ -22,7 +22,9 @@ __all__ = ["layer_residuals", "mixture_bounds", "rank_measures", "variability"]
 Array = NDArray[np.float64]
 
 
-def rank_measures(weights: Sequence[Array], dead: NDArray[np.bool_], clusters: int, tolerance: float) -> xr.Dataset:
+def rank_measures(
+    weights: Sequence[Array], dead: NDArray[np.bool_], clusters: int, tolerance: float
+) -> xr.Dataset:
     """Singular values of every layer and all measures of rank.
 
     Parameters
@@ -56,7 +58,10 @@ def rank_measures(weights: Sequence[Array], dead: NDArray[np.bool_], clusters: i
     dead_only = "missing where the cell is dead"
     return _describe(
         dataset,
-        singular_values={"long_name": "singular values", "comment": "missing beyond the smaller side of the layer"},
+        singular_values={
+            "long_name": "singular values",
+            "comment": "missing beyond the smaller side of the layer",
+        },
         relative_tail={
             "long_name": "relative tail beyond the first index singular values",
             "reference": "eq. 22",
@@ -84,7 +89,9 @@ def rank_measures(weights: Sequence[Array], dead: NDArray[np.bool_], clusters: i
     )
 
 
-def layer_residuals(weights: Sequence[Array], x: Array, y: Array, weight_decay: Array, activation: str) -> xr.Dataset:
+def layer_residuals(
+    weights: Sequence[Array], x: Array, y: Array, weight_decay: Array, activation: str
+) -> xr.Dataset:
     """||r_l|| of every layer, r_l = grad_{W_l} loss + lambda W_l, for squared error.
 
     Parameters
@@ -98,8 +105,12 @@ def layer_residuals(weights: Sequence[Array], x: Array, y: Array, weight_decay: 
     _, gradient = squared_error_gradient(tensors, torch.from_numpy(x), torch.from_numpy(y), activation)
     decay = torch.from_numpy(weight_decay)[:, None, None]
     norms = [(g + decay * w).norm(dim=(1, 2)) for g, w in zip(gradient, tensors, strict=True)]
-    dataset = xr.Dataset({"residual": (("cell", "layer"), torch.stack(norms, 1).numpy())}, {"layer": _layers(len(norms))})
-    return _describe(dataset, residual={"long_name": "norm ||r_l|| of the residual of the layer", "reference": "eq. 4"})
+    dataset = xr.Dataset(
+        {"residual": (("cell", "layer"), torch.stack(norms, 1).numpy())}, {"layer": _layers(len(norms))}
+    )
+    return _describe(
+        dataset, residual={"long_name": "norm ||r_l|| of the residual of the layer", "reference": "eq. 4"}
+    )
 
 
 def variability(
@@ -169,7 +180,9 @@ def mixture_bounds(stack: Stack, mixtures: Sequence[Mixture], isotropic: bool, d
         sigma = cell["sigma"]
         points, dimension = mixture.noise.shape
         clusters = len(mixture.means)
-        exact = isotropic_wcss_quantile(sigma, dimension=dimension, points=points, clusters=clusters, delta=delta)
+        exact = isotropic_wcss_quantile(
+            sigma, dimension=dimension, points=points, clusters=clusters, delta=delta
+        )
         bound.append(2 * gaussian_wcss_bound(sigma**2 * mixture.covariances, mixture.sizes, delta))
         quantile.append(2 * exact if isotropic else np.nan)
     dataset = xr.Dataset({"wcss_bound": ("cell", bound), "wcss_quantile": ("cell", quantile)})

@@ -17,7 +17,14 @@ from torch import Tensor
 
 from nrc.optimize.point import Point
 
-__all__ = ["ACTIVATIONS", "Activation", "Architecture", "RegularisedLoss", "features", "squared_error_gradient"]
+__all__ = [
+    "ACTIVATIONS",
+    "Activation",
+    "Architecture",
+    "RegularisedLoss",
+    "features",
+    "squared_error_gradient",
+]
 
 
 @dataclass(frozen=True)

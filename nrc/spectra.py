@@ -7,7 +7,14 @@ they are all 0: the relative measures of a zero matrix are 0/0. ||W|| is the Fro
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["effective_rank", "mp_soft_rank", "numerical_rank", "relative_distance", "relative_tail", "stable_rank"]
+__all__ = [
+    "effective_rank",
+    "mp_soft_rank",
+    "numerical_rank",
+    "relative_distance",
+    "relative_tail",
+    "stable_rank",
+]
 
 Array = NDArray[np.float64]
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import numpy as np
+import pandas as pd
 import torch
 import xarray as xr
 from numpy.typing import NDArray
@@ -14,7 +15,15 @@ from nrc.network import Architecture, RegularisedLoss
 from nrc.optimize.minimise import Ended, Minimum, Status
 from nrc.store import flag_attributes
 
-__all__ = ["autoencoder", "initial_parameters", "mixture_points", "regularised_loss", "trained_dataset", "trained_weights"]
+__all__ = [
+    "autoencoder",
+    "initial_parameters",
+    "mixture_points",
+    "regularised_loss",
+    "trained_dataset",
+    "trained_weights",
+    "unflatten",
+]
 
 
 def mixture_points(stack: Stack, mixtures: Mapping[int, Mixture]) -> NDArray[np.float64]:
@@ -33,7 +42,9 @@ def regularised_loss(
 ) -> RegularisedLoss:
     """loss_lambda of every cell, for inputs (cells, points, n_0) and targets (cells, points, n_L)."""
     weight_decay = [cell["weight_decay"] for cell in stack.cells()]
-    return RegularisedLoss(architecture, *(torch.tensor(a, dtype=dtype, device=device) for a in (x, y, weight_decay)))
+    return RegularisedLoss(
+        architecture, *(torch.tensor(a, dtype=dtype, device=device) for a in (x, y, weight_decay))
+    )
 
 
 def initial_parameters(stack: Stack, architecture: Architecture) -> Tensor:
@@ -57,7 +68,9 @@ def trained_dataset(stack: Stack, loss: RegularisedLoss, end: Minimum) -> xr.Dat
     status = torch.tensor([Ended(code).status for code in end.ended.tolist()], dtype=torch.int8)
     course = {
         "loss": cube(point.value - decay, "loss without the weight decay term"),
-        "gradient_norm": cube(point.gradient.norm(dim=1), "norm ||r|| of the residual of all layers", reference="eq. 4"),
+        "gradient_norm": cube(
+            point.gradient.norm(dim=1), "norm ||r|| of the residual of all layers", reference="eq. 4"
+        ),
         "relative_residual": cube(
             end.residual,
             "relative residual ||r|| / (lambda ||Theta||)",
@@ -76,3 +89,12 @@ def trained_weights(dataset: xr.Dataset) -> list[NDArray]:
     """W_1, ..., W_L of all cells of a trained dataset, each (cells, n_l, n_{l-1})."""
     layers = [dataset[f"W{l}"].values for l in range(1, int(dataset["depth"]) + 1)]
     return [w.reshape(-1, *w.shape[-2:]) for w in layers]
+
+
+def unflatten(stack: Stack, dataset: xr.Dataset) -> xr.Dataset:
+    """Replace the dimension `cell`, in the order of the stack's cells, by the stack's dimensions."""
+    if not stack.dims:
+        return dataset.isel(cell=0).assign_coords(stack.coords)
+    cells = pd.MultiIndex.from_product([stack.axes[axis] for axis in stack.dims], names=stack.dims)
+    labelled = dataset.assign_coords(xr.Coordinates.from_pandas_multiindex(cells, "cell"))
+    return labelled.unstack("cell").assign_coords(stack.coords).transpose(*stack.dims, ...)

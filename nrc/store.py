@@ -28,7 +28,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
         yield temporary
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -63,7 +63,9 @@ def load(path: str | Path) -> xr.Dataset:
     except FileNotFoundError:
         raise
     except Exception as error:
-        raise OSError(f"{path} is not a readable NetCDF file ({error}); delete it and make it again") from error
+        raise OSError(
+            f"{path} is not a readable NetCDF file ({error}); delete it and make it again"
+        ) from error
 
 
 def provenance(settings: Mapping[str, Any], **versions: str) -> dict[str, str]:

@@ -16,7 +16,8 @@ CELLS = "/".join(f"{axis}~{{{axis}}}" for axis in AXES)
 def stack_files(stage: str, name: str, experiment: Mapping[str, Any]) -> list[str]:
     """Paths of all stacks of an experiment, as its `stack` setting cuts them."""
     words = (
-        [ALL] if axis in experiment["stack"] else [notation(value) for value in experiment["grid"][axis]] for axis in AXES
+        [ALL] if axis in experiment["stack"] else [notation(value) for value in experiment["grid"][axis]]
+        for axis in AXES
     )
     return [_path(stage, name, dict(zip(AXES, values, strict=True))) for values in product(*words)]
 

@@ -35,12 +35,16 @@ def read_settings(config: dict[str, Any]) -> dict[str, Any]:
     """
     settings = _read_exponents(deepcopy(config))
     schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
-    for error in sorted(_Validator(schema).iter_errors(settings), key=lambda error: list(map(str, error.absolute_path))):
+    for error in sorted(
+        _Validator(schema).iter_errors(settings), key=lambda error: list(map(str, error.absolute_path))
+    ):
         raise ConfigurationError(_message(error))
     for name, experiment in settings["experiments"].items():
         key = f"experiments.{name}"
         _check_data(f"{key}.data", experiment["data"])
-        experiment["grid"] = {axis: _values(f"{key}.grid.{axis}", axis, experiment["grid"][axis]) for axis in AXES}
+        experiment["grid"] = {
+            axis: _values(f"{key}.grid.{axis}", axis, experiment["grid"][axis]) for axis in AXES
+        }
     return settings
 
 
@@ -75,19 +79,23 @@ def _is_integer(_, value: Any) -> bool:
 _Validator = extend(
     Draft202012Validator,
     {"properties": _fill_defaults},
-    type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many({"number": _is_number, "integer": _is_integer}),
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {"number": _is_number, "integer": _is_integer}
+    ),
 )
 
 
 def _message(error: ValidationError) -> str:
-    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path).lstrip(".")
+    path = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path]
+    key = "".join(path).lstrip(".")
+    inside = f"configuration: {key}." if key else "configuration: "
     if error.validator == "additionalProperties":
         allowed = error.schema["properties"]
         unknown = next(name for name in error.instance if name not in allowed)
-        return f"configuration: {key + '.' if key else ''}{unknown} is no key here; allowed are {', '.join(allowed)}"
+        return f"{inside}{unknown} is no key here; allowed are {', '.join(allowed)}"
     if error.validator == "required":
         missing = next(name for name in error.validator_value if name not in error.instance)
-        return f"configuration: {key + '.' if key else ''}{missing} is missing; it must be given"
+        return f"{inside}{missing} is missing; it must be given"
     return f"configuration: {key} is {error.instance!r}, but must be {_allowed(error.schema)}"
 
 
@@ -95,7 +103,13 @@ def _allowed(schema: dict) -> str:
     """What a schema of one value allows, in words."""
     if "enum" in schema:
         return f"one of {', '.join(map(str, schema['enum']))}"
-    names = {"integer": "a whole number", "null": "null", "array": "a list", "object": "a mapping", "number": "a finite number"}
+    names = {
+        "integer": "a whole number",
+        "null": "null",
+        "array": "a list",
+        "object": "a mapping",
+        "number": "a finite number",
+    }
     kinds = schema.get("type", "array")
     words = " or ".join(names[kind] for kind in ([kinds] if isinstance(kinds, str) else kinds))
     limits = {
@@ -105,7 +119,9 @@ def _allowed(schema: dict) -> str:
         "exclusiveMaximum": "less than",
         "minItems": "with a number of values of at least",
     }
-    words = " ".join([words, *(f"{text} {schema[limit]}" for limit, text in limits.items() if limit in schema)])
+    words = " ".join(
+        [words, *(f"{text} {schema[limit]}" for limit, text in limits.items() if limit in schema)]
+    )
     return words + (", all different" if schema.get("uniqueItems") else "")
 
 
@@ -113,11 +129,11 @@ def _check_data(key: str, data: dict[str, Any]) -> None:
     clusters, points, weights = data["clusters"], data["points"], data["weights"]
     if clusters > points:
         raise ConfigurationError(
-            f"configuration: {key}.clusters is {clusters}, but must be at most {key}.points, which is {points}"
+            f"configuration: {key}.clusters is {clusters}, but must be at most {points}, the number of points"
         )
     if weights is not None and len(weights) != clusters:
         raise ConfigurationError(
-            f"configuration: {key}.weights is {weights!r}, but must have one number for each of the {clusters} clusters"
+            f"configuration: {key}.weights is {weights!r}, but must have {clusters} numbers, one a cluster"
         )
 
 
@@ -127,8 +143,12 @@ def _values(key: str, axis: str, values: list | dict) -> list:
         return [kind(value) for value in values]
     start, stop, count, scale = (values[name] for name in ("from", "to", "count", "scale"))
     if start >= stop:
-        raise ConfigurationError(f"configuration: {key}.from is {start!r}, but must be less than {key}.to, which is {stop!r}")
+        raise ConfigurationError(
+            f"configuration: {key}.from is {start!r}, but must be less than {key}.to, which is {stop!r}"
+        )
     if scale == "log" and start == 0:
         raise ConfigurationError(f"configuration: {key}.from is 0, but must be greater than 0 on a log scale")
     # whole numbers may coincide after rounding
-    return list(dict.fromkeys(kind(round(v) if kind is int else v) for v in spaced(start, stop, count, scale)))
+    return list(
+        dict.fromkeys(kind(round(v) if kind is int else v) for v in spaced(start, stop, count, scale))
+    )

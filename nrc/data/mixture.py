@@ -118,7 +118,9 @@ def blob_sizes(points: int, clusters: int, weights: Sequence[float] | None = Non
     by_remainder = np.argsort(sizes - quota, kind="stable")
     sizes[by_remainder[: points - sizes.sum()]] += 1
     if (sizes == 0).any():
-        raise ValueError(f"{points} points in {clusters} blobs leave a blob empty; use more points or other weights")
+        raise ValueError(
+            f"{points} points in {clusters} blobs leave a blob empty; use more points or other weights"
+        )
     return sizes
 
 

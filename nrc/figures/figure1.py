@@ -1,4 +1,4 @@
-"""Figure 1: the relative distance to rank K over the plane of sigma and weight decay, and the TCV of the data."""
+"""Figure 1: relative distance to rank K over the plane of sigma and weight decay, and TCV of the data."""
 
 import numpy as np
 import pandas as pd
@@ -6,13 +6,26 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
-from nrc.figures.style import COLOURS, cell_edges
+from nrc.figures.style import COLOURS, cell_edges, log_axis
 
-__all__ = ["caption", "draw", "plane", "variation"]
+__all__ = ["draw", "plane", "summary", "variation"]
 
-STATUSES = ("converged", "stopped", "dead")
 VARIATION = ("tcv_lower", "tcv_upper", "wcss_class", "wcss_bound", "wcss_quantile")
+
+# Where no seed converged there is no number to draw.
+UNKNOWN = {"facecolor": "white", "edgecolor": "0.6", "hatch": "/////"}
+MARKS = {
+    "stopped": {
+        "marker": "o",
+        "markerfacecolor": "white",
+        "markeredgecolor": "black",
+        "markeredgewidth": 0.6,
+        "linestyle": "",
+    },
+    "dead": {"marker": "x", "color": "black", "markersize": 4, "linestyle": ""},
+}
 
 
 def plane(measures: xr.Dataset) -> pd.DataFrame:
@@ -36,16 +49,14 @@ def plane(measures: xr.Dataset) -> pd.DataFrame:
         If the cube has several widths or depths, or a sigma or weight decay of 0.
     """
     cube = _one_plane(measures)
-    status = cube["status"]
-    code = {name: value for value, name in enumerate(status.attrs["flag_meanings"].split())}
-    seeds = {name: (status == code[name]) for name in STATUSES}
+    ended = _by_status(cube["status"])
     distance = cube["relative_distance"]
     table = xr.Dataset(
         {
-            "relative_distance": distance.where(seeds["converged"]).mean("seed"),
-            "relative_distance_stopped": distance.where(seeds["stopped"]).mean("seed"),
-            **{name: mask.sum("seed") for name, mask in seeds.items()},
-            "worst_relative_residual": cube["relative_residual"].where(~seeds["dead"]).max("seed"),
+            "relative_distance": distance.where(ended["converged"]).mean("seed"),
+            "relative_distance_stopped": distance.where(ended["stopped"]).mean("seed"),
+            **{name: mask.sum("seed") for name, mask in ended.items()},
+            "worst_relative_residual": cube["relative_residual"].where(~ended["dead"]).max("seed"),
         }
     )
     return table.to_dataframe(dim_order=["layer", "sigma", "weight_decay"]).reset_index()[
@@ -82,8 +93,9 @@ def draw(measures: xr.Dataset, *, clusters: int, dimension: int, colour_map: str
         axis.set_title(rf"layer {layer}")
     for axis in axes.flat[len(layers) :]:
         axis.set_visible(False)
-    for axis in axes[-1]:
+    for axis in axes.flat[len(layers) - columns : len(layers)]:
         axis.set_xlabel(r"noise level $\sigma$")
+        axis.tick_params(labelbottom=True)
     for axis in axes[:, 0]:
         axis.set_ylabel(r"weight decay $\lambda$")
     maps.colorbar(
@@ -92,35 +104,41 @@ def draw(measures: xr.Dataset, *, clusters: int, dimension: int, colour_map: str
         location="top",
         shrink=0.8,
         aspect=40,
-        label=rf"relative distance to rank $K={clusters}$,  $\mathrm{{dist}}(W_\ell,\mathcal{{M}}_{{{clusters}}})\,/\,\|W_\ell\|$",
+        label=rf"relative distance to rank $K={clusters}$,  "
+        rf"$\mathrm{{dist}}(W_\ell,\mathcal{{M}}_{{{clusters}}})\,/\,\|W_\ell\|$",
     )
     _explain_marks(maps)
     upper, lower = right.subplots(2, 1, sharex=True, height_ratios=[1.25, 1])
     _variation_curves(upper, curves, scale=1.0)
     upper.set(xscale="log", yscale="log", ylabel=r"$\mathrm{TCV}_{K,0}$ of $(x,x)$")
-    upper.legend(loc="upper left")
+    right.legend(*upper.get_legend_handles_labels(), loc="outside lower center", ncols=2, columnspacing=1)
     _variation_curves(lower, curves, scale=2 * dimension * curves["sigma"] ** 2)
     lower.set(xlabel=r"noise level $\sigma$", ylabel=r"the same over $2\sigma^2 d$", ylim=(0, None))
+    for axis in (*axes.flat, upper, lower):
+        log_axis(axis.xaxis)
+    for axis in (*axes.flat, upper):
+        log_axis(axis.yaxis)
     return figure
 
 
-def caption(measures: xr.Dataset, *, clusters: int, points: int, dimension: int, covariance: str, settings: str) -> str:
-    """A caption in reStructuredText: what is drawn, the settings, and how the cells ended."""
+def summary(measures: xr.Dataset) -> dict[str, float]:
+    """What a caption tells: the grid's width, depth and seeds, and how the cells ended."""
     cube = _one_plane(measures)
-    counts = [int((cube["status"] == code).sum()) for code in range(len(STATUSES))]
-    live = cube["relative_residual"].where(cube["status"] != STATUSES.index("dead"))
-    return f"""\
-**Rank over the plane of noise and weight decay.** Autoencoders with {int(cube["depth"])} layers of width
-{int(cube["width"])} on {points} points around K = {clusters} {covariance} blobs in dimension {dimension}; {settings}.
-Heat maps: the relative distance of each layer to the matrices of rank {clusters}, mean over the converged ones of
-{cube.sizes["seed"]} seeds; grey where no seed converged, a ring where a seed stopped before it was stationary, a
-cross where a seed is dead (weight decay took all weights to 0).
-Curves: the total cluster variation of the data, between its spectral lower bound and the best partition found, with
-the bound of Proposition 4.1 and the exact chi-square quantile for the blobs; below, the same over 2 sigma^2 d.
+    ended = _by_status(cube["status"])
+    return {
+        "width": int(cube["width"]),
+        "depth": int(cube["depth"]),
+        "seeds": cube.sizes["seed"],
+        "cells": cube["status"].size,
+        **{name: int(mask.sum()) for name, mask in ended.items()},
+        "worst_stopped": float(cube["relative_residual"].where(ended["stopped"]).max()),
+    }
 
-Of {cube["status"].size} cells {counts[0]} converged, {counts[1]} stopped and {counts[2]} are dead. The largest relative
-residual of a live cell is {float(live.max()):.1e}.
-"""
+
+def _by_status(status: xr.DataArray) -> dict[str, xr.DataArray]:
+    """Masks of the cells that converged, stopped and died, from a flag variable."""
+    codes = zip(status.attrs["flag_meanings"].split(), status.attrs["flag_values"], strict=True)
+    return {name: status == code for name, code in codes}
 
 
 def _one_plane(measures: xr.Dataset) -> xr.Dataset:
@@ -128,7 +146,9 @@ def _one_plane(measures: xr.Dataset) -> xr.Dataset:
     for axis in ("width", "depth"):
         if measures.sizes[axis] != 1:
             values = ", ".join(map(str, measures[axis].values))
-            raise ValueError(f"figure 1 draws one {axis}, but the grid has {values}; give the grid one {axis}")
+            raise ValueError(
+                f"figure 1 draws one {axis}, but the grid has {values}; give the grid one {axis}"
+            )
     for axis in ("sigma", "weight_decay"):
         if (measures[axis] <= 0).any():
             raise ValueError(f"figure 1 has logarithmic axes and cannot draw {axis} 0; take it off the grid")
@@ -146,34 +166,39 @@ def _heat_map(axis: Axes, table: pd.DataFrame, colour_map: str):
         vmax=1,
         rasterized=True,
     )
-    axis.set(xscale="log", yscale="log", facecolor="0.8")
+    axis.set(xscale="log", yscale="log")
+    axis.patch.set(**UNKNOWN)
     for name, mark in MARKS.items():
         marked = table[table[name] > 0]
         axis.plot(marked["sigma"], marked["weight_decay"], **mark)
     return mesh
 
 
-MARKS = {
-    "stopped": {"marker": "o", "markerfacecolor": "white", "markeredgecolor": "black", "markeredgewidth": 0.6, "linestyle": ""},
-    "dead": {"marker": "x", "color": "black", "markersize": 4, "linestyle": ""},
-}
-
-
 def _explain_marks(figure) -> None:
     handles = [
         Line2D([], [], label="a seed stopped, not stationary", **MARKS["stopped"]),
         Line2D([], [], label="a seed dead", **MARKS["dead"]),
-        Line2D([], [], marker="s", color="0.8", markersize=6, linestyle="", label="no seed converged"),
+        Patch(label="no seed converged", **UNKNOWN),
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3, handletextpad=0.2, columnspacing=1.2)
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, handletextpad=0.5, columnspacing=1.5)
 
 
 def _variation_curves(axis: Axes, curves: pd.DataFrame, scale) -> None:
     sigma = curves["sigma"]
     lower, upper = curves["tcv_lower"] / scale, curves["tcv_upper"] / scale
-    axis.fill_between(sigma, lower, upper, color=COLOURS["blue"], alpha=0.25, linewidth=0, label="TCV is in here")
+    axis.fill_between(
+        sigma, lower, upper, color=COLOURS["blue"], alpha=0.25, linewidth=0, label="TCV is in here"
+    )
     axis.plot(sigma, upper, color=COLOURS["blue"], marker="o", label="best partition found")
     axis.plot(sigma, lower, color=COLOURS["blue"], marker="v", label="spectral lower bound")
-    axis.plot(sigma, curves["wcss_bound"] / scale, color=COLOURS["red"], linestyle="--", label="Proposition 4.1")
+    axis.plot(
+        sigma, curves["wcss_bound"] / scale, color=COLOURS["red"], linestyle="--", label="Proposition 4.1"
+    )
     if curves["wcss_quantile"].notna().all():
-        axis.plot(sigma, curves["wcss_quantile"] / scale, color=COLOURS["black"], linestyle=":", label=r"exact $\chi^2$ quantile")
+        axis.plot(
+            sigma,
+            curves["wcss_quantile"] / scale,
+            color=COLOURS["black"],
+            linestyle=":",
+            label=r"exact $\chi^2$ quantile",
+        )

@@ -1,16 +1,22 @@
 """One look for all figures, and files that are the same bytes for the same figure."""
 
+import logging
 from collections.abc import Iterable
 from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from nrc.store import atomic
 
-__all__ = ["COLOURS", "cell_edges", "save_figure", "styled"]
+__all__ = ["COLOURS", "cell_edges", "log_axis", "save_figure", "styled"]
+
+# It warns of the time stamps in matplotlib's own fonts.
+logging.getLogger("fontTools").setLevel(logging.ERROR)
 
 # Okabe & Ito 2008: told apart by colour-blind readers and in grey.
 COLOURS = {"blue": "#0072B2", "orange": "#E69F00", "green": "#009E73", "red": "#D55E00", "black": "#000000"}
@@ -47,6 +53,13 @@ def save_figure(figure: Figure, paths: Iterable[str | Path], dpi: int) -> None:
     for path in map(Path, paths):
         with atomic(path) as temporary:
             figure.savefig(temporary, dpi=dpi, metadata=METADATA[path.suffix])
+
+
+def log_axis(axis: Axis) -> None:
+    """Label a logarithmic axis at 1 and 3 times the powers of ten, in plain numbers."""
+    axis.set_major_locator(LogLocator(subs=(1, 3)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def cell_edges(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -69,7 +69,9 @@ class LBFGS:
 
     def _fresh(self, cells: int, device: torch.device) -> Tensor:
         """Mask (cells,) of the cells that remember nothing."""
-        return ~torch.stack([torch.zeros(cells, dtype=torch.bool, device=device), *(rho > 0 for *_, rho in self.pairs)]).any(0)
+        return ~torch.stack(
+            [torch.zeros(cells, dtype=torch.bool, device=device), *(rho > 0 for *_, rho in self.pairs)]
+        ).any(0)
 
 
 def _steepest_scale(point: Point) -> Tensor:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Protocol, Self
 
-import torch
 from torch import Tensor
 
 __all__ = ["Method", "Objective", "Point", "Step", "dot"]

@@ -12,10 +12,6 @@ rule collect:
         ),
     output:
         "results/{experiment}/measures.nc",
-    params:
-        settings=lambda wildcards: slice_of(
-            wildcards, "data", "grid", "network", "training", "stack", "device", "precision", "measures"
-        ),
     log:
         "results/logs/{experiment}/measures.log",
     benchmark:
@@ -25,6 +21,10 @@ rule collect:
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 30 * attempt,
+    params:
+        settings=lambda wildcards: slice_of(
+            wildcards, "data", "grid", "network", "training", "stack", "device", "precision", "measures"
+        ),
     shell:
         # thousands of paths do not fit on a command line, but on a builtin's they do
         r"printf '%s\n' {input.measured:q} |"

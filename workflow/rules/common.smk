@@ -28,7 +28,7 @@ def slice_of(wildcards, *keys, **extra):
     return json.dumps({"experiment": wildcards.experiment, **part, **extra}, sort_keys=True)
 
 
-def train_memory(wildcards, attempt):
+def stack_memory(wildcards, attempt):
     """Megabytes of a training job: torch, then data, features and the memory of the method."""
     experiment, stack = experiment_of(wildcards, SETTINGS), stack_of(wildcards, SETTINGS)
     data, width, depth = experiment["data"], stack.axes["width"], stack.axes["depth"]

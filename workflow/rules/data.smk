@@ -20,8 +20,6 @@ rule make_mixture:
         ),
     output:
         "results/data/mixture/{experiment}/seed~{seed}.nc",
-    params:
-        settings=lambda wildcards: slice_of(wildcards, "data", seed=int(wildcards.seed)),
     log:
         "results/logs/data/mixture/{experiment}/seed~{seed}.log",
     benchmark:
@@ -31,5 +29,7 @@ rule make_mixture:
     resources:
         mem_mb=lambda wildcards, attempt: 1000 * attempt,
         runtime=lambda wildcards, attempt: 10 * attempt,
+    params:
+        settings=lambda wildcards: slice_of(wildcards, "data", seed=int(wildcards.seed)),
     shell:
         "python {input.code[0]} --settings {params.settings:q} --output {output:q} > {log:q} 2>&1"

@@ -16,6 +16,7 @@ rule plot_figure1:
             "nrc/store.py",
         ),
         measures="results/mixture/measures.nc",
+        template=str(ROOT / "workflow/report/figure1.rst"),
     output:
         png=report(
             "results/figures/figure1.png",
@@ -32,15 +33,6 @@ rule plot_figure1:
             labels={"figure": "1", "shows": "the numbers drawn"},
         ),
         caption="results/figures/figure1.rst",
-    params:
-        settings=lambda wildcards: json.dumps(
-            {
-                "data": EXPERIMENTS["mixture"]["data"],
-                "training": EXPERIMENTS["mixture"]["training"],
-                "figure": SETTINGS["figures"]["figure1"],
-            },
-            sort_keys=True,
-        ),
     log:
         "results/logs/figures/figure1.log",
     benchmark:
@@ -50,7 +42,16 @@ rule plot_figure1:
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 10 * attempt,
+    params:
+        settings=json.dumps(
+            {
+                **{key: EXPERIMENTS["mixture"][key] for key in ("data", "network", "training")},
+                "measures": SETTINGS["measures"],
+                "figure": SETTINGS["figures"]["figure1"],
+            },
+            sort_keys=True,
+        ),
     shell:
         "python {input.code[0]} --settings {params.settings:q} --measures {input.measures:q}"
         " --figures {output.png:q} {output.pdf:q} {output.svg:q} --numbers {output.numbers:q}"
-        " --caption {output.caption:q} > {log:q} 2>&1"
+        " --caption-template {input.template:q} --caption {output.caption:q} > {log:q} 2>&1"

@@ -10,13 +10,25 @@ rule measure:
         code=code(
             "workflow/scripts/measure.py",
             "nrc/__init__.py",
+            "nrc/bounds.py",
+            "nrc/clusters.py",
+            "nrc/data/__init__.py",
+            "nrc/data/mixture.py",
+            "nrc/determinism.py",
+            "nrc/grid.py",
+            "nrc/measures.py",
+            "nrc/network.py",
+            "nrc/optimize/__init__.py",
+            "nrc/optimize/minimise.py",
+            "nrc/optimize/point.py",
+            "nrc/spectra.py",
+            "nrc/stacks.py",
+            "nrc/store.py",
         ),
         data=lambda wildcards: data_files(wildcards, SETTINGS),
         trained=f"results/{{experiment}}/train/{CELLS}.nc",
     output:
         f"results/{{experiment}}/measure/{CELLS}.nc",
-    params:
-        settings=lambda wildcards: slice_of(wildcards, "data", "network", "measures"),
     log:
         f"results/logs/{{experiment}}/measure/{CELLS}.log",
     benchmark:
@@ -24,8 +36,10 @@ rule measure:
     conda:
         "../../envs/nrc.yaml"
     resources:
-        mem_mb=train_memory,
+        mem_mb=stack_memory,
         runtime=lambda wildcards, attempt: 30 * attempt,
+    params:
+        settings=lambda wildcards: slice_of(wildcards, "data", "network", "measures"),
     shell:
         "python {input.code[0]} --settings {params.settings:q} --data {input.data:q}"
         " --trained {input.trained:q} --output {output:q} > {log:q} 2>&1"

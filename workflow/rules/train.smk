@@ -27,6 +27,16 @@ rule train_stack:
         data=lambda wildcards: data_files(wildcards, SETTINGS),
     output:
         f"results/{{experiment}}/train/{CELLS}.nc",
+    log:
+        f"results/logs/{{experiment}}/train/{CELLS}.log",
+    benchmark:
+        f"results/benchmarks/{{experiment}}/train/{CELLS}.tsv"
+    conda:
+        "../../envs/nrc.yaml"
+    resources:
+        mem_mb=stack_memory,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+        gpu=1 if SETTINGS["device"] == "cuda" else 0,
     params:
         settings=lambda wildcards: slice_of(
             wildcards,
@@ -37,16 +47,6 @@ rule train_stack:
             "precision",
             stack=stack_of(wildcards, SETTINGS).axes,
         ),
-    log:
-        f"results/logs/{{experiment}}/train/{CELLS}.log",
-    benchmark:
-        f"results/benchmarks/{{experiment}}/train/{CELLS}.tsv"
-    conda:
-        "../../envs/nrc.yaml"
-    resources:
-        mem_mb=train_memory,
-        runtime=lambda wildcards, attempt: 60 * attempt,
-        gpu=1 if SETTINGS["device"] == "cuda" else 0,
     shell:
         "python {input.code[0]} --settings {params.settings:q} --data {input.data:q}"
         " --output {output:q} 2>&1 | tee {log:q}"

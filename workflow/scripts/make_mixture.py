@@ -13,9 +13,11 @@ def main() -> None:
     parser.add_argument("--output", required=True, help="NetCDF file to write")
     args = parser.parse_args()
 
-    settings = {**args.settings["data"]}
-    settings.pop("kind")
-    mixture = draw_mixture(**settings, seed=args.settings["seed"])
+    choices = {key: value for key, value in args.settings["data"].items() if key != "kind"}
+    try:
+        mixture = draw_mixture(**choices, seed=args.settings["seed"])
+    except ValueError as error:
+        raise SystemExit(f"experiments.{args.settings['experiment']}.data: {error}") from error
     store.save(mixture.to_dataset().assign_attrs(store.provenance(args.settings)), args.output)
 
 

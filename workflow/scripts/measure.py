@@ -11,18 +11,19 @@ from nrc.data.mixture import Mixture
 from nrc.determinism import make_deterministic
 from nrc.grid import Stack
 from nrc.optimize.minimise import Status
-from nrc.stacks import mixture_points, trained_weights
+from nrc.stacks import mixture_points, trained_weights, unflatten
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", type=json.loads, required=True, help="JSON with experiment, data, network, measures")
+    parser.add_argument(
+        "--settings", type=json.loads, required=True, help="JSON with experiment, data, network, measures"
+    )
     parser.add_argument("--data", nargs="+", required=True, help="mixture file of each seed")
     parser.add_argument("--trained", required=True, help="NetCDF file of the trained stack")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--output", required=True, help="NetCDF file to write")
     args = parser.parse_args()
-    make_deterministic(args.threads)
+    make_deterministic()
 
     data, activation = args.settings["data"], args.settings["network"]["activation"]
     choices = args.settings["measures"]
@@ -30,7 +31,9 @@ def main() -> None:
     stack, weights = Stack.of(trained), trained_weights(trained)
     cells = list(stack.cells())
     seeds = np.atleast_1d(stack.axes["seed"]).tolist()
-    mixtures = {seed: Mixture.from_dataset(store.load(path)) for seed, path in zip(seeds, args.data, strict=True)}
+    mixtures = {
+        seed: Mixture.from_dataset(store.load(path)) for seed, path in zip(seeds, args.data, strict=True)
+    }
     x = mixture_points(stack, mixtures)
     of_cell = [mixtures[cell["seed"]] for cell in cells]
 
@@ -42,7 +45,9 @@ def main() -> None:
                 clusters=data["clusters"],
                 tolerance=choices["numerical_rank_tolerance"],
             ),
-            measures.layer_residuals(weights, x, x, np.array([cell["weight_decay"] for cell in cells]), activation),
+            measures.layer_residuals(
+                weights, x, x, np.array([cell["weight_decay"] for cell in cells]), activation
+            ),
             measures.variability(
                 weights,
                 x,
@@ -59,7 +64,9 @@ def main() -> None:
         compat="equals",
     )
     course = trained.drop_vars([name for name in trained.data_vars if name.startswith("W")])
-    result = xr.merge([course, stack.unflatten(measured)], join="exact", compat="equals", combine_attrs="override")
+    result = xr.merge(
+        [course, unflatten(stack, measured)], join="exact", compat="equals", combine_attrs="override"
+    )
     versions = {name: trained.attrs[name] for name in ("torch", "device", "precision")}
     store.save(result.assign_attrs(store.provenance(args.settings, **versions)), args.output)
 

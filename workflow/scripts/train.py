@@ -20,6 +20,8 @@ from nrc.stacks import autoencoder, initial_parameters, mixture_points, regulari
 
 SECONDS_BETWEEN_REPORTS = 10
 
+logger = logging.getLogger(__name__)
+
 METHODS = {
     "gd": lambda training: GradientDescent(training["step"]),
     "lbfgs": lambda training: LBFGS(training["history"]),
@@ -35,16 +37,17 @@ def main() -> None:
         help="JSON with experiment, stack, network, training, device and precision",
     )
     parser.add_argument("--data", nargs="+", required=True, help="mixture file of each seed")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--output", required=True, help="NetCDF file to write")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    make_deterministic(args.threads)
+    make_deterministic()
 
     settings, training = args.settings, args.settings["training"]
     stack = Stack(settings["stack"])
     seeds = np.atleast_1d(stack.axes["seed"]).tolist()
-    mixtures = {seed: Mixture.from_dataset(store.load(path)) for seed, path in zip(seeds, args.data, strict=True)}
+    mixtures = {
+        seed: Mixture.from_dataset(store.load(path)) for seed, path in zip(seeds, args.data, strict=True)
+    }
     x = mixture_points(stack, mixtures)
     architecture = autoencoder(stack, x.shape[-1], settings["network"]["activation"])
     device, dtype = choose_device(settings["device"]), getattr(torch, settings["precision"])
@@ -59,7 +62,9 @@ def main() -> None:
         report=reporter(args.output),
     )
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
-    attributes = store.provenance(settings, torch=str(torch.__version__), device=name, precision=settings["precision"])
+    attributes = store.provenance(
+        settings, torch=str(torch.__version__), device=name, precision=settings["precision"]
+    )
     store.save(trained_dataset(stack, loss, end).assign_attrs(attributes), args.output)
 
 
@@ -81,7 +86,7 @@ def reporter(name: str) -> Callable[[Progress], None]:
         if progress.running and time.monotonic() - last < SECONDS_BETWEEN_REPORTS:
             return
         last = time.monotonic()
-        logging.info(
+        logger.info(
             f"{name}: {progress.converged} of {progress.cells} cells converged, {progress.running} running, "
             f"worst relative residual {progress.worst:.1e}, {progress.rate:.0f} evaluations/s, "
             f"at most {progress.seconds_left:.0f} s left"

@@ -1,0 +1,37 @@
+# Two commands: `make` builds the environment and every figure, `make test` runs every test.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: all env test lint bench clean
+
+all: env
+	$(BIN)/snakemake
+	@echo "Figures: $$(ls results/figures/*.png | tr '\n' ' ')"
+
+env: .venv/installed
+
+.venv/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed; set PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' \
+	  || { echo "Python has no venv module; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/pip install --quiet --require-hashes --requirement requirements.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+test: env
+	$(BIN)/pytest
+
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check .
+	$(BIN)/snakemake --lint
+
+bench: env
+	$(BIN)/python bench/stack_against_loop.py
+
+clean:
+	rm -rf results .snakemake

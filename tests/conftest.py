@@ -1,0 +1,89 @@
+"""The real pipeline, run once at the tiny scale in a copy of the project, for all tests that look at it."""
+
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parent.parent
+PARTS = ("Snakefile", "config.yaml", "nrc", "workflow", "envs", "profiles")
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A copy of the project in a folder of its own."""
+
+    folder: Path
+
+    def snakemake(self, *arguments: str, fails: bool = False) -> str:
+        """Run Snakemake at the tiny scale and return what it prints."""
+        command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
+        if "--configfile" not in arguments:
+            command += ["--configfile", "workflow/scales/tiny.yaml"]
+        done = subprocess.run(
+            command, cwd=self.folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+        )
+        assert (done.returncode != 0) == fails, done.stdout
+        return done.stdout
+
+    def planned(self, *arguments: str) -> dict[str, int]:
+        """Number of jobs of each rule that a dry run plans."""
+        lines = iter(self.snakemake("--dry-run", "--quiet", "rules", *arguments).splitlines())
+        counts = {}
+        for line in lines:
+            if line.startswith("job "):
+                next(lines)
+                for row in lines:
+                    if not row.strip() or row.startswith("total"):
+                        break
+                    rule, count = row.split()
+                    counts[rule] = int(count)
+                break
+        counts.pop("all", None)
+        return counts
+
+    def edit(self, file: str, old: str, new: str) -> None:
+        """Replace text that must be there."""
+        path = self.folder / file
+        text = path.read_text(encoding="utf-8")
+        assert old in text
+        path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def copy_project(folder: Path) -> Checkout:
+    for part in PARTS:
+        source = PROJECT / part
+        if source.is_symlink():
+            (folder / part).symlink_to(source.readlink())
+        elif source.is_dir():
+            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, folder / part)
+    return Checkout(folder)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Checkout:
+    """A checkout whose tiny pipeline has run. Do not change it: take `checkout`."""
+    checkout = copy_project(tmp_path_factory.mktemp("finished"))
+    checkout.snakemake()
+    return checkout
+
+
+@pytest.fixture
+def checkout(finished, tmp_path) -> Checkout:
+    """A copy of the finished checkout, to change at will."""
+    folder = tmp_path / "checkout"
+    shutil.copytree(finished.folder, folder, symlinks=True)
+    return Checkout(folder)
+
+
+@pytest.fixture
+def fresh(tmp_path) -> Checkout:
+    """A checkout without results."""
+    folder = tmp_path / "fresh"
+    folder.mkdir()
+    return copy_project(folder)

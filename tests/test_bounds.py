@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+
+from nrc.bounds import gaussian_wcss_bound, isotropic_wcss_quantile
+from nrc.clusters import wcss
+from nrc.data.mixture import draw_mixture
+
+DELTA, DRAWS = 0.1, 2000
+
+
+def wcss_of_draws(covariance, **changes):
+    choices = {"clusters": 3, "points": 30, "dimension": 4, "separation": 1, "weights": [3, 2, 1], **changes}
+    drawn = [draw_mixture(**choices, covariance=covariance, seed=seed) for seed in range(DRAWS)]
+    return drawn, np.array([wcss(mixture.points(0.5), mixture.labels) for mixture in drawn])
+
+
+def test_closed_form_for_balanced_isotropic_blobs():
+    clusters, size, dimension, sigma = 5, 40, 20, 0.3
+    covariances = np.broadcast_to(sigma**2 * np.eye(dimension), (clusters, dimension, dimension))
+    s, points = np.log(clusters / DELTA), clusters * size
+    correction = 2 * np.sqrt(s * clusters / (points * dimension)) + 2 * s * clusters / (points * dimension)
+    expected = sigma**2 * dimension * (1 + correction)
+    assert gaussian_wcss_bound(covariances, [size] * clusters, DELTA) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("covariance", ["isotropic", "diagonal", "full"])
+def test_the_bound_holds_with_its_probability(covariance):
+    drawn, values = wcss_of_draws(covariance)
+    bounds = [gaussian_wcss_bound(0.25 * m.covariances, m.sizes, DELTA) for m in drawn]
+    assert (values <= bounds).mean() >= 1 - DELTA
+
+
+def test_the_quantile_is_exact():
+    _, values = wcss_of_draws("isotropic")
+    quantile = isotropic_wcss_quantile(0.5, dimension=4, points=30, clusters=3, delta=DELTA)
+    # four standard errors of a share of 2000 draws: a constant off by 10% is far outside
+    error = 4 * np.sqrt(DELTA * (1 - DELTA) / DRAWS)
+    assert (values <= quantile).mean() == pytest.approx(1 - DELTA, abs=error)
+    assert abs((values <= 1.1 * quantile).mean() - (1 - DELTA)) > error
+    assert abs((values <= 0.9 * quantile).mean() - (1 - DELTA)) > error
+
+
+def test_the_bound_is_above_the_quantile():
+    for size in (5, 50, 500):
+        bound = gaussian_wcss_bound(np.stack([np.eye(4)] * 3), [size] * 3, DELTA)
+        assert bound > isotropic_wcss_quantile(1.0, dimension=4, points=3 * size, clusters=3, delta=DELTA)

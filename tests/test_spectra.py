@@ -1,0 +1,119 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.stats import entropy, ortho_group
+
+from nrc import spectra
+
+MEASURES = {
+    "stable_rank": spectra.stable_rank,
+    "numerical_rank": lambda s: spectra.numerical_rank(s, 1e-3),
+    "effective_rank": spectra.effective_rank,
+    "relative_distance": lambda s: spectra.relative_distance(s, 2),
+    "relative_tail": spectra.relative_tail,
+    "mp_soft_rank": lambda s: spectra.mp_soft_rank(s, (s.shape[-1], s.shape[-1])),
+}
+
+# Singular values around 1, or 0: no measure is asked to tell 1e-200 from 0.
+VALUES = st.one_of(st.just(0.0), st.floats(1e-3, 1e3))
+SPECTRA = (
+    arrays(np.float64, st.integers(1, 8), elements=VALUES)
+    .map(lambda s: np.sort(s)[::-1])
+    .filter(lambda s: s[0] > 0)
+)
+
+
+def test_equal_singular_values_have_full_rank():
+    s = np.full(6, 2.5)
+    assert spectra.stable_rank(s) == pytest.approx(6)
+    assert spectra.numerical_rank(s, 0.5) == 6
+    assert spectra.effective_rank(s) == pytest.approx(6)
+    np.testing.assert_allclose(spectra.relative_tail(s), np.sqrt(1 - np.arange(1, 7) / 6), atol=1e-15)
+
+
+def test_a_known_spectrum():
+    s = np.array([2.0, 1.0, 1.0, 0.0])
+    assert spectra.stable_rank(s) == pytest.approx(6 / 4)
+    assert spectra.numerical_rank(s, 0.4) == 3
+    assert spectra.numerical_rank(s, 0.6) == 1
+    assert spectra.effective_rank(s) == pytest.approx(np.exp(entropy([0.5, 0.25, 0.25])))
+    np.testing.assert_allclose(spectra.relative_tail(s), np.sqrt(np.array([2, 1, 0, 0]) / 6))
+    assert spectra.relative_distance(s, 1) == pytest.approx(np.sqrt(2 / 6))
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_a_matrix_of_known_rank(rank):
+    rng = np.random.default_rng(rank)
+    w = rng.normal(size=(7, rank)) @ rng.normal(size=(rank, 5))
+    s = np.linalg.svd(w, compute_uv=False)
+    assert spectra.numerical_rank(s, 1e-10) == rank == np.linalg.matrix_rank(w)
+    assert spectra.relative_distance(s, rank) < 1e-14
+    assert spectra.relative_distance(s, rank - 1) > 1e-3
+
+
+def test_distance_is_to_the_best_approximation():
+    """Eckart & Young: no matrix of rank 2 is nearer than the truncated SVD."""
+    rng = np.random.default_rng(0)
+    w = rng.normal(size=(5, 4))
+    u, s, vt = np.linalg.svd(w, full_matrices=False)
+    best = (u[:, :2] * s[:2]) @ vt[:2]
+    distance = spectra.relative_distance(s, 2) * np.linalg.norm(w)
+    assert distance == pytest.approx(np.linalg.norm(w - best))
+    for _ in range(200):
+        other = best + 0.1 * rng.normal(size=(5, 4))
+        u, t, vt = np.linalg.svd(other, full_matrices=False)
+        assert np.linalg.norm(w - (u[:, :2] * t[:2]) @ vt[:2]) >= distance
+
+
+def test_soft_rank_of_noise_is_one_and_of_a_spike_is_small():
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(1200, 600))
+    s = np.linalg.svd(noise, compute_uv=False)
+    # the largest eigenvalue fluctuates about the edge by a share of the order n^(-2/3)
+    assert spectra.mp_soft_rank(s, noise.shape) == pytest.approx(1, abs=3 * 600 ** (-2 / 3))
+    assert spectra.mp_soft_rank(s, noise.T.shape) == spectra.mp_soft_rank(s, noise.shape)
+    spiked = noise + 10 * np.outer(rng.normal(size=1200), rng.normal(size=600))
+    assert spectra.mp_soft_rank(np.linalg.svd(spiked, compute_uv=False), noise.shape) < 0.05
+
+
+@given(SPECTRA, st.floats(1e-3, 1e3))
+def test_no_measure_depends_on_scale(s, scale):
+    for name, measure in MEASURES.items():
+        if name != "numerical_rank":  # a value at its threshold may fall on either side
+            np.testing.assert_allclose(measure(scale * s), measure(s), rtol=1e-9, atol=1e-12, err_msg=name)
+
+
+@given(SPECTRA, st.integers(0, 2**32 - 1))
+def test_no_measure_depends_on_rotation(s, seed):
+    rng = np.random.default_rng(seed)
+    n = len(s)
+    u, v = (ortho_group(n, seed=rng).rvs() if n > 1 else np.array([[1.0]]) for _ in range(2))
+    rotated = np.linalg.svd((u * s) @ v, compute_uv=False)
+    for name, measure in MEASURES.items():
+        if name != "numerical_rank":
+            np.testing.assert_allclose(measure(rotated), measure(s), rtol=1e-6, atol=1e-6, err_msg=name)
+
+
+@given(SPECTRA)
+def test_bounds_and_order(s):
+    rank = np.count_nonzero(s)
+    stable, effective = spectra.stable_rank(s), spectra.effective_rank(s)
+    assert 1 - 1e-12 <= stable <= rank * (1 + 1e-12)
+    assert 1 - 1e-12 <= effective <= rank * (1 + 1e-12)
+    assert 1 <= spectra.numerical_rank(s, 1e-3) <= rank
+    tail = spectra.relative_tail(s)
+    assert (np.diff(tail) <= 1e-12).all()
+    assert 0 <= tail[-1] <= tail[0] <= 1
+    assert (tail[rank - 1 :] == 0).all()
+    for r in range(1, len(s) + 1):
+        assert spectra.relative_distance(s, r) == pytest.approx(tail[r - 1], abs=1e-12)
+
+
+def test_a_zero_matrix_has_no_relative_measures():
+    batch = np.array([[1.0, 0.5, 0.0], [0.0, 0.0, 0.0]])
+    for name, measure in MEASURES.items():
+        values = measure(batch)
+        assert np.isfinite(values[0]).all(), name
+        assert np.isnan(values[1]).all(), name
