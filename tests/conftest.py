@@ -1,5 +1,6 @@
 """The real pipeline, run once at the tiny scale in a copy of the project, for all tests that look at it."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).parent.parent
+TINY = ("workflow/scales/tiny.yaml",)
+TARGET_RULES = ("all", "data", "train", "measures", "figures")
 PARTS = ("Snakefile", "config.yaml", "nrc", "workflow", "envs", "profiles")
 
 
@@ -18,32 +21,32 @@ class Checkout:
 
     folder: Path
 
-    def snakemake(self, *arguments: str, fails: bool = False) -> str:
-        """Run Snakemake at the tiny scale and return what it prints."""
-        command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
-        if "--configfile" not in arguments:
-            command += ["--configfile", "workflow/scales/tiny.yaml"]
+    def snakemake(self, *targets: str, options=(), scale=TINY, fails: bool = False) -> str:
+        """Run Snakemake and return what it prints."""
+        command = [
+            sys.executable,
+            "-m",
+            "snakemake",
+            "--cores",
+            "2",
+            *options,
+            "--configfile",
+            *scale,
+            "--",
+            *targets,
+        ]
         done = subprocess.run(
             command, cwd=self.folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
         )
         assert (done.returncode != 0) == fails, done.stdout
         return done.stdout
 
-    def planned(self, *arguments: str) -> dict[str, int]:
-        """Number of jobs of each rule that a dry run plans."""
-        lines = iter(self.snakemake("--dry-run", "--quiet", "rules", *arguments).splitlines())
-        counts = {}
-        for line in lines:
-            if line.startswith("job "):
-                next(lines)
-                for row in lines:
-                    if not row.strip() or row.startswith("total"):
-                        break
-                    rule, count = row.split()
-                    counts[rule] = int(count)
-                break
-        counts.pop("all", None)
-        return counts
+    def planned(self, *targets: str, scale=TINY) -> dict[str, int]:
+        """Number of jobs of each rule that a dry run plans, without the target rules."""
+        said = self.snakemake(*targets, options=["--dry-run", "--quiet", "rules"], scale=scale)
+        table = said.partition("Job stats:")[2].partition("total")[0]
+        counts = dict(re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE))
+        return {rule: int(count) for rule, count in counts.items() if rule not in TARGET_RULES}
 
     def edit(self, file: str, old: str, new: str) -> None:
         """Replace text that must be there."""

@@ -161,7 +161,7 @@ def test_rounding_does_not_end_a_search_early():
 
 def test_a_cell_without_any_descent_stops():
     """A linear network that is the identity has gradient 0 exactly, and no residual to converge by."""
-    loss, start = problem(weight_decay=[0.0], sigma=[0.1])
+    loss, _ = problem(weight_decay=[0.0], sigma=[0.1])
     loss = replace(loss, architecture=replace(loss.architecture, activation="linear"))
     identity = loss.architecture.join([torch.eye(3, dtype=torch.float64)[None]] * 3)
     end = minimise(loss, identity, LBFGS(10), **BUDGET)

@@ -30,12 +30,17 @@ def test_a_variable_must_say_what_it_is(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def fail_halfway(path):
+    with store.atomic(path) as temporary:
+        temporary.write_text("half of the new")
+        raise RuntimeError
+
+
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with pytest.raises(RuntimeError), store.atomic(path) as temporary:
-        temporary.write_text("half of the new")
-        raise RuntimeError
+    with pytest.raises(RuntimeError):
+        fail_halfway(path)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 

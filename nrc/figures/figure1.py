@@ -59,9 +59,10 @@ def plane(measures: xr.Dataset) -> pd.DataFrame:
             "worst_relative_residual": cube["relative_residual"].where(~ended["dead"]).max("seed"),
         }
     )
-    return table.to_dataframe(dim_order=["layer", "sigma", "weight_decay"]).reset_index()[
-        ["layer", "sigma", "weight_decay", *table.data_vars]
-    ]
+    rows = table.to_dataframe(dim_order=["layer", "sigma", "weight_decay"]).reset_index()
+    return rows[["layer", "sigma", "weight_decay", *table.data_vars]].astype(
+        dict.fromkeys(("layer", *ended), "Int64")
+    )
 
 
 def variation(measures: xr.Dataset) -> pd.DataFrame:

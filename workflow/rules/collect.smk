@@ -7,9 +7,7 @@ rule collect:
             "nrc/grid.py",
             "nrc/store.py",
         ),
-        measured=lambda wildcards: stack_files(
-            "measure", wildcards.experiment, experiment_of(wildcards, SETTINGS)
-        ),
+        measured=lambda wildcards: stack_files("measure", wildcards.experiment, experiment_of(wildcards)),
     output:
         "results/{experiment}/measures.nc",
     log:

@@ -5,14 +5,25 @@ import os
 import sys
 from pathlib import Path
 
-from workflow.layout import CELLS, data_files, experiment_of, stack_files, stack_of
+import workflow.layout as layout
+from workflow.layout import CELLS, stack_files
 from workflow.settings import read_settings
 
 # the Python that runs Snakemake also runs the scripts, in an activated environment or not
 os.environ.update(PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
 
 ROOT = Path(os.path.relpath(workflow.basedir))
-SETTINGS = read_settings(config)
+
+
+def or_exit(function, *arguments):
+    """Call a function; a mistake of the user's ends Snakemake with its one line, not a traceback."""
+    try:
+        return function(*arguments)
+    except ValueError as mistake:
+        sys.exit(f"Error: {mistake}")
+
+
+SETTINGS = or_exit(read_settings, config)
 EXPERIMENTS = SETTINGS["experiments"]
 
 
@@ -21,16 +32,31 @@ def code(*files):
     return [str(ROOT / file) for file in files]
 
 
+def experiment_of(wildcards):
+    """Settings of the experiment in a path."""
+    return or_exit(layout.experiment_of, wildcards, SETTINGS)
+
+
+def stack_of(wildcards):
+    """The stack in a path."""
+    return or_exit(layout.stack_of, wildcards, SETTINGS)
+
+
+def data_files(wildcards):
+    """The data files of the stack in a path."""
+    return or_exit(layout.data_files, wildcards, SETTINGS)
+
+
 def slice_of(wildcards, *keys, **extra):
     """The part of the configuration that a job depends on, as JSON."""
-    experiment = experiment_of(wildcards, SETTINGS)
+    experiment = experiment_of(wildcards)
     part = {key: experiment[key] if key in experiment else SETTINGS[key] for key in keys}
     return json.dumps({"experiment": wildcards.experiment, **part, **extra}, sort_keys=True)
 
 
 def stack_memory(wildcards, attempt):
     """Megabytes of a training job: torch, then data, features and the memory of the method."""
-    experiment, stack = experiment_of(wildcards, SETTINGS), stack_of(wildcards, SETTINGS)
+    experiment, stack = experiment_of(wildcards), stack_of(wildcards)
     data, width, depth = experiment["data"], stack.axes["width"], stack.axes["depth"]
     features = data["points"] * max(width, data["dimension"]) * (depth + 4)
     parameters = depth * max(width, data["dimension"]) ** 2 * (2 * experiment["training"]["history"] + 10)

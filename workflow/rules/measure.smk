@@ -25,7 +25,7 @@ rule measure:
             "nrc/stacks.py",
             "nrc/store.py",
         ),
-        data=lambda wildcards: data_files(wildcards, SETTINGS),
+        data=data_files,
         trained=f"results/{{experiment}}/train/{CELLS}.nc",
     output:
         f"results/{{experiment}}/measure/{CELLS}.nc",

@@ -24,7 +24,7 @@ rule train_stack:
             "nrc/stacks.py",
             "nrc/store.py",
         ),
-        data=lambda wildcards: data_files(wildcards, SETTINGS),
+        data=data_files,
     output:
         f"results/{{experiment}}/train/{CELLS}.nc",
     log:
@@ -45,7 +45,7 @@ rule train_stack:
             "training",
             "device",
             "precision",
-            stack=stack_of(wildcards, SETTINGS).axes,
+            stack=stack_of(wildcards).axes,
         ),
     shell:
         "python {input.code[0]} --settings {params.settings:q} --data {input.data:q}"

@@ -1,0 +1,419 @@
+"""The real Snakefile: end to end, cell by cell, what reruns, and what is refused."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+import zipfile
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+import yaml
+
+CELL = "results/mixture/train/weight_decay~0.1/sigma~0.05/width~4/depth~3/seed~0.nc"
+PLANE = "results/mixture/{}/weight_decay~all/sigma~all/width~4/depth~3/seed~0.nc"
+
+
+def load(checkout, path) -> xr.Dataset:
+    with xr.open_dataset(checkout.folder / path, engine="h5netcdf") as dataset:
+        return dataset.load()
+
+
+def digests(checkout) -> dict[str, str]:
+    """SHA-256 of every result; logs and benchmarks hold times."""
+    files = (checkout.folder / "results").rglob("*.*")
+    kept = [file for file in files if file.is_file() and not {"logs", "benchmarks"} & set(file.parts)]
+    return {
+        str(file.relative_to(checkout.folder)): hashlib.sha256(file.read_bytes()).hexdigest() for file in kept
+    }
+
+
+def test_the_files_are_there(finished):
+    results = finished.folder / "results"
+    for suffix in ("png", "pdf", "svg", "csv"):
+        assert (results / f"figures/figure1.{suffix}").stat().st_size > 1000
+    assert (results / "figures/figure1.png").read_bytes().startswith(b"\x89PNG")
+    assert not list(results.rglob(".*")), "a temporary file is left"
+
+
+def test_nothing_warns(finished):
+    for log in (finished.folder / "results/logs").rglob("*.log"):
+        assert "arning" not in log.read_text(encoding="utf-8"), log
+
+
+def test_a_trained_file_holds_stationary_networks(finished):
+    trained, data = (
+        load(finished, PLANE.format("train")),
+        load(finished, "results/data/mixture/mixture/seed~0.nc"),
+    )
+    assert trained["W1"].dims == ("weight_decay", "sigma", "n1", "n0")
+    assert trained["W3"].dims == ("weight_decay", "sigma", "n3", "n2")
+    assert trained["status"].attrs["flag_meanings"] == "converged stopped dead"
+    assert (trained["status"] == 0).all()
+    for weight_decay in trained["weight_decay"].values:
+        for sigma in trained["sigma"].values:
+            cell = trained.sel(weight_decay=weight_decay, sigma=sigma)
+            w1, w2, w3 = (cell[f"W{l}"].values for l in (1, 2, 3))
+            x = data["means"].values[data["labels"].values] + sigma * data["noise"].values
+            a = np.tanh(x @ w1.T)
+            b = np.tanh(a @ w2.T)
+            error = (b @ w3.T - x) / len(x)
+            delta2 = error @ w3 * (1 - b**2)
+            delta1 = delta2 @ w2 * (1 - a**2)
+            residuals = [
+                d.T @ z + weight_decay * w for d, z, w in ((delta1, x, w1), (delta2, a, w2), (error, b, w3))
+            ]
+            size = weight_decay * np.sqrt(sum((w**2).sum() for w in (w1, w2, w3)))
+            assert np.sqrt(sum((r**2).sum() for r in residuals)) / size < 1.1e-8
+            assert float(cell["loss"]) == pytest.approx(len(x) * (error**2).sum() / 2)
+            measured = load(finished, PLANE.format("measure")).sel(weight_decay=weight_decay, sigma=sigma)
+            np.testing.assert_allclose(
+                measured["residual"], [np.linalg.norm(r) for r in residuals], rtol=1e-3, atol=1e-14
+            )
+
+
+def test_the_cube_holds_the_measures_of_every_cell(finished):
+    cube, trained = load(finished, "results/mixture/measures.nc"), load(finished, PLANE.format("train"))
+    assert cube["relative_tail"].dims == ("weight_decay", "sigma", "width", "depth", "seed", "layer", "index")
+    assert dict(cube.sizes) == {
+        "weight_decay": 2, "sigma": 2, "width": 1, "depth": 1, "seed": 1, "layer": 3, "index": 4, "source": 3,
+    }  # fmt: skip
+    for l in (1, 2, 3):
+        s = np.linalg.svd(trained[f"W{l}"].values, compute_uv=False)
+        ours = cube["singular_values"].sel(layer=l).squeeze()
+        np.testing.assert_allclose(ours, s, rtol=1e-12, atol=1e-14)
+        tail = np.sqrt((s[..., 2:] ** 2).sum(-1) / (s**2).sum(-1))
+        np.testing.assert_allclose(
+            cube["relative_distance"].sel(layer=l).squeeze(), tail, rtol=1e-9, atol=1e-12
+        )
+    assert (cube["tcv_lower"] <= cube["tcv_upper"]).all()
+    assert (cube["tcv_upper"] <= cube["wcss_class"]).all()
+    assert (cube["wcss_quantile"] <= cube["wcss_bound"]).all()
+    # the space of the inputs is the same for every weight decay, and each point counts twice
+    assert (cube["wcss_class"].sel(source=0).std("weight_decay") < 1e-15).all()
+    data = load(finished, "results/data/mixture/mixture/seed~0.nc")
+    for sigma in (0.05, 0.5):
+        points = pd.DataFrame(sigma * data["noise"].values)
+        within = points.groupby(data["labels"].values).transform(lambda column: column - column.mean())
+        stated = cube["wcss_class"].sel(source=0, sigma=sigma, weight_decay=0.01).item()
+        assert stated == pytest.approx(2 * (within**2).to_numpy().sum() / len(points))
+
+
+def test_every_variable_says_what_it_is(finished):
+    for path in [
+        "results/data/mixture/mixture/seed~0.nc",
+        PLANE.format("train"),
+        PLANE.format("measure"),
+        "results/mixture/measures.nc",
+    ]:
+        dataset = load(finished, path)
+        for name, variable in dataset.variables.items():
+            assert {"long_name", "units"} <= set(variable.attrs), f"{path}: {name}"
+        assert dataset.attrs["experiment"] == "mixture"
+        assert json.loads(dataset.attrs["settings"])["data"]["clusters"] == 2
+        text = json.dumps(dataset.attrs, default=str)
+        assert str(finished.folder) not in text
+        assert time.strftime("%Y-") not in text
+
+
+def test_the_numbers_drawn_are_the_measures(finished):
+    numbers = pd.read_csv(finished.folder / "results/figures/figure1.csv")
+    cube = load(finished, "results/mixture/measures.nc").squeeze()
+    plane, curves = (numbers[numbers["panel"] == name] for name in ("plane", "variation"))
+    assert len(plane) == 3 * 2 * 2
+    for row in plane.itertuples():
+        at = cube["relative_distance"].sel(layer=row.layer, sigma=row.sigma, weight_decay=row.weight_decay)
+        assert row.relative_distance == float(at)
+        assert (row.converged, row.stopped, row.dead) == (1, 0, 0)
+    assert curves["tcv_upper"].tolist() == cube["tcv_upper"].sel(source=0, weight_decay=0.01).values.tolist()
+
+
+def test_the_same_inputs_give_the_same_bytes(finished, fresh):
+    fresh.snakemake()
+    assert digests(fresh) == digests(finished)
+
+
+def test_a_cell_trains_alone_as_in_its_stack(checkout):
+    checkout.snakemake(CELL)
+    alone, plane = load(checkout, CELL), load(checkout, PLANE.format("train"))
+    assert alone["W1"].dims == ("n1", "n0")
+    together = plane.sel(weight_decay=0.1, sigma=0.05)
+    for name in plane.data_vars:
+        np.testing.assert_array_equal(alone[name], together[name], err_msg=name)
+
+
+def test_a_cell_off_the_grid_is_a_target(checkout):
+    cell = "results/mixture/measure/weight_decay~0.07/sigma~0.2/width~3/depth~2/seed~5.nc"
+    assert checkout.planned(cell) == {"make_mixture": 1, "train_stack": 1, "measure": 1}
+    checkout.snakemake(cell)
+    measured = load(checkout, cell)
+    assert measured["relative_distance"].dims == ("layer",)
+    assert float(measured["sigma"]) == 0.2
+
+
+def test_a_stack_may_extend_over_seeds(checkout):
+    """One job trains several seeds, each on its own data, as the jobs of the seeds would."""
+    scale = write_scale(
+        checkout,
+        **{
+            "experiments.mixture.grid.seed": [0, 3],
+            "experiments.mixture.stack": ["seed", "sigma", "weight_decay"],
+        },
+    )
+    assert checkout.planned(scale=scale) == {
+        "make_mixture": 1,
+        "train_stack": 1,
+        "measure": 1,
+        "collect": 1,
+        "plot_figure1": 1,
+    }
+    checkout.snakemake(scale=scale)
+    cube, before = load(checkout, "results/mixture/measures.nc"), load(checkout, PLANE.format("measure"))
+    assert cube["seed"].values.tolist() == [0, 3]
+    for name in ("singular_values", "tcv_upper", "relative_residual"):
+        np.testing.assert_array_equal(cube[name].sel(seed=0).squeeze(), before[name].squeeze())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("weight_decay~1e-1", "weight_decay~0.1"),
+        ("weight_decay~0.10", "weight_decay~0.1"),
+        ("weight_decay~strong", "weight_decay~0.01"),
+        ("weight_decay~-0.1", "weight_decay~0.01"),
+        ("weight_decay~nan", "weight_decay~0.01"),
+        ("width~4.0", "width~4"),
+        ("width~all", "width~4"),
+        ("seed~one", "seed~0"),
+    ],
+)
+def test_another_notation_is_refused_with_the_path_to_ask_for(checkout, wrong, right):
+    axis = wrong.split("~")[0]
+    parts = [wrong if part.startswith(axis) else part for part in CELL.removesuffix(".nc").split("/")]
+    asked = "/".join(parts) + ".nc"
+    expected = asked.replace(wrong, right)
+    said = checkout.snakemake(asked, options=["--dry-run"], fails=True)
+    assert f"ask for {expected}" in said
+    assert "Traceback" not in said
+
+
+def test_an_unknown_experiment_is_refused(checkout):
+    said = checkout.snakemake(
+        CELL.replace("results/mixture", "results/blobs"), options=["--dry-run"], fails=True
+    )
+    assert "no experiment 'blobs'; the configuration has mixture" in said
+
+
+def write_scale(checkout, **changes) -> list[str]:
+    """Overlay files: the tiny scale, and another with changes given by dotted keys."""
+    overlay = {}
+    for key, value in changes.items():
+        *path, last = key.split(".")
+        part = overlay
+        for name in path:
+            part = part.setdefault(name, {})
+        part[last] = value
+    (checkout.folder / "changes.yaml").write_text(yaml.safe_dump(overlay), encoding="utf-8")
+    return ["workflow/scales/tiny.yaml", "changes.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        (
+            "experiments.mixture.sigmas",
+            [1],
+            "experiments.mixture.sigmas is no key here; allowed are data, grid",
+        ),
+        (
+            "experiments.mixture.grid.sigma",
+            ["large"],
+            "grid.sigma[0] is 'large', but must be a finite number",
+        ),
+        ("experiments.mixture.grid.sigma", [], "grid.sigma is [], but must be a list"),
+        (
+            "experiments.mixture.grid.sigma",
+            [-0.1],
+            "grid.sigma[0] is -0.1, but must be a finite number of at least 0",
+        ),
+        (
+            "experiments.mixture.grid.weight_decay",
+            [-1],
+            "grid.weight_decay[0] is -1, but must be a finite number",
+        ),
+        (
+            "experiments.mixture.data.clusters",
+            25,
+            "data.clusters is 25, but must be at most 24, the number of points",
+        ),
+        (
+            "experiments.mixture.stack",
+            ["momentum"],
+            "stack[0] is 'momentum', but must be one of weight_decay",
+        ),
+        ("experiments.blobs", {}, "experiments.blobs is no key here; allowed are mixture"),
+    ],
+)
+def test_a_mistake_in_the_configuration_stops_before_any_job(fresh, key, value, message):
+    said = fresh.snakemake(scale=write_scale(fresh, **{key: value}), fails=True)
+    assert f"configuration: {key.split('.')[0]}" in said
+    assert message in said
+    assert "Traceback" not in said
+    assert not (fresh.folder / "results").exists()
+
+
+def test_nothing_is_to_be_done_when_all_is_done(checkout):
+    assert "Nothing to be done" in checkout.snakemake()
+
+
+def test_touching_everything_reruns_nothing(checkout):
+    files = [file for file in checkout.folder.rglob("*") if file.is_file() and ".snakemake" not in file.parts]
+    now = time.time()
+    for age, file in enumerate(sorted(files, key=lambda file: hashlib.sha256(str(file).encode()).digest())):
+        os.utime(file, (now + age, now + age))
+    assert checkout.planned() == {}
+
+
+MEASURE_ON = {"measure": 1, "collect": 1, "plot_figure1": 1}
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "reruns"),
+    [
+        ("nrc/figures/figure1.py", "noise level", "level of the noise", {"plot_figure1": 1}),
+        ("nrc/figures/style.py", '"font.size": 8', '"font.size": 9', {"plot_figure1": 1}),
+        ("workflow/scripts/plot_figure1.py", "Draw Figure 1", "Draw it", {"plot_figure1": 1}),
+        ("workflow/report/figure1.rst", "Figure 1", "Figure one", {"plot_figure1": 1}),
+        ("nrc/spectra.py", "def stable_rank", "\n\ndef stable_rank", MEASURE_ON),
+        ("nrc/clusters.py", "def wcss", "\n\ndef wcss", MEASURE_ON),
+        ("nrc/optimize/lbfgs.py", "class LBFGS", "\n\nclass LBFGS", {"train_stack": 1, **MEASURE_ON}),
+        ("config.yaml", "dpi: 300", "dpi: 100", {"plot_figure1": 1}),
+        ("config.yaml", "delta: 0.05", "delta: 0.01", MEASURE_ON),
+        ("workflow/scales/tiny.yaml", "separation: 2", "separation: 3", {"make_mixture": 1, "train_stack": 1, **MEASURE_ON}),
+        ("workflow/scales/tiny.yaml", "seed: [0]", "seed: [0, 1]", {"make_mixture": 1, "train_stack": 1, **MEASURE_ON}),
+    ],
+    ids=lambda value: value if isinstance(value, str) and "/" in value else None,
+)  # fmt: skip
+def test_an_edit_reruns_what_it_touches_and_nothing_else(checkout, file, old, new, reruns):
+    checkout.edit(file, old, new)
+    assert checkout.planned() == reruns
+
+
+def test_a_new_seed_leaves_the_others_untouched(checkout):
+    before = digests(checkout)
+    checkout.edit("workflow/scales/tiny.yaml", "seed: [0]", "seed: [0, 1]")
+    checkout.snakemake()
+    after = digests(checkout)
+    same = {path for path in before if "seed~0" in path}
+    assert same
+    assert {path: after[path] for path in same} == {path: before[path] for path in same}
+    assert load(checkout, "results/mixture/measures.nc")["seed"].values.tolist() == [0, 1]
+
+
+def test_an_edit_that_changes_nothing_changes_no_bytes(checkout):
+    before = digests(checkout)
+    checkout.edit("nrc/spectra.py", "def stable_rank", "\n\ndef stable_rank")
+    checkout.snakemake()
+    assert digests(checkout) == before
+
+
+@pytest.mark.parametrize("rule", ["data", "train", "measures", "figures"])
+def test_every_stage_is_a_target(fresh, rule):
+    stages = {
+        "data": {"make_mixture": 1},
+        "train": {"make_mixture": 1, "train_stack": 1},
+        "measures": {"make_mixture": 1, "train_stack": 1, "measure": 1, "collect": 1},
+        "figures": {"make_mixture": 1, "train_stack": 1, "measure": 1, "collect": 1, "plot_figure1": 1},
+    }
+    assert fresh.planned(rule) == stages[rule]
+
+
+def test_stopped_and_dead_cells_are_counted_and_named(checkout):
+    scale = write_scale(
+        checkout,
+        **{
+            "experiments.mixture.grid.weight_decay": [0.0001, 0.1, 5.0],
+            "experiments.mixture.training": {"evaluations": 100, "tolerance": 1e-5},
+        },
+    )
+    checkout.snakemake(scale=scale)
+    cube = load(checkout, "results/mixture/measures.nc").squeeze()
+    assert (cube["status"].sel(weight_decay=5.0) == 2).all()
+    assert (cube["status"].sel(weight_decay=0.0001) == 1).all()
+    assert cube["relative_distance"].sel(weight_decay=5.0).isnull().all()
+    assert cube["singular_values"].sel(weight_decay=5.0).notnull().all()
+    numbers = pd.read_csv(checkout.folder / "results/figures/figure1.csv").query("panel == 'plane'")
+    dead, stopped = numbers.query("weight_decay == 5"), numbers.query("weight_decay == 0.0001")
+    assert (dead["dead"] == 1).all()
+    assert dead["relative_distance"].isna().all()
+    assert (stopped["stopped"] == 1).all()
+    assert stopped["relative_distance"].isna().all()
+    assert stopped["relative_distance_stopped"].notna().all()
+    caption = (checkout.folder / "results/figures/figure1.rst").read_text(encoding="utf-8")
+    assert "2 stopped and 2 are dead" in " ".join(caption.split())
+
+
+def test_a_zero_on_a_logarithmic_axis_is_refused_by_the_figure_alone(checkout):
+    scale = write_scale(checkout, **{"experiments.mixture.grid.sigma": [0, 0.5]})
+    checkout.snakemake("measures", scale=scale)
+    checkout.snakemake("figures", scale=scale, fails=True)
+    log = (checkout.folder / "results/logs/figures/figure1.log").read_text(encoding="utf-8")
+    assert log == "figure 1 has logarithmic axes and cannot draw sigma 0; take it off the grid\n"
+
+
+def test_plain_gradient_descent_runs_through_the_pipeline(checkout):
+    scale = write_scale(
+        checkout, **{"experiments.mixture.training": {"method": "gd", "step": 0.2, "tolerance": 1e-3}}
+    )
+    checkout.snakemake("train", scale=scale)
+    trained = load(checkout, PLANE.format("train"))
+    assert json.loads(trained.attrs["settings"])["training"]["method"] == "gd"
+    assert (trained["evaluations"] == trained["iterations"] + 1).all()
+    assert (trained["relative_residual"].where(trained["status"] == 0, 0) <= 1e-3).all()
+
+
+def test_a_gpu_that_is_not_there_is_named(checkout):
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    said = checkout.snakemake("train", scale=write_scale(checkout, device="cuda"), fails=True)
+    assert "device: cuda is asked for, but torch finds no GPU here; use device: auto or cpu" in said
+
+
+def test_a_damaged_input_is_named_and_leaves_no_output(checkout):
+    trained = checkout.folder / PLANE.format("train")
+    trained.write_bytes(trained.read_bytes()[:500])
+    (checkout.folder / PLANE.format("measure")).unlink()
+    checkout.snakemake("measures", options=["--rerun-triggers", "mtime"], fails=True)
+    log = (
+        checkout.folder
+        / "results/logs"
+        / PLANE.format("measure").removeprefix("results/").replace(".nc", ".log")
+    )
+    assert "is not a readable NetCDF file" in log.read_text(encoding="utf-8")
+    assert not (checkout.folder / PLANE.format("measure")).exists()
+
+
+def test_the_report_shows_the_figure_with_its_counts(checkout):
+    checkout.snakemake(options=["--report", "report.zip"])
+    with zipfile.ZipFile(checkout.folder / "report.zip") as report:
+        pages = {name: report.read(name) for name in report.namelist()}
+    page = b"".join(data for name, data in pages.items() if name.endswith(".html")).decode()
+    assert "Gaussian mixture" in page
+    assert "Of 4 cells 4 converged, 0 stopped and 0 are dead" in " ".join(page.replace("\\n", " ").split())
+    assert any(name.endswith("figure1.png") for name in pages)
+
+
+def test_planning_needs_no_torch(checkout):
+    """The Snakefile is parsed again in every job of a cluster: it must not wait for torch."""
+    code = (
+        "import sys; from snakemake.cli import main\n"
+        "try: main(['--dry-run', '--cores', '1', '--configfile', 'workflow/scales/tiny.yaml'])\n"
+        "except SystemExit: pass\n"
+        "assert not {'torch', 'xarray', 'sklearn'} & set(sys.modules), sorted(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=checkout.folder, check=True, capture_output=True)
