@@ -1,8 +1,9 @@
-"""Cells and stacks: the points of a grid, and how their values are written."""
+"""Cells and stacks: the points of a grid, how their values are written, and how a cell ends."""
 
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from enum import IntEnum
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import numpy as np
 if TYPE_CHECKING:  # the Snakefile reads this module too, and should not wait for xarray
     import xarray as xr
 
-__all__ = ["AXES", "Axis", "Stack", "notation", "number", "spaced"]
+__all__ = ["AXES", "Axis", "Ended", "Stack", "Status", "notation", "number", "spaced"]
 
 Value = float | int
 
@@ -133,3 +134,26 @@ class Stack:
     def of(cls, dataset: "xr.Dataset") -> "Stack":
         """The stack that a dataset describes by its coordinates."""
         return cls({axis: dataset.coords[axis].values.tolist() for axis in AXES})
+
+
+class Status(IntEnum):
+    """What a cell's end point may be used for."""
+
+    CONVERGED = 0
+    STOPPED = 1
+    DEAD = 2
+
+
+class Ended(IntEnum):
+    """Why a cell left the stack."""
+
+    TOLERANCE = 0
+    ORIGIN = 1
+    EVALUATIONS = 2
+    WALL_CLOCK = 3
+    NO_DESCENT = 4
+    DIVERGED = 5
+
+    @property
+    def status(self) -> Status:
+        return {Ended.TOLERANCE: Status.CONVERGED, Ended.ORIGIN: Status.DEAD}.get(self, Status.STOPPED)

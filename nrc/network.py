@@ -15,8 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nrc.optimize.point import Point
-
 __all__ = [
     "ACTIVATIONS",
     "Activation",
@@ -162,13 +160,13 @@ class RegularisedLoss:
         decay = self.weight_decay[:, None] * theta
         return loss + (decay * theta).sum(1) / 2, self.architecture.join(gradient) + decay
 
-    def relative_residual(self, point: Point) -> Tensor:
-        """||r|| / (lambda ||Theta||), (cells,), r the gradient at the point (eq. 4 holds where it is 0).
+    def relative_residual(self, theta: Tensor, gradient: Tensor) -> Tensor:
+        """||r|| / (lambda ||Theta||), (cells,), r the gradient at theta (eq. 4 holds where it is 0).
 
         Missing (nan) where lambda ||Theta|| is 0.
         """
-        size = self.weight_decay * point.theta.norm(dim=1)
-        return torch.where(size > 0, point.gradient.norm(dim=1) / size, torch.nan)
+        size = self.weight_decay * theta.norm(dim=1)
+        return torch.where(size > 0, gradient.norm(dim=1) / size, torch.nan)
 
     def select(self, cells: Tensor) -> "RegularisedLoss":
         """The same for some of the cells, given by index or mask."""

@@ -1,4 +1,4 @@
-"""From a stack of cells to tensors, and from trained tensors to a dataset and back."""
+"""From a stack of cells to tensors, and from tensors to datasets with the stack's dimensions."""
 
 from collections.abc import Mapping
 
@@ -12,15 +12,12 @@ from torch import Tensor
 from nrc.data.mixture import Mixture
 from nrc.grid import Stack
 from nrc.network import Architecture, RegularisedLoss
-from nrc.optimize.minimise import Ended, Minimum, Status
-from nrc.store import flag_attributes
 
 __all__ = [
     "autoencoder",
     "initial_parameters",
     "mixture_points",
     "regularised_loss",
-    "trained_dataset",
     "trained_weights",
     "unflatten",
 ]
@@ -50,39 +47,6 @@ def regularised_loss(
 def initial_parameters(stack: Stack, architecture: Architecture) -> Tensor:
     """Initial parameters of every cell, (cells, parameters), from its seed."""
     return torch.stack([architecture.initial(cell["seed"]) for cell in stack.cells()])
-
-
-def trained_dataset(stack: Stack, loss: RegularisedLoss, end: Minimum) -> xr.Dataset:
-    """Trained weights W1..WL and how they were reached, with the stack's dimensions."""
-
-    def cube(values: Tensor, long_name: str, dims: tuple[str, ...] = (), **attributes) -> tuple:
-        array = values.cpu().numpy().reshape(stack.shape + values.shape[1:])
-        return stack.dims + dims, array, {"long_name": long_name, "units": "1", **attributes}
-
-    point = end.point
-    weights = {
-        f"W{l}": cube(w, f"weight matrix of layer {l}", (f"n{l}", f"n{l - 1}"))
-        for l, w in enumerate(loss.architecture.split(point.theta), start=1)
-    }
-    decay = loss.weight_decay * point.theta.square().sum(1) / 2
-    status = torch.tensor([Ended(code).status for code in end.ended.tolist()], dtype=torch.int8)
-    course = {
-        "loss": cube(point.value - decay, "loss without the weight decay term"),
-        "gradient_norm": cube(
-            point.gradient.norm(dim=1), "norm ||r|| of the residual of all layers", reference="eq. 4"
-        ),
-        "relative_residual": cube(
-            end.residual,
-            "relative residual ||r|| / (lambda ||Theta||)",
-            reference="eq. 4",
-            comment="missing where lambda ||Theta|| is 0",
-        ),
-        "iterations": cube(end.iterations, "iterations of the method"),
-        "evaluations": cube(end.evaluations, "evaluations of the loss with its gradient"),
-        "status": cube(status, "status of the cell", **flag_attributes(Status)),
-        "ended": cube(end.ended.to(torch.int8), "reason why training ended", **flag_attributes(Ended)),
-    }
-    return xr.Dataset(weights | course, stack.coords)
 
 
 def trained_weights(dataset: xr.Dataset) -> list[NDArray]:

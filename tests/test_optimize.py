@@ -8,12 +8,12 @@ from scipy.optimize import minimize
 
 from nrc.data.mixture import draw_mixture
 from nrc.determinism import make_deterministic
-from nrc.grid import Stack
+from nrc.grid import Ended, Stack, Status
 from nrc.network import RegularisedLoss
 from nrc.optimize.gradient_descent import GradientDescent
 from nrc.optimize.lbfgs import LBFGS
 from nrc.optimize.line_search import weak_wolfe
-from nrc.optimize.minimise import Ended, Status, minimise
+from nrc.optimize.minimise import minimise
 from nrc.optimize.point import Point
 from nrc.stacks import autoencoder, initial_parameters, mixture_points, regularised_loss
 
@@ -215,8 +215,8 @@ def test_a_quadratic_of_many_scales():
             gradient = self.scales * (theta - self.target)
             return (gradient * (theta - self.target)).sum(1) / 2, gradient
 
-        def relative_residual(self, point):
-            return point.gradient.norm(dim=1)
+        def relative_residual(self, theta, gradient):
+            return gradient.norm(dim=1)
 
         def select(self, cells):
             return Quadratic(self.scales[cells], self.target[cells])

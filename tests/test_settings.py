@@ -155,8 +155,8 @@ def test_every_stack_reads_back_from_its_path():
     files = stack_files("train", "mixture", experiment)
     assert len(files) == len(set(files)) == 100
     for file in files:
-        words = dict(part.split("~") for part in file.removesuffix(".nc").split("/")[3:])
-        stack = stack_of({"experiment": "mixture", **words}, settings)
+        cells = file.removeprefix("results/mixture/train/").removesuffix(".nc")
+        stack = stack_of("mixture", cells, settings)
         assert stack.dims == ("seed",)
         assert stack.axes["seed"] == experiment["grid"]["seed"]
         assert stack.axes["sigma"] in experiment["grid"]["sigma"]

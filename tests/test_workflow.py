@@ -189,10 +189,13 @@ def test_a_stack_may_extend_over_seeds(checkout):
         ("width~4.0", "width~4"),
         ("width~all", "width~4"),
         ("seed~one", "seed~0"),
+        ("sigma", "sigma~0.05"),
+        ("sigma~0.05/temperature~1", "sigma~0.05"),
+        ("sigma~0.05/sigma~0.05", "sigma~0.05"),
     ],
 )
 def test_another_notation_is_refused_with_the_path_to_ask_for(checkout, wrong, right):
-    axis = wrong.split("~")[0]
+    axis = wrong.partition("~")[0]
     parts = [wrong if part.startswith(axis) else part for part in CELL.removesuffix(".nc").split("/")]
     asked = "/".join(parts) + ".nc"
     expected = asked.replace(wrong, right)

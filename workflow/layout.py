@@ -1,42 +1,41 @@
 """Where things are: the path of every stack, and the stack of every path."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
 from nrc.grid import AXES, Stack, notation, number
 
-__all__ = ["ALL", "CELLS", "data_files", "experiment_of", "stack_files", "stack_of"]
+__all__ = ["data_files", "experiment_of", "stack_files", "stack_of"]
 
 # In a path every axis has a value, or this word where a stack extends along it.
 ALL = "all"
-CELLS = "/".join(f"{axis}~{{{axis}}}" for axis in AXES)
 
 
 def stack_files(stage: str, name: str, experiment: Mapping[str, Any]) -> list[str]:
     """Paths of all stacks of an experiment, as its `stack` setting cuts them."""
-    words = (
+    words = [
         [ALL] if axis in experiment["stack"] else [notation(value) for value in experiment["grid"][axis]]
         for axis in AXES
-    )
-    return [_path(stage, name, dict(zip(AXES, values, strict=True))) for values in product(*words)]
+    ]
+    return [_path(stage, name, values) for values in product(*words)]
 
 
-def experiment_of(wildcards: Mapping[str, str], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of the experiment that a path names.
+def experiment_of(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of the experiment of a name.
 
     Raises
     ------
     ValueError
         If there is none of that name.
     """
-    name, known = wildcards["experiment"], settings["experiments"]
+    known = settings["experiments"]
     if name not in known:
         raise ValueError(f"there is no experiment {name!r}; the configuration has {', '.join(known)}")
     return known[name]
 
 
-def stack_of(wildcards: Mapping[str, str], settings: Mapping[str, Any]) -> Stack:
+def stack_of(name: str, cells: str, settings: Mapping[str, Any]) -> Stack:
     """The stack that a path names, on the configured grid or off it.
 
     Raises
@@ -44,31 +43,39 @@ def stack_of(wildcards: Mapping[str, str], settings: Mapping[str, Any]) -> Stack
     ValueError
         With the path to ask for, if a value is not a number in its one notation.
     """
-    grid = experiment_of(wildcards, settings)["grid"]
-    axes, words, mistakes = {}, {}, []
+    grid = experiment_of(name, settings)["grid"]
+    parts = dict(part.partition("~")[::2] for part in cells.split("/"))
+    mistakes = [f"{axis} is no axis" for axis in parts if axis not in AXES]
+    axes, words = {}, []
     for axis in AXES:
-        text = wildcards[axis]
+        text = parts.get(axis, "")
         try:
             axes[axis] = _axis_value(axis, text, grid[axis])
-            words[axis] = text
+            words.append(text)
         except ValueError as error:
             mistakes.append(str(error))
-            words[axis] = _nearest_notation(axis, text, grid[axis])
+            words.append(_nearest_notation(axis, text, grid[axis]))
+    if not mistakes and _cells(words) != cells:
+        mistakes.append(f"the axes are not {', '.join(AXES)}, each once and in this order")
     if mistakes:
-        path = _path("train", wildcards["experiment"], words)
+        path = _path("train", name, words)
         raise ValueError(f"{'; '.join(mistakes)}; ask for {path}, or the same under measure")
     return Stack(axes)
 
 
-def data_files(wildcards: Mapping[str, str], settings: Mapping[str, Any]) -> list[str]:
+def data_files(name: str, stack: Stack) -> list[str]:
     """The mixture file of every seed of a stack."""
-    seed = stack_of(wildcards, settings).axes["seed"]
+    seed = stack.axes["seed"]
     seeds = seed if isinstance(seed, list) else [seed]
-    return [f"results/data/mixture/{wildcards['experiment']}/seed~{value}.nc" for value in seeds]
+    return [f"results/data/mixture/{name}/seed~{value}.nc" for value in seeds]
 
 
-def _path(stage: str, name: str, words: Mapping[str, str]) -> str:
-    return f"results/{name}/{stage}/{CELLS.format(**words)}.nc"
+def _path(stage: str, name: str, words: Sequence[str]) -> str:
+    return f"results/{name}/{stage}/{_cells(words)}.nc"
+
+
+def _cells(words: Sequence[str]) -> str:
+    return "/".join(f"{axis}~{word}" for axis, word in zip(AXES, words, strict=True))
 
 
 def _axis_value(axis: str, text: str, values: list) -> Any:

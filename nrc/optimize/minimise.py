@@ -3,42 +3,19 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import IntEnum
 
 import torch
 from torch import Tensor
 
+from nrc.grid import Ended
 from nrc.optimize.point import Method, Objective, Point
 
-__all__ = ["Ended", "Minimum", "Progress", "Status", "minimise"]
+__all__ = ["Minimum", "Progress", "minimise"]
 
 # A cell is dead when its parameters shrank to this fraction of where they began.
 DEAD = 1e-6
 # Code of a cell that has not ended.
 RUNNING = -1
-
-
-class Status(IntEnum):
-    """What a cell's end point may be used for."""
-
-    CONVERGED = 0
-    STOPPED = 1
-    DEAD = 2
-
-
-class Ended(IntEnum):
-    """Why a cell left the stack."""
-
-    TOLERANCE = 0
-    ORIGIN = 1
-    EVALUATIONS = 2
-    WALL_CLOCK = 3
-    NO_DESCENT = 4
-    DIVERGED = 5
-
-    @property
-    def status(self) -> Status:
-        return {Ended.TOLERANCE: Status.CONVERGED, Ended.ORIGIN: Status.DEAD}.get(self, Status.STOPPED)
 
 
 @dataclass
@@ -151,7 +128,7 @@ def minimise(
     start = time.monotonic()
     running = torch.arange(len(theta), device=theta.device)
     point = Point.at(objective, theta)
-    residual = objective.relative_residual(point)
+    residual = objective.relative_residual(point.theta, point.gradient)
     end = Minimum(
         point.clone(),
         residual.clone(),
@@ -189,4 +166,4 @@ def minimise(
         stuck, diverged = step.stuck, ~step.point.finite
         step.point.put(diverged, point[diverged])
         point = step.point
-        residual = objective.relative_residual(point)
+        residual = objective.relative_residual(point.theta, point.gradient)

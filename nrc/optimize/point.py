@@ -14,7 +14,7 @@ class Objective(Protocol):
     def __call__(self, theta: Tensor) -> tuple[Tensor, Tensor]:
         """Values (cells,) and gradients (cells, parameters) at theta (cells, parameters)."""
 
-    def relative_residual(self, point: "Point") -> Tensor:
+    def relative_residual(self, theta: Tensor, gradient: Tensor) -> Tensor:
         """How far each cell is from stationary, (cells,)."""
 
     def select(self, cells: Tensor) -> Self:

@@ -1,16 +1,21 @@
 # Shared by all rules: the checked settings, and what rules ask of them.
 
+import gc
 import json
 import os
 import sys
+from functools import cache
 from pathlib import Path
 
 import workflow.layout as layout
-from workflow.layout import CELLS, stack_files
+from workflow.layout import stack_files
 from workflow.settings import read_settings
 
 # the Python that runs Snakemake also runs the scripts, in an activated environment or not
 os.environ.update(PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+
+# a graph of thousands of jobs is searched for garbage again and again, and holds none
+gc.disable()
 
 ROOT = Path(os.path.relpath(workflow.basedir))
 
@@ -34,17 +39,22 @@ def code(*files):
 
 def experiment_of(wildcards):
     """Settings of the experiment in a path."""
-    return or_exit(layout.experiment_of, wildcards, SETTINGS)
+    return or_exit(layout.experiment_of, wildcards.experiment, SETTINGS)
+
+
+@cache
+def stack_at(experiment, cells):
+    return or_exit(layout.stack_of, experiment, cells, SETTINGS)
 
 
 def stack_of(wildcards):
     """The stack in a path."""
-    return or_exit(layout.stack_of, wildcards, SETTINGS)
+    return stack_at(wildcards.experiment, wildcards.cells)
 
 
 def data_files(wildcards):
     """The data files of the stack in a path."""
-    return or_exit(layout.data_files, wildcards, SETTINGS)
+    return layout.data_files(wildcards.experiment, stack_of(wildcards))
 
 
 def slice_of(wildcards, *keys, **extra):
@@ -65,8 +75,6 @@ def stack_memory(wildcards, attempt):
 
 wildcard_constraints:
     experiment="[^/]+",
-    weight_decay="[^/]+",
-    sigma="[^/]+",
-    width="[^/]+",
-    depth="[^/]+",
-    seed="[^/]+",
+    seed="[0-9]+",
+    # weight_decay~0.1/sigma~all/width~20/depth~4/seed~0, whose values the rules check
+    cells=".+",

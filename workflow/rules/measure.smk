@@ -18,21 +18,18 @@ rule measure:
             "nrc/grid.py",
             "nrc/measures.py",
             "nrc/network.py",
-            "nrc/optimize/__init__.py",
-            "nrc/optimize/minimise.py",
-            "nrc/optimize/point.py",
             "nrc/spectra.py",
             "nrc/stacks.py",
             "nrc/store.py",
         ),
         data=data_files,
-        trained=f"results/{{experiment}}/train/{CELLS}.nc",
+        trained="results/{experiment}/train/{cells}.nc",
     output:
-        f"results/{{experiment}}/measure/{CELLS}.nc",
+        "results/{experiment}/measure/{cells}.nc",
     log:
-        f"results/logs/{{experiment}}/measure/{CELLS}.log",
+        "results/logs/{experiment}/measure/{cells}.log",
     benchmark:
-        f"results/benchmarks/{{experiment}}/measure/{CELLS}.tsv"
+        "results/benchmarks/{experiment}/measure/{cells}.tsv"
     conda:
         "../../envs/nrc.yaml"
     resources:

@@ -26,11 +26,11 @@ rule train_stack:
         ),
         data=data_files,
     output:
-        f"results/{{experiment}}/train/{CELLS}.nc",
+        "results/{experiment}/train/{cells}.nc",
     log:
-        f"results/logs/{{experiment}}/train/{CELLS}.log",
+        "results/logs/{experiment}/train/{cells}.log",
     benchmark:
-        f"results/benchmarks/{{experiment}}/train/{CELLS}.tsv"
+        "results/benchmarks/{experiment}/train/{cells}.tsv"
     conda:
         "../../envs/nrc.yaml"
     resources:

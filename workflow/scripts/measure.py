@@ -9,8 +9,7 @@ import xarray as xr
 from nrc import measures, store
 from nrc.data.mixture import Mixture
 from nrc.determinism import make_deterministic
-from nrc.grid import Stack
-from nrc.optimize.minimise import Status
+from nrc.grid import Stack, Status
 from nrc.stacks import mixture_points, trained_weights, unflatten
 
 

@@ -8,15 +8,18 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+import xarray as xr
+from torch import Tensor
 
 from nrc import store
 from nrc.data.mixture import Mixture
 from nrc.determinism import make_deterministic
-from nrc.grid import Stack
+from nrc.grid import Ended, Stack, Status
+from nrc.network import RegularisedLoss
 from nrc.optimize.gradient_descent import GradientDescent
 from nrc.optimize.lbfgs import LBFGS
-from nrc.optimize.minimise import Progress, minimise
-from nrc.stacks import autoencoder, initial_parameters, mixture_points, regularised_loss, trained_dataset
+from nrc.optimize.minimise import Minimum, Progress, minimise
+from nrc.stacks import autoencoder, initial_parameters, mixture_points, regularised_loss
 
 SECONDS_BETWEEN_REPORTS = 10
 
@@ -93,6 +96,39 @@ def reporter(name: str) -> Callable[[Progress], None]:
         )
 
     return report
+
+
+def trained_dataset(stack: Stack, loss: RegularisedLoss, end: Minimum) -> xr.Dataset:
+    """Trained weights W1..WL and how they were reached, with the stack's dimensions."""
+
+    def cube(values: Tensor, long_name: str, dims: tuple[str, ...] = (), **attributes) -> tuple:
+        array = values.cpu().numpy().reshape(stack.shape + values.shape[1:])
+        return stack.dims + dims, array, {"long_name": long_name, "units": "1", **attributes}
+
+    point = end.point
+    weights = {
+        f"W{l}": cube(w, f"weight matrix of layer {l}", (f"n{l}", f"n{l - 1}"))
+        for l, w in enumerate(loss.architecture.split(point.theta), start=1)
+    }
+    decay = loss.weight_decay * point.theta.square().sum(1) / 2
+    status = torch.tensor([Ended(code).status for code in end.ended.tolist()], dtype=torch.int8)
+    course = {
+        "loss": cube(point.value - decay, "loss without the weight decay term"),
+        "gradient_norm": cube(
+            point.gradient.norm(dim=1), "norm ||r|| of the residual of all layers", reference="eq. 4"
+        ),
+        "relative_residual": cube(
+            end.residual,
+            "relative residual ||r|| / (lambda ||Theta||)",
+            reference="eq. 4",
+            comment="missing where lambda ||Theta|| is 0",
+        ),
+        "iterations": cube(end.iterations, "iterations of the method"),
+        "evaluations": cube(end.evaluations, "evaluations of the loss with its gradient"),
+        "status": cube(status, "status of the cell", **store.flag_attributes(Status)),
+        "ended": cube(end.ended.to(torch.int8), "reason why training ended", **store.flag_attributes(Ended)),
+    }
+    return xr.Dataset(weights | course, stack.coords)
 
 
 if __name__ == "__main__":
