@@ -21,10 +21,19 @@ SHAPES = [(64, 100, 10), (64, 200, 20), (64, 500, 50), (16, 1000, 100)]
 
 def plane(cells: int, points: int, dimension: int):
     side = int(cells**0.5)
-    values = {"weight_decay": np.geomspace(1e-3, 1e-1, side).tolist(), "sigma": np.geomspace(0.03, 1, side).tolist()}
+    values = {
+        "weight_decay": np.geomspace(1e-3, 1e-1, side).tolist(),
+        "sigma": np.geomspace(0.03, 1, side).tolist(),
+    }
     stack = Stack({**values, "width": dimension, "depth": 4, "seed": 0})
     mixture = draw_mixture(
-        clusters=5, points=points, dimension=dimension, separation=2, covariance="isotropic", weights=None, seed=0
+        clusters=5,
+        points=points,
+        dimension=dimension,
+        separation=2,
+        covariance="isotropic",
+        weights=None,
+        seed=0,
     )
     x = mixture_points(stack, {0: mixture})
     architecture = autoencoder(stack, dimension, "tanh")

@@ -97,6 +97,18 @@ def test_a_cell_alone_has_the_bits_of_the_cell_in_its_stack(method):
         assert alone.evaluations[0] == together.evaluations[c]
 
 
+def test_single_precision_converges_as_far_as_it_can():
+    loss, start = problem(weight_decay=[0.1], sigma=(0.05, 0.1))
+    single = RegularisedLoss(loss.architecture, loss.x.float(), loss.y.float(), loss.weight_decay.float())
+    end = minimise(single, start.float(), LBFGS(10), tolerance=1e-4, evaluations=2000)
+    exact = minimise(loss, start, LBFGS(10), **BUDGET)
+    assert end.point.theta.dtype is torch.float32
+    assert (end.ended == Ended.TOLERANCE).all()
+    torch.testing.assert_close(
+        spectra(loss, end.point.theta.double()), spectra(loss, exact.point.theta), rtol=0, atol=1e-3
+    )
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_a_budget_of_evaluations_stops_a_cell(method):
     loss, start = problem()

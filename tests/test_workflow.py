@@ -317,6 +317,13 @@ def test_a_new_seed_leaves_the_others_untouched(checkout):
     assert load(checkout, "results/mixture/measures.nc")["seed"].values.tolist() == [0, 1]
 
 
+def test_the_code_that_runs_is_the_code_of_the_folder(checkout):
+    checkout.edit("nrc/__init__.py", '__version__ = "', '__version__ = "of this folder ')
+    checkout.snakemake("data", "train")
+    for path in (PLANE.format("train"), "results/data/mixture/mixture/seed~0.nc"):
+        assert load(checkout, path).attrs["nrc"].startswith("of this folder")
+
+
 def test_an_edit_that_changes_nothing_changes_no_bytes(checkout):
     before = digests(checkout)
     checkout.edit("nrc/spectra.py", "def stable_rank", "\n\ndef stable_rank")
@@ -377,6 +384,17 @@ def test_plain_gradient_descent_runs_through_the_pipeline(checkout):
     assert json.loads(trained.attrs["settings"])["training"]["method"] == "gd"
     assert (trained["evaluations"] == trained["iterations"] + 1).all()
     assert (trained["relative_residual"].where(trained["status"] == 0, 0) <= 1e-3).all()
+
+
+def test_a_wall_clock_limit_is_in_the_file(checkout):
+    scale = write_scale(
+        checkout, **{"experiments.mixture.training": {"wall_clock": 0.001, "tolerance": 1e-12}}
+    )
+    checkout.snakemake("train", scale=scale)
+    trained = load(checkout, PLANE.format("train"))
+    meaning = trained["ended"].attrs["flag_meanings"].split()
+    assert {meaning[code] for code in trained["ended"].values.ravel()} == {"wall_clock"}
+    assert (trained["status"] == 1).all()
 
 
 def test_a_gpu_that_is_not_there_is_named(checkout):

@@ -16,8 +16,8 @@ class GradientDescent:
 
     def step(self, objective: Objective, point: Point) -> Step:
         after = Point.at(objective, point.theta - self.length * point.gradient)
-        cells = len(point.value)
-        return Step(after, torch.ones(cells, dtype=torch.int64), torch.zeros(cells, dtype=torch.bool))
+        once = torch.ones_like(point.value, dtype=torch.int64)
+        return Step(after, once, torch.zeros_like(once, dtype=torch.bool))
 
     def keep(self, cells: Tensor) -> None:
         pass

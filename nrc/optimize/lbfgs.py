@@ -34,8 +34,7 @@ class LBFGS:
         found = weak_wolfe(objective, point, direction)
         # A cell without an acceptable step forgets its pairs and tries steepest descent next;
         # if it had none to forget, rounding hides any further descent.
-        fresh = self._fresh(len(point.value), point.value.device)
-        stuck = ~found.accepted & fresh
+        stuck = ~found.accepted & self._fresh()
         self._remember(found.point.theta - point.theta, found.point.gradient - point.gradient)
         self._forget(~found.accepted, _steepest_scale(point))
         return Step(found.point, found.evaluations, stuck)
@@ -67,11 +66,12 @@ class LBFGS:
             rho[cells] = 0
         self.scale = torch.where(cells, scale, self.scale)
 
-    def _fresh(self, cells: int, device: torch.device) -> Tensor:
+    def _fresh(self) -> Tensor:
         """Mask (cells,) of the cells that remember nothing."""
-        return ~torch.stack(
-            [torch.zeros(cells, dtype=torch.bool, device=device), *(rho > 0 for *_, rho in self.pairs)]
-        ).any(0)
+        fresh = torch.ones_like(self.scale, dtype=torch.bool)
+        for _, _, rho in self.pairs:
+            fresh &= rho == 0
+        return fresh
 
 
 def _steepest_scale(point: Point) -> Tensor:

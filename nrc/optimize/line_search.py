@@ -11,8 +11,9 @@ __all__ = ["Found", "weak_wolfe"]
 
 DECREASE, CURVATURE = 1e-4, 0.9
 TRIALS = 40
-# Relative rounding of a value: below it the slope decides, not the value (Hager & Zhang 2005).
-ROUNDING = 1e-14
+# Relative rounding of a value, in units of the last place: below it the slope decides, not the value
+# (Hager & Zhang 2005).
+ROUNDING = 50
 
 
 @dataclass
@@ -40,12 +41,12 @@ def weak_wolfe(objective: Objective, start: Point, direction: Tensor) -> Found:
         Descent directions, (cells, parameters).
     """
     slope = dot(start.gradient, direction)
-    cells = len(slope)
+    cells, rounding = len(slope), ROUNDING * torch.finfo(slope.dtype).eps
     low, high, t = torch.zeros_like(slope), torch.full_like(slope, torch.inf), torch.ones_like(slope)
     found = Found(
         start.clone(),
-        torch.zeros(cells, dtype=torch.int64, device=slope.device),
-        torch.zeros(cells, dtype=torch.bool, device=slope.device),
+        evaluations=torch.zeros_like(slope, dtype=torch.int64),
+        accepted=torch.zeros_like(slope, dtype=torch.bool),
     )
     search = (slope < 0).nonzero()[:, 0]
     for _ in range(TRIALS):
@@ -59,7 +60,7 @@ def weak_wolfe(objective: Objective, start: Point, direction: Tensor) -> Found:
         slope_t = dot(trial.gradient, direction[search])
 
         decreased = trial.value <= value_0 + DECREASE * step * slope_0
-        flat = (trial.value <= value_0 + ROUNDING * value_0.abs()) & (slope_t <= (2 * DECREASE - 1) * slope_0)
+        flat = (trial.value <= value_0 + rounding * value_0.abs()) & (slope_t <= (2 * DECREASE - 1) * slope_0)
         short = (decreased | flat) & (slope_t < CURVATURE * slope_0)
         accepted = (decreased | flat) & ~short & trial.finite
 

@@ -6,6 +6,7 @@ import os
 import sys
 from functools import cache
 from pathlib import Path
+from shlex import quote
 
 import workflow.layout as layout
 from workflow.layout import stack_files
@@ -14,8 +15,11 @@ from workflow.settings import read_settings
 # the Python that runs Snakemake also runs the scripts, in an activated environment or not
 os.environ.update(PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
 
-# a graph of thousands of jobs is searched for garbage again and again, and holds none
-gc.disable()
+# the scripts run this folder's library, the code that the rules declare, whatever is installed
+shell.prefix(f"export PYTHONPATH={quote(workflow.basedir)}; ")
+
+# searching a graph of thousands of jobs for garbage, again and again, takes a fifth of its planning
+gc.set_threshold(1_000_000)
 
 ROOT = Path(os.path.relpath(workflow.basedir))
 

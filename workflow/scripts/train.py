@@ -86,14 +86,15 @@ def reporter(name: str) -> Callable[[Progress], None]:
 
     def report(progress: Progress) -> None:
         nonlocal last
-        if progress.running and time.monotonic() - last < SECONDS_BETWEEN_REPORTS:
-            return
-        last = time.monotonic()
-        logger.info(
-            f"{name}: {progress.converged} of {progress.cells} cells converged, {progress.running} running, "
-            f"worst relative residual {progress.worst:.1e}, {progress.rate:.0f} evaluations/s, "
-            f"at most {progress.seconds_left:.0f} s left"
-        )
+        converged = f"{name}: {progress.converged} of {progress.cells} cells converged"
+        if not progress.running:
+            logger.info(f"{converged}, after {progress.evaluations} evaluations in {progress.seconds:.0f} s")
+        elif time.monotonic() - last > SECONDS_BETWEEN_REPORTS:
+            last = time.monotonic()
+            logger.info(
+                f"{converged}, {progress.running} running, worst relative residual {progress.worst:.1e}, "
+                f"{progress.rate:.0f} evaluations/s, at most {progress.seconds_left:.0f} s left"
+            )
 
     return report
 
