@@ -18,8 +18,13 @@ os.environ.update(PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.ge
 # the scripts run this folder's library, the code that the rules declare, whatever is installed
 shell.prefix(f"export PYTHONPATH={quote(workflow.basedir)}; ")
 
-# searching a graph of thousands of jobs for garbage, again and again, takes a fifth of its planning
-gc.set_threshold(1_000_000)
+# searching a growing graph of thousands of jobs for garbage would take a fifth of its planning
+gc.disable()
+
+
+onstart:
+    gc.enable()
+
 
 ROOT = Path(os.path.relpath(workflow.basedir))
 
