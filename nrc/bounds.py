@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import chi2
 
-__all__ = ["gaussian_wcss_bound", "isotropic_wcss_quantile"]
+__all__ = ["distance_bound", "gaussian_wcss_bound", "isotropic_wcss_quantile"]
 
 
 def gaussian_wcss_bound(covariances: ArrayLike, sizes: ArrayLike, delta: float) -> float:
@@ -50,3 +50,22 @@ def isotropic_wcss_quantile(
         In (0, 1).
     """
     return np.square(sigma) * chi2.ppf(1 - delta, dimension * (points - clusters)) / points
+
+
+def distance_bound(residual: ArrayLike, gap: ArrayLike, weight_decay: ArrayLike) -> np.ndarray:
+    """Bound on the distance of W_l to the matrices of rank K, (||r_l|| + gap_{k,l}) / lambda (Theorem 3.4).
+
+    It holds at any weights, for every source k below layer l and every partition into K clusters.
+
+    Parameters
+    ----------
+    residual, gap, weight_decay : arrays
+        ||r_l||, gap_{k,l} and lambda, of shapes that broadcast.
+
+    Returns
+    -------
+    array
+        Missing where the weight decay is 0: the theorem is void there.
+    """
+    residual, gap, weight_decay = (np.asarray(a, dtype=np.float64) for a in (residual, gap, weight_decay))
+    return (residual + gap) / np.where(weight_decay > 0, weight_decay, np.nan)

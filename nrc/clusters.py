@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.cluster import KMeans
 
-__all__ = ["tcv_lower", "tcv_upper", "wcss"]
+__all__ = ["best_partition", "tcv_lower", "wcss"]
 
 Array = NDArray[np.float64]
 
@@ -48,8 +48,12 @@ def tcv_lower(points: ArrayLike, clusters: int) -> Array:
     return (s[..., clusters - 1 :] ** 2).sum(-1) / points.shape[-2]
 
 
-def tcv_upper(points: ArrayLike, clusters: int, *, labels: ArrayLike, restarts: int, seed: int) -> float:
-    """Upper bound on TCV_K: the best partition of a known one and k-means++ restarts.
+def best_partition(
+    points: ArrayLike, clusters: int, *, labels: ArrayLike, restarts: int, seed: int
+) -> NDArray[np.integer]:
+    """The partition of least WCSS among a known one and k-means++ restarts, (N,).
+
+    Its WCSS is an upper bound on TCV_K.
 
     Parameters
     ----------
@@ -62,6 +66,5 @@ def tcv_upper(points: ArrayLike, clusters: int, *, labels: ArrayLike, restarts: 
         Runs of k-means.
     seed : int
     """
-    points = np.asarray(points, dtype=np.float64)
     kmeans = KMeans(clusters, init="k-means++", n_init=restarts, random_state=seed).fit(points)
-    return float(min(wcss(points, labels), wcss(points, kmeans.labels_)))
+    return min(np.asarray(labels), kmeans.labels_, key=lambda partition: wcss(points, partition))

@@ -11,13 +11,21 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from nrc import spectra
-from nrc.bounds import gaussian_wcss_bound, isotropic_wcss_quantile
-from nrc.clusters import tcv_lower, tcv_upper, wcss
+from nrc.bounds import distance_bound, gaussian_wcss_bound, isotropic_wcss_quantile
+from nrc.centroids import centroid_gap
+from nrc.clusters import best_partition, tcv_lower, wcss
 from nrc.data.mixture import Mixture
 from nrc.grid import Stack
 from nrc.network import features, squared_error_gradient
 
-__all__ = ["layer_residuals", "mixture_bounds", "rank_measures", "variability"]
+__all__ = [
+    "best_partitions",
+    "hidden_spaces",
+    "mixture_bounds",
+    "rank_measures",
+    "stationarity_bounds",
+    "variability",
+]
 
 Array = NDArray[np.float64]
 
@@ -89,76 +97,133 @@ def rank_measures(
     )
 
 
-def layer_residuals(
-    weights: Sequence[Array], x: Array, y: Array, weight_decay: Array, activation: str
-) -> xr.Dataset:
-    """||r_l|| of every layer, r_l = grad_{W_l} loss + lambda W_l, for squared error.
+def hidden_spaces(weights: Sequence[Array], x: Array, y: Array, activation: str) -> list[Array]:
+    """Points (z^k, y) of every source k = 0..L-1, each (cells, points, n_k + n_L).
 
     Parameters
     ----------
     weights : sequence of (cells, n_l, n_{l-1}) arrays
     x, y : (cells, points, features) arrays
-    weight_decay : (cells,) array
     activation : str
     """
-    tensors = [torch.from_numpy(w.astype(np.float64)) for w in weights]
-    _, gradient = squared_error_gradient(tensors, torch.from_numpy(x), torch.from_numpy(y), activation)
-    decay = torch.from_numpy(weight_decay)[:, None, None]
-    norms = [(g + decay * w).norm(dim=(1, 2)) for g, w in zip(gradient, tensors, strict=True)]
-    dataset = xr.Dataset(
-        {"residual": (("cell", "layer"), torch.stack(norms, 1).numpy())}, {"layer": _layers(len(norms))}
-    )
-    return _describe(
-        dataset, residual={"long_name": "norm ||r_l|| of the residual of the layer", "reference": "eq. 4"}
-    )
+    z = features(_tensors(weights), torch.from_numpy(x), activation)[:-1]
+    return [np.concatenate([source.numpy(), y], axis=2) for source in z]
 
 
-def variability(
-    weights: Sequence[Array],
-    x: Array,
-    y: Array,
-    activation: str,
-    *,
-    labels: NDArray[np.int64],
-    clusters: int,
-    restarts: int,
-    seeds: Sequence[int],
-) -> xr.Dataset:
-    """WCSS of the known classes, and the TCV bracket, of the points (z^k, y) of every source k.
+def best_partitions(
+    spaces: Sequence[Array], labels: Array, clusters: int, restarts: int, seeds: Sequence[int]
+) -> list[NDArray[np.integer]]:
+    """The best partition found of every cell in every space, each (cells, points).
 
     Parameters
     ----------
-    weights, x, y, activation
-        As in `layer_residuals`.
+    spaces : sequence of (cells, points, p) arrays
     labels : (cells, points) integer array
-        Class or blob of each point.
+        Known class or blob of each point.
     clusters : int
         K.
     restarts : int
-        k-means++ runs for the upper end of the bracket.
+        k-means++ runs.
     seeds : sequence of int
         Seed of k-means for each cell.
     """
-    tensors = [torch.from_numpy(w.astype(np.float64)) for w in weights]
-    z = [layer.numpy() for layer in features(tensors, torch.from_numpy(x), activation)[:-1]]
-    of_class, lower, upper = (np.empty((len(x), len(z))) for _ in range(3))
-    for k, source in enumerate(z):
-        points = np.concatenate([source, y], axis=2)
-        lower[:, k] = tcv_lower(points, clusters)
-        for c in range(len(x)):
-            of_class[c, k] = wcss(points[c], labels[c])
-            upper[c, k] = tcv_upper(points[c], clusters, labels=labels[c], restarts=restarts, seed=seeds[c])
-    about = {"long_name": "space of the features z^k, k = 0 the inputs", "units": "1"}
+    return [
+        np.stack(
+            [
+                best_partition(points, clusters, labels=known, restarts=restarts, seed=seed)
+                for points, known, seed in zip(space, labels, seeds, strict=True)
+            ]
+        )
+        for space in spaces
+    ]
+
+
+def variability(
+    spaces: Sequence[Array], labels: Array, best: Sequence[NDArray[np.integer]], clusters: int
+) -> xr.Dataset:
+    """WCSS of the known classes, and the TCV bracket, of every space.
+
+    Parameters
+    ----------
+    spaces, labels, clusters
+        As in `best_partitions`.
+    best : sequence of (cells, points) integer arrays
+        The best partition found in each space.
+    """
     dims = ("cell", "source")
     dataset = xr.Dataset(
-        {"wcss_class": (dims, of_class), "tcv_lower": (dims, lower), "tcv_upper": (dims, upper)},
-        {"source": ("source", np.arange(len(z)), about)},
+        {
+            "wcss_class": (dims, np.stack([_wcss_of_cells(space, labels) for space in spaces], 1)),
+            "tcv_lower": (dims, np.stack([tcv_lower(space, clusters) for space in spaces], 1)),
+            "tcv_upper": (
+                dims,
+                np.stack([_wcss_of_cells(*pair) for pair in zip(spaces, best, strict=True)], 1),
+            ),
+        },
+        {"source": _sources(len(spaces))},
     )
     return _describe(
         dataset,
         wcss_class={"long_name": "WCSS of features and targets in the known classes", "reference": "eq. 6"},
         tcv_lower={"long_name": "TCV of features and targets, spectral lower bound", "reference": "eq. 7"},
         tcv_upper={"long_name": "TCV of features and targets, best partition found", "reference": "eq. 7"},
+    )
+
+
+def stationarity_bounds(
+    weights: Sequence[Array],
+    x: Array,
+    y: Array,
+    weight_decay: Array,
+    activation: str,
+    *,
+    labels: Array,
+    best: Sequence[NDArray[np.integer]],
+    clusters: int,
+) -> xr.Dataset:
+    """Residual of every layer, gap_{k,l}, and Theorem 3.4's measured bound on the distance to rank K.
+
+    Parameters
+    ----------
+    weights, x, y, activation
+        As in `hidden_spaces`.
+    weight_decay : (cells,) array
+    labels, best, clusters
+        As in `variability`.
+    """
+    tensors, inputs, targets = _tensors(weights), torch.from_numpy(x), torch.from_numpy(y)
+    _, gradient = squared_error_gradient(tensors, inputs, targets, activation)
+    decay = torch.from_numpy(weight_decay)[:, None, None]
+    r = torch.stack([(g + decay * w).norm(dim=(1, 2)) for g, w in zip(gradient, tensors, strict=True)], 1)
+    gap_class, gap_best = (
+        centroid_gap(
+            tensors, inputs, targets, [torch.from_numpy(p).long() for p in partition], clusters, activation
+        )
+        for partition in ([labels] * len(weights), best)
+    )
+    bound = distance_bound(r[:, :, None], torch.fmin(gap_class, gap_best), weight_decay[:, None, None])
+    dims = ("cell", "layer", "source")
+    dataset = xr.Dataset(
+        {
+            "residual": (dims[:2], r.numpy()),
+            "gap": (dims, gap_class.numpy()),
+            "gap_best": (dims, gap_best.numpy()),
+            "bound_measured": (dims, bound),
+        },
+        {"layer": _layers(len(weights)), "source": _sources(len(weights))},
+    )
+    below = "missing where the source is not below the layer"
+    gap = "norm of the gradient of the loss less that of the centroid-based loss"
+    return _describe(
+        dataset,
+        residual={"long_name": "norm ||r_l|| of the residual of the layer", "reference": "eq. 4"},
+        gap={"long_name": f"{gap}, known classes", "reference": "Lemma 3.3", "comment": below},
+        gap_best={"long_name": f"{gap}, best partition found", "reference": "Lemma 3.3", "comment": below},
+        bound_measured={
+            "long_name": f"bound on the distance to rank {clusters}, (||r_l|| + gap) / lambda, smaller gap",
+            "reference": "Theorem 3.4",
+            "comment": f"{below}, or weight decay is 0: the theorem is void there",
+        },
     )
 
 
@@ -196,6 +261,19 @@ def mixture_bounds(stack: Stack, mixtures: Sequence[Mixture], isotropic: bool, d
             "comment": "missing where the blobs are not isotropic",
         },
     )
+
+
+def _tensors(weights: Sequence[Array]) -> list[torch.Tensor]:
+    return [torch.from_numpy(w.astype(np.float64)) for w in weights]
+
+
+def _wcss_of_cells(space: Array, labels: NDArray[np.integer]) -> Array:
+    return np.array([wcss(points, partition) for points, partition in zip(space, labels, strict=True)])
+
+
+def _sources(count: int) -> xr.DataArray:
+    about = {"long_name": "space of the features z^k, k = 0 the inputs", "units": "1"}
+    return xr.DataArray(np.arange(count), dims="source", name="source", attrs=about)
 
 
 def _layers(count: int) -> xr.DataArray:

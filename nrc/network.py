@@ -103,9 +103,9 @@ def features(weights: list[Tensor], x: Tensor, activation: str) -> list[Tensor]:
 
 
 def squared_error_gradient(
-    weights: list[Tensor], x: Tensor, y: Tensor, activation: str
+    weights: list[Tensor], x: Tensor, y: Tensor, activation: str, shares: Tensor | None = None
 ) -> tuple[Tensor, list[Tensor]]:
-    """Mean squared error (1/N) sum_i (1/2) ||f(x_i) - y_i||^2 and its gradient, by back-propagation.
+    """Squared error sum_i p_i (1/2) ||f(x_i) - y_i||^2 and its gradient, by back-propagation.
 
     Parameters
     ----------
@@ -113,6 +113,8 @@ def squared_error_gradient(
         As in `features`.
     y : Tensor
         Targets (cells, points, n_L).
+    shares : Tensor, optional
+        Weights p_i of the points, (cells, points); 1/N each if not given.
 
     Returns
     -------
@@ -123,11 +125,11 @@ def squared_error_gradient(
     """
     derivative = ACTIVATIONS[activation].derivative
     z = features(weights, x, activation)
-    points = x.shape[1]
+    p = 1 / x.shape[1] if shares is None else shares[:, :, None]
     error = z[-1] - y
-    loss = error.square().flatten(1).sum(1) / (2 * points)
     # delta is the derivative of the loss in W_l z^{l-1}, from the last layer down
-    delta = error / points
+    delta = p * error
+    loss = (delta * error).flatten(1).sum(1) / 2
     gradient = [delta.mT @ z[-2]]
     for l in range(len(weights) - 1, 0, -1):
         delta = (delta @ weights[l]) * derivative(z[l])

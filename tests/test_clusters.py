@@ -5,7 +5,7 @@ import pytest
 from sklearn.cluster import KMeans
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from nrc.clusters import tcv_lower, tcv_upper, wcss
+from nrc.clusters import best_partition, tcv_lower, wcss
 
 
 def blobs(points=30, clusters=3, features=4, sigma=0.3, seed=0):
@@ -18,6 +18,10 @@ def exact_tcv(points, clusters):
     """Least WCSS over every partition into at most `clusters` sets."""
     assignments = product(range(clusters), repeat=len(points) - 1)
     return min(wcss(points, np.array([0, *rest])) for rest in assignments)
+
+
+def tcv_upper(points, clusters, **how):
+    return wcss(points, best_partition(points, clusters, **how))
 
 
 def test_wcss_agrees_with_a_plain_loop():

@@ -103,6 +103,17 @@ def test_the_cube_holds_the_measures_of_every_cell(finished):
         assert stated == pytest.approx(2 * (within**2).to_numpy().sum() / len(points))
 
 
+def test_theorem_3_4_holds_on_every_cell(finished):
+    cube = load(finished, "results/mixture/measures.nc")
+    distance = np.sqrt((cube["singular_values"].where(cube["index"] > 2) ** 2).sum("index"))
+    bound = cube["bound_measured"].min("source")
+    assert bound.notnull().all()
+    assert (distance <= bound * (1 + 1e-9)).all()
+    gap = np.fmin(cube["gap"], cube["gap_best"])
+    np.testing.assert_allclose(cube["bound_measured"], (cube["residual"] + gap) / cube["weight_decay"])
+    assert cube["bound_measured"].where(cube["source"] >= cube["layer"]).isnull().all()
+
+
 def test_every_variable_says_what_it_is(finished):
     for path in [
         "results/data/mixture/mixture/seed~0.nc",

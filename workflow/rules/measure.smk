@@ -11,6 +11,7 @@ rule measure:
             "workflow/scripts/measure.py",
             "nrc/__init__.py",
             "nrc/bounds.py",
+            "nrc/centroids.py",
             "nrc/clusters.py",
             "nrc/data/__init__.py",
             "nrc/data/mixture.py",

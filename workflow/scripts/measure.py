@@ -36,26 +36,30 @@ def main() -> None:
     x = mixture_points(stack, mixtures)
     of_cell = [mixtures[cell["seed"]] for cell in cells]
 
+    clusters = data["clusters"]
+    labels = np.stack([mixture.labels for mixture in of_cell])
+    spaces = measures.hidden_spaces(weights, x, x, activation)
+    best = measures.best_partitions(
+        spaces, labels, clusters, choices["kmeans_restarts"], [cell["seed"] for cell in cells]
+    )
     measured = xr.merge(
         [
             measures.rank_measures(
                 weights,
                 dead=trained["status"].values.ravel() == Status.DEAD,
-                clusters=data["clusters"],
+                clusters=clusters,
                 tolerance=choices["numerical_rank_tolerance"],
             ),
-            measures.layer_residuals(
-                weights, x, x, np.array([cell["weight_decay"] for cell in cells]), activation
-            ),
-            measures.variability(
+            measures.variability(spaces, labels, best, clusters),
+            measures.stationarity_bounds(
                 weights,
                 x,
                 x,
+                np.array([cell["weight_decay"] for cell in cells]),
                 activation,
-                labels=np.stack([mixture.labels for mixture in of_cell]),
-                clusters=data["clusters"],
-                restarts=choices["kmeans_restarts"],
-                seeds=[cell["seed"] for cell in cells],
+                labels=labels,
+                best=best,
+                clusters=clusters,
             ),
             measures.mixture_bounds(stack, of_cell, data["covariance"] == "isotropic", choices["delta"]),
         ],
