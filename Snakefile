@@ -1,6 +1,6 @@
 # Neural rank collapse: train grids of networks with weight decay, measure them, draw them.
 #
-#     snakemake                       every figure
+#     snakemake                       every figure, and the audit
 #     snakemake data|train|measures   one stage of all experiments
 #     snakemake -n                    what would run
 
@@ -18,6 +18,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/measure.smk"
 include: "workflow/rules/collect.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/audit.smk"
 
 
 report: "workflow/report/workflow.rst"
@@ -30,10 +31,12 @@ localrules:
     measures,
     figures,
     plot_figure1,
+    audit,
 
 
 rule all:
-    """Every figure."""
+    """Every figure, and the audit."""
     default_target: True
     input:
         rules.figures.input,
+        rules.audit.output,

@@ -14,6 +14,8 @@ import pytest
 import xarray as xr
 import yaml
 
+from nrc import store
+
 CELL = "results/mixture/train/weight_decay~0.1/sigma~0.05/width~4/depth~3/seed~0.nc"
 PLANE = "results/mixture/{}/weight_decay~all/sigma~all/width~4/depth~3/seed~0.nc"
 
@@ -114,6 +116,27 @@ def test_theorem_3_4_holds_on_every_cell(finished):
     assert cube["bound_measured"].where(cube["source"] >= cube["layer"]).isnull().all()
 
 
+def test_the_audit_counts_every_layer_of_every_cell(finished):
+    table = pd.read_csv(finished.folder / "results/audit.csv").set_index("statement")
+    assert table["violations"].sum() == 0
+    assert table["checked"].to_dict() == {"Theorem 3.4": 4 * 3, "eq. 7": 4 * 3}
+    assert (table["largest_ratio"] <= 1).all()
+    assert "Theorem 3.4" in (finished.folder / "results/audit.md").read_text(encoding="utf-8")
+
+
+def test_a_violation_fails_the_run_with_the_name_of_the_cell(checkout):
+    cube = load(checkout, "results/mixture/measures.nc")
+    at = {"weight_decay": 0.01, "sigma": 0.5}
+    cube["bound_measured"].loc[at] = 1e-3
+    store.save(cube, checkout.folder / "results/mixture/measures.nc")
+    checkout.snakemake("audit", fails=True)
+    said = (checkout.folder / "results/logs/audit.log").read_text(encoding="utf-8")
+    assert said.startswith("Theorem 3.4 is violated in 3 of 12 numbers of mixture, by a factor of ")
+    assert "at weight_decay~0.01/sigma~0.5/width~4/depth~3/seed~0 layer" in said
+    assert said.count("\n") == 1
+    assert not (checkout.folder / "results/audit.csv").exists()
+
+
 def test_every_variable_says_what_it_is(finished):
     for path in [
         "results/data/mixture/mixture/seed~0.nc",
@@ -181,6 +204,7 @@ def test_a_stack_may_extend_over_seeds(checkout):
         "measure": 1,
         "collect": 1,
         "plot_figure1": 1,
+        "audit": 1,
     }
     checkout.snakemake(scale=scale)
     cube, before = load(checkout, "results/mixture/measures.nc"), load(checkout, PLANE.format("measure"))
@@ -292,7 +316,7 @@ def test_touching_everything_reruns_nothing(checkout):
     assert checkout.planned() == {}
 
 
-MEASURE_ON = {"measure": 1, "collect": 1, "plot_figure1": 1}
+MEASURE_ON = {"measure": 1, "collect": 1, "plot_figure1": 1, "audit": 1}
 
 
 @pytest.mark.parametrize(
