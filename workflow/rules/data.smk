@@ -14,7 +14,6 @@ rule make_mixture:
         code=code(
             "workflow/scripts/make_mixture.py",
             "nrc/__init__.py",
-            "nrc/data/__init__.py",
             "nrc/data/mixture.py",
             "nrc/store.py",
         ),

@@ -10,7 +10,6 @@ rule plot_figure1:
         code=code(
             "workflow/scripts/plot_figure1.py",
             "nrc/__init__.py",
-            "nrc/figures/__init__.py",
             "nrc/figures/figure1.py",
             "nrc/figures/style.py",
             "nrc/store.py",

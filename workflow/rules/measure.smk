@@ -13,7 +13,6 @@ rule measure:
             "nrc/bounds.py",
             "nrc/centroids.py",
             "nrc/clusters.py",
-            "nrc/data/__init__.py",
             "nrc/data/mixture.py",
             "nrc/determinism.py",
             "nrc/grid.py",

@@ -10,12 +10,10 @@ rule train_stack:
         code=code(
             "workflow/scripts/train.py",
             "nrc/__init__.py",
-            "nrc/data/__init__.py",
             "nrc/data/mixture.py",
             "nrc/determinism.py",
             "nrc/grid.py",
             "nrc/network.py",
-            "nrc/optimize/__init__.py",
             "nrc/optimize/gradient_descent.py",
             "nrc/optimize/lbfgs.py",
             "nrc/optimize/line_search.py",

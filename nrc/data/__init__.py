@@ -1,1 +1,0 @@
-"""Data sets: points in rows, features in columns."""

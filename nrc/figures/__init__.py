@@ -1,1 +1,0 @@
-"""Figures: numbers drawn as tables, tables drawn as pictures."""

@@ -1,1 +1,0 @@
-"""Minimising many independent functions at once, one per cell of a stack."""
