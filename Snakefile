@@ -31,6 +31,7 @@ localrules:
     measures,
     figures,
     plot_figure1,
+    plot_bounds,
     audit,
 
 

@@ -35,7 +35,7 @@ def plane(cells: int, points: int, dimension: int):
         weights=None,
         seed=0,
     )
-    x = mixture_points(stack, {0: mixture})
+    x = mixture_points(stack, [mixture] * len(stack))
     architecture = autoencoder(stack, dimension, "tanh")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     loss = regularised_loss(stack, architecture, x, x, torch.float64, device)

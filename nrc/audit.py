@@ -1,11 +1,10 @@
 """Holding statements against what was measured: how many numbers, how many violations, how much room."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 import xarray as xr
+from scipy.stats import binom
 
 from nrc.grid import AXES, notation
 
@@ -13,11 +12,14 @@ __all__ = ["STATEMENTS", "Statement", "audit"]
 
 # What rounding may add to a quantity of order 1.
 ABSOLUTE, RELATIVE = 1e-12, 1e-9
+# A statement that holds with probability 1 - delta is refuted by so many violations that chance
+# brings them with at most this probability.
+LEVEL = 1e-3
 
 
 @dataclass(frozen=True)
 class Statement:
-    """An inequality quantity <= bound between measures of the same cells.
+    """An inequality quantity <= bound between two measures of the same cells.
 
     Attributes
     ----------
@@ -25,72 +27,136 @@ class Statement:
         Number of the statement.
     says : str
         The inequality in words.
-    quantity, bound : callable
-        Both from the cube of measures and the number of clusters. Where the bound is missing the
-        statement is void.
+    quantity, bound : str
+        Names of the measures. Where the bound is missing the statement is void.
+    source : {"each", "least", "inputs"}
+        Whether it holds for each source, for the least bound over sources, or for the inputs alone.
+    random : bool
+        Whether it holds with probability 1 - delta for each draw of the data, instead of always.
     """
 
     name: str
     says: str
-    quantity: Callable[[xr.Dataset, int], xr.DataArray]
-    bound: Callable[[xr.Dataset, int], xr.DataArray]
+    quantity: str
+    bound: str
+    source: str = "each"
+    random: bool = False
 
-
-def _distance(measures: xr.Dataset, clusters: int) -> xr.DataArray:
-    """dist(W_l, M_K) of every layer; missing where a network has no such layer."""
-    s = measures["singular_values"]
-    return np.sqrt((s.where(s["index"] > clusters) ** 2).sum("index")).where(s.notnull().any("index"))
+    def sides(self, measures: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
+        """Quantity and bound, of one shape."""
+        quantity, bound = measures[self.quantity], measures[self.bound]
+        if self.source == "least":
+            bound = bound.min("source")
+        if self.source == "inputs":
+            quantity = quantity.sel(source=0, drop=True)
+        return xr.broadcast(quantity, bound)
 
 
 STATEMENTS = (
     Statement(
-        "Theorem 3.4",
+        "Proposition 3.1",
+        "rank of the gradient at the centroids at most their number",
+        "centroid_rank",
+        "centroid_rank_bound",
+    ),
+    Statement(
+        "Lemma 3.3, classes",
+        "gap at most (M / 2) WCSS, known classes",
+        "gap",
+        "gap_bound",
+    ),
+    Statement(
+        "Lemma 3.3, best partition",
+        "gap at most (M / 2) WCSS, best partition found",
+        "gap_best",
+        "gap_bound_best",
+    ),
+    Statement(
+        "Theorem 3.4, measured",
         "distance to rank K at most (residual + gap) / lambda, least over sources and partitions",
-        _distance,
-        lambda measures, clusters: measures["bound_measured"].min("source"),
+        "distance",
+        "bound_measured",
+        source="least",
+    ),
+    Statement(
+        "Theorem 3.4, analytic",
+        "distance to rank K at most (residual + (M / 2) WCSS) / lambda, least over sources and partitions",
+        "distance",
+        "bound_analytic",
+        source="least",
+    ),
+    Statement(
+        "Proposition 4.1",
+        "WCSS of the blobs at most its bound, with probability 1 - delta",
+        "wcss_class",
+        "wcss_bound",
+        source="inputs",
+        random=True,
+    ),
+    Statement(
+        "Proposition 4.1, quantile",
+        "WCSS of isotropic blobs at most its exact quantile, with probability 1 - delta",
+        "wcss_class",
+        "wcss_quantile",
+        source="inputs",
+        random=True,
     ),
     Statement(
         "eq. 7",
-        "spectral lower bound of the TCV at most the best partition found",
-        lambda measures, clusters: measures["tcv_lower"],
-        lambda measures, clusters: measures["tcv_upper"],
+        "lower bound of the TCV at most the best partition found",
+        "tcv_lower",
+        "tcv_upper",
     ),
 )
 
 
-def audit(measures: xr.Dataset, clusters: int) -> pd.DataFrame:
+def audit(measures: xr.Dataset, delta: float) -> pd.DataFrame:
     """Check every statement on every cell.
 
     Parameters
     ----------
     measures : Dataset
         Cube of an experiment.
-    clusters : int
-        K.
+    delta : float
+        Random statements hold with probability 1 - delta.
 
     Returns
     -------
     DataFrame
-        A row for each statement: numbers checked, void and violated, the smallest, median and
-        largest ratio of quantity to bound, and where the largest is.
+        A row for each statement whose measures the experiment has: numbers checked, void and
+        violated, how many violations are allowed, the smallest, median and largest ratio of
+        quantity to bound, and where the largest is. The numbers of a random statement are draws of
+        the data: one a seed.
     """
-    return pd.DataFrame([_check(statement, measures, clusters) for statement in STATEMENTS])
-
-
-def _check(statement: Statement, measures: xr.Dataset, clusters: int) -> dict[str, object]:
-    quantity, bound = xr.broadcast(
-        statement.quantity(measures, clusters), statement.bound(measures, clusters)
+    return pd.DataFrame(
+        [
+            _check(statement, measures, delta)
+            for statement in STATEMENTS
+            if {statement.quantity, statement.bound} <= set(measures)
+        ]
     )
+
+
+def _check(statement: Statement, measures: xr.Dataset, delta: float) -> dict[str, object]:
+    quantity, bound = statement.sides(measures)
     checked = quantity.notnull() & bound.notnull()
     ratio = (quantity / bound).where(checked)
+    counted = {
+        "checked": checked,
+        "void": quantity.notnull() & bound.isnull(),
+        "violations": quantity > bound * (1 + RELATIVE) + ABSOLUTE,
+    }
+    if statement.random:
+        of_draw = [dim for dim in ratio.dims if dim != "seed"]
+        counted = {name: mask.any(of_draw) for name, mask in counted.items()}
+    numbers = {name: int(mask.sum()) for name, mask in counted.items()}
     # 0/0 at cells without any noise is no violation, and no ratio either
     known = bool(ratio.notnull().any())
     return {
         "statement": statement.name,
         "says": statement.says,
-        "checked": int(checked.sum()),
-        "void": int((quantity.notnull() & bound.isnull()).sum()),
-        "violations": int((quantity > bound * (1 + RELATIVE) + ABSOLUTE).sum()),
+        **numbers,
+        "allowed": int(binom.isf(LEVEL, numbers["checked"], delta)) if statement.random else 0,
         "smallest_ratio": float(ratio.min()),
         "median_ratio": float(ratio.median()),
         "largest_ratio": float(ratio.max()),
@@ -102,4 +168,4 @@ def _place(ratio: xr.DataArray) -> str:
     """Where the largest value is, in the notation of paths."""
     at = ratio[ratio.argmax(...)]
     cell = "/".join(f"{axis}~{notation(at[axis].item())}" for axis in AXES)
-    return f"{cell} {' '.join(f'{name} {at[name].item()}' for name in at.coords if name not in AXES)}"
+    return f"{cell} {' '.join(f'{name} {at[name].item()}' for name in at.coords if name not in AXES)}".strip()

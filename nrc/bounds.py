@@ -4,7 +4,27 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import chi2
 
-__all__ = ["distance_bound", "gaussian_wcss_bound", "isotropic_wcss_quantile"]
+__all__ = ["distance_bound", "gaussian_wcss_bound", "gradient_rank_bound", "isotropic_wcss_quantile"]
+
+
+def gradient_rank_bound(z: ArrayLike, y: ArrayLike) -> np.ndarray:
+    """Bound on the rank of the gradient in W_l, l > k: the number of distinct pairs (z_i^k, y_i) (Prop. 3.1).
+
+    Each pair adds a matrix of rank 1 to the gradient of the squared error, equal pairs the same one.
+
+    Parameters
+    ----------
+    z : (cells, points, n_k) array
+        Features z^k.
+    y : (cells, points, n_L) array
+        Targets.
+
+    Returns
+    -------
+    (cells,) integer array
+    """
+    pairs = np.concatenate([z, y], axis=2)
+    return np.array([len(np.unique(points, axis=0)) for points in pairs], dtype=int)
 
 
 def gaussian_wcss_bound(covariances: ArrayLike, sizes: ArrayLike, delta: float) -> float:
@@ -25,8 +45,19 @@ def gaussian_wcss_bound(covariances: ArrayLike, sizes: ArrayLike, delta: float) 
         N_i.
     delta : float
         In (0, 1).
+
+    Raises
+    ------
+    ValueError
+        If there is not one square covariance a size, or delta is not in (0, 1).
     """
     covariances, sizes = np.asarray(covariances, dtype=np.float64), np.asarray(sizes)
+    if covariances.shape != (len(sizes), *2 * covariances.shape[-1:]):
+        raise ValueError(
+            f"covariances have shape {covariances.shape}, but {len(sizes)} square matrices are needed, "
+            "one a size"
+        )
+    _check_probability(delta)
     s = np.log(len(sizes) / delta)
     trace = np.trace(covariances, axis1=1, axis2=2)
     frobenius = np.linalg.norm(covariances, axis=(1, 2))
@@ -48,7 +79,13 @@ def isotropic_wcss_quantile(
         d, N, K.
     delta : float
         In (0, 1).
+
+    Raises
+    ------
+    ValueError
+        If delta is not in (0, 1).
     """
+    _check_probability(delta)
     return np.square(sigma) * chi2.ppf(1 - delta, dimension * (points - clusters)) / points
 
 
@@ -69,3 +106,8 @@ def distance_bound(residual: ArrayLike, gap: ArrayLike, weight_decay: ArrayLike)
     """
     residual, gap, weight_decay = (np.asarray(a, dtype=np.float64) for a in (residual, gap, weight_decay))
     return (residual + gap) / np.where(weight_decay > 0, weight_decay, np.nan)
+
+
+def _check_probability(delta: float) -> None:
+    if not 0 < delta < 1:
+        raise ValueError(f"delta is {delta}, but must be between 0 and 1")

@@ -122,6 +122,11 @@ class Stack:
             for axis, value in self.axes.items()
         }
 
+    @property
+    def seeds(self) -> list[int]:
+        seed = self.axes["seed"]
+        return seed if isinstance(seed, list) else [seed]
+
     def cells(self) -> Iterator[dict[str, Value]]:
         """The cells in row-major order of `dims`, each a value for every axis."""
         for values in product(*(self.axes[axis] for axis in self.dims)):

@@ -9,14 +9,20 @@ import numpy as np
 import torch
 import xarray as xr
 from numpy.typing import NDArray
+from torch import Tensor
 
 from nrc import spectra
-from nrc.bounds import distance_bound, gaussian_wcss_bound, isotropic_wcss_quantile
-from nrc.centroids import centroid_gap
-from nrc.clusters import best_partition, tcv_lower, wcss
+from nrc.bounds import (
+    distance_bound,
+    gaussian_wcss_bound,
+    gradient_rank_bound,
+    isotropic_wcss_quantile,
+)
+from nrc.centroids import centroid_gap, centroid_gap_bound, centroid_gradient, centroids
+from nrc.clusters import best_partition, tcv_lower, tcv_lower_semidefinite, wcss
 from nrc.data.mixture import Mixture
 from nrc.grid import Stack
-from nrc.network import features, squared_error_gradient
+from nrc.network import check_network, features, squared_error_gradient
 
 __all__ = [
     "best_partitions",
@@ -28,6 +34,9 @@ __all__ = [
 ]
 
 Array = NDArray[np.float64]
+
+# What rounding leaves of a singular value that is 0.
+RANK_TOLERANCE = 1e-10
 
 
 def rank_measures(
@@ -53,6 +62,7 @@ def rank_measures(
         layer = {
             "singular_values": (("cell", "index"), s),
             "relative_tail": (("cell", "index"), spectra.relative_tail(alive)),
+            "distance": ("cell", spectra.distance(s, clusters)),
             "relative_distance": ("cell", spectra.relative_distance(alive, clusters)),
             "stable_rank": ("cell", spectra.stable_rank(alive)),
             "numerical_rank": ("cell", spectra.numerical_rank(alive, tolerance)),
@@ -74,6 +84,10 @@ def rank_measures(
             "long_name": "relative tail beyond the first index singular values",
             "reference": "eq. 22",
             "comment": dead_only,
+        },
+        distance={
+            "long_name": f"distance to rank {clusters}, the number of clusters",
+            "reference": "Theorem 3.4",
         },
         relative_distance={
             "long_name": f"relative distance to rank {clusters}, the number of clusters",
@@ -105,8 +119,15 @@ def hidden_spaces(weights: Sequence[Array], x: Array, y: Array, activation: str)
     weights : sequence of (cells, n_l, n_{l-1}) arrays
     x, y : (cells, points, features) arrays
     activation : str
+
+    Raises
+    ------
+    ValueError
+        If the arrays do not fit each other or a value is not finite.
     """
-    z = features(_tensors(weights), torch.from_numpy(x), activation)[:-1]
+    tensors, inputs = _tensors(weights), torch.from_numpy(x)
+    check_network(tensors, inputs, torch.from_numpy(y))
+    z = features(tensors, inputs, activation)[:-1]
     return [np.concatenate([source.numpy(), y], axis=2) for source in z]
 
 
@@ -139,7 +160,11 @@ def best_partitions(
 
 
 def variability(
-    spaces: Sequence[Array], labels: Array, best: Sequence[NDArray[np.integer]], clusters: int
+    spaces: Sequence[Array],
+    labels: Array,
+    best: Sequence[NDArray[np.integer]],
+    clusters: int,
+    lower: str = "spectral",
 ) -> xr.Dataset:
     """WCSS of the known classes, and the TCV bracket, of every space.
 
@@ -149,12 +174,14 @@ def variability(
         As in `best_partitions`.
     best : sequence of (cells, points) integer arrays
         The best partition found in each space.
+    lower : {"spectral", "semidefinite"}
+        The bound below the TCV; the semidefinite one is the larger of both.
     """
     dims = ("cell", "source")
     dataset = xr.Dataset(
         {
             "wcss_class": (dims, np.stack([_wcss_of_cells(space, labels) for space in spaces], 1)),
-            "tcv_lower": (dims, np.stack([tcv_lower(space, clusters) for space in spaces], 1)),
+            "tcv_lower": (dims, np.stack([_tcv_lower(space, clusters, lower) for space in spaces], 1)),
             "tcv_upper": (
                 dims,
                 np.stack([_wcss_of_cells(*pair) for pair in zip(spaces, best, strict=True)], 1),
@@ -165,7 +192,7 @@ def variability(
     return _describe(
         dataset,
         wcss_class={"long_name": "WCSS of features and targets in the known classes", "reference": "eq. 6"},
-        tcv_lower={"long_name": "TCV of features and targets, spectral lower bound", "reference": "eq. 7"},
+        tcv_lower={"long_name": f"TCV of features and targets, {lower} lower bound", "reference": "eq. 7"},
         tcv_upper={"long_name": "TCV of features and targets, best partition found", "reference": "eq. 7"},
     )
 
@@ -181,7 +208,7 @@ def stationarity_bounds(
     best: Sequence[NDArray[np.integer]],
     clusters: int,
 ) -> xr.Dataset:
-    """Residual of every layer, gap_{k,l}, and Theorem 3.4's measured bound on the distance to rank K.
+    """Residuals, both sides of Lemma 3.3, Theorem 3.4's bounds, and Proposition 3.1 at the centroids.
 
     Parameters
     ----------
@@ -191,40 +218,98 @@ def stationarity_bounds(
     labels, best, clusters
         As in `variability`.
     """
-    tensors, inputs, targets = _tensors(weights), torch.from_numpy(x), torch.from_numpy(y)
-    _, gradient = squared_error_gradient(tensors, inputs, targets, activation)
-    decay = torch.from_numpy(weight_decay)[:, None, None]
-    r = torch.stack([(g + decay * w).norm(dim=(1, 2)) for g, w in zip(gradient, tensors, strict=True)], 1)
-    gap_class, gap_best = (
-        centroid_gap(
-            tensors, inputs, targets, [torch.from_numpy(p).long() for p in partition], clusters, activation
-        )
-        for partition in ([labels] * len(weights), best)
+    tensors, targets = _tensors(weights), torch.from_numpy(y)
+    z = features(tensors, torch.from_numpy(x), activation)
+    _, gradient = squared_error_gradient(tensors, z[0], targets, activation)
+    r = np.stack(
+        [
+            np.linalg.norm(g.numpy() + weight_decay[:, None, None] * w, axis=(1, 2))
+            for g, w in zip(gradient, weights, strict=True)
+        ],
+        axis=1,
     )
-    bound = distance_bound(r[:, :, None], torch.fmin(gap_class, gap_best), weight_decay[:, None, None])
+    gap, gap_bound, rank = _at_centroids(
+        tensors, z, targets, gradient, [labels] * len(weights), clusters, activation
+    )
+    gap_best, gap_bound_best, _ = _at_centroids(tensors, z, targets, gradient, best, clusters, activation)
+    measured, analytic = (
+        distance_bound(r[:, :, None], np.fmin(*gaps), weight_decay[:, None, None])
+        for gaps in ((gap, gap_best), (gap_bound, gap_bound_best))
+    )
+    distinct = [
+        gradient_rank_bound(*(centroids(a, torch.from_numpy(labels), clusters)[0] for a in (source, targets)))
+        for source in z[:-1]
+    ]
     dims = ("cell", "layer", "source")
     dataset = xr.Dataset(
         {
-            "residual": (dims[:2], r.numpy()),
-            "gap": (dims, gap_class.numpy()),
-            "gap_best": (dims, gap_best.numpy()),
-            "bound_measured": (dims, bound),
+            "residual": (dims[:2], r),
+            "gap": (dims, gap),
+            "gap_best": (dims, gap_best),
+            "gap_bound": (dims, gap_bound),
+            "gap_bound_best": (dims, gap_bound_best),
+            "centroid_rank": (dims, rank),
+            "centroid_rank_bound": (("cell", "source"), np.stack(distinct, axis=1)),
+            "bound_measured": (dims, measured),
+            "bound_analytic": (dims, analytic),
         },
         {"layer": _layers(len(weights)), "source": _sources(len(weights))},
     )
     below = "missing where the source is not below the layer"
-    gap = "norm of the gradient of the loss less that of the centroid-based loss"
+    no_bound = f"{below}, or the activation has no three bounded derivatives"
+    gap_of = "norm of the gradient of the loss less that of the centroid-based loss"
+    void = "or weight decay is 0: the theorem is void there"
+    distance = f"bound on the distance to rank {clusters}"
+    lemma, theorem = ({"reference": name} for name in ("Lemma 3.3", "Theorem 3.4"))
     return _describe(
         dataset,
         residual={"long_name": "norm ||r_l|| of the residual of the layer", "reference": "eq. 4"},
-        gap={"long_name": f"{gap}, known classes", "reference": "Lemma 3.3", "comment": below},
-        gap_best={"long_name": f"{gap}, best partition found", "reference": "Lemma 3.3", "comment": below},
+        gap={"long_name": f"{gap_of}, known classes", "comment": below, **lemma},
+        gap_best={"long_name": f"{gap_of}, best partition found", "comment": below, **lemma},
+        gap_bound={"long_name": "bound (M/2) WCSS on gap", "comment": no_bound, **lemma},
+        gap_bound_best={"long_name": "bound (M/2) WCSS on gap_best", "comment": no_bound, **lemma},
+        centroid_rank={
+            "long_name": "rank of the gradient of the centroid-based loss, known classes",
+            "comment": f"singular values above {RANK_TOLERANCE:g} of the largest; {below}",
+            "reference": "Proposition 3.1",
+        },
+        centroid_rank_bound={
+            "long_name": "bound on centroid_rank, the number of distinct centroids",
+            "reference": "Proposition 3.1",
+        },
         bound_measured={
-            "long_name": f"bound on the distance to rank {clusters}, (||r_l|| + gap) / lambda, smaller gap",
-            "reference": "Theorem 3.4",
-            "comment": f"{below}, or weight decay is 0: the theorem is void there",
+            "long_name": f"{distance}, (||r_l|| + gap) / lambda, smaller gap",
+            "comment": f"{below}, {void}",
+            **theorem,
+        },
+        bound_analytic={
+            "long_name": f"{distance}, (||r_l|| + (M/2) WCSS) / lambda, smaller WCSS term",
+            "comment": f"{no_bound}, {void}",
+            **theorem,
         },
     )
+
+
+def _at_centroids(
+    weights: list[Tensor],
+    z: list[Tensor],
+    y: Tensor,
+    gradient: list[Tensor],
+    partitions: Sequence[NDArray[np.integer]],
+    clusters: int,
+    activation: str,
+) -> tuple[Array, Array, Array]:
+    """gap_{k,l}, its bound, and the rank of the gradient at centroids, each (cells, layers, sources)."""
+    depth = len(weights)
+    found = np.full((3, len(y), depth, depth), np.nan)
+    for k, partition in enumerate(partitions):
+        after = weights[k:], z[k], y, torch.from_numpy(partition).long(), clusters, activation
+        at_centroids = centroid_gradient(*after)
+        found[0, :, k:, k] = centroid_gap(gradient[k:], at_centroids)
+        found[1, :, k:, k] = centroid_gap_bound(*after)
+        for l, g in enumerate(at_centroids, start=k):
+            found[2, :, l, k] = torch.linalg.matrix_rank(g, rtol=RANK_TOLERANCE)
+    return tuple(found)
 
 
 def mixture_bounds(stack: Stack, mixtures: Sequence[Mixture], isotropic: bool, delta: float) -> xr.Dataset:
@@ -263,12 +348,19 @@ def mixture_bounds(stack: Stack, mixtures: Sequence[Mixture], isotropic: bool, d
     )
 
 
-def _tensors(weights: Sequence[Array]) -> list[torch.Tensor]:
+def _tensors(weights: Sequence[Array]) -> list[Tensor]:
     return [torch.from_numpy(w.astype(np.float64)) for w in weights]
 
 
 def _wcss_of_cells(space: Array, labels: NDArray[np.integer]) -> Array:
     return np.array([wcss(points, partition) for points, partition in zip(space, labels, strict=True)])
+
+
+def _tcv_lower(space: Array, clusters: int, kind: str) -> Array:
+    spectral = tcv_lower(space, clusters)
+    if kind == "spectral":
+        return spectral
+    return np.maximum(spectral, [tcv_lower_semidefinite(points, clusters) for points in space])
 
 
 def _sources(count: int) -> xr.DataArray:

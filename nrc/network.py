@@ -20,6 +20,7 @@ __all__ = [
     "Activation",
     "Architecture",
     "RegularisedLoss",
+    "check_network",
     "features",
     "squared_error_gradient",
 ]
@@ -27,15 +28,26 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Activation:
-    """A function phi applied entrywise, and its derivative written in terms of a = phi(t)."""
+    """A function phi applied entrywise, with phi(0) = 0.
+
+    Attributes
+    ----------
+    value : callable
+        phi.
+    derivative : callable
+        phi'(t) in terms of a = phi(t).
+    derivative_bounds : tuple of float, optional
+        The largest absolute values of the first three derivatives; None where they do not exist.
+    """
 
     value: Callable[[Tensor], Tensor]
     derivative: Callable[[Tensor], Tensor]
+    derivative_bounds: tuple[float, float, float] | None = None
 
 
 ACTIVATIONS = {
-    "tanh": Activation(torch.tanh, lambda a: 1 - a * a),
-    "linear": Activation(lambda t: t, torch.ones_like),
+    "tanh": Activation(torch.tanh, lambda a: 1 - a * a, (1.0, 4 / 27**0.5, 2.0)),
+    "linear": Activation(lambda t: t, torch.ones_like, (1.0, 0.0, 0.0)),
 }
 
 
@@ -76,6 +88,37 @@ class Architecture:
         rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
         layers = [rng.standard_normal(shape) / np.sqrt(shape[1]) for shape in self.shapes]
         return torch.from_numpy(np.concatenate([w.ravel() for w in layers]))
+
+
+def check_network(weights: list[Tensor], x: Tensor, y: Tensor) -> None:
+    """Check that weights, inputs and targets are finite and fit each other.
+
+    Parameters
+    ----------
+    weights : list of Tensor
+        W_1, ..., W_L, each (cells, n_l, n_{l-1}).
+    x, y : Tensor
+        Inputs (cells, points, n_0) and targets (cells, points, n_L).
+
+    Raises
+    ------
+    ValueError
+        With the name of the first array that does not fit or has a value that is not finite.
+    """
+    cells, points, size = x.shape
+    expected = {"the inputs": ((cells, points, size), x)}
+    for l, w in enumerate(weights, start=1):
+        expected[f"W_{l}"] = (cells, w.shape[1], size), w
+        size = w.shape[1]
+    expected["the targets"] = (cells, points, size), y
+    for name, (shape, array) in expected.items():
+        if array.shape != shape:
+            raise ValueError(
+                f"{name} have shape {tuple(array.shape)}, but the arrays before them call for {shape}"
+            )
+        if not array.isfinite().all():
+            cell = int((~array.isfinite()).flatten(1).any(1).nonzero()[0])
+            raise ValueError(f"{name} of cell {cell} are not finite; every number must be")
 
 
 def features(weights: list[Tensor], x: Tensor, activation: str) -> list[Tensor]:

@@ -1,13 +1,14 @@
 """Measures of rank, all functions of the singular values alone.
 
-Every function takes singular values ``s`` of shape (..., n), in descending order, and is nan where
-they are all 0: the relative measures of a zero matrix are 0/0. ||W|| is the Frobenius norm.
+Every function takes singular values ``s`` of shape (..., n), in descending order. The relative
+measures are nan where all are 0: they are 0/0 for a zero matrix. ||W|| is the Frobenius norm.
 """
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
+    "distance",
     "effective_rank",
     "mp_soft_rank",
     "numerical_rank",
@@ -19,6 +20,11 @@ __all__ = [
 Array = NDArray[np.float64]
 
 
+def distance(s: ArrayLike, rank: int) -> Array:
+    """Distance to the matrices of rank at most `rank`, sqrt(sum_{i>rank} s_i^2), shape (...)."""
+    return np.linalg.norm(np.asarray(s, dtype=np.float64)[..., rank:], axis=-1)
+
+
 def relative_tail(s: ArrayLike) -> Array:
     """tail(r) = sqrt(sum_{i>r} s_i^2) / ||W|| for r = 1..n, shape (..., n) (eq. 22)."""
     s = _or_nan(s)
@@ -28,9 +34,9 @@ def relative_tail(s: ArrayLike) -> Array:
 
 
 def relative_distance(s: ArrayLike, rank: int) -> Array:
-    """Distance to the matrices of rank at most `rank`, dist(W, M_rank) / ||W||, shape (...)."""
+    """Distance to the matrices of rank at most `rank` over ||W||, shape (...)."""
     s = _or_nan(s)
-    return np.linalg.norm(s[..., rank:], axis=-1) / np.linalg.norm(s, axis=-1)
+    return distance(s, rank) / np.linalg.norm(s, axis=-1)
 
 
 def numerical_rank(s: ArrayLike, tolerance: float) -> Array:

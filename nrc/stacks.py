@@ -1,6 +1,6 @@
 """From a stack of cells to tensors, and from tensors to datasets with the stack's dimensions."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -9,6 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nrc import store
 from nrc.data.mixture import Mixture
 from nrc.grid import Stack
 from nrc.network import Architecture, RegularisedLoss
@@ -16,6 +17,7 @@ from nrc.network import Architecture, RegularisedLoss
 __all__ = [
     "autoencoder",
     "initial_parameters",
+    "load_mixtures",
     "mixture_points",
     "regularised_loss",
     "trained_weights",
@@ -23,9 +25,19 @@ __all__ = [
 ]
 
 
-def mixture_points(stack: Stack, mixtures: Mapping[int, Mixture]) -> NDArray[np.float64]:
-    """Points of every cell, (cells, points, features), from the mixture of its seed."""
-    return np.stack([mixtures[cell["seed"]].points(cell["sigma"]) for cell in stack.cells()])
+def load_mixtures(stack: Stack, paths: Sequence[str]) -> list[Mixture]:
+    """The mixture of every cell, from a file for each seed."""
+    of_seed = {
+        seed: Mixture.from_dataset(store.load(path)) for seed, path in zip(stack.seeds, paths, strict=True)
+    }
+    return [of_seed[cell["seed"]] for cell in stack.cells()]
+
+
+def mixture_points(stack: Stack, mixtures: Sequence[Mixture]) -> NDArray[np.float64]:
+    """Points of every cell, (cells, points, features), from its mixture."""
+    return np.stack(
+        [mixture.points(cell["sigma"]) for mixture, cell in zip(mixtures, stack.cells(), strict=True)]
+    )
 
 
 def autoencoder(stack: Stack, dimension: int, activation: str) -> Architecture:
@@ -50,8 +62,17 @@ def initial_parameters(stack: Stack, architecture: Architecture) -> Tensor:
 
 
 def trained_weights(dataset: xr.Dataset) -> list[NDArray]:
-    """W_1, ..., W_L of all cells of a trained dataset, each (cells, n_l, n_{l-1})."""
+    """W_1, ..., W_L of all cells of a trained dataset, each (cells, n_l, n_{l-1}).
+
+    Raises
+    ------
+    ValueError
+        If a weight is not finite.
+    """
     layers = [dataset[f"W{l}"].values for l in range(1, int(dataset["depth"]) + 1)]
+    for l, w in enumerate(layers, start=1):
+        if not np.isfinite(w).all():
+            raise ValueError(f"W{l} holds a weight that is not finite; train the stack again")
     return [w.reshape(-1, *w.shape[-2:]) for w in layers]
 
 

@@ -13,7 +13,7 @@ import xarray as xr
 
 from nrc import __version__
 
-__all__ = ["atomic", "flag_attributes", "load", "provenance", "save"]
+__all__ = ["atomic", "flag_attributes", "flag_masks", "load", "provenance", "save"]
 
 
 @contextmanager
@@ -86,3 +86,9 @@ def flag_attributes(codes: type) -> dict[str, Any]:
         "flag_meanings": " ".join(code.name.lower() for code in codes),
         "units": "1",
     }
+
+
+def flag_masks(flags: xr.DataArray) -> dict[str, xr.DataArray]:
+    """A mask for each meaning of a flag variable."""
+    codes = zip(flags.attrs["flag_meanings"].split(), flags.attrs["flag_values"], strict=True)
+    return {meaning: flags == code for meaning, code in codes}

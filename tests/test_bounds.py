@@ -44,3 +44,18 @@ def test_the_bound_is_above_the_quantile():
     for size in (5, 50, 500):
         bound = gaussian_wcss_bound(np.stack([np.eye(4)] * 3), [size] * 3, DELTA)
         assert bound > isotropic_wcss_quantile(1.0, dimension=4, points=3 * size, clusters=3, delta=DELTA)
+
+
+def test_bad_input_is_named():
+    with pytest.raises(ValueError, match="delta is 1, but must be between 0 and 1"):
+        gaussian_wcss_bound(np.eye(2)[None], [3], 1)
+    with pytest.raises(ValueError, match="delta is 0, but"):
+        isotropic_wcss_quantile(1.0, dimension=2, points=4, clusters=2, delta=0)
+    with pytest.raises(ValueError, match=r"covariances have shape \(1, 2, 2\), but 2 square"):
+        gaussian_wcss_bound(np.eye(2)[None], [3, 3], 0.1)
+
+
+def test_the_terms_of_the_bound_for_a_blob_of_its_own():
+    """tr S + 2 ||S|| sqrt(s/N) + 2 ||S||_2 s/N by hand: S = diag(3, 4), N = 4, s = 1."""
+    bound = gaussian_wcss_bound(np.diag([3.0, 4.0])[None], [4], np.exp(-1))
+    assert bound == pytest.approx(7 + 2 * 5 * 0.5 + 2 * 4 / 4, rel=1e-12)

@@ -4,9 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from nrc.bounds import distance_bound
-from nrc.centroids import centroid_gap, centroid_gradient, centroids
-from nrc.network import ACTIVATIONS, features, squared_error_gradient
+from nrc.bounds import distance_bound, gradient_rank_bound
+from nrc.centroids import (
+    centroid_gap,
+    centroid_gap_bound,
+    centroid_gradient,
+    centroids,
+    second_derivative_bound,
+)
+from nrc.network import ACTIVATIONS, Activation, features, squared_error_gradient
 
 CELLS, POINTS, CLUSTERS, SIZES = 3, 30, 3, (5, 7, 6, 5)
 
@@ -23,6 +29,18 @@ def draw(sigma=0.5, seed=0):
     cell = np.arange(CELLS)[:, None]
     x, y = means[cell, labels] + sigma * noise, targets[cell, labels] + sigma * other
     return weights, torch.from_numpy(x), torch.from_numpy(y), torch.from_numpy(labels)
+
+
+def all_gaps(weights, x, y, labels, activation):
+    """gap_{k,l} and its bound, each (cells, layers, sources), missing where k is not below l."""
+    _, gradient = squared_error_gradient(weights, x, y, activation)
+    depth = len(weights)
+    gap, bound = torch.full((2, len(x), depth, depth), torch.nan, dtype=x.dtype)
+    for k, z in enumerate(features(weights, x, activation)[:-1]):
+        after = weights[k:], z, y, labels, int(labels.max()) + 1, activation
+        gap[:, k:, k] = centroid_gap(gradient[k:], centroid_gradient(*after))
+        bound[:, k:, k] = centroid_gap_bound(*after)
+    return gap, bound
 
 
 def plain_centroid_loss(weights, z, y, labels, activation):
@@ -51,7 +69,7 @@ def test_centroids_agree_with_a_plain_loop():
 @pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
 def test_the_gap_agrees_with_autograd(activation):
     weights, x, y, labels = draw()
-    gap = centroid_gap(weights, x, y, [labels] * 3, CLUSTERS, activation)
+    gap, _ = all_gaps(weights, x, y, labels, activation)
     assert gap.shape == (CELLS, 3, 3)
     for c in range(CELLS):
         leaves = [w[c].clone().requires_grad_() for w in weights]
@@ -79,7 +97,7 @@ def test_the_gap_vanishes_with_the_variability_and_is_of_its_order():
     gaps = []
     for sigma in (1e-2, 1e-3, 0.0):
         weights, x, y, labels = draw(sigma)
-        gaps.append(centroid_gap(weights, x, y, [labels] * 3, CLUSTERS, "tanh"))
+        gaps.append(all_gaps(weights, x, y, labels, "tanh")[0])
     below = ~gaps[0].isnan()
     torch.testing.assert_close(
         gaps[0][below] / gaps[1][below], torch.full_like(gaps[0][below], 100), rtol=0.1, atol=0
@@ -99,7 +117,8 @@ def test_theorem_3_4_holds_at_any_weights_and_for_any_partition(activation, weig
         r = torch.stack(
             [(g + weight_decay * w).norm(dim=(1, 2)) for g, w in zip(gradient, weights, strict=True)], 1
         )
-        gap = centroid_gap(weights, x, y, [labels] * 3, CLUSTERS, activation)
+        gap, gap_bound = all_gaps(weights, x, y, labels, activation)
+        assert (gap.nan_to_num() <= gap_bound.nan_to_num() * (1 + 1e-12)).all(), "Lemma 3.3"
         bound = np.nanmin(distance_bound(r[:, :, None], gap, weight_decay), axis=2)
         for l, w in enumerate(weights):
             distance = torch.linalg.svdvals(w)[:, CLUSTERS:].norm(dim=1)
@@ -116,10 +135,10 @@ def test_theorem_3_4_is_sharp():
     x = torch.tensor([[[2.0, 0, 1], [2.0, 0, -1]]], dtype=torch.float64)
     covariance = x[0].T @ x[0] / 2
     ridge = covariance @ torch.linalg.inv(covariance + weight_decay * torch.eye(3, dtype=torch.float64))
-    labels = [torch.zeros(1, 2, dtype=torch.long)]
+    labels = torch.zeros(1, 2, dtype=torch.long)
     _, gradient = squared_error_gradient([ridge[None]], x, x, "linear")
     residual = (gradient[0] + weight_decay * ridge).norm(dim=(1, 2))
-    gap = centroid_gap([ridge[None]], x, x, labels, 1, "linear")
+    gap, _ = all_gaps([ridge[None]], x, x, labels, "linear")
     bound = distance_bound(residual, gap[:, 0, 0], weight_decay)
     assert float(torch.linalg.svdvals(ridge)[1:].norm()) == pytest.approx(float(bound[0]), rel=1e-9)
 
@@ -130,8 +149,128 @@ def test_without_weight_decay_the_theorem_is_void():
     assert bound[1] == 6
 
 
-def test_an_empty_cluster_is_an_error():
+def test_bad_input_is_named():
     weights, x, y, labels = draw()
-    labels[1, labels[1] == 2] = 0
-    with pytest.raises(ValueError, match="cluster 2 of cell 1 is empty"):
-        centroid_gap(weights, x, y, [labels] * 3, CLUSTERS, "tanh")
+    emptied = torch.where(labels == 2, 0, labels)
+    emptied[0] = labels[0]
+    broken = [weights[0], weights[1].clone(), weights[2]]
+    broken[1][2, 0, 0] = torch.nan
+    for changes, message in (
+        ({"labels": emptied}, "cluster 2 of cell 1 is empty"),
+        ({"labels": labels[:, 1:]}, "labels have shape .3, 29., but must have .3, 30., one a point"),
+        ({"labels": labels + 1}, "a label is 3, but must be less than K = 3"),
+        ({"weights": broken}, "W_2 of cell 2 are not finite"),
+        ({"weights": weights[::-1]}, "W_1 have shape"),
+        ({"y": y[:, :-1]}, "the targets have shape .3, 29, 5., but .* call for .3, 30, 5."),
+        ({"z": x * torch.inf}, "the inputs of cell 0 are not finite"),
+    ):
+        given = {"weights": weights, "z": x, "y": y, "labels": labels, **changes}
+        for function in (centroid_gradient, centroid_gap_bound):
+            with pytest.raises(ValueError, match=message):
+                function(**given, clusters=CLUSTERS, activation="tanh")
+
+
+@pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
+def test_derivative_bounds_are_the_suprema(activation):
+    def derivatives(t, order):
+        value = ACTIVATIONS[activation].value(t)
+        for _ in range(order):
+            (value,) = torch.autograd.grad(value.sum() + 0 * (t**4).sum(), t, create_graph=True)
+        return value
+
+    t = torch.linspace(-5, 5, 100_001, dtype=torch.float64, requires_grad=True)
+    for order, bound in enumerate(ACTIVATIONS[activation].derivative_bounds, start=1):
+        assert float(derivatives(t, order).detach().abs().max()) == pytest.approx(bound, rel=1e-6)
+
+
+def gradient_at(weights, layer, activation):
+    """The function (z, y) -> grad_{W_l} ell(f(z), y) of one network, as a vector."""
+
+    def g(pair):
+        z, y = pair.split([weights[0].shape[1], weights[-1].shape[0]])
+        _, gradient = squared_error_gradient(
+            [w[None] for w in weights], z[None, None], y[None, None], activation
+        )
+        return gradient[layer][0].flatten()
+
+    return g
+
+
+def curvature(weights, layer, activation, pair):
+    """The largest ||D^2 g [v, v]|| over unit v, by gradient ascent from many directions."""
+    g, jacobian = gradient_at(weights, layer, activation), torch.autograd.functional.jacobian
+    hessian = jacobian(lambda at: jacobian(g, at, create_graph=True), pair)
+    v = torch.randn(50, len(pair), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    for _ in range(100):
+        v = v / v.norm(dim=1, keepdim=True)
+        half = torch.einsum("gij,bj->bgi", hessian, v)
+        value = torch.einsum("bgi,bi->bg", half, v)
+        v = v + torch.einsum("bg,bgi->bi", value, half) / value.square().sum(1, keepdim=True)
+    return float(value.norm(dim=1).max())
+
+
+@pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
+def test_m_bounds_the_second_derivative_all_over_the_ball(activation):
+    weights, x, y, _ = draw(seed=3)
+    weights = [w[0] for w in weights]
+    generator = torch.Generator().manual_seed(1)
+    radius = torch.tensor([[0.5]], dtype=torch.float64)
+    m = second_derivative_bound([w[None] for w in weights], x[:1, :1], y[:1, :1], radius, activation)[0, 0]
+    centre = torch.cat([x[0, 0], y[0, 0]])
+    for _ in range(2):
+        step = torch.randn(len(centre), generator=generator, dtype=torch.float64)
+        pair = centre + 0.5 * step / step.norm()
+        for layer in range(3):
+            assert 0 < curvature(weights, layer, activation, pair) <= float(m[layer])
+
+
+def test_m_is_exact_for_one_linear_layer():
+    """g = (W z - y) z', so M = s + sqrt(s^2 + 1), s = ||W||_2: a factor off by 10% shows."""
+    w = draw()[0][0][0]
+    zeros = torch.zeros(1, 1, 1, dtype=torch.float64)
+    m = second_derivative_bound(
+        [w[None]], zeros.expand(1, 1, 5), zeros.expand(1, 1, 7), zeros[0], "linear"
+    ).item()
+    s = float(torch.linalg.svdvals(w)[0])
+    assert m == pytest.approx(s + (s**2 + 1) ** 0.5, rel=1e-12)
+    assert curvature([w], 0, "linear", torch.ones(12, dtype=torch.float64)) == pytest.approx(m, rel=1e-4)
+
+
+@pytest.mark.parametrize(("layer", "steepest"), [(0, 0.0), (1, float(np.arctanh(1 / 3**0.5)))])
+def test_m_is_nearly_attained_where_one_derivative_rules(layer, steepest):
+    """A steep first layer, where the third (layer 1) or second (layer 2) derivative of tanh is largest.
+
+    The input's second entry is large and feeds nothing, and the target is far off, so that the
+    other terms are small beside the one with that derivative.
+    """
+    steep = 100.0
+    weights = [torch.tensor([[steep, 0.0]]).double(), torch.tensor([[1.0]]).double()]
+    z, y = torch.tensor([steepest / steep, 1e3]).double(), torch.tensor([1e4]).double()
+    m = second_derivative_bound(
+        [w[None] for w in weights], z[None, None], y[None, None], torch.zeros(1, 1).double(), "tanh"
+    )
+    found = curvature(weights, layer, "tanh", torch.cat([z, y]))
+    assert 0.97 * float(m[0, 0, layer]) < found <= float(m[0, 0, layer])
+
+
+def test_without_bounded_derivatives_there_is_no_m(monkeypatch):
+    monkeypatch.setitem(ACTIVATIONS, "kinked", Activation(torch.relu, lambda a: (a > 0).to(a.dtype)))
+    weights, x, y, labels = draw()
+    bound = centroid_gap_bound(weights, x, y, labels, CLUSTERS, "kinked")
+    assert bound.shape == (CELLS, 3)
+    assert bound.isnan().all()
+
+
+def test_the_rank_of_a_gradient_is_at_most_the_number_of_distinct_pairs():
+    """Proposition 3.1, with equality while the pairs are fewer than the layer's sides."""
+    for distinct in (1, 2, 4):
+        weights, x, y, _ = draw(seed=distinct)
+        chosen = torch.arange(POINTS) % distinct
+        leaves = [w[0].clone().requires_grad_() for w in weights]
+        repeated = x[:1, chosen], y[:1, chosen]
+        loss = (features([w[None] for w in leaves], repeated[0], "tanh")[-1] - repeated[1]).square().sum()
+        assert gradient_rank_bound(*repeated).tolist() == [distinct]
+        ranks = [int(torch.linalg.matrix_rank(g)) for g in torch.autograd.grad(loss, leaves)]
+        assert ranks == [distinct] * 3
+    both = gradient_rank_bound(np.zeros((2, 3, 2)), np.arange(12).reshape(2, 3, 2) * [[[1]], [[0]]])
+    assert both.tolist() == [3, 1]

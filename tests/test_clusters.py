@@ -5,7 +5,7 @@ import pytest
 from sklearn.cluster import KMeans
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from nrc.clusters import best_partition, tcv_lower, wcss
+from nrc.clusters import best_partition, tcv_lower, tcv_lower_semidefinite, wcss
 
 
 def blobs(points=30, clusters=3, features=4, sigma=0.3, seed=0):
@@ -60,7 +60,9 @@ def test_the_bracket_holds_the_optimum(seed, clusters):
     optimum = exact_tcv(points, clusters)
     lower = tcv_lower(points, clusters)
     upper = tcv_upper(points, clusters, labels=labels % clusters, restarts=10, seed=0)
+    tighter = tcv_lower_semidefinite(points, clusters)
     assert lower <= optimum * (1 + 1e-12)
+    assert tighter <= optimum * (1 + 1e-12)
     assert optimum <= upper * (1 + 1e-12)
     assert lower > 0
 
@@ -81,3 +83,25 @@ def test_the_lower_bound_is_tight_for_points_on_a_simplex():
     """K clusters whose noise is orthogonal to the span of the means: the bound is the WCSS."""
     points = np.array([[0, 0, 1.0], [0, 0, -1.0], [9, 0, 1.0], [9, 0, -1.0], [0, 9, 1.0], [0, 9, -1.0]])
     assert tcv_lower(points, 3) == pytest.approx(wcss(points, [0, 0, 1, 1, 2, 2]))
+
+
+def test_the_semidefinite_bound_closes_the_bracket():
+    points, labels = blobs(points=60, sigma=0.5)
+    upper = tcv_upper(points, 3, labels=labels, restarts=10, seed=0)
+    assert tcv_lower(points, 3) < 0.8 * upper
+    assert 0.98 * upper < tcv_lower_semidefinite(points, 3) <= upper
+
+
+def test_the_semidefinite_bound_of_equal_points_is_zero():
+    assert tcv_lower_semidefinite(np.ones((6, 2)), 2) == 0
+
+
+@pytest.mark.parametrize("clusters", [0, 7])
+def test_more_clusters_than_points_are_an_error(clusters):
+    points = np.eye(6)
+    message = f"K is {clusters}, but must be in 1..6, the number of points"
+    for bound in (tcv_lower, tcv_lower_semidefinite):
+        with pytest.raises(ValueError, match=message):
+            bound(points, clusters)
+    with pytest.raises(ValueError, match=message):
+        best_partition(points, clusters, labels=np.zeros(6, int), restarts=1, seed=0)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import PROJECT
 
-RULE = re.compile(r"^rule (\w+):.*?(?=^rule |\Z)", re.MULTILINE | re.DOTALL)
+RULE = re.compile(r"^(?:rule|use rule \w+ as) (\w+)\b.*?(?=^rule |^use |\Z)", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"code=code\((.*?)\)", re.DOTALL)
 
 

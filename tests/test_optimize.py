@@ -43,7 +43,7 @@ def problem(weight_decay=(0.02, 0.1), sigma=(0.05, 0.3), *, points=21, dimension
         weights=None,
         seed=seed,
     )
-    x = mixture_points(stack, {seed: mixture})
+    x = mixture_points(stack, [mixture] * len(stack))
     architecture = autoencoder(stack, dimension, "tanh")
     loss = regularised_loss(stack, architecture, x, x, torch.float64, torch.device("cpu"))
     return loss, initial_parameters(stack, architecture)

@@ -37,7 +37,8 @@ def digests(checkout) -> dict[str, str]:
 def test_the_files_are_there(finished):
     results = finished.folder / "results"
     for suffix in ("png", "pdf", "svg", "csv"):
-        assert (results / f"figures/figure1.{suffix}").stat().st_size > 1000
+        for figure in ("figure1", "bounds"):
+            assert (results / f"figures/{figure}.{suffix}").stat().st_size > 500
     assert (results / "figures/figure1.png").read_bytes().startswith(b"\x89PNG")
     assert not list(results.rglob(".*")), "a temporary file is left"
 
@@ -119,8 +120,13 @@ def test_theorem_3_4_holds_on_every_cell(finished):
 def test_the_audit_counts_every_layer_of_every_cell(finished):
     table = pd.read_csv(finished.folder / "results/audit.csv").set_index("statement")
     assert table["violations"].sum() == 0
-    assert table["checked"].to_dict() == {"Theorem 3.4": 4 * 3, "eq. 7": 4 * 3}
+    assert table["checked"].to_dict() == {
+        "Proposition 3.1": 4 * 6, "Lemma 3.3, classes": 4 * 6, "Lemma 3.3, best partition": 4 * 6,
+        "Theorem 3.4, measured": 4 * 3, "Theorem 3.4, analytic": 4 * 3,
+        "Proposition 4.1": 1, "Proposition 4.1, quantile": 1, "eq. 7": 4 * 3,
+    }  # fmt: skip
     assert (table["largest_ratio"] <= 1).all()
+    assert table["largest_ratio"]["Theorem 3.4, analytic"] < table["largest_ratio"]["Theorem 3.4, measured"]
     assert "Theorem 3.4" in (finished.folder / "results/audit.md").read_text(encoding="utf-8")
 
 
@@ -131,7 +137,7 @@ def test_a_violation_fails_the_run_with_the_name_of_the_cell(checkout):
     store.save(cube, checkout.folder / "results/mixture/measures.nc")
     checkout.snakemake("audit", fails=True)
     said = (checkout.folder / "results/logs/audit.log").read_text(encoding="utf-8")
-    assert said.startswith("Theorem 3.4 is violated in 3 of 12 numbers of mixture, by a factor of ")
+    assert said.startswith("Theorem 3.4, measured is violated in 3 of 12 numbers of mixture, by a factor of ")
     assert "at weight_decay~0.01/sigma~0.5/width~4/depth~3/seed~0 layer" in said
     assert said.count("\n") == 1
     assert not (checkout.folder / "results/audit.csv").exists()
@@ -164,6 +170,64 @@ def test_the_numbers_drawn_are_the_measures(finished):
         assert row.relative_distance == float(at)
         assert (row.converged, row.stopped, row.dead) == (1, 0, 0)
     assert curves["tcv_upper"].tolist() == cube["tcv_upper"].sel(source=0, weight_decay=0.01).values.tolist()
+
+
+def test_the_figure_of_bounds_draws_every_layer(finished):
+    numbers = pd.read_csv(finished.folder / "results/figures/bounds.csv")
+    cube = load(finished, "results/mixture/measures.nc")
+    assert len(numbers) == 4 * 3
+    assert set(numbers["status"]) == {"converged"}
+    for row in numbers.itertuples():
+        at = cube.sel(weight_decay=row.weight_decay, sigma=row.sigma, layer=row.layer).squeeze()
+        assert row.distance == float(np.sqrt((at["singular_values"][2:] ** 2).sum()))
+        assert row.distance <= row.bound_measured == float(at["bound_measured"].min("source"))
+        assert row.bound_measured <= row.bound_analytic
+    caption = (finished.folder / "results/figures/bounds.rst").read_text(encoding="utf-8")
+    assert "12 of 12 layers are drawn; 0 are void" in caption
+
+
+def test_the_semidefinite_bound_is_a_setting(checkout):
+    before = load(checkout, "results/mixture/measures.nc")
+    checkout.snakemake("measures", scale=write_scale(checkout, **{"measures.tcv_lower": "semidefinite"}))
+    after = load(checkout, "results/mixture/measures.nc")
+    assert "semidefinite" in after["tcv_lower"].attrs["long_name"]
+    assert (after["tcv_lower"] > before["tcv_lower"]).all()
+    assert (after["tcv_lower"] <= after["tcv_upper"]).all()
+    xr.testing.assert_equal(after["tcv_upper"], before["tcv_upper"])
+
+
+def test_weight_decay_zero_leaves_the_theorem_void(checkout):
+    grid = {"experiments.mixture.grid.weight_decay": [0, 0.1], "experiments.mixture.training.tolerance": 1e-3}
+    checkout.snakemake("measures", "audit", scale=write_scale(checkout, **grid))
+    cube = load(checkout, "results/mixture/measures.nc")
+    for name in ("bound_measured", "bound_analytic"):
+        assert cube[name].sel(weight_decay=0).isnull().all()
+        assert "weight decay is 0: the theorem is void there" in cube[name].attrs["comment"]
+    table = pd.read_csv(checkout.folder / "results/audit.csv").set_index("statement")
+    assert table.loc["Theorem 3.4, measured", ["checked", "void"]].tolist() == [6, 6]
+
+
+def test_weights_that_are_not_finite_or_do_not_fit_are_named(checkout):
+    trained = load(checkout, PLANE.format("train"))
+    log = checkout.folder / "results/logs" / PLANE.format("measure").removeprefix("results/")
+    for change, message in (
+        ({"W2": trained["W2"] * np.nan}, "W2 holds a weight that is not finite; train the stack again"),
+        (
+            {"W1": trained["W1"].isel(n0=slice(3))},
+            "W_1 have shape (4, 4, 3), but the arrays before them call",
+        ),
+    ):
+        store.save(
+            trained.drop_dims("n0", errors="ignore").assign(change)
+            if "W1" in change
+            else trained.assign(change),
+            checkout.folder / PLANE.format("train"),
+        )
+        checkout.snakemake("measures", fails=True)
+        said = log.with_suffix(".log").read_text(encoding="utf-8")
+        assert message in said
+        assert said.count("\n") == 1
+        assert not (checkout.folder / PLANE.format("measure")).exists()
 
 
 def test_the_same_inputs_give_the_same_bytes(finished, fresh):
@@ -203,7 +267,7 @@ def test_a_stack_may_extend_over_seeds(checkout):
         "train_stack": 1,
         "measure": 1,
         "collect": 1,
-        "plot_figure1": 1,
+        **FIGURES,
         "audit": 1,
     }
     checkout.snakemake(scale=scale)
@@ -316,20 +380,22 @@ def test_touching_everything_reruns_nothing(checkout):
     assert checkout.planned() == {}
 
 
-MEASURE_ON = {"measure": 1, "collect": 1, "plot_figure1": 1, "audit": 1}
+FIGURES = {"plot_figure1": 1, "plot_bounds": 1}
+MEASURE_ON = {"measure": 1, "collect": 1, **FIGURES, "audit": 1}
 
 
 @pytest.mark.parametrize(
     ("file", "old", "new", "reruns"),
     [
         ("nrc/figures/figure1.py", "noise level", "level of the noise", {"plot_figure1": 1}),
-        ("nrc/figures/style.py", '"font.size": 8', '"font.size": 9', {"plot_figure1": 1}),
+        ("nrc/figures/style.py", '"font.size": 8', '"font.size": 9', FIGURES),
+        ("nrc/figures/bounds.py", "equality", "equal", {"plot_bounds": 1}),
         ("workflow/scripts/plot_figure1.py", "Draw Figure 1", "Draw it", {"plot_figure1": 1}),
         ("workflow/report/figure1.rst", "Figure 1", "Figure one", {"plot_figure1": 1}),
         ("nrc/spectra.py", "def stable_rank", "\n\ndef stable_rank", MEASURE_ON),
         ("nrc/clusters.py", "def wcss", "\n\ndef wcss", MEASURE_ON),
         ("nrc/optimize/lbfgs.py", "class LBFGS", "\n\nclass LBFGS", {"train_stack": 1, **MEASURE_ON}),
-        ("config.yaml", "dpi: 300", "dpi: 100", {"plot_figure1": 1}),
+        ("config.yaml", "certified: 0.1", "certified: 0.2", {"plot_figure1": 1}),
         ("config.yaml", "delta: 0.05", "delta: 0.01", MEASURE_ON),
         ("workflow/scales/tiny.yaml", "separation: 2", "separation: 3", {"make_mixture": 1, "train_stack": 1, **MEASURE_ON}),
         ("workflow/scales/tiny.yaml", "seed: [0]", "seed: [0, 1]", {"make_mixture": 1, "train_stack": 1, **MEASURE_ON}),
@@ -372,7 +438,7 @@ def test_every_stage_is_a_target(fresh, rule):
         "data": {"make_mixture": 1},
         "train": {"make_mixture": 1, "train_stack": 1},
         "measures": {"make_mixture": 1, "train_stack": 1, "measure": 1, "collect": 1},
-        "figures": {"make_mixture": 1, "train_stack": 1, "measure": 1, "collect": 1, "plot_figure1": 1},
+        "figures": {"make_mixture": 1, "train_stack": 1, "measure": 1, "collect": 1, **FIGURES},
     }
     assert fresh.planned(rule) == stages[rule]
 

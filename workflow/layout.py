@@ -65,9 +65,7 @@ def stack_of(name: str, cells: str, settings: Mapping[str, Any]) -> Stack:
 
 def data_files(name: str, stack: Stack) -> list[str]:
     """The mixture file of every seed of a stack."""
-    seed = stack.axes["seed"]
-    seeds = seed if isinstance(seed, list) else [seed]
-    return [f"results/data/mixture/{name}/seed~{value}.nc" for value in seeds]
+    return [f"results/data/mixture/{name}/seed~{seed}.nc" for seed in stack.seeds]
 
 
 def _path(stage: str, name: str, words: Sequence[str]) -> str:

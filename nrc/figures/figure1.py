@@ -9,13 +9,15 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from nrc.figures.style import COLOURS, cell_edges, log_axis
+from nrc.store import flag_masks
 
-__all__ = ["draw", "plane", "summary", "variation"]
+__all__ = ["draw", "numbers", "plane", "summary", "variation"]
 
 VARIATION = ("tcv_lower", "tcv_upper", "wcss_class", "wcss_bound", "wcss_quantile")
 
 # Where no seed converged there is no number to draw.
 UNKNOWN = {"facecolor": "white", "edgecolor": "0.6", "hatch": "/////"}
+CERTIFIED = COLOURS["orange"]
 MARKS = {
     "stopped": {
         "marker": "o",
@@ -26,6 +28,12 @@ MARKS = {
     },
     "dead": {"marker": "x", "color": "black", "markersize": 4, "linestyle": ""},
 }
+
+
+def numbers(measures: xr.Dataset) -> pd.DataFrame:
+    """All numbers drawn: `plane` above `variation`, told apart by the column `panel`."""
+    tables = {"plane": plane(measures), "variation": variation(measures)}
+    return pd.concat(tables, names=["panel"]).droplevel(1).reset_index()
 
 
 def plane(measures: xr.Dataset) -> pd.DataFrame:
@@ -40,7 +48,8 @@ def plane(measures: xr.Dataset) -> pd.DataFrame:
     -------
     DataFrame
         `relative_distance` is the mean over converged seeds, missing where there is none;
-        `relative_distance_stopped` the mean over stopped seeds; then the numbers of seeds that
+        `relative_distance_stopped` the mean over stopped seeds; `relative_bound` what the measured
+        bound of Theorem 3.4 certifies of it in every seed; then the numbers of seeds that
         converged, stopped and died, and the worst relative residual of the live ones.
 
     Raises
@@ -49,12 +58,14 @@ def plane(measures: xr.Dataset) -> pd.DataFrame:
         If the cube has several widths or depths, or a sigma or weight decay of 0.
     """
     cube = _one_plane(measures)
-    ended = _by_status(cube["status"])
+    ended = flag_masks(cube["status"])
     distance = cube["relative_distance"]
+    norm = np.sqrt((cube["singular_values"] ** 2).sum("index"))
     table = xr.Dataset(
         {
             "relative_distance": distance.where(ended["converged"]).mean("seed"),
             "relative_distance_stopped": distance.where(ended["stopped"]).mean("seed"),
+            "relative_bound": (cube["bound_measured"].min("source") / norm).max("seed"),
             **{name: mask.sum("seed") for name, mask in ended.items()},
             "worst_relative_residual": cube["relative_residual"].where(~ended["dead"]).max("seed"),
         }
@@ -71,7 +82,7 @@ def variation(measures: xr.Dataset) -> pd.DataFrame:
     return inputs.mean("seed").to_dataframe().reset_index()[["sigma", *VARIATION]]
 
 
-def draw(measures: xr.Dataset, *, clusters: int, dimension: int, colour_map: str) -> Figure:
+def draw(measures: xr.Dataset, *, clusters: int, dimension: int, colour_map: str, certified: float) -> Figure:
     """Draw Figure 1.
 
     Parameters
@@ -82,6 +93,8 @@ def draw(measures: xr.Dataset, *, clusters: int, dimension: int, colour_map: str
         K and d.
     colour_map : str
         Name of a matplotlib colour map.
+    certified : float
+        Relative distance to rank K at which to draw the line of the measured bound.
     """
     table, curves = plane(measures), variation(measures)
     layers = sorted(table["layer"].unique())
@@ -91,6 +104,7 @@ def draw(measures: xr.Dataset, *, clusters: int, dimension: int, colour_map: str
     axes = maps.subplots(2, columns, sharex=True, sharey=True, squeeze=False)
     for axis, layer in zip(axes.flat, layers, strict=False):
         mesh = _heat_map(axis, table[table["layer"] == layer], colour_map)
+        _certified_line(axis, table[table["layer"] == layer], certified)
         axis.set_title(rf"layer {layer}")
     for axis in axes.flat[len(layers) :]:
         axis.set_visible(False)
@@ -108,7 +122,7 @@ def draw(measures: xr.Dataset, *, clusters: int, dimension: int, colour_map: str
         label=rf"relative distance to rank $K={clusters}$,  "
         rf"$\mathrm{{dist}}(W_\ell,\mathcal{{M}}_{{{clusters}}})\,/\,\|W_\ell\|$",
     )
-    _explain_marks(maps)
+    _explain_marks(maps, certified)
     upper, lower = right.subplots(2, 1, sharex=True, height_ratios=[1.25, 1])
     _variation_curves(upper, curves, scale=1.0)
     upper.set(xscale="log", yscale="log", ylabel=r"$\mathrm{TCV}_{K,0}$ of $(x,x)$")
@@ -125,7 +139,7 @@ def draw(measures: xr.Dataset, *, clusters: int, dimension: int, colour_map: str
 def summary(measures: xr.Dataset) -> dict[str, float]:
     """What a caption tells: the grid's width, depth and seeds, and how the cells ended."""
     cube = _one_plane(measures)
-    ended = _by_status(cube["status"])
+    ended = flag_masks(cube["status"])
     return {
         "width": int(cube["width"]),
         "depth": int(cube["depth"]),
@@ -134,12 +148,6 @@ def summary(measures: xr.Dataset) -> dict[str, float]:
         **{name: int(mask.sum()) for name, mask in ended.items()},
         "worst_stopped": float(cube["relative_residual"].where(ended["stopped"]).max()),
     }
-
-
-def _by_status(status: xr.DataArray) -> dict[str, xr.DataArray]:
-    """Masks of the cells that converged, stopped and died, from a flag variable."""
-    codes = zip(status.attrs["flag_meanings"].split(), status.attrs["flag_values"], strict=True)
-    return {name: status == code for name, code in codes}
 
 
 def _one_plane(measures: xr.Dataset) -> xr.Dataset:
@@ -175,13 +183,22 @@ def _heat_map(axis: Axes, table: pd.DataFrame, colour_map: str):
     return mesh
 
 
-def _explain_marks(figure) -> None:
+def _certified_line(axis: Axes, table: pd.DataFrame, certified: float) -> None:
+    """The line left of and above which the measured bound is at most `certified`."""
+    grid = table.pivot(index="weight_decay", columns="sigma", values="relative_bound").sort_index()
+    logs = np.log(np.ma.masked_invalid(grid.to_numpy()) / certified)
+    if min(grid.shape) > 1 and logs.min() < 0 < logs.max():
+        axis.contour(grid.columns, grid.index, logs, levels=[0], colors=CERTIFIED, linewidths=1.2)
+
+
+def _explain_marks(figure, certified: float) -> None:
     handles = [
+        Line2D([], [], color=CERTIFIED, label=f"left of it, at most {certified:g} by Theorem 3.4"),
         Line2D([], [], label="a seed stopped, not stationary", **MARKS["stopped"]),
         Line2D([], [], label="a seed dead", **MARKS["dead"]),
         Patch(label="no seed converged", **UNKNOWN),
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3, handletextpad=0.5, columnspacing=1.5)
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, handletextpad=0.5, columnspacing=1.5)
 
 
 def _variation_curves(axis: Axes, curves: pd.DataFrame, scale) -> None:
@@ -191,7 +208,7 @@ def _variation_curves(axis: Axes, curves: pd.DataFrame, scale) -> None:
         sigma, lower, upper, color=COLOURS["blue"], alpha=0.25, linewidth=0, label="TCV is in here"
     )
     axis.plot(sigma, upper, color=COLOURS["blue"], marker="o", label="best partition found")
-    axis.plot(sigma, lower, color=COLOURS["blue"], marker="v", label="spectral lower bound")
+    axis.plot(sigma, lower, color=COLOURS["blue"], marker="v", label="lower bound")
     axis.plot(
         sigma, curves["wcss_bound"] / scale, color=COLOURS["red"], linestyle="--", label="Proposition 4.1"
     )

@@ -27,9 +27,7 @@ rule audit:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 10 * attempt,
     params:
-        settings=json.dumps(
-            {"clusters": {name: experiment["data"]["clusters"] for name, experiment in EXPERIMENTS.items()}}
-        ),
+        settings=json.dumps({"experiments": list(EXPERIMENTS), "delta": SETTINGS["measures"]["delta"]}),
     shell:
         "python {input.code[0]} --settings {params.settings:q} --measures {input.measures:q}"
         " --csv {output.csv:q} --markdown {output.markdown:q} > {log:q} 2>&1"

@@ -2,6 +2,7 @@ rule figures:
     """Every figure."""
     input:
         "results/figures/figure1.png",
+        "results/figures/bounds.png",
 
 
 rule plot_figure1:
@@ -13,6 +14,7 @@ rule plot_figure1:
             "nrc/figures/figure1.py",
             "nrc/figures/style.py",
             "nrc/store.py",
+            "workflow/figure_program.py",
         ),
         measures="results/mixture/measures.nc",
         template=str(ROOT / "workflow/report/figure1.rst"),
@@ -54,3 +56,42 @@ rule plot_figure1:
         "python {input.code[0]} --settings {params.settings:q} --measures {input.measures:q}"
         " --figures {output.png:q} {output.pdf:q} {output.svg:q} --numbers {output.numbers:q}"
         " --caption-template {input.template:q} --caption {output.caption:q} > {log:q} 2>&1"
+
+
+use rule plot_figure1 as plot_bounds with:
+    input:
+        code=code(
+            "workflow/scripts/plot_bounds.py",
+            "nrc/__init__.py",
+            "nrc/figures/bounds.py",
+            "nrc/figures/style.py",
+            "nrc/grid.py",
+            "nrc/store.py",
+            "workflow/figure_program.py",
+        ),
+        measures="results/mixture/measures.nc",
+        template=str(ROOT / "workflow/report/bounds.rst"),
+    output:
+        png=report(
+            "results/figures/bounds.png",
+            caption=Path("results/figures/bounds.rst").absolute(),
+            category="Gaussian mixture",
+            labels={"figure": "bounds", "shows": "distance to rank K against Theorem 3.4"},
+        ),
+        pdf="results/figures/bounds.pdf",
+        svg="results/figures/bounds.svg",
+        numbers=report(
+            "results/figures/bounds.csv",
+            caption=Path("results/figures/bounds.rst").absolute(),
+            category="Gaussian mixture",
+            labels={"figure": "bounds", "shows": "the numbers drawn"},
+        ),
+        caption="results/figures/bounds.rst",
+    log:
+        "results/logs/figures/bounds.log",
+    benchmark:
+        "results/benchmarks/figures/bounds.tsv"
+    params:
+        settings=json.dumps(
+            {"data": EXPERIMENTS["mixture"]["data"], "figure": SETTINGS["figures"]["bounds"]}, sort_keys=True
+        ),

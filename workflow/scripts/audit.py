@@ -12,7 +12,7 @@ from nrc.audit import audit
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--settings", type=json.loads, required=True, help="JSON: clusters of every experiment"
+        "--settings", type=json.loads, required=True, help="JSON: names of the experiments, and delta"
     )
     parser.add_argument(
         "--measures", nargs="+", required=True, help="NetCDF cube of every experiment, in that order"
@@ -21,13 +21,12 @@ def main() -> None:
     parser.add_argument("--markdown", required=True, help="the same to read")
     args = parser.parse_args()
 
-    clusters = args.settings["clusters"]
     tables = {
-        name: audit(store.load(path), clusters[name])
-        for name, path in zip(clusters, args.measures, strict=True)
+        name: audit(store.load(path), args.settings["delta"])
+        for name, path in zip(args.settings["experiments"], args.measures, strict=True)
     }
     table = pd.concat(tables, names=["experiment"]).droplevel(1).reset_index()
-    violated = table[table["violations"] > 0]
+    violated = table[table["violations"] > table["allowed"]]
     if len(violated):
         raise SystemExit(
             "\n".join(

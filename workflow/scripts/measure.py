@@ -7,10 +7,9 @@ import numpy as np
 import xarray as xr
 
 from nrc import measures, store
-from nrc.data.mixture import Mixture
 from nrc.determinism import make_deterministic
 from nrc.grid import Stack, Status
-from nrc.stacks import mixture_points, trained_weights, unflatten
+from nrc.stacks import load_mixtures, mixture_points, trained_weights, unflatten
 
 
 def main() -> None:
@@ -27,18 +26,18 @@ def main() -> None:
     data, activation = args.settings["data"], args.settings["network"]["activation"]
     choices = args.settings["measures"]
     trained = store.load(args.trained)
-    stack, weights = Stack.of(trained), trained_weights(trained)
+    stack = Stack.of(trained)
     cells = list(stack.cells())
-    seeds = np.atleast_1d(stack.axes["seed"]).tolist()
-    mixtures = {
-        seed: Mixture.from_dataset(store.load(path)) for seed, path in zip(seeds, args.data, strict=True)
-    }
+    mixtures = load_mixtures(stack, args.data)
     x = mixture_points(stack, mixtures)
-    of_cell = [mixtures[cell["seed"]] for cell in cells]
 
     clusters = data["clusters"]
-    labels = np.stack([mixture.labels for mixture in of_cell])
-    spaces = measures.hidden_spaces(weights, x, x, activation)
+    labels = np.stack([mixture.labels for mixture in mixtures])
+    try:
+        weights = trained_weights(trained)
+        spaces = measures.hidden_spaces(weights, x, x, activation)
+    except ValueError as error:
+        raise SystemExit(f"{args.trained} on {', '.join(args.data)}: {error}") from error
     best = measures.best_partitions(
         spaces, labels, clusters, choices["kmeans_restarts"], [cell["seed"] for cell in cells]
     )
@@ -50,7 +49,7 @@ def main() -> None:
                 clusters=clusters,
                 tolerance=choices["numerical_rank_tolerance"],
             ),
-            measures.variability(spaces, labels, best, clusters),
+            measures.variability(spaces, labels, best, clusters, choices["tcv_lower"]),
             measures.stationarity_bounds(
                 weights,
                 x,
@@ -61,7 +60,7 @@ def main() -> None:
                 best=best,
                 clusters=clusters,
             ),
-            measures.mixture_bounds(stack, of_cell, data["covariance"] == "isotropic", choices["delta"]),
+            measures.mixture_bounds(stack, mixtures, data["covariance"] == "isotropic", choices["delta"]),
         ],
         join="exact",
         compat="equals",

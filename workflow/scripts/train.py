@@ -6,20 +6,18 @@ import logging
 import time
 from collections.abc import Callable
 
-import numpy as np
 import torch
 import xarray as xr
 from torch import Tensor
 
 from nrc import store
-from nrc.data.mixture import Mixture
 from nrc.determinism import make_deterministic
 from nrc.grid import Ended, Stack, Status
 from nrc.network import RegularisedLoss
 from nrc.optimize.gradient_descent import GradientDescent
 from nrc.optimize.lbfgs import LBFGS
 from nrc.optimize.minimise import Minimum, Progress, minimise
-from nrc.stacks import autoencoder, initial_parameters, mixture_points, regularised_loss
+from nrc.stacks import autoencoder, initial_parameters, load_mixtures, mixture_points, regularised_loss
 
 SECONDS_BETWEEN_REPORTS = 10
 
@@ -47,11 +45,7 @@ def main() -> None:
 
     settings, training = args.settings, args.settings["training"]
     stack = Stack(settings["stack"])
-    seeds = np.atleast_1d(stack.axes["seed"]).tolist()
-    mixtures = {
-        seed: Mixture.from_dataset(store.load(path)) for seed, path in zip(seeds, args.data, strict=True)
-    }
-    x = mixture_points(stack, mixtures)
+    x = mixture_points(stack, load_mixtures(stack, args.data))
     architecture = autoencoder(stack, x.shape[-1], settings["network"]["activation"])
     device, dtype = choose_device(settings["device"]), getattr(torch, settings["precision"])
     loss = regularised_loss(stack, architecture, x, x, dtype, device)
