@@ -236,18 +236,38 @@ def test_m_is_exact_for_one_linear_layer():
     assert curvature([w], 0, "linear", torch.ones(12, dtype=torch.float64)) == pytest.approx(m, rel=1e-4)
 
 
-@pytest.mark.parametrize(("layer", "steepest"), [(0, 0.0), (1, float(np.arctanh(1 / 3**0.5)))])
-def test_m_is_nearly_attained_where_one_derivative_rules(layer, steepest):
-    """A steep first layer, where the third (layer 1) or second (layer 2) derivative of tanh is largest.
+def test_lemma_3_3_is_sharp():
+    """One linear layer, a cluster of two opposite points along the direction of largest curvature."""
+    s = 1.5
+    curvatures, directions = np.linalg.eigh([[2 * s, 1], [1, 0]])
+    z, y = directions[:, np.argmax(curvatures)] * [1, -1]
+    z, y = (torch.tensor([[[v], [-v]]]) for v in (z, y))
+    gap, bound = all_gaps([torch.tensor([[[s]]]).double()], z, y, torch.zeros(1, 2).long(), "linear")
+    assert float(gap) == pytest.approx(float(bound), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("layer", "second", "z", "y", "centre_z", "centre_y", "radius"),
+    [
+        (0, 1.0, (0, 1e3), 1e4, (0, 1e3), 1e4, 0),
+        (1, 1.0, (float(np.arctanh(1 / 3**0.5)) / 100, 1e3), 1e4, None, 1e4, 0),
+        (0, 1e-3, (0, 1e4), 1e9, (0, 0), 1e9, 1e4),
+        (0, 1e-3, (0, 1e9), 1e4, (0, 1e9), 0, 1e4),
+    ],
+    ids=["third derivative", "second derivative", "far features", "far targets"],
+)
+def test_m_is_nearly_attained_where_one_term_rules(layer, second, z, y, centre_z, centre_y, radius):
+    """A steep first layer, at the point where a derivative of tanh is largest, on the ball's rim or centre.
 
     The input's second entry is large and feeds nothing, and the target is far off, so that the
     other terms are small beside the one with that derivative.
     """
-    steep = 100.0
-    weights = [torch.tensor([[steep, 0.0]]).double(), torch.tensor([[1.0]]).double()]
-    z, y = torch.tensor([steepest / steep, 1e3]).double(), torch.tensor([1e4]).double()
+    weights = [torch.tensor([[100.0, 0.0]]).double(), torch.tensor([[second]]).double()]
+    z, y, radius = (torch.tensor(v).double() for v in (z, [y], [[radius]]))
+    centre_z = z if centre_z is None else torch.tensor(centre_z).double()
+    centre_y = torch.tensor([centre_y]).double()
     m = second_derivative_bound(
-        [w[None] for w in weights], z[None, None], y[None, None], torch.zeros(1, 1).double(), "tanh"
+        [w[None] for w in weights], centre_z[None, None], centre_y[None, None], radius, "tanh"
     )
     found = curvature(weights, layer, "tanh", torch.cat([z, y]))
     assert 0.97 * float(m[0, 0, layer]) < found <= float(m[0, 0, layer])

@@ -3,7 +3,14 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
-from nrc.linear import centroid_shift_bounds, critical_points, minimiser, objective, rank_restriction_bound
+from nrc.linear import (
+    at_centroids,
+    centroid_shift_bounds,
+    critical_points,
+    minimiser,
+    objective,
+    rank_restriction_bound,
+)
 
 N, D, M, WEIGHT_DECAY = 60, 6, 5, 0.05
 
@@ -144,3 +151,13 @@ def test_what_the_theorems_do_not_cover_is_an_error():
         centroid_shift_bounds(x, y, labels, 0.0)
     with pytest.raises(ValueError, match=r"Theorem 5\.4 needs it greater than 0"):
         rank_restriction_bound(1.0, 0.0)
+
+
+@pytest.mark.parametrize(("target", "bound"), [(1.0, 0), (1e3, 1)])
+def test_theorem_5_3_is_nearly_attained(target, bound):
+    """Targets without noise and strong weight decay: what is left is the norm of Wbar* times the noise."""
+    x, labels = np.array([1.1, 0.9, -1.1, -0.9])[:, None], np.array([0, 0, 1, 1])
+    y = target * np.sign(x)
+    shift = minimiser(x, y, 100.0) - minimiser(at_centroids(x, labels), at_centroids(y, labels), 100.0)
+    limit = centroid_shift_bounds(x, y, labels, 100.0)[bound]
+    assert 0.92 * limit < np.linalg.norm(shift) <= limit
