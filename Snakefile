@@ -17,6 +17,7 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/measure.smk"
 include: "workflow/rules/collect.smk"
+include: "workflow/rules/compare.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/audit.smk"
 
@@ -32,6 +33,9 @@ localrules:
     figures,
     plot_figure1,
     plot_bounds,
+    plot_figure2,
+    plot_forecast,
+    compare_centroids,
     audit,
 
 

@@ -13,7 +13,7 @@ from nrc.determinism import make_deterministic
 from nrc.grid import Stack
 from nrc.optimize.lbfgs import LBFGS
 from nrc.optimize.minimise import minimise
-from nrc.stacks import autoencoder, initial_parameters, mixture_points, regularised_loss
+from nrc.stacks import autoencoder, initial_parameters, regularised_loss, training_points
 
 EVALUATIONS = 200
 SHAPES = [(64, 100, 10), (64, 200, 20), (64, 500, 50), (16, 1000, 100)]
@@ -35,10 +35,10 @@ def plane(cells: int, points: int, dimension: int):
         weights=None,
         seed=0,
     )
-    x = mixture_points(stack, [mixture] * len(stack))
+    x, shares = training_points(stack, [mixture] * len(stack), centroids=False, linear=False)
     architecture = autoencoder(stack, dimension, "tanh")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    loss = regularised_loss(stack, architecture, x, x, torch.float64, device)
+    loss = regularised_loss(stack, architecture, x, shares, torch.float64, device)
     return loss, initial_parameters(stack, architecture).to(device)
 
 

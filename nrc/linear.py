@@ -1,17 +1,36 @@
-"""Closed forms for linear networks whose weight decay acts on the product of their layers (Section 5).
+"""Closed forms for linear networks: where training can end, and how far centroids move it (Section 5).
 
-A linear network is its product W of shape (m, d). Points are rows: x is (..., N, d), y is (..., N, m),
-and leading axes are a stack. The objective is (1/2N) ||W X - Y||^2 + (lambda/2) ||W||^2 with X = x',
+A linear network is its product W = W_L ... W_1 of shape (m, d). Points are rows: x is (..., N, d),
+y is (..., N, m), and leading axes are a stack.
+
+*Penalty on the product*: the objective is (1/2N) ||W X - Y||^2 + (lambda/2) ||W||^2 with X = x',
 Y = y'; by Remark 5.2 it is least squares on [X, sqrt(N lambda) I] and [Y, 0].
+
+*Penalty on the factors*, which is weight decay: (lambda/2) sum_l ||W_l||^2 is least, over all
+factors of W, at (lambda L/2) sum_j s_j(W)^{2/L}. An autoencoder with XX'/N = V diag(c) V' decouples
+into a scalar problem for each direction, min_s (c/2) (s - 1)^2 + (lambda L/2) s^{2/L}, and each
+layer has the singular values u_j = s_j^{1/L}.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import elementwise
 
-__all__ = ["centroid_shift_bounds", "critical_points", "minimiser", "objective", "rank_restriction_bound"]
+__all__ = [
+    "Autoencoder",
+    "at_centroids",
+    "centroid_shift_bounds",
+    "critical_points",
+    "critical_values",
+    "minimiser",
+    "objective",
+    "rank_restriction_bound",
+    "transition_weight_decay",
+]
 
 Array = NDArray[np.float64]
 
@@ -118,6 +137,121 @@ def rank_restriction_bound(tcv_of_targets: ArrayLike, weight_decay: float) -> Ar
     if not weight_decay > 0:
         raise ValueError(f"weight decay is {weight_decay}, but Theorem 5.4 needs it greater than 0")
     return np.sqrt(np.asarray(tcv_of_targets) / weight_decay)
+
+
+def transition_weight_decay(c: ArrayLike, depth: int) -> Array:
+    """The weight decay on the factors above which a direction is not learnt, shape of c.
+
+    The scalar problem's minimum is at s = 0 from lambda = c ((L-2)/(L-1))^{(L-2)/L} / (L-1) on: there
+    its value equals that of the local minimum at s = (L-2)/(L-1).
+
+    Parameters
+    ----------
+    c : array
+        Eigenvalues of XX'/N.
+    depth : int
+        L > 1; one layer learns every direction at any weight decay, so that it is infinite.
+    """
+    c = np.asarray(c, dtype=np.float64)
+    if depth == 1:
+        return np.where(c > 0, np.inf, 0.0)
+    return c * ((depth - 2) / (depth - 1)) ** ((depth - 2) / depth) / (depth - 1)
+
+
+def critical_values(c: ArrayLike, weight_decay: ArrayLike, depth: int, penalty: str) -> tuple[Array, Array]:
+    """Singular value of the product in a direction that is learnt, and whether the minimum learns it.
+
+    For a penalty on the product it is c / (c + lambda). For one on the factors it is the larger root
+    of c (1 - u^L) u^{L-2} = lambda, u = s^{1/L}: the local minimum of the scalar problem beside 0.
+
+    Parameters
+    ----------
+    c : array
+        Eigenvalues of XX'/N.
+    weight_decay : array
+        lambda >= 0, of a shape that broadcasts with c.
+    depth : int
+        L.
+    penalty : {"product", "factors"}
+
+    Returns
+    -------
+    s : array
+        0 where there is no such value.
+    learnt : boolean array
+        Whether it is the global minimum.
+    """
+    c, weight_decay = np.broadcast_arrays(np.asarray(c, dtype=np.float64), weight_decay)
+    # what is left of eigenvalues that are 0
+    c = np.where(c > c.shape[-1] * np.finfo(np.float64).eps * c.max(-1, keepdims=True), c, 0)
+    if penalty == "product" or depth == 1:
+        s = np.divide(c, c + weight_decay, out=np.zeros_like(c), where=c > 0)
+        return s, s > 0
+    # c (1 - u^L) u^{L-2} rises up to this u and falls beyond
+    top = ((depth - 2) / (2 * depth - 2)) ** (1 / depth)
+    exists = (c > 0) & (weight_decay <= c * (1 - top**depth) * top ** (depth - 2))
+
+    def excess(u: Array, c: Array, weight_decay: Array) -> Array:
+        return c * (1 - u**depth) * u ** (depth - 2) - weight_decay
+
+    interval = np.full_like(c, top), np.ones_like(c)
+    tolerances = {"xatol": 0, "xrtol": 4 * np.finfo(np.float64).eps}
+    root = elementwise.find_root(
+        excess, interval, args=(np.where(exists, c, 1.0), np.where(exists, weight_decay, 0.0)),
+        tolerances=tolerances,
+    ).x  # fmt: skip
+    return np.where(exists, root**depth, 0), exists & (weight_decay < transition_weight_decay(c, depth))
+
+
+@dataclass(frozen=True)
+class Autoencoder:
+    """All points where training a linear autoencoder can end, for a stack of cells.
+
+    They are V diag(s_J) V', with the critical value s_j of the directions in a set J of at most
+    min(n_0, ..., n_L), and 0 elsewhere. With a penalty on the product these are the critical points
+    of Theorem 5.1 with Remark 5.2; with one on the factors, the local minima of all the scalar
+    problems. The minimum learns the directions that lower the loss, those of largest c first.
+
+    Attributes
+    ----------
+    directions : array
+        V, (cells, d, d), by falling c.
+    c : array
+        Eigenvalues of XX'/N, (cells, d), falling.
+    values : array
+        s, (cells, d).
+    learnt : boolean array
+        Directions of the global minimum, (cells, d).
+    """
+
+    directions: Array
+    c: Array
+    values: Array
+    learnt: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, x: ArrayLike, weight_decay: ArrayLike, sizes: tuple[int, ...], penalty: str) -> "Autoencoder":
+        """For points (cells, N, d), weight decay (cells,) and layers of sizes n_0, ..., n_L."""
+        x = np.asarray(x, dtype=np.float64)
+        c, directions = np.linalg.eigh(x.swapaxes(-1, -2) @ x / x.shape[-2])
+        c, directions = c[:, ::-1].clip(min=0), directions[:, :, ::-1]
+        values, learnt = critical_values(c, np.asarray(weight_decay)[:, None], len(sizes) - 1, penalty)
+        return cls(directions, c, values, learnt & (np.arange(c.shape[1]) < min(sizes)))
+
+    def product(self, learnt: NDArray[np.bool_]) -> Array:
+        """The critical point of a set of directions, (cells, d, d)."""
+        s = np.where(learnt, self.values, 0)
+        return (self.directions * s[:, None, :]) @ self.directions.swapaxes(-1, -2)
+
+    @property
+    def minimum(self) -> Array:
+        """The global minimiser, (cells, d, d)."""
+        return self.product(self.learnt)
+
+    def nearest(self, w: Array) -> NDArray[np.bool_]:
+        """Directions (cells, d) of the critical point nearest to products w (cells, d, d)."""
+        coefficients = np.einsum("cij,cik,ckj->cj", self.directions, w, self.directions)
+        return (self.values > 0) & (coefficients > self.values / 2)
 
 
 def at_centroids(points: Array, labels: ArrayLike) -> Array:

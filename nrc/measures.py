@@ -23,6 +23,7 @@ from nrc.clusters import best_partition, tcv_lower, tcv_lower_semidefinite, wcss
 from nrc.data.mixture import Mixture
 from nrc.grid import Stack
 from nrc.network import check_network, features, squared_error_gradient
+from nrc.store import describe
 
 __all__ = [
     "best_partitions",
@@ -54,7 +55,7 @@ def rank_measures(
     tolerance : float
         tau of the numerical rank.
     """
-    layers = []
+    per_layer = []
     for w in weights:
         s = np.linalg.svd(w.astype(np.float64), compute_uv=False)
         alive = np.where(dead[:, None], 0, s)
@@ -69,12 +70,12 @@ def rank_measures(
             "effective_rank": ("cell", spectra.effective_rank(alive)),
             "mp_soft_rank": ("cell", spectra.mp_soft_rank(alive, w.shape[1:])),
         }
-        layers.append(xr.Dataset(layer, index))
+        per_layer.append(xr.Dataset(layer, index))
     # layers of different sizes have spectra of different lengths: missing beyond the shorter
-    dataset = xr.concat(layers, _layers(len(weights)), join="outer")
+    dataset = xr.concat(per_layer, _layers(len(weights)), join="outer")
     dataset["index"].attrs = {"long_name": "position in the spectrum, from 1", "units": "1"}
     dead_only = "missing where the cell is dead"
-    return _describe(
+    return describe(
         dataset,
         singular_values={
             "long_name": "singular values",
@@ -189,7 +190,7 @@ def variability(
         },
         {"source": _sources(len(spaces))},
     )
-    return _describe(
+    return describe(
         dataset,
         wcss_class={"long_name": "WCSS of features and targets in the known classes", "reference": "eq. 6"},
         tcv_lower={"long_name": f"TCV of features and targets, {lower} lower bound", "reference": "eq. 7"},
@@ -261,7 +262,7 @@ def stationarity_bounds(
     void = "or weight decay is 0: the theorem is void there"
     distance = f"bound on the distance to rank {clusters}"
     lemma, theorem = ({"reference": name} for name in ("Lemma 3.3", "Theorem 3.4"))
-    return _describe(
+    return describe(
         dataset,
         residual={"long_name": "norm ||r_l|| of the residual of the layer", "reference": "eq. 4"},
         gap={"long_name": f"{gap_of}, known classes", "comment": below, **lemma},
@@ -337,7 +338,7 @@ def mixture_bounds(stack: Stack, mixtures: Sequence[Mixture], isotropic: bool, d
         quantile.append(2 * exact if isotropic else np.nan)
     dataset = xr.Dataset({"wcss_bound": ("cell", bound), "wcss_quantile": ("cell", quantile)})
     level = f"of the WCSS of the blobs of (x, x) at probability {1 - delta:g}"
-    return _describe(
+    return describe(
         dataset,
         wcss_bound={"long_name": f"bound {level}", "reference": "Proposition 4.1"},
         wcss_quantile={
@@ -371,9 +372,3 @@ def _sources(count: int) -> xr.DataArray:
 def _layers(count: int) -> xr.DataArray:
     about = {"long_name": "layer, from the input", "units": "1"}
     return xr.DataArray(np.arange(1, count + 1), dims="layer", name="layer", attrs=about)
-
-
-def _describe(dataset: xr.Dataset, **attributes: dict[str, str]) -> xr.Dataset:
-    for name, about in attributes.items():
-        dataset[name].attrs = {"units": "1", **about}
-    return dataset

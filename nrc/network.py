@@ -8,7 +8,7 @@ row, so the product reads ``z @ W.mT``.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -182,7 +182,10 @@ def squared_error_gradient(
 
 @dataclass(frozen=True)
 class RegularisedLoss:
-    """loss_lambda(Theta) = loss(Theta) + (lambda / 2) ||Theta||^2 for every cell of a stack.
+    """loss_lambda(Theta) = loss(Theta) + penalty(Theta) for every cell of a stack.
+
+    The penalty is (lambda / 2) sum_l ||W_l||^2 on the factors, which is weight decay, or
+    (lambda / 2) ||W_L ... W_1||^2 on the product of a linear network (Section 5).
 
     Attributes
     ----------
@@ -191,28 +194,72 @@ class RegularisedLoss:
         Inputs (cells, points, n_0) and targets (cells, points, n_L).
     weight_decay : Tensor
         lambda, (cells,).
+    shares : Tensor, optional
+        Weights of the points in the loss, (cells, points); 1/N each if not given.
+    penalty : {"factors", "product"}
+
+    Raises
+    ------
+    ValueError
+        If the penalty is on the product, and the network not linear or a weight decay 0.
     """
 
     architecture: Architecture
     x: Tensor
     y: Tensor
     weight_decay: Tensor
+    shares: Tensor | None = None
+    penalty: str = "factors"
+
+    def __post_init__(self) -> None:
+        if self.penalty == "product" and self.architecture.activation != "linear":
+            raise ValueError(
+                f"the penalty is on the product, but the activation is {self.architecture.activation}; "
+                "only a linear network is the product of its layers"
+            )
+        if self.penalty == "product" and (self.weight_decay <= 0).any():
+            raise ValueError(
+                "weight decay is 0, but a penalty on the product needs it above 0: Theorem 5.1 needs "
+                "X X' + N lambda I invertible, and the residual is measured against the penalty"
+            )
 
     def __call__(self, theta: Tensor) -> tuple[Tensor, Tensor]:
         """Value (cells,) and gradient (cells, parameters) at theta (cells, parameters)."""
-        weights = self.architecture.split(theta)
-        loss, gradient = squared_error_gradient(weights, self.x, self.y, self.architecture.activation)
-        decay = self.weight_decay[:, None] * theta
-        return loss + (decay * theta).sum(1) / 2, self.architecture.join(gradient) + decay
+        loss, gradient = squared_error_gradient(
+            self.architecture.split(theta), self.x, self.y, self.architecture.activation, self.shares
+        )
+        penalty, penalty_gradient = self.penalty_gradient(theta)
+        return loss + penalty, self.architecture.join(gradient) + penalty_gradient
+
+    def penalty_gradient(self, theta: Tensor) -> tuple[Tensor, Tensor]:
+        """Value (cells,) and gradient (cells, parameters) of the penalty."""
+        if self.penalty == "factors":
+            decay = self.weight_decay[:, None] * theta
+            return (decay * theta).sum(1) / 2, decay
+        # ||W||^2 is the squared error of the network on the basis vectors, with targets 0 (Remark 5.2)
+        basis = torch.eye(self.architecture.sizes[0], dtype=theta.dtype, device=theta.device)
+        basis = basis.expand(len(theta), -1, -1)
+        penalty, gradient = squared_error_gradient(
+            self.architecture.split(theta),
+            basis,
+            theta.new_zeros(len(theta), len(basis[0]), self.architecture.sizes[-1]),
+            "linear",
+            self.weight_decay[:, None].expand(-1, len(basis[0])),
+        )
+        return penalty, self.architecture.join(gradient)
 
     def relative_residual(self, theta: Tensor, gradient: Tensor) -> Tensor:
-        """||r|| / (lambda ||Theta||), (cells,), r the gradient at theta (eq. 4 holds where it is 0).
+        """||r|| over the norm of the penalty's gradient, (cells,), r the gradient at theta.
 
-        Missing (nan) where lambda ||Theta|| is 0.
+        For a penalty on the factors this is ||r|| / (lambda ||Theta||), and eq. 4 holds where it is
+        0. Missing (nan) where the penalty's gradient is 0.
         """
-        size = self.weight_decay * theta.norm(dim=1)
+        size = self.penalty_gradient(theta)[1].norm(dim=1)
         return torch.where(size > 0, gradient.norm(dim=1) / size, torch.nan)
 
     def select(self, cells: Tensor) -> "RegularisedLoss":
         """The same for some of the cells, given by index or mask."""
-        return RegularisedLoss(self.architecture, self.x[cells], self.y[cells], self.weight_decay[cells])
+        shares = None if self.shares is None else self.shares[cells]
+        return replace(
+            self, x=self.x[cells], y=self.y[cells], weight_decay=self.weight_decay[cells], shares=shares
+        )

@@ -16,11 +16,13 @@ from nrc.network import Architecture, RegularisedLoss
 
 __all__ = [
     "autoencoder",
+    "equivalent_points",
     "initial_parameters",
     "load_mixtures",
     "mixture_points",
     "regularised_loss",
     "trained_weights",
+    "training_points",
     "unflatten",
 ]
 
@@ -33,11 +35,76 @@ def load_mixtures(stack: Stack, paths: Sequence[str]) -> list[Mixture]:
     return [of_seed[cell["seed"]] for cell in stack.cells()]
 
 
-def mixture_points(stack: Stack, mixtures: Sequence[Mixture]) -> NDArray[np.float64]:
-    """Points of every cell, (cells, points, features), from its mixture."""
+def mixture_points(
+    stack: Stack, mixtures: Sequence[Mixture], *, centroids: bool = False
+) -> NDArray[np.float64]:
+    """Points of every cell, (cells, points, features), each moved to its blob's centroid if asked."""
     return np.stack(
-        [mixture.points(cell["sigma"]) for mixture, cell in zip(mixtures, stack.cells(), strict=True)]
+        [
+            mixture.centroids(cell["sigma"])[mixture.labels] if centroids else mixture.points(cell["sigma"])
+            for mixture, cell in zip(mixtures, stack.cells(), strict=True)
+        ]
     )
+
+
+def training_points(
+    stack: Stack, mixtures: Sequence[Mixture], *, centroids: bool, linear: bool
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Points that give the loss of every cell, and their weights in it.
+
+    Parameters
+    ----------
+    stack : Stack
+    mixtures : sequence of Mixture
+        The mixture of each cell.
+    centroids : bool
+        Whether to train on the centroids of the blobs, N_i / N each, instead of on all points, 1/N
+        each (eq. 8 with k = 0).
+    linear : bool
+        Whether the network is linear: then as few points as features, of the same second moments.
+
+    Returns
+    -------
+    x : array
+        (cells, points, features)
+    shares : array
+        (cells, points)
+    """
+    points = []
+    for mixture, cell in zip(mixtures, stack.cells(), strict=True):
+        x = mixture.centroids(cell["sigma"]) if centroids else mixture.points(cell["sigma"])
+        shares = mixture.sizes / len(mixture.labels) if centroids else np.full(len(x), 1 / len(x))
+        points.append(equivalent_points(x, shares) if linear else (x, shares))
+    x, shares = zip(*points, strict=True)
+    return np.stack(x), np.stack(shares)
+
+
+def equivalent_points(
+    x: NDArray[np.float64], shares: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """As few points as features, with the second moments of the points x.
+
+    The squared error of a linear network depends on its points through sum_i p_i x_i x_i' alone
+    (autoencoding), so these points give the same loss at a cost that does not grow with N. They
+    are the rows of R in a QR decomposition of the weighted points, each of weight 1: unlike the
+    moments they keep the accuracy of the points.
+
+    Parameters
+    ----------
+    x : (points, features) array
+    shares : (points,) array
+        p_i.
+
+    Returns
+    -------
+    x : (features, features) array
+    shares : (features,) array
+    """
+    features = x.shape[1]
+    root = np.zeros((features, features))
+    r = np.linalg.qr(np.sqrt(shares)[:, None] * x, mode="r")
+    root[: len(r)] = r
+    return root, np.ones(features)
 
 
 def autoencoder(stack: Stack, dimension: int, activation: str) -> Architecture:
@@ -47,18 +114,23 @@ def autoencoder(stack: Stack, dimension: int, activation: str) -> Architecture:
 
 
 def regularised_loss(
-    stack: Stack, architecture: Architecture, x: NDArray, y: NDArray, dtype: torch.dtype, device: torch.device
+    stack: Stack,
+    architecture: Architecture,
+    x: NDArray,
+    shares: NDArray,
+    dtype: torch.dtype,
+    device: torch.device,
+    penalty: str = "factors",
 ) -> RegularisedLoss:
-    """loss_lambda of every cell, for inputs (cells, points, n_0) and targets (cells, points, n_L)."""
+    """loss_lambda of every cell's autoencoder, for points (cells, points, n_0) and their weights."""
     weight_decay = [cell["weight_decay"] for cell in stack.cells()]
-    return RegularisedLoss(
-        architecture, *(torch.tensor(a, dtype=dtype, device=device) for a in (x, y, weight_decay))
-    )
+    x, weight_decay, shares = (torch.tensor(a, dtype=dtype, device=device) for a in (x, weight_decay, shares))
+    return RegularisedLoss(architecture, x, x, weight_decay, shares, penalty)
 
 
-def initial_parameters(stack: Stack, architecture: Architecture) -> Tensor:
-    """Initial parameters of every cell, (cells, parameters), from its seed."""
-    return torch.stack([architecture.initial(cell["seed"]) for cell in stack.cells()])
+def initial_parameters(stack: Stack, architecture: Architecture, gain: float = 1.0) -> Tensor:
+    """Initial parameters of every cell, (cells, parameters), from its seed, times the gain."""
+    return gain * torch.stack([architecture.initial(cell["seed"]) for cell in stack.cells()])
 
 
 def trained_weights(dataset: xr.Dataset) -> list[NDArray]:

@@ -13,7 +13,7 @@ import xarray as xr
 
 from nrc import __version__
 
-__all__ = ["atomic", "flag_attributes", "flag_masks", "load", "provenance", "save"]
+__all__ = ["atomic", "describe", "flag_attributes", "flag_masks", "load", "provenance", "save"]
 
 
 @contextmanager
@@ -77,6 +77,13 @@ def provenance(settings: Mapping[str, Any], **versions: str) -> dict[str, str]:
         "nrc": __version__,
         **versions,
     }
+
+
+def describe(dataset: xr.Dataset, **attributes: dict[str, Any]) -> xr.Dataset:
+    """The dataset with attributes for each variable named, in units of a pure number."""
+    for name, about in attributes.items():
+        dataset[name].attrs = {"units": "1", **about}
+    return dataset
 
 
 def flag_attributes(codes: type) -> dict[str, Any]:

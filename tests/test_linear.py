@@ -4,12 +4,15 @@ import torch
 from scipy.optimize import minimize
 
 from nrc.linear import (
+    Autoencoder,
     at_centroids,
     centroid_shift_bounds,
     critical_points,
+    critical_values,
     minimiser,
     objective,
     rank_restriction_bound,
+    transition_weight_decay,
 )
 
 N, D, M, WEIGHT_DECAY = 60, 6, 5, 0.05
@@ -161,3 +164,63 @@ def test_theorem_5_3_is_nearly_attained(target, bound):
     shift = minimiser(x, y, 100.0) - minimiser(at_centroids(x, labels), at_centroids(y, labels), 100.0)
     limit = centroid_shift_bounds(x, y, labels, 100.0)[bound]
     assert 0.92 * limit < np.linalg.norm(shift) <= limit
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 4, 7])
+def test_critical_values_are_the_minima_of_the_scalar_problem(depth):
+    """Against a fine grid over s, a basin at a time."""
+    c, weight_decay = np.array([3.0, 1.0, 0.3, 0.05, 0.02]), 0.02
+    s, learnt = critical_values(c, weight_decay, depth, "factors")
+    grid = np.linspace(0, 1.2, 1_200_001)
+    for j, c_j in enumerate(c):
+        value = c_j * (grid - 1) ** 2 / 2 + weight_decay * depth / 2 * grid ** (2 / depth)
+        best = grid[value.argmin()]
+        assert learnt[j] == (best > 0)
+        if learnt[j]:
+            assert s[j] == pytest.approx(best, abs=2e-6)
+        inner = np.flatnonzero((value[1:-1] < value[:-2]) & (value[1:-1] < value[2:])) + 1
+        assert len(inner) == (s[j] > 0)
+        if len(inner):
+            assert s[j] == pytest.approx(grid[inner[0]], abs=2e-6)
+
+
+@pytest.mark.parametrize("depth", [2, 3, 4, 7])
+def test_the_transition_is_where_the_minimum_jumps_to_zero(depth):
+    c = np.array([2.0, 0.1])
+    line = transition_weight_decay(c, depth)
+    for factor, learnt in ((0.999, True), (1.001, False)):
+        for c_j, at in zip(c, line, strict=True):
+            assert critical_values([c_j], factor * at, depth, "factors")[1].tolist() == [learnt]
+
+
+def test_the_autoencoders_critical_points_are_those_of_theorem_5_1():
+    x = draw()[0]
+    closed = Autoencoder.of(x[None], [WEIGHT_DECAY], (D, D, D), "product")
+    np.testing.assert_allclose(closed.minimum[0], minimiser(x, x, WEIGHT_DECAY), atol=1e-12)
+    for rank in (1, 2, D):
+        for kept, w, _ in critical_points(x, x, WEIGHT_DECAY, rank):
+            near = w + 1e-3 * np.random.default_rng(0).normal(size=w.shape)
+            learnt = closed.nearest(near[None])
+            np.testing.assert_allclose(closed.product(learnt)[0], w, atol=1e-12)
+            assert learnt.sum() == len(kept) == rank
+
+
+def test_narrow_layers_limit_the_rank_of_the_minimum():
+    x = draw()[0]
+    closed = Autoencoder.of(x[None], [WEIGHT_DECAY], (D, 2, D), "product")
+    np.testing.assert_allclose(closed.minimum[0], minimiser(x, x, WEIGHT_DECAY, 2), atol=1e-12)
+
+
+def test_the_minimum_over_factors_is_below_all_factorisations():
+    """Schatten-2/L: sum_l ||W_l||^2 >= L sum_j s_j^{2/L}, with equality for balanced factors."""
+    rng = np.random.default_rng(0)
+    for depth in (2, 3, 4):
+        factors = [rng.normal(size=(4, 4)) for _ in range(depth)]
+        product = np.linalg.multi_dot(factors)
+        u, s, vt = np.linalg.svd(product)
+        least = depth * (s ** (2 / depth)).sum()
+        assert sum((w**2).sum() for w in factors) >= least
+        root = np.diag(s ** (1 / depth))
+        balanced = [root @ vt, *[root] * (depth - 2), u @ root]
+        np.testing.assert_allclose(np.linalg.multi_dot(balanced[::-1]), product, atol=1e-12)
+        assert sum((w**2).sum() for w in balanced) == pytest.approx(least)

@@ -15,7 +15,7 @@ from nrc.optimize.lbfgs import LBFGS
 from nrc.optimize.line_search import weak_wolfe
 from nrc.optimize.minimise import minimise
 from nrc.optimize.point import Point
-from nrc.stacks import autoencoder, initial_parameters, mixture_points, regularised_loss
+from nrc.stacks import autoencoder, initial_parameters, regularised_loss, training_points
 
 make_deterministic()
 
@@ -43,9 +43,9 @@ def problem(weight_decay=(0.02, 0.1), sigma=(0.05, 0.3), *, points=21, dimension
         weights=None,
         seed=seed,
     )
-    x = mixture_points(stack, [mixture] * len(stack))
+    x, shares = training_points(stack, [mixture] * len(stack), centroids=False, linear=False)
     architecture = autoencoder(stack, dimension, "tanh")
-    loss = regularised_loss(stack, architecture, x, x, torch.float64, torch.device("cpu"))
+    loss = regularised_loss(stack, architecture, x, shares, torch.float64, torch.device("cpu"))
     return loss, initial_parameters(stack, architecture)
 
 

@@ -15,7 +15,39 @@ GRID = "experiments.mixture.grid"
 MISTAKES = [
     ("experiments.mixture.sigmas", 1, "experiments.mixture.sigmas is no key here; allowed are data, grid"),
     ("colour", "red", "colour is no key here; allowed are device"),
-    ("experiments.mixtur", {}, "experiments.mixtur is no key here; allowed are mixture"),
+    ("experiments.mixtur", {}, "experiments.mixtur is no key here; allowed are mixture, linear"),
+    (
+        "experiments.linear_product.like",
+        "blobs",
+        "linear_product.like is 'blobs', but must be one of mixture, linear",
+    ),
+    (
+        "experiments.linear_product.like",
+        "linear_centroids",
+        "like is 'linear_centroids', but must be one of mixture",
+    ),
+    (
+        "experiments.linear_product.grid",
+        {},
+        "linear_product.grid is no key here: an experiment like another has its data",
+    ),
+    (
+        "experiments.linear_product.data",
+        {},
+        "linear_product.data is no key here: an experiment like another has its data",
+    ),
+    (
+        "experiments.linear_product.network",
+        {"activation": "tanh"},
+        "penalty is 'product', but must be factors unless",
+    ),
+    ("experiments.linear.training.method", "lm", "training.method is 'lm', but must be lbfgs or gd unless"),
+    (
+        "experiments.linear.training.loss_on",
+        "means",
+        "training.loss_on is 'means', but must be one of data, centroids",
+    ),
+    ("experiments.linear.network.gain", 0, "network.gain is 0, but must be a finite number greater than 0"),
     (
         "experiments.mixture.data.points",
         "many",
@@ -111,7 +143,12 @@ def test_every_scale_is_valid(scale):
 
 def test_settings_are_complete_and_plain():
     settings = read_settings(
-        {"experiments": {"mixture": {key: DESK["experiments"]["mixture"][key] for key in ("data", "grid")}}}
+        {
+            "experiments": {
+                **DESK["experiments"],
+                "mixture": {key: DESK["experiments"]["mixture"][key] for key in ("data", "grid")},
+            }
+        }
     )
     mixture = settings["experiments"]["mixture"]
     assert mixture["training"]["method"] == "lbfgs"
@@ -160,3 +197,15 @@ def test_every_stack_reads_back_from_its_path():
         assert stack.dims == ("seed",)
         assert stack.axes["seed"] == experiment["grid"]["seed"]
         assert stack.axes["sigma"] in experiment["grid"]["sigma"]
+
+
+def test_an_experiment_like_another_has_what_it_does_not_set():
+    config = deepcopy(DESK)
+    config["experiments"]["linear"]["training"]["evaluations"] = 77
+    experiments = read_settings(config)["experiments"]
+    model, other = experiments["linear"], experiments["linear_product_centroids"]
+    for key in ("data", "grid", "network", "stack"):
+        assert other[key] == model[key]
+    assert other["training"]["evaluations"] == 77
+    assert (other["training"]["penalty"], other["training"]["loss_on"]) == ("product", "centroids")
+    assert (model["training"]["penalty"], model["training"]["loss_on"]) == ("factors", "data")

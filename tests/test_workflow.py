@@ -16,6 +16,7 @@ import yaml
 
 from nrc import store
 
+LINEAR = ("linear", "linear_centroids", "linear_product", "linear_product_centroids")
 CELL = "results/mixture/train/weight_decay~0.1/sigma~0.05/width~4/depth~3/seed~0.nc"
 PLANE = "results/mixture/{}/weight_decay~all/sigma~all/width~4/depth~3/seed~0.nc"
 
@@ -37,7 +38,7 @@ def digests(checkout) -> dict[str, str]:
 def test_the_files_are_there(finished):
     results = finished.folder / "results"
     for suffix in ("png", "pdf", "svg", "csv"):
-        for figure in ("figure1", "bounds"):
+        for figure in ("figure1", "bounds", "figure2", "forecast"):
             assert (results / f"figures/{figure}.{suffix}").stat().st_size > 500
     assert (results / "figures/figure1.png").read_bytes().startswith(b"\x89PNG")
     assert not list(results.rglob(".*")), "a temporary file is left"
@@ -118,14 +119,19 @@ def test_theorem_3_4_holds_on_every_cell(finished):
 
 
 def test_the_audit_counts_every_layer_of_every_cell(finished):
-    table = pd.read_csv(finished.folder / "results/audit.csv").set_index("statement")
-    assert table["violations"].sum() == 0
+    every = pd.read_csv(finished.folder / "results/audit.csv")
+    assert every["violations"].sum() == 0
+    assert set(every["experiment"]) == {"mixture", *LINEAR}
+    table = every[every["experiment"] == "mixture"].set_index("statement")
     assert table["checked"].to_dict() == {
         "Proposition 3.1": 4 * 6, "Lemma 3.3, classes": 4 * 6, "Lemma 3.3, best partition": 4 * 6,
         "Theorem 3.4, measured": 4 * 3, "Theorem 3.4, analytic": 4 * 3,
         "Proposition 4.1": 1, "Proposition 4.1, quantile": 1, "eq. 7": 4 * 3,
     }  # fmt: skip
-    assert (table["largest_ratio"] <= 1).all()
+    product = every[every["experiment"] == "linear_product"].set_index("statement")
+    for statement in ("Theorem 5.3, trained", "Theorem 5.3, closed form", "Theorem 5.4"):
+        assert product.loc[statement, "checked"] == 2 * 3 * 2
+    assert not every["largest_ratio"].gt(1).any()
     assert table["largest_ratio"]["Theorem 3.4, analytic"] < table["largest_ratio"]["Theorem 3.4, measured"]
     assert "Theorem 3.4" in (finished.folder / "results/audit.md").read_text(encoding="utf-8")
 
@@ -149,11 +155,13 @@ def test_every_variable_says_what_it_is(finished):
         PLANE.format("train"),
         PLANE.format("measure"),
         "results/mixture/measures.nc",
+        *(f"results/{name}/measures.nc" for name in LINEAR),
+        "results/linear_product/shift.nc",
     ]:
         dataset = load(finished, path)
         for name, variable in dataset.variables.items():
             assert {"long_name", "units"} <= set(variable.attrs), f"{path}: {name}"
-        assert dataset.attrs["experiment"] == "mixture"
+        assert dataset.attrs["experiment"] in path
         assert json.loads(dataset.attrs["settings"])["data"]["clusters"] == 2
         text = json.dumps(dataset.attrs, default=str)
         assert str(finished.folder) not in text
@@ -204,7 +212,8 @@ def test_weight_decay_zero_leaves_the_theorem_void(checkout):
         assert cube[name].sel(weight_decay=0).isnull().all()
         assert "weight decay is 0: the theorem is void there" in cube[name].attrs["comment"]
     table = pd.read_csv(checkout.folder / "results/audit.csv").set_index("statement")
-    assert table.loc["Theorem 3.4, measured", ["checked", "void"]].tolist() == [6, 6]
+    row = table[table["experiment"] == "mixture"].loc["Theorem 3.4, measured"]
+    assert (row["checked"], row["void"]) == (6, 6)
 
 
 def test_weights_that_are_not_finite_or_do_not_fit_are_named(checkout):
@@ -228,6 +237,85 @@ def test_weights_that_are_not_finite_or_do_not_fit_are_named(checkout):
         assert message in said
         assert said.count("\n") == 1
         assert not (checkout.folder / PLANE.format("measure")).exists()
+
+
+def test_linear_networks_end_where_the_closed_forms_say(finished):
+    for name in LINEAR:
+        cube = load(finished, f"results/{name}/measures.nc")
+        assert (cube["status"] == 0).all()
+        assert (cube["critical_distance"] < 1e-6).all()
+        trained = load(
+            finished, f"results/{name}/train/weight_decay~all/sigma~all/width~4/depth~3/seed~all.nc"
+        )
+        product = trained["W3"].values @ trained["W2"].values @ trained["W1"].values
+        ours = cube["product"].squeeze().transpose("weight_decay", "sigma", "seed", "output", "input")
+        np.testing.assert_allclose(ours, product, rtol=1e-12, atol=1e-14)
+    factors = load(finished, "results/linear/measures.nc")
+    error = abs(factors["forecast"] - factors["singular_values"]).max(["layer", "index"])
+    assert (factors["at_minimum"] == 1).sum() > 0
+    assert (error.where(factors["at_minimum"] == 1, 0) < 1e-4).all()
+    assert (error.where(factors["at_minimum"] == 0, 1) > 1e-2).all()
+    assert (factors["imbalance"] < 1e-6).all()
+    assert (load(finished, "results/linear_product/measures.nc")["at_minimum"] == 1).all()
+
+
+def test_the_product_penalty_ends_at_the_ridge_solution(finished):
+    """Remark 5.2 by hand, on data and on centroids, and the shift between them."""
+    cubes = {name: load(finished, f"results/{name}/measures.nc").squeeze() for name in LINEAR[2:]}
+    shift = load(finished, "results/linear_product/shift.nc").squeeze()
+    for seed in (0, 1):
+        data = load(finished, f"results/data/mixture/linear/seed~{seed}.nc")
+        for sigma in (0.02, 0.5):
+            x = data["means"].values[data["labels"].values] + sigma * data["noise"].values
+            means = pd.DataFrame(x).groupby(data["labels"].values).transform("mean").to_numpy()
+            found = []
+            for name, points in zip(cubes, (x, means), strict=True):
+                moments = points.T @ points / len(points)
+                ridge = moments @ np.linalg.inv(moments + 0.1 * np.eye(4))
+                product = cubes[name]["product"].sel(weight_decay=0.1, sigma=sigma, seed=seed)
+                np.testing.assert_allclose(product.transpose("output", "input"), ridge, atol=1e-6)
+                found.append(ridge)
+            at = shift.sel(weight_decay=0.1, sigma=sigma, seed=seed)
+            assert float(at["shift"]) == pytest.approx(np.linalg.norm(found[0] - found[1]), abs=1e-6)
+
+
+def test_experiments_like_another_share_its_data(finished):
+    folders = {path.name for path in (finished.folder / "results/data/mixture").iterdir()}
+    assert folders == {"mixture", "linear"}
+
+
+def test_tanh_networks_train_on_centroids_too(checkout):
+    scale = write_scale(checkout, **{"experiments.mixture.training.loss_on": "centroids"})
+    checkout.snakemake("results/mixture/measures.nc", scale=scale)
+    cube = load(checkout, "results/mixture/measures.nc")
+    assert (cube["status"] == 0).all()
+    assert (cube["wcss_class"] < 1e-25).all()
+    assert (cube["numerical_rank"] <= 2).all()
+    assert (cube["residual"] < 1e-6).all()
+
+
+def test_weight_decay_zero_on_the_product_is_refused(checkout):
+    scale = write_scale(checkout, **{"experiments.linear.grid.weight_decay": [0, 0.1]})
+    said = checkout.snakemake("results/linear_product/measures.nc", scale=scale, fails=True)
+    assert "weight decay is 0, but a penalty on the product needs it above 0" in said
+    assert "Theorem 5.1" in said
+    assert "Traceback" not in said
+
+
+def test_the_numbers_of_figure_2_are_the_shifts(finished):
+    numbers = pd.read_csv(finished.folder / "results/figures/figure2.csv")
+    assert len(numbers) == 2 * 2 * 3
+    for penalty, name in (("product", "linear_product"), ("factors", "linear")):
+        shift = load(finished, f"results/{name}/shift.nc").squeeze()
+        for row in numbers[numbers["penalty"] == penalty].itertuples():
+            at = shift.sel(weight_decay=row.weight_decay, sigma=row.sigma)
+            assert row.shift == pytest.approx(float(at["shift"].median()))
+            assert (row.shift_least, row.shift_largest) == pytest.approx(
+                (float(at["shift"].min()), float(at["shift"].max()))
+            )
+            assert row.elsewhere == int((at["at_minimum"] == 0).sum())
+    caption = (finished.folder / "results/figures/figure2.rst").read_text(encoding="utf-8")
+    assert "12 of 12 pairs converged" in " ".join(caption.split())
 
 
 def test_the_same_inputs_give_the_same_bytes(finished, fresh):
@@ -265,10 +353,7 @@ def test_a_stack_may_extend_over_seeds(checkout):
     assert checkout.planned(scale=scale) == {
         "make_mixture": 1,
         "train_stack": 1,
-        "measure": 1,
-        "collect": 1,
-        **FIGURES,
-        "audit": 1,
+        **MIXTURE_ON,
     }
     checkout.snakemake(scale=scale)
     cube, before = load(checkout, "results/mixture/measures.nc"), load(checkout, PLANE.format("measure"))
@@ -307,7 +392,7 @@ def test_an_unknown_experiment_is_refused(checkout):
     said = checkout.snakemake(
         CELL.replace("results/mixture", "results/blobs"), options=["--dry-run"], fails=True
     )
-    assert "no experiment 'blobs'; the configuration has mixture" in said
+    assert "no experiment 'blobs'; the configuration has mixture, linear" in said
 
 
 def write_scale(checkout, **changes) -> list[str]:
@@ -380,8 +465,11 @@ def test_touching_everything_reruns_nothing(checkout):
     assert checkout.planned() == {}
 
 
-FIGURES = {"plot_figure1": 1, "plot_bounds": 1}
-MEASURE_ON = {"measure": 1, "collect": 1, **FIGURES, "audit": 1}
+PLOTS_OF_MIXTURE = {"plot_figure1": 1, "plot_bounds": 1}
+MIXTURE_ON = {"measure": 1, "collect": 1, **PLOTS_OF_MIXTURE, "audit": 1}
+FIGURES = {**PLOTS_OF_MIXTURE, "plot_figure2": 1, "plot_forecast": 1}
+MEASURE_ON = {"measure": 5, "collect": 5, "compare_centroids": 2, **FIGURES, "audit": 1}
+TRAIN_ALL = {"make_mixture": 3, "train_stack": 5}
 
 
 @pytest.mark.parametrize(
@@ -394,11 +482,14 @@ MEASURE_ON = {"measure": 1, "collect": 1, **FIGURES, "audit": 1}
         ("workflow/report/figure1.rst", "Figure 1", "Figure one", {"plot_figure1": 1}),
         ("nrc/spectra.py", "def stable_rank", "\n\ndef stable_rank", MEASURE_ON),
         ("nrc/clusters.py", "def wcss", "\n\ndef wcss", MEASURE_ON),
-        ("nrc/optimize/lbfgs.py", "class LBFGS", "\n\nclass LBFGS", {"train_stack": 1, **MEASURE_ON}),
+        ("nrc/optimize/lbfgs.py", "class LBFGS", "\n\nclass LBFGS", {"train_stack": 5, **MEASURE_ON}),
+        ("nrc/figures/forecast.py", "trained", "Trained", {"plot_forecast": 1}),
+        ("nrc/optimize/levenberg_marquardt.py", "crawl", "creep", {"train_stack": 5, **MEASURE_ON}),
+        ("config.yaml", "saturation: 0.02", "saturation: 0.03", {"plot_figure2": 1}),
         ("config.yaml", "certified: 0.1", "certified: 0.2", {"plot_figure1": 1}),
         ("config.yaml", "delta: 0.05", "delta: 0.01", MEASURE_ON),
-        ("workflow/scales/tiny.yaml", "separation: 2", "separation: 3", {"make_mixture": 1, "train_stack": 1, **MEASURE_ON}),
-        ("workflow/scales/tiny.yaml", "seed: [0]", "seed: [0, 1]", {"make_mixture": 1, "train_stack": 1, **MEASURE_ON}),
+        ("workflow/scales/tiny.yaml", "separation: 2", "separation: 3", {"make_mixture": 1, "train_stack": 1, **MIXTURE_ON}),
+        ("workflow/scales/tiny.yaml", "seed: [0]", "seed: [0, 1]", {"make_mixture": 1, "train_stack": 1, **MIXTURE_ON}),
     ],
     ids=lambda value: value if isinstance(value, str) and "/" in value else None,
 )  # fmt: skip
@@ -434,11 +525,12 @@ def test_an_edit_that_changes_nothing_changes_no_bytes(checkout):
 
 @pytest.mark.parametrize("rule", ["data", "train", "measures", "figures"])
 def test_every_stage_is_a_target(fresh, rule):
+    measured = {**TRAIN_ALL, "measure": 5, "collect": 5}
     stages = {
-        "data": {"make_mixture": 1},
-        "train": {"make_mixture": 1, "train_stack": 1},
-        "measures": {"make_mixture": 1, "train_stack": 1, "measure": 1, "collect": 1},
-        "figures": {"make_mixture": 1, "train_stack": 1, "measure": 1, "collect": 1, **FIGURES},
+        "data": {"make_mixture": 3},
+        "train": TRAIN_ALL,
+        "measures": measured,
+        "figures": {**measured, "compare_centroids": 2, **FIGURES},
     }
     assert fresh.planned(rule) == stages[rule]
 

@@ -63,9 +63,9 @@ def stack_of(name: str, cells: str, settings: Mapping[str, Any]) -> Stack:
     return Stack(axes)
 
 
-def data_files(name: str, stack: Stack) -> list[str]:
-    """The mixture file of every seed of a stack."""
-    return [f"results/data/mixture/{name}/seed~{seed}.nc" for seed in stack.seeds]
+def data_files(name: str, experiment: Mapping[str, Any], seeds: Sequence[int]) -> list[str]:
+    """The mixture file of every seed; an experiment like another takes the other's."""
+    return [f"results/data/mixture/{experiment.get('like', name)}/seed~{seed}.nc" for seed in seeds]
 
 
 def _path(stage: str, name: str, words: Sequence[str]) -> str:

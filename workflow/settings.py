@@ -34,6 +34,7 @@ def read_settings(config: dict[str, Any]) -> dict[str, Any]:
         At the first mistake.
     """
     settings = _read_exponents(deepcopy(config))
+    _complete_likes(settings)
     schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
     for error in sorted(
         _Validator(schema).iter_errors(settings), key=lambda error: list(map(str, error.absolute_path))
@@ -42,6 +43,7 @@ def read_settings(config: dict[str, Any]) -> dict[str, Any]:
     for name, experiment in settings["experiments"].items():
         key = f"experiments.{name}"
         _check_data(f"{key}.data", experiment["data"])
+        _check_training(key, experiment["network"], experiment["training"])
         experiment["grid"] = {
             axis: _values(f"{key}.grid.{axis}", axis, experiment["grid"][axis]) for axis in AXES
         }
@@ -135,6 +137,47 @@ def _check_data(key: str, data: dict[str, Any]) -> None:
         raise ConfigurationError(
             f"configuration: {key}.weights is {weights!r}, but must have {clusters} numbers, one a cluster"
         )
+
+
+def _check_training(key: str, network: dict[str, Any], training: dict[str, Any]) -> None:
+    if training["penalty"] == "product" and network["activation"] != "linear":
+        raise ConfigurationError(
+            f"configuration: {key}.training.penalty is 'product', but must be factors unless "
+            f"{key}.network.activation is linear"
+        )
+    if training["method"] == "lm" and training["penalty"] != "product":
+        raise ConfigurationError(
+            f"configuration: {key}.training.method is 'lm', but must be lbfgs or gd unless "
+            f"{key}.training.penalty is product"
+        )
+
+
+def _complete_likes(settings: dict[str, Any]) -> None:
+    """Give an experiment that is like another what it does not set itself."""
+    experiments = settings.get("experiments")
+    if not isinstance(experiments, dict):
+        return
+    models = {name: e for name, e in experiments.items() if isinstance(e, dict) and "like" not in e}
+    for name, experiment in experiments.items():
+        if not isinstance(experiment, dict) or name in models:
+            continue
+        key = f"configuration: experiments.{name}"
+        if experiment["like"] not in models:
+            raise ConfigurationError(
+                f"{key}.like is {experiment['like']!r}, but must be one of {', '.join(models)}"
+            )
+        for own in {"data", "grid"} & set(experiment):
+            raise ConfigurationError(
+                f"{key}.{own} is no key here: an experiment like another has its data and grid"
+            )
+        experiments[name] = _merged(models[experiment["like"]], experiment)
+
+
+def _merged(base: Any, changes: Any) -> Any:
+    if isinstance(base, dict) and isinstance(changes, dict):
+        common = {key: _merged(base[key], changes[key]) for key in base.keys() & changes.keys()}
+        return {**deepcopy(base), **changes, **common}
+    return changes
 
 
 def _values(key: str, axis: str, values: list | dict) -> list:

@@ -42,6 +42,11 @@ class Mixture:
         """Points (points, features) at noise level sigma."""
         return self.means[self.labels] + sigma * self.noise
 
+    def centroids(self, sigma: float) -> Array:
+        """Mean of the points of each blob (clusters, features) at noise level sigma."""
+        members = self.labels == np.arange(len(self.means))[:, None]
+        return members @ self.points(sigma) / self.sizes[:, None]
+
     def to_dataset(self) -> xr.Dataset:
         """The mixture as a dataset with dimensions cluster, point, feature, other_feature."""
         return xr.Dataset(

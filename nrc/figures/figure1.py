@@ -7,17 +7,23 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.patheffects import Normal, Stroke
 
 from nrc.figures.style import COLOURS, cell_edges, log_axis
 from nrc.store import flag_masks
 
 __all__ = ["draw", "numbers", "plane", "summary", "variation"]
 
-VARIATION = ("tcv_lower", "tcv_upper", "wcss_class", "wcss_bound", "wcss_quantile")
+INPUTS = ("tcv_lower", "tcv_upper", "wcss_class", "wcss_bound", "wcss_quantile", "transition")
 
 # Where no seed converged there is no number to draw.
 UNKNOWN = {"facecolor": "white", "edgecolor": "0.6", "hatch": "/////"}
 CERTIFIED = COLOURS["orange"]
+FORECAST = {
+    "color": "white",
+    "linestyle": (0, (1, 1)),
+    "path_effects": [Stroke(linewidth=2.2, foreground="black"), Normal()],
+}
 MARKS = {
     "stopped": {
         "marker": "o",
@@ -77,9 +83,13 @@ def plane(measures: xr.Dataset) -> pd.DataFrame:
 
 
 def variation(measures: xr.Dataset) -> pd.DataFrame:
-    """The numbers of the curves: TCV of the data (x, x), its bracket and bounds, mean over seeds."""
-    inputs = _one_plane(measures)[list(VARIATION)].sel(source=0).isel(weight_decay=0, drop=True)
-    return inputs.mean("seed").to_dataframe().reset_index()[["sigma", *VARIATION]]
+    """The numbers of the curves, mean over seeds: TCV of the data (x, x), its bracket and bounds.
+
+    `transition` is the weight decay below which a linear network on these data learns more than K
+    directions.
+    """
+    inputs = _one_plane(measures)[list(INPUTS)].sel(source=0).isel(weight_decay=0, drop=True)
+    return inputs.mean("seed").to_dataframe().reset_index()[["sigma", *INPUTS]]
 
 
 def draw(measures: xr.Dataset, *, clusters: int, dimension: int, colour_map: str, certified: float) -> Figure:
@@ -105,6 +115,8 @@ def draw(measures: xr.Dataset, *, clusters: int, dimension: int, colour_map: str
     for axis, layer in zip(axes.flat, layers, strict=False):
         mesh = _heat_map(axis, table[table["layer"] == layer], colour_map)
         _certified_line(axis, table[table["layer"] == layer], certified)
+        axis.autoscale(False)
+        axis.plot(curves["sigma"], curves["transition"], **FORECAST)
         axis.set_title(rf"layer {layer}")
     for axis in axes.flat[len(layers) :]:
         axis.set_visible(False)
@@ -193,6 +205,7 @@ def _certified_line(axis: Axes, table: pd.DataFrame, certified: float) -> None:
 
 def _explain_marks(figure, certified: float) -> None:
     handles = [
+        Line2D([], [], label="forecast for a linear network", **FORECAST),
         Line2D([], [], color=CERTIFIED, label=f"left of it, at most {certified:g} by Theorem 3.4"),
         Line2D([], [], label="a seed stopped, not stationary", **MARKS["stopped"]),
         Line2D([], [], label="a seed dead", **MARKS["dead"]),

@@ -63,7 +63,7 @@ def stack_of(wildcards):
 
 def data_files(wildcards):
     """The data files of the stack in a path."""
-    return layout.data_files(wildcards.experiment, stack_of(wildcards))
+    return layout.data_files(wildcards.experiment, experiment_of(wildcards), stack_of(wildcards).seeds)
 
 
 def slice_of(wildcards, *keys, **extra):

@@ -1,11 +1,7 @@
 rule data:
     """All data sets."""
     input:
-        [
-            f"results/data/mixture/{name}/seed~{seed}.nc"
-            for name, experiment in EXPERIMENTS.items()
-            for seed in experiment["grid"]["seed"]
-        ],
+        [layout.data_files(*experiment, experiment[1]["grid"]["seed"]) for experiment in EXPERIMENTS.items()],
 
 
 rule make_mixture:

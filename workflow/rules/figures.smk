@@ -3,6 +3,8 @@ rule figures:
     input:
         "results/figures/figure1.png",
         "results/figures/bounds.png",
+        "results/figures/figure2.png",
+        "results/figures/forecast.png",
 
 
 rule plot_figure1:
@@ -94,4 +96,88 @@ use rule plot_figure1 as plot_bounds with:
     params:
         settings=json.dumps(
             {"data": EXPERIMENTS["mixture"]["data"], "figure": SETTINGS["figures"]["bounds"]}, sort_keys=True
+        ),
+
+
+use rule plot_figure1 as plot_figure2 with:
+    input:
+        code=code(
+            "workflow/scripts/plot_figure2.py",
+            "nrc/__init__.py",
+            "nrc/figures/figure2.py",
+            "nrc/figures/style.py",
+            "nrc/store.py",
+            "workflow/figure_program.py",
+        ),
+        measures=["results/linear_product/shift.nc", "results/linear/shift.nc"],
+        template=str(ROOT / "workflow/report/figure2.rst"),
+    output:
+        png=report(
+            "results/figures/figure2.png",
+            caption=Path("results/figures/figure2.rst").absolute(),
+            category="Linear networks",
+            labels={"figure": "2", "shows": "from data to centroids"},
+        ),
+        pdf="results/figures/figure2.pdf",
+        svg="results/figures/figure2.svg",
+        numbers=report(
+            "results/figures/figure2.csv",
+            caption=Path("results/figures/figure2.rst").absolute(),
+            category="Linear networks",
+            labels={"figure": "2", "shows": "the numbers drawn"},
+        ),
+        caption="results/figures/figure2.rst",
+    log:
+        "results/logs/figures/figure2.log",
+    benchmark:
+        "results/benchmarks/figures/figure2.tsv"
+    params:
+        settings=json.dumps(
+            {
+                **{key: EXPERIMENTS["linear"][key] for key in ("data", "grid")},
+                "figure": SETTINGS["figures"]["figure2"],
+            },
+            sort_keys=True,
+        ),
+
+
+use rule plot_figure1 as plot_forecast with:
+    input:
+        code=code(
+            "workflow/scripts/plot_forecast.py",
+            "nrc/__init__.py",
+            "nrc/figures/forecast.py",
+            "nrc/figures/style.py",
+            "nrc/store.py",
+            "workflow/figure_program.py",
+        ),
+        measures="results/linear/measures.nc",
+        template=str(ROOT / "workflow/report/forecast.rst"),
+    output:
+        png=report(
+            "results/figures/forecast.png",
+            caption=Path("results/figures/forecast.rst").absolute(),
+            category="Linear networks",
+            labels={"figure": "forecast", "shows": "singular values before and after training"},
+        ),
+        pdf="results/figures/forecast.pdf",
+        svg="results/figures/forecast.svg",
+        numbers=report(
+            "results/figures/forecast.csv",
+            caption=Path("results/figures/forecast.rst").absolute(),
+            category="Linear networks",
+            labels={"figure": "forecast", "shows": "the numbers drawn"},
+        ),
+        caption="results/figures/forecast.rst",
+    log:
+        "results/logs/figures/forecast.log",
+    benchmark:
+        "results/benchmarks/figures/forecast.tsv"
+    params:
+        settings=json.dumps(
+            {
+                **{key: EXPERIMENTS["linear"][key] for key in ("data",)},
+                "figure": SETTINGS["figures"]["forecast"],
+            },
+            sort_keys=True,
         ),

@@ -16,6 +16,8 @@ rule measure:
             "nrc/data/mixture.py",
             "nrc/determinism.py",
             "nrc/grid.py",
+            "nrc/linear.py",
+            "nrc/linear_measures.py",
             "nrc/measures.py",
             "nrc/network.py",
             "nrc/spectra.py",
@@ -36,7 +38,14 @@ rule measure:
         mem_mb=stack_memory,
         runtime=lambda wildcards, attempt: 30 * attempt,
     params:
-        settings=lambda wildcards: slice_of(wildcards, "data", "network", "measures"),
+        settings=lambda wildcards: slice_of(
+            wildcards,
+            "data",
+            "measures",
+            activation=experiment_of(wildcards)["network"]["activation"],
+            loss_on=experiment_of(wildcards)["training"]["loss_on"],
+            penalty=experiment_of(wildcards)["training"]["penalty"],
+        ),
     shell:
         "python {input.code[0]} --settings {params.settings:q} --data {input.data:q}"
         " --trained {input.trained:q} --output {output:q} > {log:q} 2>&1"

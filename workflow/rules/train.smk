@@ -16,6 +16,7 @@ rule train_stack:
             "nrc/network.py",
             "nrc/optimize/gradient_descent.py",
             "nrc/optimize/lbfgs.py",
+            "nrc/optimize/levenberg_marquardt.py",
             "nrc/optimize/line_search.py",
             "nrc/optimize/minimise.py",
             "nrc/optimize/point.py",

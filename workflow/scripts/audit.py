@@ -11,21 +11,19 @@ from nrc.audit import audit
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--settings", type=json.loads, required=True, help="JSON: names of the experiments, and delta"
-    )
-    parser.add_argument(
-        "--measures", nargs="+", required=True, help="NetCDF cube of every experiment, in that order"
-    )
+    parser.add_argument("--settings", type=json.loads, required=True, help="JSON with delta")
+    parser.add_argument("--measures", nargs="+", required=True, help="NetCDF cubes")
     parser.add_argument("--csv", required=True, help="table to write")
     parser.add_argument("--markdown", required=True, help="the same to read")
     args = parser.parse_args()
 
-    tables = {
-        name: audit(store.load(path), args.settings["delta"])
-        for name, path in zip(args.settings["experiments"], args.measures, strict=True)
-    }
-    table = pd.concat(tables, names=["experiment"]).droplevel(1).reset_index()
+    tables = []
+    for path in args.measures:
+        measures = store.load(path)
+        table = audit(measures, args.settings["delta"])
+        table.insert(0, "experiment", measures.attrs["experiment"])
+        tables.append(table)
+    table = pd.concat(tables, ignore_index=True)
     violated = table[table["violations"] > table["allowed"]]
     if len(violated):
         raise SystemExit(

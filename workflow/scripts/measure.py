@@ -6,7 +6,7 @@ import json
 import numpy as np
 import xarray as xr
 
-from nrc import measures, store
+from nrc import linear_measures, measures, store
 from nrc.determinism import make_deterministic
 from nrc.grid import Stack, Status
 from nrc.stacks import load_mixtures, mixture_points, trained_weights, unflatten
@@ -15,7 +15,10 @@ from nrc.stacks import load_mixtures, mixture_points, trained_weights, unflatten
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--settings", type=json.loads, required=True, help="JSON with experiment, data, network, measures"
+        "--settings",
+        type=json.loads,
+        required=True,
+        help="JSON with experiment, data, activation, loss_on, penalty, measures",
     )
     parser.add_argument("--data", nargs="+", required=True, help="mixture file of each seed")
     parser.add_argument("--trained", required=True, help="NetCDF file of the trained stack")
@@ -23,48 +26,48 @@ def main() -> None:
     args = parser.parse_args()
     make_deterministic()
 
-    data, activation = args.settings["data"], args.settings["network"]["activation"]
-    choices = args.settings["measures"]
+    settings, choices = args.settings, args.settings["measures"]
+    clusters, activation, penalty = settings["data"]["clusters"], settings["activation"], settings["penalty"]
+    on_data = settings["loss_on"] == "data"
     trained = store.load(args.trained)
     stack = Stack.of(trained)
-    cells = list(stack.cells())
     mixtures = load_mixtures(stack, args.data)
-    x = mixture_points(stack, mixtures)
-
-    clusters = data["clusters"]
+    x = mixture_points(stack, mixtures, centroids=not on_data)
     labels = np.stack([mixture.labels for mixture in mixtures])
+    weight_decay = np.array([cell["weight_decay"] for cell in stack.cells()])
     try:
         weights = trained_weights(trained)
         spaces = measures.hidden_spaces(weights, x, x, activation)
     except ValueError as error:
         raise SystemExit(f"{args.trained} on {', '.join(args.data)}: {error}") from error
     best = measures.best_partitions(
-        spaces, labels, clusters, choices["kmeans_restarts"], [cell["seed"] for cell in cells]
+        spaces, labels, clusters, choices["kmeans_restarts"], [cell["seed"] for cell in stack.cells()]
     )
-    measured = xr.merge(
-        [
-            measures.rank_measures(
-                weights,
-                dead=trained["status"].values.ravel() == Status.DEAD,
-                clusters=clusters,
-                tolerance=choices["numerical_rank_tolerance"],
-            ),
-            measures.variability(spaces, labels, best, clusters, choices["tcv_lower"]),
+    sizes = (x.shape[2], *(w.shape[1] for w in weights))
+    parts = [
+        measures.rank_measures(
+            weights,
+            dead=trained["status"].values.ravel() == Status.DEAD,
+            clusters=clusters,
+            tolerance=choices["numerical_rank_tolerance"],
+        ),
+        measures.variability(spaces, labels, best, clusters, choices["tcv_lower"]),
+    ]
+    if penalty == "factors":
+        parts.append(
             measures.stationarity_bounds(
-                weights,
-                x,
-                x,
-                np.array([cell["weight_decay"] for cell in cells]),
-                activation,
-                labels=labels,
-                best=best,
-                clusters=clusters,
-            ),
-            measures.mixture_bounds(stack, mixtures, data["covariance"] == "isotropic", choices["delta"]),
-        ],
-        join="exact",
-        compat="equals",
-    )
+                weights, x, x, weight_decay, activation, labels=labels, best=best, clusters=clusters
+            )
+        )
+    if on_data:
+        isotropic = settings["data"]["covariance"] == "isotropic"
+        parts.append(measures.mixture_bounds(stack, mixtures, isotropic, choices["delta"]))
+        parts.append(linear_measures.transition(x, len(weights), clusters))
+    if activation == "linear":
+        parts.append(linear_measures.forecasts(weights, x, weight_decay, penalty))
+    if activation == "linear" and on_data:
+        parts.append(linear_measures.centroid_shift(x, labels, weight_decay, sizes, penalty))
+    measured = xr.merge(parts, join="exact", compat="equals")
     course = trained.drop_vars([name for name in trained.data_vars if name.startswith("W")])
     result = xr.merge(
         [course, unflatten(stack, measured)], join="exact", compat="equals", combine_attrs="override"

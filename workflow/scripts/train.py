@@ -16,8 +16,15 @@ from nrc.grid import Ended, Stack, Status
 from nrc.network import RegularisedLoss
 from nrc.optimize.gradient_descent import GradientDescent
 from nrc.optimize.lbfgs import LBFGS
+from nrc.optimize.levenberg_marquardt import LevenbergMarquardt
 from nrc.optimize.minimise import Minimum, Progress, minimise
-from nrc.stacks import autoencoder, initial_parameters, load_mixtures, mixture_points, regularised_loss
+from nrc.stacks import (
+    autoencoder,
+    initial_parameters,
+    load_mixtures,
+    regularised_loss,
+    training_points,
+)
 
 SECONDS_BETWEEN_REPORTS = 10
 
@@ -26,6 +33,7 @@ logger = logging.getLogger(__name__)
 METHODS = {
     "gd": lambda training: GradientDescent(training["step"]),
     "lbfgs": lambda training: LBFGS(training["history"]),
+    "lm": lambda training: LevenbergMarquardt(),
 }
 
 
@@ -45,13 +53,22 @@ def main() -> None:
 
     settings, training = args.settings, args.settings["training"]
     stack = Stack(settings["stack"])
-    x = mixture_points(stack, load_mixtures(stack, args.data))
-    architecture = autoencoder(stack, x.shape[-1], settings["network"]["activation"])
+    activation = settings["network"]["activation"]
+    x, shares = training_points(
+        stack,
+        load_mixtures(stack, args.data),
+        centroids=training["loss_on"] == "centroids",
+        linear=activation == "linear",
+    )
+    architecture = autoencoder(stack, x.shape[-1], activation)
     device, dtype = choose_device(settings["device"]), getattr(torch, settings["precision"])
-    loss = regularised_loss(stack, architecture, x, x, dtype, device)
+    try:
+        loss = regularised_loss(stack, architecture, x, shares, dtype, device, training["penalty"])
+    except ValueError as error:
+        raise SystemExit(f"{args.output}: {error}") from error
     end = minimise(
         loss,
-        initial_parameters(stack, architecture).to(device, dtype),
+        initial_parameters(stack, architecture, settings["network"]["gain"]).to(device, dtype),
         METHODS[training["method"]](training),
         tolerance=training["tolerance"],
         evaluations=training["evaluations"],
@@ -105,18 +122,18 @@ def trained_dataset(stack: Stack, loss: RegularisedLoss, end: Minimum) -> xr.Dat
         f"W{l}": cube(w, f"weight matrix of layer {l}", (f"n{l}", f"n{l - 1}"))
         for l, w in enumerate(loss.architecture.split(point.theta), start=1)
     }
-    decay = loss.weight_decay * point.theta.square().sum(1) / 2
+    penalty, _ = loss.penalty_gradient(point.theta)
     status = torch.tensor([Ended(code).status for code in end.ended.tolist()], dtype=torch.int8)
     course = {
-        "loss": cube(point.value - decay, "loss without the weight decay term"),
+        "loss": cube(point.value - penalty, "loss without the penalty"),
         "gradient_norm": cube(
             point.gradient.norm(dim=1), "norm ||r|| of the residual of all layers", reference="eq. 4"
         ),
         "relative_residual": cube(
             end.residual,
-            "relative residual ||r|| / (lambda ||Theta||)",
+            "relative residual ||r|| / ||gradient of the penalty||",
             reference="eq. 4",
-            comment="missing where lambda ||Theta|| is 0",
+            comment="missing where the penalty's gradient is 0; it is lambda Theta for weight decay",
         ),
         "iterations": cube(end.iterations, "iterations of the method"),
         "evaluations": cube(end.evaluations, "evaluations of the loss with its gradient"),
