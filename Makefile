@@ -33,6 +33,7 @@ lint: env
 
 bench: env
 	$(BIN)/python bench/stack_against_loop.py
+	$(BIN)/python bench/points_of_linear.py
 
 clean:
 	rm -rf results .snakemake
