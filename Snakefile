@@ -1,6 +1,6 @@
 # Neural rank collapse: train grids of networks with weight decay, measure them, draw them.
 #
-#     snakemake                       every figure, and the audit
+#     snakemake                       every figure, the audit, the claims
 #     snakemake data|train|measures   one stage of all experiments
 #     snakemake -n                    what would run
 
@@ -16,10 +16,12 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/measure.smk"
+include: "workflow/rules/mnist.smk"
 include: "workflow/rules/collect.smk"
 include: "workflow/rules/compare.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/audit.smk"
+include: "workflow/rules/claims.smk"
 
 
 report: "workflow/report/workflow.rst"
@@ -35,13 +37,20 @@ localrules:
     plot_bounds,
     plot_figure2,
     plot_forecast,
+    plot_figure3,
+    plot_figure4,
+    plot_figure5,
+    plot_figure4_supplement,
+    plot_figure5_supplement,
     compare_centroids,
     audit,
+    judge_claims,
 
 
 rule all:
-    """Every figure, and the audit."""
+    """Every figure, the audit and the claims."""
     default_target: True
     input:
         rules.figures.input,
         rules.audit.output,
+        rules.judge_claims.output,

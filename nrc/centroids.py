@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from nrc.network import ACTIVATIONS, check_network, features, squared_error_gradient
+from nrc.network import ACTIVATIONS, check_network, features, loss_gradient
 
 __all__ = [
     "centroid_gap",
@@ -62,9 +62,15 @@ def centroids(points: Tensor, labels: Tensor, clusters: int) -> tuple[Tensor, Te
 
 
 def centroid_gradient(
-    weights: list[Tensor], z: Tensor, y: Tensor, labels: Tensor, clusters: int, activation: str
+    weights: list[Tensor],
+    z: Tensor,
+    y: Tensor,
+    labels: Tensor,
+    clusters: int,
+    activation: str,
+    loss: str = "squared_error",
 ) -> list[Tensor]:
-    """Gradient of the centroid-based loss at layer k in W_{k+1}, ..., W_L, for squared error.
+    """Gradient of the centroid-based loss at layer k in W_{k+1}, ..., W_L.
 
     Parameters
     ----------
@@ -76,7 +82,8 @@ def centroid_gradient(
         Targets (cells, points, n_L).
     labels, clusters
         As in `centroids`.
-    activation : str
+    activation, loss : str
+        Keys of `ACTIVATIONS` and `LOSSES`.
 
     Raises
     ------
@@ -85,7 +92,7 @@ def centroid_gradient(
     """
     check_network(weights, z, y)
     (z_mean, shares), (y_mean, _) = centroids(z, labels, clusters), centroids(y, labels, clusters)
-    _, gradient = squared_error_gradient(weights, z_mean, y_mean, activation, shares)
+    _, gradient = loss_gradient(weights, z_mean, y_mean, activation, shares, loss)
     return gradient
 
 
@@ -106,19 +113,26 @@ def centroid_gap(gradient: list[Tensor], at_centroids: list[Tensor]) -> Tensor:
 
 
 def centroid_gap_bound(
-    weights: list[Tensor], z: Tensor, y: Tensor, labels: Tensor, clusters: int, activation: str
+    weights: list[Tensor],
+    z: Tensor,
+    y: Tensor,
+    labels: Tensor,
+    clusters: int,
+    activation: str,
+    loss: str = "squared_error",
 ) -> Tensor:
-    """(M_{k,l} / 2) WCSS_k, the right side of Lemma 3.3, for squared error.
+    """(M_{k,l} / 2) WCSS_k, the right side of Lemma 3.3.
 
     Parameters
     ----------
-    weights, z, y, labels, clusters, activation
+    weights, z, y, labels, clusters, activation, loss
         As in `centroid_gradient`.
 
     Returns
     -------
     Tensor
-        (cells, L - k), a column a layer; missing where the activation has no bounded derivatives.
+        (cells, L - k), a column a layer; missing where there is no M: the activation has no bounded
+        derivatives, or the loss is not the squared error.
 
     Raises
     ------
@@ -126,6 +140,8 @@ def centroid_gap_bound(
         As `centroid_gradient`.
     """
     check_network(weights, z, y)
+    if loss != "squared_error":
+        return torch.full((len(z), len(weights)), torch.nan, dtype=z.dtype)
     points = torch.cat([z, y], dim=2)
     means, _ = centroids(points, labels, clusters)
     distance = (points - means.gather(1, labels[:, :, None].expand_as(points))).norm(dim=2)

@@ -22,7 +22,7 @@ from nrc.centroids import centroid_gap, centroid_gap_bound, centroid_gradient, c
 from nrc.clusters import best_partition, tcv_lower, tcv_lower_semidefinite, wcss
 from nrc.data.mixture import Mixture
 from nrc.grid import Stack
-from nrc.network import check_network, features, squared_error_gradient
+from nrc.network import check_network, features, loss_gradient
 from nrc.store import describe
 
 __all__ = [
@@ -208,6 +208,7 @@ def stationarity_bounds(
     labels: Array,
     best: Sequence[NDArray[np.integer]],
     clusters: int,
+    loss: str = "squared_error",
 ) -> xr.Dataset:
     """Residuals, both sides of Lemma 3.3, Theorem 3.4's bounds, and Proposition 3.1 at the centroids.
 
@@ -218,10 +219,11 @@ def stationarity_bounds(
     weight_decay : (cells,) array
     labels, best, clusters
         As in `variability`.
+    loss : str
     """
     tensors, targets = _tensors(weights), torch.from_numpy(y)
     z = features(tensors, torch.from_numpy(x), activation)
-    _, gradient = squared_error_gradient(tensors, z[0], targets, activation)
+    _, gradient = loss_gradient(tensors, z[0], targets, activation, loss=loss)
     r = np.stack(
         [
             np.linalg.norm(g.numpy() + weight_decay[:, None, None] * w, axis=(1, 2))
@@ -230,9 +232,11 @@ def stationarity_bounds(
         axis=1,
     )
     gap, gap_bound, rank = _at_centroids(
-        tensors, z, targets, gradient, [labels] * len(weights), clusters, activation
+        tensors, z, targets, gradient, [labels] * len(weights), clusters, activation, loss
     )
-    gap_best, gap_bound_best, _ = _at_centroids(tensors, z, targets, gradient, best, clusters, activation)
+    gap_best, gap_bound_best, _ = _at_centroids(
+        tensors, z, targets, gradient, best, clusters, activation, loss
+    )
     measured, analytic = (
         distance_bound(r[:, :, None], np.fmin(*gaps), weight_decay[:, None, None])
         for gaps in ((gap, gap_best), (gap_bound, gap_bound_best))
@@ -257,7 +261,7 @@ def stationarity_bounds(
         {"layer": _layers(len(weights)), "source": _sources(len(weights))},
     )
     below = "missing where the source is not below the layer"
-    no_bound = f"{below}, or the activation has no three bounded derivatives"
+    no_bound = f"{below}, or activation and loss have no M"
     gap_of = "norm of the gradient of the loss less that of the centroid-based loss"
     void = "or weight decay is 0: the theorem is void there"
     distance = f"bound on the distance to rank {clusters}"
@@ -299,12 +303,13 @@ def _at_centroids(
     partitions: Sequence[NDArray[np.integer]],
     clusters: int,
     activation: str,
+    loss: str,
 ) -> tuple[Array, Array, Array]:
     """gap_{k,l}, its bound, and the rank of the gradient at centroids, each (cells, layers, sources)."""
     depth = len(weights)
     found = np.full((3, len(y), depth, depth), np.nan)
     for k, partition in enumerate(partitions):
-        after = weights[k:], z[k], y, torch.from_numpy(partition).long(), clusters, activation
+        after = weights[k:], z[k], y, torch.from_numpy(partition).long(), clusters, activation, loss
         at_centroids = centroid_gradient(*after)
         found[0, :, k:, k] = centroid_gap(gradient[k:], at_centroids)
         found[1, :, k:, k] = centroid_gap_bound(*after)

@@ -17,12 +17,13 @@ from torch import Tensor
 
 __all__ = [
     "ACTIVATIONS",
+    "LOSSES",
     "Activation",
     "Architecture",
     "RegularisedLoss",
     "check_network",
     "features",
-    "squared_error_gradient",
+    "loss_gradient",
 ]
 
 
@@ -48,7 +49,26 @@ class Activation:
 ACTIVATIONS = {
     "tanh": Activation(torch.tanh, lambda a: 1 - a * a, (1.0, 4 / 27**0.5, 2.0)),
     "linear": Activation(lambda t: t, torch.ones_like, (1.0, 0.0, 0.0)),
+    "relu": Activation(torch.relu, lambda a: (a > 0).to(a.dtype)),
 }
+
+
+def _squared_error(output: Tensor, y: Tensor, p: Tensor | float) -> tuple[Tensor, Tensor]:
+    """ell = (1/2) ||f - y||^2."""
+    error = output - y
+    delta = p * error
+    return (delta * error).flatten(1).sum(1) / 2, delta
+
+
+def _cross_entropy(output: Tensor, y: Tensor, p: Tensor | float) -> tuple[Tensor, Tensor]:
+    """ell = -sum_j y_j log softmax(f)_j, y a distribution over the classes."""
+    logs = output.log_softmax(-1)
+    return -(p * y * logs).flatten(1).sum(1), p * (logs.exp() * y.sum(-1, keepdim=True) - y)
+
+
+# Functions of outputs, targets and weights p_i: the loss sum_i p_i ell_i of every cell, and its
+# derivative in the outputs.
+LOSSES = {"squared_error": _squared_error, "cross_entropy": _cross_entropy}
 
 
 @dataclass(frozen=True)
@@ -145,10 +165,15 @@ def features(weights: list[Tensor], x: Tensor, activation: str) -> list[Tensor]:
     return [*z, z[-1] @ weights[-1].mT]
 
 
-def squared_error_gradient(
-    weights: list[Tensor], x: Tensor, y: Tensor, activation: str, shares: Tensor | None = None
+def loss_gradient(
+    weights: list[Tensor],
+    x: Tensor,
+    y: Tensor,
+    activation: str,
+    shares: Tensor | None = None,
+    loss: str = "squared_error",
 ) -> tuple[Tensor, list[Tensor]]:
-    """Squared error sum_i p_i (1/2) ||f(x_i) - y_i||^2 and its gradient, by back-propagation.
+    """The loss sum_i p_i ell(f(x_i), y_i) and its gradient, by back-propagation.
 
     Parameters
     ----------
@@ -158,10 +183,12 @@ def squared_error_gradient(
         Targets (cells, points, n_L).
     shares : Tensor, optional
         Weights p_i of the points, (cells, points); 1/N each if not given.
+    loss : str
+        A key of `LOSSES`.
 
     Returns
     -------
-    loss : Tensor
+    value : Tensor
         (cells,)
     gradient : list of Tensor
         The gradient in W_1, ..., W_L, shaped like the weights.
@@ -169,15 +196,13 @@ def squared_error_gradient(
     derivative = ACTIVATIONS[activation].derivative
     z = features(weights, x, activation)
     p = 1 / x.shape[1] if shares is None else shares[:, :, None]
-    error = z[-1] - y
     # delta is the derivative of the loss in W_l z^{l-1}, from the last layer down
-    delta = p * error
-    loss = (delta * error).flatten(1).sum(1) / 2
+    value, delta = LOSSES[loss](z[-1], y, p)
     gradient = [delta.mT @ z[-2]]
     for l in range(len(weights) - 1, 0, -1):
         delta = (delta @ weights[l]) * derivative(z[l])
         gradient.insert(0, delta.mT @ z[l - 1])
-    return loss, gradient
+    return value, gradient
 
 
 @dataclass(frozen=True)
@@ -191,12 +216,15 @@ class RegularisedLoss:
     ----------
     architecture : Architecture
     x, y : Tensor
-        Inputs (cells, points, n_0) and targets (cells, points, n_L).
+        Inputs (cells, points, n_0) and targets (cells, points, n_L); a first axis of 1 if all cells
+        share them.
     weight_decay : Tensor
         lambda, (cells,).
     shares : Tensor, optional
         Weights of the points in the loss, (cells, points); 1/N each if not given.
     penalty : {"factors", "product"}
+    loss : str
+        A key of `LOSSES`.
 
     Raises
     ------
@@ -210,6 +238,7 @@ class RegularisedLoss:
     weight_decay: Tensor
     shares: Tensor | None = None
     penalty: str = "factors"
+    loss: str = "squared_error"
 
     def __post_init__(self) -> None:
         if self.penalty == "product" and self.architecture.activation != "linear":
@@ -225,8 +254,13 @@ class RegularisedLoss:
 
     def __call__(self, theta: Tensor) -> tuple[Tensor, Tensor]:
         """Value (cells,) and gradient (cells, parameters) at theta (cells, parameters)."""
-        loss, gradient = squared_error_gradient(
-            self.architecture.split(theta), self.x, self.y, self.architecture.activation, self.shares
+        loss, gradient = loss_gradient(
+            self.architecture.split(theta),
+            self.x,
+            self.y,
+            self.architecture.activation,
+            self.shares,
+            self.loss,
         )
         penalty, penalty_gradient = self.penalty_gradient(theta)
         return loss + penalty, self.architecture.join(gradient) + penalty_gradient
@@ -239,7 +273,7 @@ class RegularisedLoss:
         # ||W||^2 is the squared error of the network on the basis vectors, with targets 0 (Remark 5.2)
         basis = torch.eye(self.architecture.sizes[0], dtype=theta.dtype, device=theta.device)
         basis = basis.expand(len(theta), -1, -1)
-        penalty, gradient = squared_error_gradient(
+        penalty, gradient = loss_gradient(
             self.architecture.split(theta),
             basis,
             theta.new_zeros(len(theta), len(basis[0]), self.architecture.sizes[-1]),
@@ -260,6 +294,10 @@ class RegularisedLoss:
     def select(self, cells: Tensor) -> "RegularisedLoss":
         """The same for some of the cells, given by index or mask."""
         shares = None if self.shares is None else self.shares[cells]
-        return replace(
-            self, x=self.x[cells], y=self.y[cells], weight_decay=self.weight_decay[cells], shares=shares
-        )
+        # points that all cells share have a first axis of 1
+        x, y = (a if len(a) == 1 < len(self.weight_decay) else a[cells] for a in (self.x, self.y))
+        return replace(self, x=x, y=y, weight_decay=self.weight_decay[cells], shares=shares)
+
+    def on(self, points: Tensor) -> "RegularisedLoss":
+        """The same on some of the points, given by index, each of the same weight."""
+        return replace(self, x=self.x[:, points], y=self.y[:, points], shares=None)

@@ -12,7 +12,7 @@ import pytest
 PROJECT = Path(__file__).parent.parent
 TINY = ("workflow/scales/tiny.yaml",)
 TARGET_RULES = ("all", "data", "train", "measures", "figures")
-PARTS = ("Snakefile", "config.yaml", "nrc", "workflow", "envs", "profiles")
+PARTS = ("Snakefile", "config.yaml", "nrc", "workflow", "resources", "envs", "profiles")
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from nrc.network import ACTIVATIONS, Architecture, RegularisedLoss, features, squared_error_gradient
+from nrc.network import ACTIVATIONS, Architecture, RegularisedLoss, features, loss_gradient
 
 CELLS, POINTS, SIZES = 3, 11, (4, 6, 5, 3)
 
@@ -25,7 +25,7 @@ def problem(architecture):
 
 def network(weights, point, activation):
     """One network, one point at a time, with numpy alone."""
-    phi = {"tanh": np.tanh, "linear": lambda t: t}[activation]
+    phi = {"tanh": np.tanh, "linear": lambda t: t, "relu": lambda t: np.maximum(t, 0)}[activation]
     z = [point]
     for l, w in enumerate(weights):
         t = np.array([sum(row[j] * z[-1][j] for j in range(len(row))) for row in w])
@@ -36,7 +36,7 @@ def network(weights, point, activation):
 def test_features_and_loss_agree_with_a_plain_loop(architecture, problem):
     weights, x, y = problem
     z = features(weights, x, architecture.activation)
-    loss, _ = squared_error_gradient(weights, x, y, architecture.activation)
+    loss, _ = loss_gradient(weights, x, y, architecture.activation)
     for c in range(CELLS):
         errors = []
         for i in range(POINTS):
@@ -49,7 +49,7 @@ def test_features_and_loss_agree_with_a_plain_loop(architecture, problem):
 
 def test_gradient_agrees_with_autograd(architecture, problem):
     weights, x, y = problem
-    _, gradient = squared_error_gradient(weights, x, y, architecture.activation)
+    _, gradient = loss_gradient(weights, x, y, architecture.activation)
     leaves = [w.clone().requires_grad_() for w in weights]
     output = features(leaves, x, architecture.activation)[-1]
     loss = torch.nn.functional.mse_loss(output, y, reduction="none").sum(2).mean(1) / 2

@@ -27,11 +27,6 @@ MISTAKES = [
         "like is 'linear_centroids', but must be one of mixture",
     ),
     (
-        "experiments.linear_product.grid",
-        {},
-        "linear_product.grid is no key here: an experiment like another has its data",
-    ),
-    (
         "experiments.linear_product.data",
         {},
         "linear_product.data is no key here: an experiment like another has its data",
@@ -92,6 +87,22 @@ MISTAKES = [
     ("device", "gpu", "device is 'gpu', but must be one of auto, cpu, cuda"),
     ("measures.delta", 1, "measures.delta is 1, but must be .* less than 1"),
     ("figures.figure1.dpi", 5, "figures.figure1.dpi is 5, but must be a whole number of at least 50"),
+    (
+        "experiments.mnist.data.source",
+        "folder",
+        "mnist.data.folder is None, but must be a folder with source",
+    ),
+    (
+        "experiments.mnist.data.train_points",
+        9500,
+        "train_points and test_points are 9500 and .* at most 10000",
+    ),
+    ("experiments.mnist.grid.sigma", [0.1], r"grid.sigma\[0\] is 0.1, but must be one of 0"),
+    (
+        "experiments.width.training.method",
+        "lm",
+        "width.training.method is 'lm', but must be one of adam, sgd",
+    ),
     ("experiments", [], r"experiments is \[\], but must be a mapping"),
 ]
 

@@ -17,6 +17,7 @@ import yaml
 from nrc import store
 
 LINEAR = ("linear", "linear_centroids", "linear_product", "linear_product_centroids")
+MNIST = ("mnist", "width", "depth")
 CELL = "results/mixture/train/weight_decay~0.1/sigma~0.05/width~4/depth~3/seed~0.nc"
 PLANE = "results/mixture/{}/weight_decay~all/sigma~all/width~4/depth~3/seed~0.nc"
 
@@ -38,8 +39,16 @@ def digests(checkout) -> dict[str, str]:
 def test_the_files_are_there(finished):
     results = finished.folder / "results"
     for suffix in ("png", "pdf", "svg", "csv"):
-        for figure in ("figure1", "bounds", "figure2", "forecast"):
-            assert (results / f"figures/{figure}.{suffix}").stat().st_size > 500
+        for figure in (
+            "figure1",
+            "bounds",
+            "figure2",
+            "forecast",
+            "figure3",
+            "figure4",
+            "figure5_supplement",
+        ):
+            assert (results / f"figures/{figure}.{suffix}").stat().st_size > 200
     assert (results / "figures/figure1.png").read_bytes().startswith(b"\x89PNG")
     assert not list(results.rglob(".*")), "a temporary file is left"
 
@@ -121,7 +130,7 @@ def test_theorem_3_4_holds_on_every_cell(finished):
 def test_the_audit_counts_every_layer_of_every_cell(finished):
     every = pd.read_csv(finished.folder / "results/audit.csv")
     assert every["violations"].sum() == 0
-    assert set(every["experiment"]) == {"mixture", *LINEAR}
+    assert set(every["experiment"]) == {"mixture", *LINEAR, *MNIST}
     table = every[every["experiment"] == "mixture"].set_index("statement")
     assert table["checked"].to_dict() == {
         "Proposition 3.1": 4 * 6, "Lemma 3.3, classes": 4 * 6, "Lemma 3.3, best partition": 4 * 6,
@@ -155,14 +164,14 @@ def test_every_variable_says_what_it_is(finished):
         PLANE.format("train"),
         PLANE.format("measure"),
         "results/mixture/measures.nc",
-        *(f"results/{name}/measures.nc" for name in LINEAR),
+        *(f"results/{name}/measures.nc" for name in (*LINEAR, *MNIST)),
         "results/linear_product/shift.nc",
     ]:
         dataset = load(finished, path)
         for name, variable in dataset.variables.items():
             assert {"long_name", "units"} <= set(variable.attrs), f"{path}: {name}"
         assert dataset.attrs["experiment"] in path
-        assert json.loads(dataset.attrs["settings"])["data"]["clusters"] == 2
+        assert json.loads(dataset.attrs["settings"])["data"]["kind"] in ("mixture", "mnist")
         text = json.dumps(dataset.attrs, default=str)
         assert str(finished.folder) not in text
         assert time.strftime("%Y-") not in text
@@ -282,6 +291,7 @@ def test_the_product_penalty_ends_at_the_ridge_solution(finished):
 def test_experiments_like_another_share_its_data(finished):
     folders = {path.name for path in (finished.folder / "results/data/mixture").iterdir()}
     assert folders == {"mixture", "linear"}
+    assert [file.name for file in (finished.folder / "results/data/mnist").iterdir()] == ["test.nc"]
 
 
 def test_tanh_networks_train_on_centroids_too(checkout):
@@ -316,6 +326,81 @@ def test_the_numbers_of_figure_2_are_the_shifts(finished):
             assert row.elsewhere == int((at["at_minimum"] == 0).sum())
     caption = (finished.folder / "results/figures/figure2.rst").read_text(encoding="utf-8")
     assert "12 of 12 pairs converged" in " ".join(caption.split())
+
+
+def test_classifiers_are_measured_as_they_were_trained(finished):
+    """Two epochs end to end: the last snapshot is the measurement of the saved weights."""
+    cube = load(finished, "results/mnist/measures.nc")
+    assert dict(cube.sizes) | {"index": 8} == {
+        "weight_decay": 2, "sigma": 1, "width": 1, "depth": 1, "seed": 2, "layer": 3, "index": 8, "source": 3, "snapshot": 3,
+    }  # fmt: skip
+    assert cube["snapshot"].values.tolist() == [0, 1, 2]
+    last = cube.sel(snapshot=2)
+    np.testing.assert_allclose(
+        last["snapshot_singular_values"].values, cube["singular_values"].values, rtol=1e-5, atol=1e-6
+    )
+    np.testing.assert_allclose(last["snapshot_wcss"].values, cube["wcss_class"].values, rtol=1e-5)
+    assert ((cube["train_accuracy"] >= 0) & (cube["train_accuracy"] <= 1)).all()
+    assert (cube["gap"].notnull() == cube["bound_measured"].notnull()).all()
+    assert cube["bound_analytic"].isnull().all()
+    numbers = pd.read_csv(finished.folder / "results/figures/figure3.csv")
+    wcss = numbers[(numbers["panel"] == "class WCSS") & (numbers["layer"] == 1)]
+    expected = cube["snapshot_wcss"].sel(source=1).squeeze().median("seed").values
+    np.testing.assert_allclose(wcss.pivot(index="weight_decay", columns="snapshot", values="value"), expected)
+
+
+def test_rank_curves_are_the_measures(finished):
+    width, depth = (pd.read_csv(finished.folder / f"results/figures/figure{n}.csv") for n in (4, 5))
+    for table, name in ((width, "width"), (depth, "depth")):
+        cube = load(finished, f"results/{name}/measures.nc").squeeze("sigma")
+        rank = cube["stable_rank"].sel(layer=2) if name == "width" else cube["stable_rank"].mean("layer")
+        for row in table.itertuples():
+            at = rank.sel(weight_decay=row.weight_decay, **{name: getattr(row, name)})
+            assert row.median == pytest.approx(float(at.median()))
+    others = set(pd.read_csv(finished.folder / "results/figures/figure4_supplement.csv")["measure"])
+    assert others == {"numerical_rank", "effective_rank", "relative_distance", "mp_soft_rank"}
+
+
+def test_claims_have_a_verdict_each(finished):
+    claims = load(finished, "results/claims.nc")
+    assert claims["verdict"].attrs["flag_meanings"] == "confirmed denied undecided"
+    assert set(np.unique(claims["verdict"])) <= {0, 1, 2}
+    assert claims.sizes["claim"] == 14
+    said = (finished.folder / "results/claims.md").read_text(encoding="utf-8")
+    assert said.count("\n") == 14 + 2
+    # one seed is no interval
+    assert int(claims["verdict"].sel(claim="transition")) == 2
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"source": "folder", "folder": "nowhere"}, "data source folder: nowhere has neither train-images-idx3-ubyte"),
+        ({"source": "torchvision", "mirrors": ["http://127.0.0.1:9/"]}, "data source torchvision: MNIST could not be downloaded"),
+    ],
+)  # fmt: skip
+def test_missing_images_stop_before_training(fresh, data, message):
+    scale = write_scale(fresh, **{f"experiments.mnist.data.{key}": value for key, value in data.items()})
+    fresh.snakemake("results/mnist/measures.nc", scale=scale, fails=True)
+    log = (fresh.folder / "results/logs/data/mnist/train.log").read_text(encoding="utf-8")
+    assert message in log
+    assert "Traceback" not in log
+    assert not list((fresh.folder / "results").rglob("*.nc"))
+
+
+def test_relu_networks_and_squared_error_run_through_the_pipeline(checkout):
+    scale = write_scale(
+        checkout,
+        **{
+            "experiments.mnist.network": {"activation": "relu", "loss": "squared_error"},
+            "experiments.mnist.training.method": "lbfgs",
+        },
+    )
+    checkout.snakemake("results/mnist/measures.nc", scale=scale)
+    cube = load(checkout, "results/mnist/measures.nc")
+    assert cube["bound_measured"].notnull().any()
+    assert cube["bound_analytic"].isnull().all()
+    assert "or activation and loss have no M" in cube["bound_analytic"].attrs["comment"]
 
 
 def test_the_same_inputs_give_the_same_bytes(finished, fresh):
@@ -466,10 +551,18 @@ def test_touching_everything_reruns_nothing(checkout):
 
 
 PLOTS_OF_MIXTURE = {"plot_figure1": 1, "plot_bounds": 1}
-MIXTURE_ON = {"measure": 1, "collect": 1, **PLOTS_OF_MIXTURE, "audit": 1}
-FIGURES = {**PLOTS_OF_MIXTURE, "plot_figure2": 1, "plot_forecast": 1}
-MEASURE_ON = {"measure": 5, "collect": 5, "compare_centroids": 2, **FIGURES, "audit": 1}
-TRAIN_ALL = {"make_mixture": 3, "train_stack": 5}
+# of the mixture alone
+ANOTHER_SEED = [f"seed: {seeds}\n    training:\n      tolerance" for seeds in ("[0]", "[0, 1]")]
+JUDGED = {"audit": 1, "judge_claims": 1}
+MIXTURE_ON = {"measure": 1, "collect": 1, **PLOTS_OF_MIXTURE, **JUDGED}
+PLOTS_OF_BLOBS = {**PLOTS_OF_MIXTURE, "plot_figure2": 1, "plot_forecast": 1}
+PLOTS_OF_RANKS = {f"plot_figure{n}{supplement}": 1 for n in (4, 5) for supplement in ("", "_supplement")}
+PLOTS_OF_MNIST = {"plot_figure3": 1, **PLOTS_OF_RANKS}
+FIGURES = {**PLOTS_OF_BLOBS, **PLOTS_OF_MNIST}
+MEASURE_BLOBS_ON = {"measure": 5, "collect": 5, "compare_centroids": 2, **PLOTS_OF_BLOBS, **JUDGED}
+MEASURE_MNIST_ON = {"measure_classifier": 6, "collect": 3, **PLOTS_OF_MNIST, **JUDGED}
+MEASURE_ON = {**MEASURE_BLOBS_ON, **MEASURE_MNIST_ON, "collect": 8}
+TRAIN_ALL = {"make_mixture": 3, "fetch_mnist": 1, "train_stack": 5, "train_classifier": 6}
 
 
 @pytest.mark.parametrize(
@@ -481,15 +574,21 @@ TRAIN_ALL = {"make_mixture": 3, "train_stack": 5}
         ("workflow/scripts/plot_figure1.py", "Draw Figure 1", "Draw it", {"plot_figure1": 1}),
         ("workflow/report/figure1.rst", "Figure 1", "Figure one", {"plot_figure1": 1}),
         ("nrc/spectra.py", "def stable_rank", "\n\ndef stable_rank", MEASURE_ON),
-        ("nrc/clusters.py", "def wcss", "\n\ndef wcss", MEASURE_ON),
-        ("nrc/optimize/lbfgs.py", "class LBFGS", "\n\nclass LBFGS", {"train_stack": 5, **MEASURE_ON}),
+        ("nrc/clusters.py", "def wcss", "\n\ndef wcss", {"train_classifier": 6, **MEASURE_ON}),
+        ("nrc/optimize/lbfgs.py", "class LBFGS", "\n\nclass LBFGS", {"train_stack": 5, "train_classifier": 6, **MEASURE_ON}),
+        ("nrc/optimize/epochs.py", "class Course", "\n\nclass Course", {"train_classifier": 6, **MEASURE_MNIST_ON}),
+        ("nrc/figures/figure3.py", "class WCSS\"", "WCSS of classes\"", {"plot_figure3": 1}),
+        ("nrc/figures/rank_curves.py", "of the network", "of networks", PLOTS_OF_RANKS),
+        ("nrc/claims.py", "is sharp", "is steep", {"judge_claims": 1}),
+        ("config.yaml", "transition: {least: 0.5}", "transition: {least: 0.6}", {"judge_claims": 1}),
+        ("config.yaml", "  figure4:\n    rank: stable_rank", "  figure4:\n    rank: effective_rank", {"plot_figure4": 1, "plot_figure4_supplement": 1}),
         ("nrc/figures/forecast.py", "trained", "Trained", {"plot_forecast": 1}),
-        ("nrc/optimize/levenberg_marquardt.py", "crawl", "creep", {"train_stack": 5, **MEASURE_ON}),
+        ("nrc/optimize/levenberg_marquardt.py", "crawl", "creep", {"train_stack": 5, **MEASURE_BLOBS_ON}),
         ("config.yaml", "saturation: 0.02", "saturation: 0.03", {"plot_figure2": 1}),
         ("config.yaml", "certified: 0.1", "certified: 0.2", {"plot_figure1": 1}),
         ("config.yaml", "delta: 0.05", "delta: 0.01", MEASURE_ON),
         ("workflow/scales/tiny.yaml", "separation: 2", "separation: 3", {"make_mixture": 1, "train_stack": 1, **MIXTURE_ON}),
-        ("workflow/scales/tiny.yaml", "seed: [0]", "seed: [0, 1]", {"make_mixture": 1, "train_stack": 1, **MIXTURE_ON}),
+        ("workflow/scales/tiny.yaml", *ANOTHER_SEED, {"make_mixture": 1, "train_stack": 1, **MIXTURE_ON}),
     ],
     ids=lambda value: value if isinstance(value, str) and "/" in value else None,
 )  # fmt: skip
@@ -500,7 +599,7 @@ def test_an_edit_reruns_what_it_touches_and_nothing_else(checkout, file, old, ne
 
 def test_a_new_seed_leaves_the_others_untouched(checkout):
     before = digests(checkout)
-    checkout.edit("workflow/scales/tiny.yaml", "seed: [0]", "seed: [0, 1]")
+    checkout.edit("workflow/scales/tiny.yaml", *ANOTHER_SEED)
     checkout.snakemake()
     after = digests(checkout)
     same = {path for path in before if "seed~0" in path}
@@ -525,9 +624,9 @@ def test_an_edit_that_changes_nothing_changes_no_bytes(checkout):
 
 @pytest.mark.parametrize("rule", ["data", "train", "measures", "figures"])
 def test_every_stage_is_a_target(fresh, rule):
-    measured = {**TRAIN_ALL, "measure": 5, "collect": 5}
+    measured = {**TRAIN_ALL, "measure": 5, "measure_classifier": 6, "collect": 8}
     stages = {
-        "data": {"make_mixture": 3},
+        "data": {"make_mixture": 3, "fetch_mnist": 1},
         "train": TRAIN_ALL,
         "measures": measured,
         "figures": {**measured, "compare_centroids": 2, **FIGURES},

@@ -64,7 +64,13 @@ def stack_of(name: str, cells: str, settings: Mapping[str, Any]) -> Stack:
 
 
 def data_files(name: str, experiment: Mapping[str, Any], seeds: Sequence[int]) -> list[str]:
-    """The mixture file of every seed; an experiment like another takes the other's."""
+    """The data files: for MNIST those to train and to test on, else the mixture of every seed.
+
+    An experiment like another takes the other's.
+    """
+    if experiment["data"]["kind"] == "mnist":
+        splits = ["test"] if experiment["data"]["source"] == "bundled" else ["train", "test"]
+        return [f"results/data/mnist/{split}.nc" for split in splits]
     return [f"results/data/mixture/{experiment.get('like', name)}/seed~{seed}.nc" for seed in seeds]
 
 

@@ -15,6 +15,8 @@ from nrc.grid import AXES, spaced
 
 __all__ = ["ConfigurationError", "read_settings"]
 
+BUNDLED_IMAGES = 10_000
+
 SCHEMA = Path(__file__).parent / "schemas" / "config.schema.yaml"
 
 # YAML 1.1 reads 1e-4 as text: a number in this notation needs a dot and a sign there.
@@ -42,8 +44,11 @@ def read_settings(config: dict[str, Any]) -> dict[str, Any]:
         raise ConfigurationError(_message(error))
     for name, experiment in settings["experiments"].items():
         key = f"experiments.{name}"
-        _check_data(f"{key}.data", experiment["data"])
-        _check_training(key, experiment["network"], experiment["training"])
+        if experiment["data"]["kind"] == "mixture":
+            _check_mixture(f"{key}.data", experiment["data"])
+            _check_training(key, experiment["network"], experiment["training"])
+        else:
+            _check_images(f"{key}.data", experiment["data"])
         experiment["grid"] = {
             axis: _values(f"{key}.grid.{axis}", axis, experiment["grid"][axis]) for axis in AXES
         }
@@ -109,6 +114,8 @@ def _allowed(schema: dict) -> str:
         "integer": "a whole number",
         "null": "null",
         "array": "a list",
+        "string": "a text",
+        "boolean": "true or false",
         "object": "a mapping",
         "number": "a finite number",
     }
@@ -127,7 +134,7 @@ def _allowed(schema: dict) -> str:
     return words + (", all different" if schema.get("uniqueItems") else "")
 
 
-def _check_data(key: str, data: dict[str, Any]) -> None:
+def _check_mixture(key: str, data: dict[str, Any]) -> None:
     clusters, points, weights = data["clusters"], data["points"], data["weights"]
     if clusters > points:
         raise ConfigurationError(
@@ -136,6 +143,18 @@ def _check_data(key: str, data: dict[str, Any]) -> None:
     if weights is not None and len(weights) != clusters:
         raise ConfigurationError(
             f"configuration: {key}.weights is {weights!r}, but must have {clusters} numbers, one a cluster"
+        )
+
+
+def _check_images(key: str, data: dict[str, Any]) -> None:
+    if data["source"] == "folder" and data["folder"] is None:
+        raise ConfigurationError(
+            f"configuration: {key}.folder is None, but must be a folder with source: folder"
+        )
+    if data["source"] == "bundled" and data["train_points"] + data["test_points"] > BUNDLED_IMAGES:
+        raise ConfigurationError(
+            f"configuration: {key}.train_points and test_points are {data['train_points']} and "
+            f"{data['test_points']}, but must be at most {BUNDLED_IMAGES} together with source: bundled"
         )
 
 
@@ -166,10 +185,8 @@ def _complete_likes(settings: dict[str, Any]) -> None:
             raise ConfigurationError(
                 f"{key}.like is {experiment['like']!r}, but must be one of {', '.join(models)}"
             )
-        for own in {"data", "grid"} & set(experiment):
-            raise ConfigurationError(
-                f"{key}.{own} is no key here: an experiment like another has its data and grid"
-            )
+        if "data" in experiment:
+            raise ConfigurationError(f"{key}.data is no key here: an experiment like another has its data")
         experiments[name] = _merged(models[experiment["like"]], experiment)
 
 

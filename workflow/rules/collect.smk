@@ -21,7 +21,7 @@ rule collect:
         runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         settings=lambda wildcards: slice_of(
-            wildcards, "data", "grid", "network", "training", "stack", "device", "precision", "measures"
+            wildcards, "data", "grid", "network", "training", "stack", "device", "measures"
         ),
     shell:
         # thousands of paths do not fit on a command line, but on a builtin's they do

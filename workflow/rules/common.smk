@@ -41,6 +41,25 @@ SETTINGS = or_exit(read_settings, config)
 EXPERIMENTS = SETTINGS["experiments"]
 
 
+def names_of(kind):
+    """A regular expression for the experiments on one kind of data."""
+    return "|".join(name for name, experiment in EXPERIMENTS.items() if experiment["data"]["kind"] == kind)
+
+
+# in the order in which the supplements draw them
+RANKS = ["stable_rank", "numerical_rank", "effective_rank", "relative_distance", "mp_soft_rank"]
+
+
+def other_ranks(figure):
+    """The measures of rank that a figure does not draw."""
+    return [name for name in RANKS if name != SETTINGS["figures"][figure]["rank"]]
+
+
+CLASSIFIERS = names_of("mnist")
+# any other name, so that an unknown one is told as such
+MIXTURES = f"(?!(?:{CLASSIFIERS})/)[^/]+"
+
+
 def code(*files):
     """A rule's script and the modules it imports: edit one of them and the rule runs again."""
     return [str(ROOT / file) for file in files]
@@ -77,8 +96,10 @@ def stack_memory(wildcards, attempt):
     """Megabytes of a training job: torch, then data, features and the memory of the method."""
     experiment, stack = experiment_of(wildcards), stack_of(wildcards)
     data, width, depth = experiment["data"], stack.axes["width"], stack.axes["depth"]
-    features = data["points"] * max(width, data["dimension"]) * (depth + 4)
-    parameters = depth * max(width, data["dimension"]) ** 2 * (2 * experiment["training"]["history"] + 10)
+    images = data["kind"] == "mnist"
+    points, inputs = (data["train_points"], 784) if images else (data["points"], data["dimension"])
+    features = points * max(width, inputs) * (depth + 4)
+    parameters = depth * width * max(width, inputs) * (2 * experiment["training"]["history"] + 10)
     return attempt * (1500 + round(len(stack) * (features + parameters) * 8 / 1e6))
 
 

@@ -5,6 +5,10 @@ rule figures:
         "results/figures/bounds.png",
         "results/figures/figure2.png",
         "results/figures/forecast.png",
+        expand(
+            "results/figures/{name}.png",
+            name=["figure3", "figure4", "figure5", "figure4_supplement", "figure5_supplement"],
+        ),
 
 
 rule plot_figure1:
@@ -178,6 +182,226 @@ use rule plot_figure1 as plot_forecast with:
             {
                 **{key: EXPERIMENTS["linear"][key] for key in ("data",)},
                 "figure": SETTINGS["figures"]["forecast"],
+            },
+            sort_keys=True,
+        ),
+
+
+use rule plot_figure1 as plot_figure3 with:
+    input:
+        code=code(
+            "workflow/scripts/plot_figure3.py",
+            "nrc/__init__.py",
+            "nrc/figures/figure3.py",
+            "nrc/figures/style.py",
+            "nrc/grid.py",
+            "nrc/spectra.py",
+            "nrc/store.py",
+            "workflow/figure_program.py",
+        ),
+        measures="results/mnist/measures.nc",
+        template=str(ROOT / "workflow/report/figure3.rst"),
+    output:
+        png=report(
+            "results/figures/figure3.png",
+            caption=Path("results/figures/figure3.rst").absolute(),
+            category="MNIST",
+            labels={"figure": "3", "shows": "spectra through training"},
+        ),
+        pdf="results/figures/figure3.pdf",
+        svg="results/figures/figure3.svg",
+        numbers=report(
+            "results/figures/figure3.csv",
+            caption=Path("results/figures/figure3.rst").absolute(),
+            category="MNIST",
+            labels={"figure": "3", "shows": "the numbers drawn"},
+        ),
+        caption="results/figures/figure3.rst",
+    log:
+        "results/logs/figures/figure3.log",
+    benchmark:
+        "results/benchmarks/figures/figure3.tsv"
+    params:
+        settings=json.dumps(
+            {
+                **{key: EXPERIMENTS["mnist"][key] for key in ("data", "network", "training")},
+                "figure": SETTINGS["figures"]["figure3"],
+            },
+            sort_keys=True,
+        ),
+
+
+use rule plot_figure1 as plot_figure4 with:
+    input:
+        code=code(
+            "workflow/scripts/plot_figure4.py",
+            "nrc/__init__.py",
+            "nrc/figures/rank_curves.py",
+            "nrc/figures/style.py",
+            "nrc/grid.py",
+            "nrc/store.py",
+            "workflow/figure_program.py",
+        ),
+        measures="results/width/measures.nc",
+        template=str(ROOT / "workflow/report/figure4.rst"),
+    output:
+        png=report(
+            "results/figures/figure4.png",
+            caption=Path("results/figures/figure4.rst").absolute(),
+            category="MNIST",
+            labels={"figure": "4", "shows": "rank against width"},
+        ),
+        pdf="results/figures/figure4.pdf",
+        svg="results/figures/figure4.svg",
+        numbers=report(
+            "results/figures/figure4.csv",
+            caption=Path("results/figures/figure4.rst").absolute(),
+            category="MNIST",
+            labels={"figure": "4", "shows": "the numbers drawn"},
+        ),
+        caption="results/figures/figure4.rst",
+    log:
+        "results/logs/figures/figure4.log",
+    benchmark:
+        "results/benchmarks/figures/figure4.tsv"
+    params:
+        settings=json.dumps(
+            {
+                **{key: EXPERIMENTS["width"][key] for key in ("data", "network", "training")},
+                "figure": SETTINGS["figures"]["figure4"],
+                "ranks": [SETTINGS["figures"]["figure4"]["rank"]],
+            },
+            sort_keys=True,
+        ),
+
+
+use rule plot_figure1 as plot_figure4_supplement with:
+    input:
+        code=code(
+            "workflow/scripts/plot_figure4.py",
+            "nrc/__init__.py",
+            "nrc/figures/rank_curves.py",
+            "nrc/figures/style.py",
+            "nrc/grid.py",
+            "nrc/store.py",
+            "workflow/figure_program.py",
+        ),
+        measures="results/width/measures.nc",
+        template=str(ROOT / "workflow/report/figure4.rst"),
+    output:
+        png=report(
+            "results/figures/figure4_supplement.png",
+            caption=Path("results/figures/figure4_supplement.rst").absolute(),
+            category="MNIST",
+            labels={"figure": "4, supplement", "shows": "rank against width"},
+        ),
+        pdf="results/figures/figure4_supplement.pdf",
+        svg="results/figures/figure4_supplement.svg",
+        numbers=report(
+            "results/figures/figure4_supplement.csv",
+            caption=Path("results/figures/figure4_supplement.rst").absolute(),
+            category="MNIST",
+            labels={"figure": "4, supplement", "shows": "the numbers drawn"},
+        ),
+        caption="results/figures/figure4_supplement.rst",
+    log:
+        "results/logs/figures/figure4_supplement.log",
+    benchmark:
+        "results/benchmarks/figures/figure4_supplement.tsv"
+    params:
+        settings=json.dumps(
+            {
+                **{key: EXPERIMENTS["width"][key] for key in ("data", "network", "training")},
+                "figure": SETTINGS["figures"]["figure4"],
+                "ranks": other_ranks("figure4"),
+            },
+            sort_keys=True,
+        ),
+
+
+use rule plot_figure1 as plot_figure5 with:
+    input:
+        code=code(
+            "workflow/scripts/plot_figure5.py",
+            "nrc/__init__.py",
+            "nrc/figures/rank_curves.py",
+            "nrc/figures/style.py",
+            "nrc/grid.py",
+            "nrc/store.py",
+            "workflow/figure_program.py",
+        ),
+        measures="results/depth/measures.nc",
+        template=str(ROOT / "workflow/report/figure5.rst"),
+    output:
+        png=report(
+            "results/figures/figure5.png",
+            caption=Path("results/figures/figure5.rst").absolute(),
+            category="MNIST",
+            labels={"figure": "5", "shows": "rank against depth"},
+        ),
+        pdf="results/figures/figure5.pdf",
+        svg="results/figures/figure5.svg",
+        numbers=report(
+            "results/figures/figure5.csv",
+            caption=Path("results/figures/figure5.rst").absolute(),
+            category="MNIST",
+            labels={"figure": "5", "shows": "the numbers drawn"},
+        ),
+        caption="results/figures/figure5.rst",
+    log:
+        "results/logs/figures/figure5.log",
+    benchmark:
+        "results/benchmarks/figures/figure5.tsv"
+    params:
+        settings=json.dumps(
+            {
+                **{key: EXPERIMENTS["depth"][key] for key in ("data", "network", "training")},
+                "figure": SETTINGS["figures"]["figure5"],
+                "ranks": [SETTINGS["figures"]["figure5"]["rank"]],
+            },
+            sort_keys=True,
+        ),
+
+
+use rule plot_figure1 as plot_figure5_supplement with:
+    input:
+        code=code(
+            "workflow/scripts/plot_figure5.py",
+            "nrc/__init__.py",
+            "nrc/figures/rank_curves.py",
+            "nrc/figures/style.py",
+            "nrc/grid.py",
+            "nrc/store.py",
+            "workflow/figure_program.py",
+        ),
+        measures="results/depth/measures.nc",
+        template=str(ROOT / "workflow/report/figure5.rst"),
+    output:
+        png=report(
+            "results/figures/figure5_supplement.png",
+            caption=Path("results/figures/figure5_supplement.rst").absolute(),
+            category="MNIST",
+            labels={"figure": "5, supplement", "shows": "rank against depth"},
+        ),
+        pdf="results/figures/figure5_supplement.pdf",
+        svg="results/figures/figure5_supplement.svg",
+        numbers=report(
+            "results/figures/figure5_supplement.csv",
+            caption=Path("results/figures/figure5_supplement.rst").absolute(),
+            category="MNIST",
+            labels={"figure": "5, supplement", "shows": "the numbers drawn"},
+        ),
+        caption="results/figures/figure5_supplement.rst",
+    log:
+        "results/logs/figures/figure5_supplement.log",
+    benchmark:
+        "results/benchmarks/figures/figure5_supplement.tsv"
+    params:
+        settings=json.dumps(
+            {
+                **{key: EXPERIMENTS["depth"][key] for key in ("data", "network", "training")},
+                "figure": SETTINGS["figures"]["figure5"],
+                "ranks": other_ranks("figure5"),
             },
             sort_keys=True,
         ),

@@ -32,6 +32,8 @@ rule measure:
         "results/logs/{experiment}/measure/{cells}.log",
     benchmark:
         "results/benchmarks/{experiment}/measure/{cells}.tsv"
+    wildcard_constraints:
+        experiment=MIXTURES,
     conda:
         "../../envs/nrc.yaml"
     resources:

@@ -22,6 +22,7 @@ rule train_stack:
             "nrc/optimize/point.py",
             "nrc/stacks.py",
             "nrc/store.py",
+            "workflow/trained_file.py",
         ),
         data=data_files,
     output:
@@ -30,6 +31,8 @@ rule train_stack:
         "results/logs/{experiment}/train/{cells}.log",
     benchmark:
         "results/benchmarks/{experiment}/train/{cells}.tsv"
+    wildcard_constraints:
+        experiment=MIXTURES,
     conda:
         "../../envs/nrc.yaml"
     resources:

@@ -7,6 +7,7 @@ import argparse
 import json
 import sys
 
+import numpy as np
 import xarray as xr
 
 from nrc import store
@@ -23,18 +24,36 @@ def main() -> None:
 
     stacks = [store.load(path) for path in sys.stdin.read().splitlines()]
     cells = [stack.expand_dims([axis for axis in AXES if axis not in stack.dims]) for stack in stacks]
-    # cells of different width or depth have layers that others lack: missing there
     cube = xr.combine_by_coords(
-        cells,
+        alike(cells),
         data_vars="all",
         coords="minimal",
         compat="equals",
-        join="outer",
+        join="exact",
         combine_attrs="drop_conflicts",
     ).transpose(*AXES, ...)
     versions = {name: cube.attrs[name] for name in ("torch", "device", "precision")}
     cube.attrs = store.provenance(args.settings, **versions)
     store.save(cube, args.output)
+
+
+def alike(cells: list[xr.Dataset]) -> list[xr.Dataset]:
+    """Give all cells the same layers, indices and so on; what some lack is missing there.
+
+    Networks of different width or depth have spectra of different lengths and numbers of layers.
+    """
+    dims = {dim for cell in cells for dim in cell.dims if dim not in AXES}
+    every = {
+        dim: np.unique(np.concatenate([cell[dim] for cell in cells if dim in cell.dims])) for dim in dims
+    }
+    about = {dim: next(cell[dim].attrs for cell in cells if dim in cell.dims) for dim in dims}
+    same = []
+    for cell in cells:
+        cell = cell.reindex({dim: values for dim, values in every.items() if dim in cell.dims})
+        for dim in dims & set(cell.dims):
+            cell[dim].attrs = about[dim]
+        same.append(cell)
+    return same
 
 
 if __name__ == "__main__":

@@ -7,17 +7,14 @@ import time
 from collections.abc import Callable
 
 import torch
-import xarray as xr
-from torch import Tensor
 
 from nrc import store
 from nrc.determinism import make_deterministic
-from nrc.grid import Ended, Stack, Status
-from nrc.network import RegularisedLoss
+from nrc.grid import Stack
 from nrc.optimize.gradient_descent import GradientDescent
 from nrc.optimize.lbfgs import LBFGS
 from nrc.optimize.levenberg_marquardt import LevenbergMarquardt
-from nrc.optimize.minimise import Minimum, Progress, minimise
+from nrc.optimize.minimise import Progress, minimise
 from nrc.stacks import (
     autoencoder,
     initial_parameters,
@@ -25,6 +22,7 @@ from nrc.stacks import (
     regularised_loss,
     training_points,
 )
+from workflow.trained_file import choose_device, device_name, trained_dataset
 
 SECONDS_BETWEEN_REPORTS = 10
 
@@ -75,20 +73,13 @@ def main() -> None:
         wall_clock=training["wall_clock"],
         report=reporter(args.output),
     )
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
     attributes = store.provenance(
-        settings, torch=str(torch.__version__), device=name, precision=settings["precision"]
+        settings,
+        torch=str(torch.__version__),
+        device=device_name(device),
+        precision=settings["precision"],
     )
     store.save(trained_dataset(stack, loss, end).assign_attrs(attributes), args.output)
-
-
-def choose_device(name: str) -> torch.device:
-    """The torch device for auto, cpu or cuda."""
-    if name == "cuda" and not torch.cuda.is_available():
-        raise SystemExit("device: cuda is asked for, but torch finds no GPU here; use device: auto or cpu")
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
 
 
 def reporter(name: str) -> Callable[[Progress], None]:
@@ -108,39 +99,6 @@ def reporter(name: str) -> Callable[[Progress], None]:
             )
 
     return report
-
-
-def trained_dataset(stack: Stack, loss: RegularisedLoss, end: Minimum) -> xr.Dataset:
-    """Trained weights W1..WL and how they were reached, with the stack's dimensions."""
-
-    def cube(values: Tensor, long_name: str, dims: tuple[str, ...] = (), **attributes) -> tuple:
-        array = values.cpu().numpy().reshape(stack.shape + values.shape[1:])
-        return stack.dims + dims, array, {"long_name": long_name, "units": "1", **attributes}
-
-    point = end.point
-    weights = {
-        f"W{l}": cube(w, f"weight matrix of layer {l}", (f"n{l}", f"n{l - 1}"))
-        for l, w in enumerate(loss.architecture.split(point.theta), start=1)
-    }
-    penalty, _ = loss.penalty_gradient(point.theta)
-    status = torch.tensor([Ended(code).status for code in end.ended.tolist()], dtype=torch.int8)
-    course = {
-        "loss": cube(point.value - penalty, "loss without the penalty"),
-        "gradient_norm": cube(
-            point.gradient.norm(dim=1), "norm ||r|| of the residual of all layers", reference="eq. 4"
-        ),
-        "relative_residual": cube(
-            end.residual,
-            "relative residual ||r|| / ||gradient of the penalty||",
-            reference="eq. 4",
-            comment="missing where the penalty's gradient is 0; it is lambda Theta for weight decay",
-        ),
-        "iterations": cube(end.iterations, "iterations of the method"),
-        "evaluations": cube(end.evaluations, "evaluations of the loss with its gradient"),
-        "status": cube(status, "status of the cell", **store.flag_attributes(Status)),
-        "ended": cube(end.ended.to(torch.int8), "reason why training ended", **store.flag_attributes(Ended)),
-    }
-    return xr.Dataset(weights | course, stack.coords)
 
 
 if __name__ == "__main__":

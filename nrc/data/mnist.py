@@ -1,0 +1,194 @@
+"""The MNIST images (LeCun, Cortes, Burges), read from a folder or downloaded, and checked byte by byte."""
+
+import gzip
+import hashlib
+import tempfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.error import URLError
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from torchvision import datasets
+
+__all__ = ["CLASSES", "SPLITS", "Split", "balanced_subsets", "download_split", "images_dataset", "read_split"]
+
+SIDE, CLASSES = 28, 10
+
+
+@dataclass(frozen=True)
+class Split:
+    """One of the two halves of MNIST.
+
+    Attributes
+    ----------
+    points : int
+        Number of images.
+    digests : dict
+        SHA-256 of the uncompressed bytes of its IDX files, images first.
+    """
+
+    points: int
+    digests: dict[str, str]
+
+
+SPLITS = {
+    "train": Split(
+        60_000,
+        {
+            "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+            "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+        },
+    ),
+    "test": Split(
+        10_000,
+        {
+            "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+            "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+        },
+    ),
+}
+
+Images = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+
+
+def read_split(folder: str | Path, split: str) -> Images:
+    """Images (points, 28, 28) and labels (points,) from a folder with the IDX files, compressed or not.
+
+    Raises
+    ------
+    ValueError
+        With the file and what to do, if one is missing, no whole gzip file, or not MNIST.
+    """
+    with tempfile.TemporaryDirectory() as root:
+        raw = Path(root) / "MNIST" / "raw"
+        raw.mkdir(parents=True)
+        for name, digest in SPLITS[split].digests.items():
+            (raw / name).write_bytes(_checked(_bytes(Path(folder), name), digest, Path(folder) / name))
+        return _arrays(_dataset_class(split)(root, train=split == "train"), split)
+
+
+def download_split(split: str, mirrors: Sequence[str] | None = None) -> Images:
+    """The same from the internet, by torchvision.
+
+    Parameters
+    ----------
+    split : {"train", "test"}
+    mirrors : sequence of str, optional
+        Addresses of folders with the compressed files; torchvision's own if not given.
+
+    Raises
+    ------
+    ValueError
+        If no mirror gives the files, or they are not MNIST.
+    """
+    mnist = _dataset_class(split, mirrors)
+    with tempfile.TemporaryDirectory() as root:
+        try:
+            dataset = mnist(root, train=split == "train", download=True)
+        except (RuntimeError, ValueError, URLError, OSError, EOFError, zlib.error) as error:
+            raise ValueError(
+                f"MNIST could not be downloaded from {', '.join(mnist.mirrors)} "
+                f"({' '.join(str(error).split())}); "
+                "check the network, or take source bundled, or source folder with files fetched elsewhere"
+            ) from error
+        for name, digest in SPLITS[split].digests.items():
+            _checked((Path(dataset.raw_folder) / name).read_bytes(), digest, f"the downloaded {name}")
+        return _arrays(dataset, split)
+
+
+def images_dataset(images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> xr.Dataset:
+    """The split as a dataset with dimensions point, row, column."""
+    return xr.Dataset(
+        {
+            "images": (("point", "row", "column"), images, {"long_name": "grey value, to 255", "units": "1"}),
+            "labels": ("point", labels, {"long_name": "digit", "units": "1"}),
+        }
+    )
+
+
+def _dataset_class(split: str, mirrors: Sequence[str] | None = None) -> type[datasets.MNIST]:
+    """torchvision's MNIST, for the files of one split alone."""
+
+    class MNIST(datasets.MNIST):
+        # its MD5 is of one compression of the files, and the check here is of what is inside
+        resources = [(f"{name}.gz", None) for name in SPLITS[split].digests]  # noqa: RUF012
+
+    if mirrors:
+        MNIST.mirrors = list(mirrors)
+    return MNIST
+
+
+def _bytes(folder: Path, name: str) -> bytes:
+    plain, compressed = folder / name, folder / f"{name}.gz"
+    if plain.is_file():
+        return plain.read_bytes()
+    if not compressed.is_file():
+        raise ValueError(
+            f"{folder} has neither {name} nor {name}.gz; put MNIST's IDX files there, "
+            "or take source torchvision"
+        )
+    try:
+        return gzip.decompress(compressed.read_bytes())
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ValueError(f"{compressed} is not a whole gzip file ({error}); fetch it again") from error
+
+
+def _checked(content: bytes, digest: str, name: Path | str) -> bytes:
+    found = hashlib.sha256(content).hexdigest()
+    if found != digest:
+        raise ValueError(
+            f"{name} is not MNIST's, or damaged: SHA-256 of its bytes is {found}, expected {digest}; "
+            "fetch it again"
+        )
+    return content
+
+
+def _arrays(dataset: datasets.MNIST, split: str) -> Images:
+    images, labels = dataset.data.numpy(), dataset.targets.numpy().astype(np.uint8)
+    points = SPLITS[split].points
+    if images.shape != (points, SIDE, SIDE) or labels.shape != (points,) or labels.max() >= CLASSES:
+        raise ValueError(
+            f"MNIST's {split} split has images {images.shape}, labels {labels.shape} up to {labels.max()}, "
+            f"but must have {points} images of {SIDE} x {SIDE} and as many labels below {CLASSES}"
+        )
+    return images, labels
+
+
+def balanced_subsets(labels: NDArray[np.uint8], sizes: Sequence[int], seed: int) -> list[NDArray[np.int64]]:
+    """Disjoint subsets of points with every class as often as any other, as nearly as sizes allow.
+
+    Parameters
+    ----------
+    labels : (points,) integer array
+    sizes : sequence of int
+        Number of points of each subset.
+    seed : int
+
+    Returns
+    -------
+    list of arrays
+        Positions of the points of each subset, ascending.
+
+    Raises
+    ------
+    ValueError
+        If a class has too few points.
+    """
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2,)))
+    members = [rng.permutation(np.flatnonzero(labels == label)) for label in range(CLASSES)]
+    subsets = []
+    for size in sizes:
+        shares = np.full(CLASSES, size // CLASSES) + (np.arange(CLASSES) < size % CLASSES)
+        short = [label for label, share in enumerate(shares) if share > len(members[label])]
+        if short:
+            raise ValueError(
+                f"{size} more points are asked for, but digit {short[0]} has {len(members[short[0]])} left; "
+                "ask for fewer points, or take the whole of MNIST from source folder or torchvision"
+            )
+        subsets.append(np.sort(np.concatenate([m[:s] for m, s in zip(members, shares, strict=True)])))
+        members = [m[s:] for m, s in zip(members, shares, strict=True)]
+    return subsets
