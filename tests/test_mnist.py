@@ -154,6 +154,8 @@ def test_subsets_are_balanced_disjoint_and_from_the_seed(split):
     assert not set(first) & set(second)
     np.testing.assert_array_equal(first, balanced_subsets(labels, [205], seed=3)[0])
     assert set(first) != set(balanced_subsets(labels, [205], seed=4)[0])
+    some, rest = balanced_subsets(labels, [300, None], seed=3)
+    assert sorted([*some, *rest]) == list(range(10_000))
     with pytest.raises(ValueError, match="digit 5 has 892 left; ask for fewer points"):
         balanced_subsets(labels, [9000], seed=0)
 

@@ -97,6 +97,7 @@ MISTAKES = [
         9500,
         "train_points and test_points are 9500 and .* at most 10000",
     ),
+    ("experiments.mnist.data.test_points", None, "test_points are 1000 and None, but must be at most 10000"),
     ("experiments.mnist.grid.sigma", [0.1], r"grid.sigma\[0\] is 0.1, but must be one of 0"),
     (
         "experiments.width.training.method",

@@ -388,6 +388,18 @@ def test_missing_images_stop_before_training(fresh, data, message):
     assert not list((fresh.folder / "results").rglob("*.nc"))
 
 
+def test_training_that_diverges_is_told_with_its_weight_decay(checkout):
+    training = {"method": "sgd", "learning_rate": 1e12, "schedule": "constant", "precision": "float32"}
+    scale = write_scale(
+        checkout,
+        **{"experiments.mnist.training": training, "experiments.mnist.network.activation": "linear"},
+    )
+    said = checkout.snakemake("results/mnist/measures.nc", scale=scale, fails=True)
+    assert "training diverged at weight decay 0.001, 0.1: a weight is not finite" in said
+    assert "Traceback" not in said
+    assert not (checkout.folder / "results/mnist/measures.nc").exists()
+
+
 def test_relu_networks_and_squared_error_run_through_the_pipeline(checkout):
     scale = write_scale(
         checkout,

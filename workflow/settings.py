@@ -151,10 +151,11 @@ def _check_images(key: str, data: dict[str, Any]) -> None:
         raise ConfigurationError(
             f"configuration: {key}.folder is None, but must be a folder with source: folder"
         )
-    if data["source"] == "bundled" and data["train_points"] + data["test_points"] > BUNDLED_IMAGES:
+    points = [data["train_points"], data["test_points"]]
+    if data["source"] == "bundled" and (None in points or sum(points) > BUNDLED_IMAGES):
         raise ConfigurationError(
-            f"configuration: {key}.train_points and test_points are {data['train_points']} and "
-            f"{data['test_points']}, but must be at most {BUNDLED_IMAGES} together with source: bundled"
+            f"configuration: {key}.train_points and test_points are {points[0]} and {points[1]}, "
+            f"but must be at most {BUNDLED_IMAGES} together with source: bundled"
         )
 
 

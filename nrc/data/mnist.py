@@ -158,14 +158,16 @@ def _arrays(dataset: datasets.MNIST, split: str) -> Images:
     return images, labels
 
 
-def balanced_subsets(labels: NDArray[np.uint8], sizes: Sequence[int], seed: int) -> list[NDArray[np.int64]]:
+def balanced_subsets(
+    labels: NDArray[np.uint8], sizes: Sequence[int | None], seed: int
+) -> list[NDArray[np.int64]]:
     """Disjoint subsets of points with every class as often as any other, as nearly as sizes allow.
 
     Parameters
     ----------
     labels : (points,) integer array
-    sizes : sequence of int
-        Number of points of each subset.
+    sizes : sequence of int or None
+        Number of points of each subset; None for all that are left, balanced or not.
     seed : int
 
     Returns
@@ -182,6 +184,10 @@ def balanced_subsets(labels: NDArray[np.uint8], sizes: Sequence[int], seed: int)
     members = [rng.permutation(np.flatnonzero(labels == label)) for label in range(CLASSES)]
     subsets = []
     for size in sizes:
+        if size is None:
+            subsets.append(np.sort(np.concatenate(members)))
+            members = [m[:0] for m in members]
+            continue
         shares = np.full(CLASSES, size // CLASSES) + (np.arange(CLASSES) < size % CLASSES)
         short = [label for label, share in enumerate(shares) if share > len(members[label])]
         if short:

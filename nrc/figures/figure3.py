@@ -7,7 +7,6 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from nrc.figures.style import log_axis
 from nrc.grid import notation
 from nrc.spectra import relative_tail
 from nrc.store import flag_masks
@@ -74,9 +73,9 @@ def draw(measures: xr.Dataset, *, colour_map: str) -> Figure:
             if source > 0:
                 colour = colormaps["viridis"](source / len(layers))
                 column[-1].plot(curve["snapshot"], curve["value"], color=colour, label=rf"$z^{source}$")
-        column[-1].set(xlabel="epoch", yscale="log")
+        column[-1].set(xlabel="epoch")
         column[-2].set_xlabel(r"$r$")
-    log_axis(axes[-1, 0].yaxis)
+    axes[-1, 0].set_ylim(0, None)
     for axis, layer in zip(axes[:-1, 0], layers, strict=True):
         axis.set_ylabel(f"layer {layer}\ntail beyond $r$")
     axes[-1, 0].set_ylabel("class WCSS")

@@ -97,7 +97,7 @@ def stack_memory(wildcards, attempt):
     experiment, stack = experiment_of(wildcards), stack_of(wildcards)
     data, width, depth = experiment["data"], stack.axes["width"], stack.axes["depth"]
     images = data["kind"] == "mnist"
-    points, inputs = (data["train_points"], 784) if images else (data["points"], data["dimension"])
+    points, inputs = (data["train_points"] or 60_000, 784) if images else (data["points"], data["dimension"])
     features = points * max(width, inputs) * (depth + 4)
     parameters = depth * width * max(width, inputs) * (2 * experiment["training"]["history"] + 10)
     return attempt * (1500 + round(len(stack) * (features + parameters) * 8 / 1e6))

@@ -10,7 +10,7 @@ rule fetch_mnist:
             "nrc/data/mnist.py",
             "nrc/store.py",
         ),
-        bundled=BUNDLED if EXPERIMENTS["mnist"]["data"]["source"] == "bundled" else [],
+        bundled=BUNDLED,
     output:
         "results/data/mnist/{split}.nc",
     log:
@@ -26,7 +26,7 @@ rule fetch_mnist:
         settings=json.dumps(
             {key: EXPERIMENTS["mnist"]["data"][key] for key in ("source", "folder", "mirrors")}
         ),
-        bundled=str(ROOT / "resources/mnist"),
+        bundled=lambda wildcards, input: str(Path(input.bundled[0]).parent),
     shell:
         "python {input.code[0]} --settings {params.settings:q} --split {wildcards.split}"
         " --bundled {params.bundled:q} --output {output:q} > {log:q} 2>&1"

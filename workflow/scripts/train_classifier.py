@@ -115,7 +115,11 @@ def end_point(loss: RegularisedLoss, start: Tensor, theta: Tensor, tolerance: fl
     ended[residual <= tolerance] = Ended.TOLERANCE
     ended[theta.norm(dim=1) <= 1e-6 * start.norm(dim=1)] = Ended.ORIGIN
     if not point.finite.all():
-        raise SystemExit("training diverged: a weight is not finite; use a smaller training.learning_rate")
+        decays = ", ".join(f"{value:g}" for value in loss.weight_decay[~point.finite].tolist())
+        raise SystemExit(
+            f"training diverged at weight decay {decays}: a weight is not finite; "
+            "use a smaller training.learning_rate"
+        )
     counts = torch.full_like(ended, epochs)
     return Minimum(point, residual, counts, counts.clone(), ended)
 
