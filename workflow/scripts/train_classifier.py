@@ -61,11 +61,14 @@ def main() -> None:
         },
     )
     snapshots = Snapshots(architecture, x, y, seen[2], training["snapshots"], training["epochs"])
-    start, began = (
-        initial_parameters(stack, architecture, network["gain"]).to(device, dtype),
-        time.monotonic(),
-    )
-    theta = train_epochs(loss, start, course, snapshots)
+    start = initial_parameters(stack, architecture, network["gain"]).to(device, dtype)
+    began = time.monotonic()
+
+    def look(epoch: int, theta: Tensor) -> None:
+        check_finite(theta.isfinite().all(1), loss, epoch)
+        snapshots(epoch, theta)
+
+    theta = train_epochs(loss, start, course, look)
     end = end_point(loss, start, theta, training["tolerance"], training["epochs"])
 
     dataset = trained_dataset(stack, loss, end)
@@ -114,14 +117,19 @@ def end_point(loss: RegularisedLoss, start: Tensor, theta: Tensor, tolerance: fl
     ended = torch.full_like(residual, Ended.EVALUATIONS, dtype=torch.int64)
     ended[residual <= tolerance] = Ended.TOLERANCE
     ended[theta.norm(dim=1) <= 1e-6 * start.norm(dim=1)] = Ended.ORIGIN
-    if not point.finite.all():
-        decays = ", ".join(f"{value:g}" for value in loss.weight_decay[~point.finite].tolist())
-        raise SystemExit(
-            f"training diverged at weight decay {decays}: a weight is not finite; "
-            "use a smaller training.learning_rate"
-        )
+    check_finite(point.finite, loss, epochs)
     counts = torch.full_like(ended, epochs)
     return Minimum(point, residual, counts, counts.clone(), ended)
+
+
+def check_finite(finite: Tensor, loss: RegularisedLoss, epoch: int) -> None:
+    """End the job with the weight decay of the cells that diverged, if any did."""
+    if not finite.all():
+        decays = ", ".join(f"{value:g}" for value in loss.weight_decay[~finite].tolist())
+        raise SystemExit(
+            f"training diverged at weight decay {decays} by epoch {epoch}: a number is not finite; "
+            "use a smaller training.learning_rate"
+        )
 
 
 def snapshot_dataset(stack: Stack, snapshots: Snapshots) -> xr.Dataset:
