@@ -24,7 +24,7 @@ def milliseconds(points: int, linear: bool) -> float:
     )
     x, shares = training_points(stack, [mixture] * len(stack), centroids=False, linear=linear)
     architecture = autoencoder(stack, 10, "linear")
-    loss = regularised_loss(stack, architecture, x, shares, torch.float64, torch.device("cpu"))
+    loss = regularised_loss(stack, architecture, x, shares, torch.float64)
     theta = initial_parameters(stack, architecture)
     begin = time.perf_counter()
     end = minimise(loss, theta, LBFGS(10), tolerance=1e-14, evaluations=EVALUATIONS)

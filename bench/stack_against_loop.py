@@ -38,7 +38,7 @@ def plane(cells: int, points: int, dimension: int):
     x, shares = training_points(stack, [mixture] * len(stack), centroids=False, linear=False)
     architecture = autoencoder(stack, dimension, "tanh")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    loss = regularised_loss(stack, architecture, x, shares, torch.float64, device)
+    loss = regularised_loss(stack, architecture, x, shares, torch.float64).to(device)
     return loss, initial_parameters(stack, architecture).to(device)
 
 

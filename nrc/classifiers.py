@@ -11,6 +11,7 @@ from torch.nn.functional import one_hot
 from nrc.clusters import wcss
 from nrc.data.mnist import CLASSES
 from nrc.network import Architecture, features
+from nrc.optimize.point import State
 
 __all__ = ["Snapshots", "accuracy", "classifier", "image_points"]
 
@@ -64,24 +65,38 @@ class Snapshots:
         self.singular_values: list[Array] = []
         self.wcss: list[Array] = []
 
-    def __call__(self, epoch: int, theta: Tensor) -> None:
+    def __call__(self, epoch: int, theta: Tensor, diverged: Tensor) -> None:
+        """Look at parameters (cells, parameters); cells of the mask (cells,) have missing values."""
         if epoch % self._every and epoch != self._last:
             return
         weights = self._network.split(theta.detach())
-        self.epochs.append(epoch)
-        self.singular_values.append(_spectra(weights))
         targets = self._y.cpu().double().numpy()
         spaces = (z.cpu().double().numpy() for z in features(weights, self._x, self._network.activation)[:-1])
-        cells = len(theta)
-        self.wcss.append(
-            np.stack(
-                [
-                    wcss(np.concatenate([_of_cells(z, cells), _of_cells(targets, cells)], 2), self._labels)
-                    for z in spaces
-                ],
-                axis=1,
-            )
-        )
+        cells, lost = len(theta), diverged.cpu().numpy()
+        # parameters may be finite and their features not
+        with np.errstate(over="ignore", invalid="ignore"):
+            variability = [
+                wcss(np.concatenate([_of_cells(z, cells), _of_cells(targets, cells)], 2), self._labels)
+                for z in spaces
+            ]
+        spectra, variability = _spectra(weights), np.stack(variability, axis=1)
+        spectra[lost], variability[lost] = np.nan, np.nan
+        self.epochs.append(epoch)
+        self.singular_values.append(spectra)
+        self.wcss.append(np.where(np.isfinite(variability), variability, np.nan))
+
+    @property
+    def state(self) -> State:
+        return {
+            name: torch.as_tensor(np.array(getattr(self, name)))
+            for name in ("epochs", "singular_values", "wcss")
+        }
+
+    def resume(self, state: State) -> None:
+        """Take up the looks of an earlier call."""
+        self.epochs = state["epochs"].tolist()
+        self.singular_values = list(state["singular_values"].cpu().numpy())
+        self.wcss = list(state["wcss"].cpu().numpy())
 
 
 def _of_cells(points: Array, cells: int) -> Array:

@@ -298,6 +298,12 @@ class RegularisedLoss:
         x, y = (a if len(a) == 1 < len(self.weight_decay) else a[cells] for a in (self.x, self.y))
         return replace(self, x=x, y=y, weight_decay=self.weight_decay[cells], shares=shares)
 
+    def to(self, device: torch.device) -> "RegularisedLoss":
+        """The same on a device."""
+        shares = None if self.shares is None else self.shares.to(device)
+        moved = {name: getattr(self, name).to(device) for name in ("x", "y", "weight_decay")}
+        return replace(self, shares=shares, **moved)
+
     def on(self, points: Tensor) -> "RegularisedLoss":
         """The same on some of the points, given by index, each of the same weight."""
         return replace(self, x=self.x[:, points], y=self.y[:, points], shares=None)

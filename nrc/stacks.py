@@ -119,12 +119,11 @@ def regularised_loss(
     x: NDArray,
     shares: NDArray,
     dtype: torch.dtype,
-    device: torch.device,
     penalty: str = "factors",
 ) -> RegularisedLoss:
     """loss_lambda of every cell's autoencoder, for points (cells, points, n_0) and their weights."""
     weight_decay = [cell["weight_decay"] for cell in stack.cells()]
-    x, weight_decay, shares = (torch.tensor(a, dtype=dtype, device=device) for a in (x, weight_decay, shares))
+    x, weight_decay, shares = (torch.tensor(a, dtype=dtype) for a in (x, weight_decay, shares))
     return RegularisedLoss(architecture, x, x, weight_decay, shares, penalty)
 
 

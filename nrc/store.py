@@ -1,10 +1,15 @@
 """NetCDF files in and out. A file is either whole or not there."""
 
+import hashlib
+import io
 import json
 import os
 import platform
+import re
+import secrets
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,57 +20,95 @@ from nrc import __version__
 
 __all__ = ["atomic", "describe", "flag_attributes", "flag_masks", "load", "provenance", "save"]
 
+# The attribute sha256 of a file, as long as a digest, while the digest is computed.
+PLACEHOLDER = b"the SHA-256 of this file with this sentence in its place".ljust(64)
+# A write takes seconds: what is older was left by a process that was killed.
+LEFT_BEHIND = 3600
+
 
 @contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
     """Give a temporary path in the same folder that becomes `path` if the block succeeds.
 
-    On any error the temporary file is removed and `path` is left as it was.
+    On any error the temporary file is removed and `path` is left as it was. The bytes are on the
+    disk before they have the name, so that a crash of the machine leaves no hollow file.
+
+    Raises
+    ------
+    OSError
+        With the path and the remedy, if the disk is full or the folder cannot be written.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     # the suffix stays last: writers choose their format by it
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    temporary = path.with_name(f".{path.stem}.partial-{secrets.token_hex(8)}{path.suffix}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for left in path.parent.glob(f".{path.stem}.partial-*{path.suffix}"):
+            if left.stat().st_mtime < time.time() - LEFT_BEHIND:
+                left.unlink(missing_ok=True)
         yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        raise OSError(
+            f"{path} could not be written ({error.strerror or error}), and is left as it was; make room or "
+            "give write permission there, and run again"
+        ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def save(dataset: xr.Dataset, path: str | Path) -> None:
     """Write a dataset as NetCDF, compressed, the same bytes for the same contents.
 
+    The attribute `sha256` holds the digest of the file's bytes, with `PLACEHOLDER` in its place.
+
     Raises
     ------
     ValueError
         If a variable has no long_name or no units.
+    OSError
+        As `atomic`.
     """
     for name, variable in dataset.variables.items():
         if missing := {"long_name", "units"} - set(variable.attrs):
             raise ValueError(f"variable {name} has no {' and no '.join(sorted(missing))}")
     encoding = {name: {"zlib": True, "complevel": 4} for name, v in dataset.data_vars.items() if v.ndim}
+    unsigned = dataset.assign_attrs(sha256=PLACEHOLDER.decode())
+    # in memory, where HDF5 cannot fail for want of room
+    data = bytes(unsigned.to_netcdf(engine="h5netcdf", encoding=encoding))
+    digest = hashlib.sha256(data).hexdigest().encode()
     with atomic(path) as temporary:
-        dataset.to_netcdf(temporary, engine="h5netcdf", encoding=encoding)
+        temporary.write_bytes(data.replace(PLACEHOLDER, digest, 1))
 
 
 def load(path: str | Path) -> xr.Dataset:
-    """Read a whole NetCDF file into memory.
+    """Read a whole NetCDF file into memory, and check it byte by byte.
 
     Raises
     ------
     OSError
-        If the file is missing or damaged.
+        With the path and the remedy, if the file is missing, damaged, or was not written by `save`.
     """
-    try:
-        with xr.open_dataset(path, engine="h5netcdf") as dataset:
-            return dataset.load()
-    except FileNotFoundError:
-        raise
-    except Exception as error:
+    data = Path(path).read_bytes()
+    if not _is_whole(data):
         raise OSError(
-            f"{path} is not a readable NetCDF file ({error}); delete it and make it again"
-        ) from error
+            f"{path} is damaged: its bytes are not those that were written; delete it and run again"
+        )
+    with xr.open_dataset(io.BytesIO(data), engine="h5netcdf") as dataset:
+        dataset.load()
+    del dataset.attrs["sha256"]
+    return dataset
+
+
+def _is_whole(data: bytes) -> bool:
+    """Whether the bytes hold their digest. HDF5 may hang on damaged bytes, so it is not asked."""
+    return any(
+        hashlib.sha256(data.replace(digest, PLACEHOLDER, 1)).hexdigest().encode() == digest
+        for digest in re.findall(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])", data)
+    )
 
 
 def provenance(settings: Mapping[str, Any], **versions: str) -> dict[str, str]:

@@ -35,7 +35,7 @@ MIXTURES = [MIXTURE] * len(STACK)
 def stack_loss(penalty, centroids=False, linear=True, activation="linear"):
     architecture = autoencoder(STACK, 6, activation)
     x, shares = training_points(STACK, MIXTURES, centroids=centroids, linear=linear)
-    loss = regularised_loss(STACK, architecture, x, shares, torch.float64, CPU, penalty)
+    loss = regularised_loss(STACK, architecture, x, shares, torch.float64, penalty)
     return loss, initial_parameters(STACK, architecture)
 
 

@@ -211,7 +211,8 @@ def test_a_stack_trains_as_torch_trains_each_network(split, method, schedule):
     """Against a plain PyTorch loop with weight decay as the L2 term of the loss."""
     objective, theta, labels = small(split)
     course = Course(method, epochs=3, batch=20, learning_rate=0.01, schedule=schedule, seed=5)
-    end = train_epochs(objective, theta, course, lambda epoch, at: None)
+    end, diverged = train_epochs(objective, theta, course, lambda epoch, at, lost: None)
+    assert not diverged.any()
     for cell, weight_decay in enumerate((1e-3, 1e-1)):
         leaves = [w[cell].clone().requires_grad_() for w in objective.architecture.split(theta)]
         if method == "adam":
@@ -237,7 +238,7 @@ def test_lbfgs_trains_on_the_full_batch(split):
     objective, theta, _ = small(split)
     values = []
     train_epochs(
-        objective, theta, Course("lbfgs", epochs=20), lambda epoch, at: values.append(objective(at)[0])
+        objective, theta, Course("lbfgs", epochs=20), lambda epoch, at, lost: values.append(objective(at)[0])
     )
     assert len(values) == 21
     assert all((after <= before).all() for before, after in pairwise(values))
@@ -249,9 +250,9 @@ def test_snapshots_are_fresh_measurements(split):
     seen = {}
     snapshots = Snapshots(objective.architecture, objective.x, objective.y, labels, every=2, last=5)
 
-    def look(epoch, at):
+    def look(epoch, at, lost):
         seen[epoch] = at.clone()
-        snapshots(epoch, at)
+        snapshots(epoch, at, lost)
 
     train_epochs(objective, theta, Course("adam", epochs=5, batch=20), look)
     assert snapshots.epochs == [0, 2, 4, 5]
@@ -276,7 +277,7 @@ def test_snapshots_are_fresh_measurements(split):
 def test_class_wcss_is_scikit_learns_within_class_scatter(split):
     objective, theta, labels = small(split)
     snapshots = Snapshots(objective.architecture, objective.x, objective.y, labels, every=1, last=0)
-    snapshots(0, theta)
+    snapshots(0, theta, torch.zeros(2, dtype=torch.bool))
     z = features(objective.architecture.split(theta), objective.x, "tanh")[1][0].numpy()
     fitted = LinearDiscriminantAnalysis(solver="eigen", shrinkage=0.5, store_covariance=True)
     scatter = sum(

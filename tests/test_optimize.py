@@ -45,7 +45,7 @@ def problem(weight_decay=(0.02, 0.1), sigma=(0.05, 0.3), *, points=21, dimension
     )
     x, shares = training_points(stack, [mixture] * len(stack), centroids=False, linear=False)
     architecture = autoencoder(stack, dimension, "tanh")
-    loss = regularised_loss(stack, architecture, x, shares, torch.float64, torch.device("cpu"))
+    loss = regularised_loss(stack, architecture, x, shares, torch.float64)
     return loss, initial_parameters(stack, architecture)
 
 
@@ -206,7 +206,7 @@ def test_an_ascent_direction_is_not_followed():
 def test_progress_tells_the_state_and_ends_with_everything():
     loss, start = problem()
     seen = []
-    end = minimise(loss, start, LBFGS(10), report=seen.append, **BUDGET)
+    end = minimise(loss, start, LBFGS(10), report=lambda progress, here: seen.append(progress), **BUDGET)
     assert [p.converged for p in seen] == sorted(p.converged for p in seen)
     assert (seen[0].converged, seen[0].running) == (0, 4)
     assert (seen[-1].converged, seen[-1].running, seen[-1].cells) == (4, 0, 4)

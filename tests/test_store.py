@@ -1,3 +1,6 @@
+import hashlib
+import os
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -45,16 +48,61 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("damage", ["truncated", "empty", "text"])
+@pytest.mark.parametrize("damage", ["truncated", "empty", "text", "longer"])
 def test_a_damaged_file_is_named(tmp_path, damage):
     path = tmp_path / "a.nc"
     store.save(dataset(np.arange(10_000.0)), path)
     whole = path.read_bytes()
-    path.write_bytes(
-        {"truncated": whole[: len(whole) // 2], "empty": b"", "text": b"not NetCDF at all"}[damage]
-    )
-    with pytest.raises(OSError, match=r"a\.nc is not a readable NetCDF file"):
+    damaged = {
+        "truncated": whole[: len(whole) // 2],
+        "empty": b"",
+        "text": b"not NetCDF at all",
+        "longer": whole + b"\0",
+    }
+    path.write_bytes(damaged[damage])
+    with pytest.raises(
+        OSError, match=r"a\.nc is damaged: its bytes are not those that were written; delete it"
+    ):
         store.load(path)
+
+
+def test_a_flipped_bit_is_found_wherever_it_is(tmp_path):
+    path = tmp_path / "a.nc"
+    store.save(dataset(), path)
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 11):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        with pytest.raises(OSError, match="is damaged"):
+            store.load(path)
+
+
+def test_a_netcdf_file_of_another_program_is_not_trusted(tmp_path):
+    path = tmp_path / "a.nc"
+    dataset().to_netcdf(path, engine="h5netcdf")
+    with pytest.raises(OSError, match="is damaged"):
+        store.load(path)
+
+
+def test_a_file_is_plain_netcdf_and_tells_its_digest(tmp_path):
+    path = tmp_path / "a.nc"
+    store.save(dataset(), path)
+    with xr.open_dataset(path, engine="h5netcdf") as plain:
+        digest = plain.attrs.pop("sha256")
+        xr.testing.assert_identical(plain.load(), dataset())
+    data = path.read_bytes().replace(digest.encode(), store.PLACEHOLDER)
+    assert hashlib.sha256(data).hexdigest() == digest
+
+
+def test_what_a_killed_process_left_is_removed_when_it_is_old(tmp_path):
+    old, young = tmp_path / ".a.partial-1.nc", tmp_path / ".a.partial-2.nc"
+    for left in (old, young):
+        left.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    store.save(dataset(), tmp_path / "a.nc")
+    assert not old.exists()
+    assert young.exists()
 
 
 def test_a_missing_file_is_named(tmp_path):

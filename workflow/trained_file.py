@@ -1,61 +1,86 @@
-"""What every training program shares: the device, and the file of trained networks."""
+"""The file of trained networks: the numbers of some cells, and what they are."""
 
-import torch
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
 import xarray as xr
-from torch import Tensor
+from numpy.typing import NDArray
 
 from nrc import store
 from nrc.grid import Ended, Stack, Status
 from nrc.network import RegularisedLoss
 from nrc.optimize.minimise import Minimum
+from nrc.optimize.point import State
 
-__all__ = ["choose_device", "device_name", "trained_dataset", "variable"]
+__all__ = ["About", "Arrays", "about_networks", "as_arrays", "joined", "network_arrays", "trained_dataset"]
 
-
-def choose_device(name: str) -> torch.device:
-    """The torch device for auto, cpu or cuda."""
-    if name == "cuda" and not torch.cuda.is_available():
-        raise SystemExit("device: cuda is asked for, but torch finds no GPU here; use device: auto or cpu")
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
+# Numbers of some cells, each array (cells, ...), by the names that they have in the file.
+Arrays = dict[str, NDArray]
+# Dimensions behind the stack's, and attributes, by the same names.
+About = Mapping[str, tuple[tuple[str, ...], dict[str, Any]]]
 
 
-def device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
-
-
-def variable(stack: Stack, values: Tensor, long_name: str, dims: tuple[str, ...] = (), **attributes) -> tuple:
-    """A variable of a dataset from values (cells, ...), with the stack's dimensions."""
-    array = values.cpu().numpy().reshape(stack.shape + values.shape[1:])
-    return stack.dims + dims, array, {"long_name": long_name, "units": "1", **attributes}
-
-
-def trained_dataset(stack: Stack, loss: RegularisedLoss, end: Minimum) -> xr.Dataset:
-    """Trained weights W1..WL and how they were reached, with the stack's dimensions."""
+def network_arrays(loss: RegularisedLoss, end: Minimum) -> Arrays:
+    """Trained weights W1..WL and how they were reached."""
     point = end.point
-    weights = {
-        f"W{l}": variable(stack, w, f"weight matrix of layer {l}", (f"n{l}", f"n{l - 1}"))
-        for l, w in enumerate(loss.architecture.split(point.theta), start=1)
-    }
     penalty, _ = loss.penalty_gradient(point.theta)
-    status = torch.tensor([Ended(code).status for code in end.ended.tolist()], dtype=torch.int8)
-    ended = end.ended.to(torch.int8)
-    course = {
-        "loss": variable(stack, point.value - penalty, "loss without the penalty"),
-        "gradient_norm": variable(
-            stack, point.gradient.norm(dim=1), "norm ||r|| of the residual of all layers", reference="eq. 4"
-        ),
-        "relative_residual": variable(
-            stack,
-            end.residual,
-            "relative residual ||r|| / ||gradient of the penalty||",
-            reference="eq. 4",
-            comment="missing where the penalty's gradient is 0; it is lambda Theta for weight decay",
-        ),
-        "iterations": variable(stack, end.iterations, "iterations of the method"),
-        "evaluations": variable(stack, end.evaluations, "evaluations of the loss with its gradient"),
-        "status": variable(stack, status, "status of the cell", **store.flag_attributes(Status)),
-        "ended": variable(stack, ended, "reason why training ended", **store.flag_attributes(Ended)),
+    tensors = {f"W{l}": w for l, w in enumerate(loss.architecture.split(point.theta), start=1)} | {
+        "loss": point.value - penalty,
+        "gradient_norm": point.gradient.norm(dim=1),
+        "relative_residual": end.residual,
+        "iterations": end.iterations,
+        "evaluations": end.evaluations,
+        "ended": end.ended.char(),
     }
-    return xr.Dataset(weights | course, stack.coords)
+    status = np.array([Ended(code).status for code in end.ended.tolist()], dtype=np.int8)
+    return as_arrays(tensors) | {"status": status}
+
+
+def about_networks(depth: int) -> About:
+    """Dimensions and attributes of `network_arrays`."""
+    weights = {
+        f"W{l}": ((f"n{l}", f"n{l - 1}"), {"long_name": f"weight matrix of layer {l}"})
+        for l in range(1, depth + 1)
+    }
+    course = {
+        "loss": {"long_name": "loss without the penalty"},
+        "gradient_norm": {"long_name": "norm ||r|| of the residual of all layers", "reference": "eq. 4"},
+        "relative_residual": {
+            "long_name": "relative residual ||r|| / ||gradient of the penalty||",
+            "reference": "eq. 4",
+            "comment": "missing where the penalty's gradient is 0; it is lambda Theta for weight decay",
+        },
+        "iterations": {"long_name": "iterations of the method"},
+        "evaluations": {"long_name": "evaluations of the loss with its gradient"},
+        "status": {"long_name": "status of the cell", **store.flag_attributes(Status)},
+        "ended": {"long_name": "reason why training ended", **store.flag_attributes(Ended)},
+    }
+    return weights | {name: ((), attributes) for name, attributes in course.items()}
+
+
+def trained_dataset(
+    stack: Stack, arrays: Arrays, about: About, coordinates: Mapping[str, tuple]
+) -> xr.Dataset:
+    """The arrays of all cells of a stack, with its dimensions and coordinates, and others."""
+    return xr.Dataset(
+        {
+            name: (
+                stack.dims + dims,
+                arrays[name].reshape(stack.shape + arrays[name].shape[1:]),
+                {"units": "1", **attributes},
+            )
+            for name, (dims, attributes) in about.items()
+        },
+        {**stack.coords, **coordinates},
+    )
+
+
+def as_arrays(tensors: State) -> Arrays:
+    return {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
+
+
+def joined(pieces: Sequence[tuple[NDArray[np.int64], Arrays]]) -> Arrays:
+    """The arrays of all cells in order, from those of some."""
+    order = np.argsort(np.concatenate([cells for cells, _ in pieces]))
+    return {name: np.concatenate([arrays[name] for _, arrays in pieces])[order] for name in pieces[0][1]}

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from nrc.optimize.point import Objective, Point, Step
+from nrc.optimize.point import Objective, Point, State, Step
 
 __all__ = ["GradientDescent"]
 
@@ -20,4 +20,11 @@ class GradientDescent:
         return Step(after, once, torch.zeros_like(once, dtype=torch.bool))
 
     def keep(self, cells: Tensor) -> None:
+        pass
+
+    @property
+    def state(self) -> State:
+        return {}
+
+    def resume(self, state: State) -> None:
         pass

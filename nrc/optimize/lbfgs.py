@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from nrc.optimize.line_search import weak_wolfe
-from nrc.optimize.point import Objective, Point, Step, dot
+from nrc.optimize.point import Objective, Point, State, Step, dot
 
 __all__ = ["LBFGS"]
 
@@ -43,6 +43,18 @@ class LBFGS:
         self.pairs = deque(((s[cells], y[cells], rho[cells]) for s, y, rho in self.pairs), self.pairs.maxlen)
         if self.scale is not None:
             self.scale = self.scale[cells]
+
+    @property
+    def state(self) -> State:
+        if self.scale is None:
+            return {}
+        s, y, rho = (torch.stack(parts) for parts in zip(*self.pairs, strict=True))
+        return {"s": s, "y": y, "rho": rho, "scale": self.scale}
+
+    def resume(self, state: State) -> None:
+        if state:
+            self.pairs.extend(zip(state["s"], state["y"], state["rho"], strict=True))
+            self.scale = state["scale"]
 
     def _direction(self, gradient: Tensor) -> Tensor:
         """-H gradient by the two-loop recursion, H the inverse Hessian model of each cell."""

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from nrc.network import RegularisedLoss
-from nrc.optimize.point import Point, Step
+from nrc.optimize.point import Point, State, Step
 
 __all__ = ["LevenbergMarquardt"]
 
@@ -47,6 +47,13 @@ class LevenbergMarquardt:
     def keep(self, cells: Tensor) -> None:
         if self.damping is not None:
             self.damping = self.damping[cells]
+
+    @property
+    def state(self) -> State:
+        return {} if self.damping is None else {"damping": self.damping}
+
+    def resume(self, state: State) -> None:
+        self.damping = state.get("damping")
 
 
 def _damped_step(objective: RegularisedLoss, theta: Tensor, damping: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from nrc.grid import Ended
-from nrc.optimize.point import Method, Objective, Point
+from nrc.optimize.point import Method, Objective, Point, State
 
 __all__ = ["Minimum", "Progress", "minimise"]
 
@@ -38,6 +38,17 @@ class Minimum:
     iterations: Tensor
     evaluations: Tensor
     ended: Tensor
+
+    @classmethod
+    def begin(cls, point: Point, residual: Tensor) -> "Minimum":
+        """Where every cell begins, after one evaluation."""
+        ended = torch.full_like(residual, RUNNING, dtype=torch.int64)
+        once = torch.ones_like(ended)
+        return cls(point.clone(), residual.clone(), torch.zeros_like(once), once, ended)
+
+    @classmethod
+    def resume(cls, state: State) -> "Minimum":
+        return cls(**{**state, "point": Point(**state["point"])})
 
     def put(self, cells: Tensor, point: Point, residual: Tensor, ended: Tensor) -> None:
         """Record the end of some cells."""
@@ -100,7 +111,8 @@ def minimise(
     tolerance: float,
     evaluations: int,
     wall_clock: float | None = None,
-    report: Callable[[Progress], None] | None = None,
+    state: State | None = None,
+    report: Callable[[Progress, Callable[[], State]], None] | None = None,
 ) -> Minimum:
     """Follow a method from theta until every cell has ended; an ended cell leaves the stack.
 
@@ -117,36 +129,50 @@ def minimise(
         Budget of function evaluations for each cell.
     wall_clock : float, optional
         Limit in seconds for the whole stack. Results then depend on the machine's speed.
+    state : mapping, optional
+        Where an earlier call was, which began with the same arguments: this one goes on from there and
+        ends in the same bits.
     report : callable, optional
-        Called with a `Progress` after every iteration.
+        Called after every iteration with a `Progress` and a function that returns the state.
 
     Returns
     -------
     Minimum
         A cell that diverges keeps its last finite point.
     """
-    start = time.monotonic()
-    running = torch.arange(len(theta), device=theta.device)
-    point = Point.at(objective, theta)
-    residual = objective.relative_residual(point.theta, point.gradient)
-    end = Minimum(
-        point.clone(),
-        residual.clone(),
-        iterations=torch.zeros_like(running),
-        evaluations=torch.ones_like(running),
-        ended=torch.full_like(running, RUNNING),
-    )
-    origin = DEAD * theta.norm(dim=1)
+    start = time.monotonic() - float(state["seconds"] if state else 0)
+    if state:
+        running, residual = state["running"], state["residual"]
+        point, end = Point(**state["point"]), Minimum.resume(state["end"])
+        objective = objective.select(running)
+        method.resume(state.get("method", {}))
+    else:
+        running = torch.arange(len(theta), device=theta.device)
+        point = Point.at(objective, theta)
+        residual = objective.relative_residual(point.theta, point.gradient)
+        end = Minimum.begin(point, residual)
+    small = DEAD * theta.norm(dim=1)
     stuck, diverged = torch.zeros_like(running, dtype=torch.bool), ~point.finite
+
+    def here() -> State:
+        return {
+            "running": running,
+            "point": vars(point),
+            "residual": residual,
+            "end": vars(end) | {"point": vars(end.point)},
+            "method": method.state,
+            "seconds": time.monotonic() - start,
+        }
+
     while True:
         late = wall_clock is not None and time.monotonic() - start > wall_clock
-        # Of several reasons the last one in this list counts.
+        # of several reasons the last one in this list counts
         ended = torch.full_like(running, RUNNING)
         ended[torch.full_like(stuck, late)] = Ended.WALL_CLOCK
         ended[end.evaluations[running] >= evaluations] = Ended.EVALUATIONS
         ended[stuck] = Ended.NO_DESCENT
         ended[residual <= tolerance] = Ended.TOLERANCE
-        ended[point.theta.norm(dim=1) <= origin[running]] = Ended.ORIGIN
+        ended[point.theta.norm(dim=1) <= small[running]] = Ended.ORIGIN
         ended[diverged] = Ended.DIVERGED
 
         leaving = ended != RUNNING
@@ -156,7 +182,7 @@ def minimise(
             objective = objective.select(~leaving)
             method.keep(~leaving)
         if report is not None:
-            report(Progress.of(end, running, residual, evaluations, time.monotonic() - start))
+            report(Progress.of(end, running, residual, evaluations, time.monotonic() - start), here)
         if len(running) == 0:
             return end
 

@@ -1,11 +1,15 @@
 """A stack of points: where each cell is, with the value and gradient of its function there."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from torch import Tensor
 
-__all__ = ["Method", "Objective", "Point", "Step", "dot"]
+__all__ = ["Method", "Objective", "Point", "State", "Step", "dot"]
+
+# Where an iteration is: a tree of tensors and numbers, in dictionaries with text keys.
+State = Mapping[str, Any]
 
 
 class Objective(Protocol):
@@ -74,6 +78,13 @@ class Method(Protocol):
 
     def keep(self, cells: Tensor) -> None:
         """Forget the cells outside the mask: they have left the stack."""
+
+    @property
+    def state(self) -> State:
+        """The memory, from which `resume` goes on as if it had never stopped."""
+
+    def resume(self, state: State) -> None:
+        """Take up a memory, in a fresh method."""
 
 
 def dot(a: Tensor, b: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ rule audit:
             "nrc/audit.py",
             "nrc/grid.py",
             "nrc/store.py",
+            "workflow/program.py",
         ),
         measures=[
             *(f"results/{name}/measures.nc" for name in EXPERIMENTS),

@@ -17,6 +17,7 @@ rule judge_claims:
             "nrc/__init__.py",
             "nrc/claims.py",
             "nrc/store.py",
+            "workflow/program.py",
         ),
         cubes=[f"results/{cube}.nc" for cube in CLAIM_CUBES],
     output:

@@ -6,6 +6,7 @@ rule collect:
             "nrc/__init__.py",
             "nrc/grid.py",
             "nrc/store.py",
+            "workflow/program.py",
         ),
         measured=lambda wildcards: stack_files("measure", wildcards.experiment, experiment_of(wildcards)),
     output:

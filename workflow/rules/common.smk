@@ -39,6 +39,8 @@ def or_exit(function, *arguments):
 
 SETTINGS = or_exit(read_settings, config)
 EXPERIMENTS = SETTINGS["experiments"]
+# in the commands, not in params: another interval changes no result
+CHECKPOINT_INTERVAL = SETTINGS["checkpoint_interval"]
 
 
 def names_of(kind):

@@ -7,6 +7,7 @@ rule compare_centroids:
             "nrc/linear.py",
             "nrc/linear_measures.py",
             "nrc/store.py",
+            "workflow/program.py",
         ),
         data="results/{experiment}/measures.nc",
         centroids="results/{experiment}_centroids/measures.nc",

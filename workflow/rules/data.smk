@@ -12,6 +12,7 @@ rule make_mixture:
             "nrc/__init__.py",
             "nrc/data/mixture.py",
             "nrc/store.py",
+            "workflow/program.py",
         ),
     output:
         "results/data/mixture/{experiment}/seed~{seed}.nc",

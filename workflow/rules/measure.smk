@@ -23,6 +23,7 @@ rule measure:
             "nrc/spectra.py",
             "nrc/stacks.py",
             "nrc/store.py",
+            "workflow/program.py",
         ),
         data=data_files,
         trained="results/{experiment}/train/{cells}.nc",

@@ -9,6 +9,7 @@ rule fetch_mnist:
             "nrc/__init__.py",
             "nrc/data/mnist.py",
             "nrc/store.py",
+            "workflow/program.py",
         ),
         bundled=BUNDLED,
     output:
@@ -17,6 +18,8 @@ rule fetch_mnist:
         "results/logs/data/mnist/{split}.log",
     benchmark:
         "results/benchmarks/data/mnist/{split}.tsv"
+    wildcard_constraints:
+        split="train|test",
     conda:
         "../../envs/nrc.yaml"
     resources:
@@ -37,6 +40,7 @@ use rule train_stack as train_classifier with:
         code=code(
             "workflow/scripts/train_classifier.py",
             "nrc/__init__.py",
+            "nrc/checkpoint.py",
             "nrc/classifiers.py",
             "nrc/clusters.py",
             "nrc/data/mixture.py",
@@ -51,7 +55,10 @@ use rule train_stack as train_classifier with:
             "nrc/optimize/point.py",
             "nrc/stacks.py",
             "nrc/store.py",
+            "workflow/earlier_cells.py",
+            "workflow/program.py",
             "workflow/trained_file.py",
+            "workflow/training.py",
         ),
         data=data_files,
     wildcard_constraints:
@@ -77,9 +84,11 @@ use rule measure as measure_classifier with:
             "nrc/grid.py",
             "nrc/measures.py",
             "nrc/network.py",
+            "nrc/optimize/point.py",
             "nrc/spectra.py",
             "nrc/stacks.py",
             "nrc/store.py",
+            "workflow/program.py",
         ),
         data=data_files,
         trained="results/{experiment}/train/{cells}.nc",

@@ -10,6 +10,7 @@ rule train_stack:
         code=code(
             "workflow/scripts/train.py",
             "nrc/__init__.py",
+            "nrc/checkpoint.py",
             "nrc/data/mixture.py",
             "nrc/determinism.py",
             "nrc/grid.py",
@@ -22,7 +23,10 @@ rule train_stack:
             "nrc/optimize/point.py",
             "nrc/stacks.py",
             "nrc/store.py",
+            "workflow/earlier_cells.py",
+            "workflow/program.py",
             "workflow/trained_file.py",
+            "workflow/training.py",
         ),
         data=data_files,
     output:
@@ -51,4 +55,6 @@ rule train_stack:
         ),
     shell:
         "python {input.code[0]} --settings {params.settings:q} --data {input.data:q}"
-        " --output {output:q} 2>&1 | tee {log:q}"
+        " --output {output:q} --checkpoint-interval {CHECKPOINT_INTERVAL} 2>&1"
+        # a signal to all processes of a job must not end the log before its last line
+        " | (trap '' INT TERM; tee {log:q})"

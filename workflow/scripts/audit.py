@@ -7,6 +7,7 @@ import pandas as pd
 
 from nrc import store
 from nrc.audit import audit
+from workflow.program import run
 
 
 def main() -> None:
@@ -40,4 +41,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

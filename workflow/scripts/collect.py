@@ -12,6 +12,7 @@ import xarray as xr
 
 from nrc import store
 from nrc.grid import AXES
+from workflow.program import run
 
 
 def main() -> None:
@@ -57,4 +58,4 @@ def alike(cells: list[xr.Dataset]) -> list[xr.Dataset]:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -7,6 +7,7 @@ import xarray as xr
 
 from nrc import store
 from nrc.linear_measures import trained_shift
+from workflow.program import run
 
 
 def main() -> None:
@@ -26,4 +27,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -5,6 +5,7 @@ import json
 
 from nrc import store
 from nrc.data.mnist import download_split, images_dataset, read_split
+from workflow.program import run
 
 
 def main() -> None:
@@ -30,4 +31,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -8,6 +8,7 @@ import pandas as pd
 
 from nrc import store
 from nrc.claims import CLAIMS, Verdict, judge
+from workflow.program import run
 
 
 def main() -> None:
@@ -57,4 +58,4 @@ def table(judged) -> pd.DataFrame:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

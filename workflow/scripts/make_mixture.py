@@ -5,6 +5,7 @@ import json
 
 from nrc import store
 from nrc.data.mixture import draw_mixture
+from workflow.program import run
 
 
 def main() -> None:
@@ -22,4 +23,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

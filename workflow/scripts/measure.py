@@ -10,6 +10,7 @@ from nrc import linear_measures, measures, store
 from nrc.determinism import make_deterministic
 from nrc.grid import Stack, Status
 from nrc.stacks import load_mixtures, mixture_points, trained_weights, unflatten
+from workflow.program import run
 
 
 def main() -> None:
@@ -68,7 +69,7 @@ def main() -> None:
     if activation == "linear" and on_data:
         parts.append(linear_measures.centroid_shift(x, labels, weight_decay, sizes, penalty))
     measured = xr.merge(parts, join="exact", compat="equals")
-    course = trained.drop_vars([name for name in trained.data_vars if name.startswith("W")])
+    course = trained.drop_vars(["fingerprint", *(name for name in trained.data_vars if name.startswith("W"))])
     result = xr.merge(
         [course, unflatten(stack, measured)], join="exact", compat="equals", combine_attrs="override"
     )
@@ -77,4 +78,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -12,6 +12,7 @@ from nrc.data.mnist import CLASSES, balanced_subsets
 from nrc.determinism import make_deterministic
 from nrc.grid import Stack, Status
 from nrc.stacks import trained_weights, unflatten
+from workflow.program import run
 
 
 def main() -> None:
@@ -64,7 +65,7 @@ def main() -> None:
         join="exact",
         compat="equals",
     )
-    course = trained.drop_vars([name for name in trained.data_vars if name.startswith("W")])
+    course = trained.drop_vars(["fingerprint", *(name for name in trained.data_vars if name.startswith("W"))])
     result = xr.merge(
         [course, unflatten(stack, measured)], join="outer", compat="equals", combine_attrs="override"
     )
@@ -73,4 +74,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

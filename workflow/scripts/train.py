@@ -6,15 +6,17 @@ import logging
 import time
 from collections.abc import Callable
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from nrc import store
 from nrc.determinism import make_deterministic
 from nrc.grid import Stack
 from nrc.optimize.gradient_descent import GradientDescent
 from nrc.optimize.lbfgs import LBFGS
 from nrc.optimize.levenberg_marquardt import LevenbergMarquardt
 from nrc.optimize.minimise import Progress, minimise
+from nrc.optimize.point import State
 from nrc.stacks import (
     autoencoder,
     initial_parameters,
@@ -22,7 +24,9 @@ from nrc.stacks import (
     regularised_loss,
     training_points,
 )
-from workflow.trained_file import choose_device, device_name, trained_dataset
+from workflow.program import run
+from workflow.trained_file import Arrays, about_networks, network_arrays
+from workflow.training import Report, choose_device, train_stack
 
 SECONDS_BETWEEN_REPORTS = 10
 
@@ -41,17 +45,16 @@ def main() -> None:
         "--settings",
         type=json.loads,
         required=True,
-        help="JSON with experiment, stack, network, training, device and precision",
+        help="JSON with experiment, stack, data, network, training, device and precision",
     )
     parser.add_argument("--data", nargs="+", required=True, help="mixture file of each seed")
     parser.add_argument("--output", required=True, help="NetCDF file to write")
+    parser.add_argument("--checkpoint-interval", type=float, default=60, help="seconds between checkpoints")
     args = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
     make_deterministic()
 
     settings, training = args.settings, args.settings["training"]
-    stack = Stack(settings["stack"])
-    activation = settings["network"]["activation"]
+    stack, activation = Stack(settings["stack"]), settings["network"]["activation"]
     x, shares = training_points(
         stack,
         load_mixtures(stack, args.data),
@@ -61,32 +64,48 @@ def main() -> None:
     architecture = autoencoder(stack, x.shape[-1], activation)
     device, dtype = choose_device(settings["device"]), getattr(torch, settings["precision"])
     try:
-        loss = regularised_loss(stack, architecture, x, shares, dtype, device, training["penalty"])
+        loss = regularised_loss(stack, architecture, x, shares, dtype, training["penalty"])
     except ValueError as error:
         raise SystemExit(f"{args.output}: {error}") from error
-    end = minimise(
-        loss,
-        initial_parameters(stack, architecture, settings["network"]["gain"]).to(device, dtype),
-        METHODS[training["method"]](training),
-        tolerance=training["tolerance"],
-        evaluations=training["evaluations"],
-        wall_clock=training["wall_clock"],
-        report=reporter(args.output),
-    )
-    attributes = store.provenance(
+    start = initial_parameters(stack, architecture, settings["network"]["gain"]).to(dtype)
+    log = progress_log(args.output)
+
+    def train(cells: NDArray[np.int64], state: State, report: Report) -> Arrays:
+        def look(progress: Progress, here: Callable[[], State]) -> None:
+            log(progress)
+            report(here)
+
+        some = loss.select(torch.from_numpy(cells)).to(device)
+        end = minimise(
+            some,
+            start[cells].to(device),
+            METHODS[training["method"]](training),
+            tolerance=training["tolerance"],
+            evaluations=training["evaluations"],
+            wall_clock=training["wall_clock"],
+            state=state,
+            report=look,
+        )
+        return network_arrays(some, end)
+
+    of_seed = dict(zip(stack.seeds, args.data, strict=True))
+    train_stack(
+        args.output,
         settings,
-        torch=str(torch.__version__),
-        device=device_name(device),
+        [[of_seed[cell["seed"]]] for cell in stack.cells()],
+        train,
+        about_networks(stack.axes["depth"]),
+        device=device,
         precision=settings["precision"],
+        interval=args.checkpoint_interval,
     )
-    store.save(trained_dataset(stack, loss, end).assign_attrs(attributes), args.output)
 
 
-def reporter(name: str) -> Callable[[Progress], None]:
+def progress_log(name: str) -> Callable[[Progress], None]:
     """A function that logs progress now and then, and at the end."""
     last = time.monotonic()
 
-    def report(progress: Progress) -> None:
+    def log(progress: Progress) -> None:
         nonlocal last
         converged = f"{name}: {progress.converged} of {progress.cells} cells converged"
         if not progress.running:
@@ -98,8 +117,8 @@ def reporter(name: str) -> Callable[[Progress], None]:
                 f"{progress.rate:.0f} evaluations/s, at most {progress.seconds_left:.0f} s left"
             )
 
-    return report
+    return log
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -3,11 +3,10 @@
 import argparse
 import json
 import logging
-import time
 
 import numpy as np
 import torch
-import xarray as xr
+from numpy.typing import NDArray
 from torch import Tensor
 
 from nrc import store
@@ -15,14 +14,33 @@ from nrc.classifiers import Snapshots, accuracy, classifier, image_points
 from nrc.data.mnist import balanced_subsets
 from nrc.determinism import make_deterministic
 from nrc.grid import Ended, Stack
-from nrc.network import RegularisedLoss
+from nrc.network import Architecture, RegularisedLoss
 from nrc.optimize.epochs import Course, train_epochs
 from nrc.optimize.minimise import Minimum
-from nrc.optimize.point import Point
+from nrc.optimize.point import Point, State
 from nrc.stacks import initial_parameters
-from workflow.trained_file import choose_device, device_name, trained_dataset, variable
+from workflow.program import run
+from workflow.trained_file import Arrays, about_networks, as_arrays, network_arrays
+from workflow.training import Report, choose_device, train_stack
 
 logger = logging.getLogger(__name__)
+
+# What the file holds beside the networks.
+ABOUT = {
+    "train_accuracy": ((), {"long_name": "share of the train images classified right"}),
+    "test_accuracy": ((), {"long_name": "share of the test images classified right"}),
+    "snapshot_singular_values": (
+        ("snapshot", "layer", "index"),
+        {
+            "long_name": "singular values on the way",
+            "comment": "missing beyond the smaller side of the layer, and once a cell diverged",
+        },
+    ),
+    "snapshot_wcss": (
+        ("snapshot", "source"),
+        {"long_name": "WCSS of features and targets in the classes, on the way", "reference": "eq. 6"},
+    ),
+}
 
 
 def main() -> None:
@@ -37,8 +55,8 @@ def main() -> None:
         "--data", nargs="+", required=True, help="MNIST file to train on, and to test on if another"
     )
     parser.add_argument("--output", required=True, help="NetCDF file to write")
+    parser.add_argument("--checkpoint-interval", type=float, default=60, help="seconds between checkpoints")
     args = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
     make_deterministic()
 
     settings, training, network = args.settings, args.settings["training"], args.settings["network"]
@@ -49,10 +67,11 @@ def main() -> None:
     except ValueError as error:
         raise SystemExit(f"{args.output}: {error}") from error
     dtype = getattr(torch, training["precision"])
-    x, y = (torch.tensor(a, dtype=dtype, device=device)[None] for a in seen[:2])
+    x, y = (torch.tensor(a, dtype=dtype)[None] for a in seen[:2])
     architecture = classifier(stack.axes["width"], stack.axes["depth"], x.shape[-1], network["activation"])
-    weight_decay = torch.tensor([cell["weight_decay"] for cell in stack.cells()], dtype=dtype, device=device)
+    weight_decay = torch.tensor([cell["weight_decay"] for cell in stack.cells()], dtype=dtype)
     loss = RegularisedLoss(architecture, x, y, weight_decay, loss=network["loss"])
+    start = initial_parameters(stack, architecture, network["gain"]).to(dtype)
     course = Course(
         seed=stack.axes["seed"],
         **{
@@ -60,36 +79,52 @@ def main() -> None:
             for key in ("method", "epochs", "batch", "learning_rate", "momentum", "schedule", "history")
         },
     )
-    snapshots = Snapshots(architecture, x, y, seen[2], training["snapshots"], training["epochs"])
-    start = initial_parameters(stack, architecture, network["gain"]).to(device, dtype)
-    began = time.monotonic()
 
-    def look(epoch: int, theta: Tensor) -> None:
-        check_finite(theta.isfinite().all(1), loss, epoch)
-        snapshots(epoch, theta)
+    def train(cells: NDArray[np.int64], state: State, report: Report) -> Arrays:
+        some, begin = loss.select(torch.from_numpy(cells)).to(device), start[cells].to(device)
+        snapshots = Snapshots(
+            architecture, some.x, some.y, seen[2], training["snapshots"], training["epochs"]
+        )
+        if state:
+            snapshots.resume(state["snapshots"])
+        theta, diverged = train_epochs(
+            some,
+            begin,
+            course,
+            snapshots,
+            state=state.get("training"),
+            report=lambda here: report(lambda: {"training": here(), "snapshots": snapshots.state}),
+        )
+        end = end_point(some, begin, theta, diverged, training["tolerance"], training["epochs"])
+        accuracies = {}
+        for name, (inputs, _, labels) in (("train", seen), ("test", unseen)):
+            share = accuracy(
+                architecture.split(theta),
+                torch.tensor(inputs, dtype=dtype, device=device)[None],
+                torch.tensor(labels, device=device),
+                architecture.activation,
+            )
+            accuracies[f"{name}_accuracy"] = torch.where(end.ended == Ended.DIVERGED, torch.nan, share)
+            logger.info(
+                f"{args.output}: {name} accuracy {float(share.min()):.3f} to {float(share.max()):.3f}"
+            )
+        on_the_way = {
+            "snapshot_singular_values": np.stack(snapshots.singular_values, axis=1),
+            "snapshot_wcss": np.stack(snapshots.wcss, axis=1),
+        }
+        return network_arrays(some, end) | as_arrays(accuracies) | on_the_way
 
-    theta = train_epochs(loss, start, course, look)
-    end = end_point(loss, start, theta, training["tolerance"], training["epochs"])
-
-    dataset = trained_dataset(stack, loss, end)
-    weights = architecture.split(theta)
-    for name, points in (("train", seen), ("test", unseen)):
-        inputs = torch.tensor(points[0], dtype=dtype, device=device)[None]
-        labels = torch.tensor(points[2], device=device)
-        share = accuracy(weights, inputs, labels, architecture.activation)
-        dataset[f"{name}_accuracy"] = variable(stack, share, f"share of the {name} images classified right")
-    dataset = dataset.merge(snapshot_dataset(stack, snapshots))
-    logger.info(
-        f"{args.output}: {training['epochs']} epochs in {time.monotonic() - began:.0f} s, test accuracy "
-        f"{float(dataset['test_accuracy'].min()):.3f} to {float(dataset['test_accuracy'].max()):.3f}"
-    )
-    attributes = store.provenance(
+    train_stack(
+        args.output,
         settings,
-        torch=str(torch.__version__),
-        device=device_name(device),
+        [args.data] * len(stack),
+        train,
+        about_networks(stack.axes["depth"]) | ABOUT,
+        coordinates(architecture, training),
+        device=device,
         precision=training["precision"],
+        interval=args.checkpoint_interval,
     )
-    store.save(dataset.assign_attrs(attributes), args.output)
 
 
 def choose_points(files: list[str], data: dict, seed: int) -> list[tuple]:
@@ -110,66 +145,34 @@ def choose_points(files: list[str], data: dict, seed: int) -> list[tuple]:
     ]
 
 
-def end_point(loss: RegularisedLoss, start: Tensor, theta: Tensor, tolerance: float, epochs: int) -> Minimum:
-    """Where training ended, with the full gradient there; a cell that diverged says so."""
+def end_point(
+    loss: RegularisedLoss, start: Tensor, theta: Tensor, diverged: Tensor, tolerance: float, epochs: int
+) -> Minimum:
+    """Where training ended, with the full gradient there."""
     point = Point.at(loss, theta)
     residual = loss.relative_residual(theta, point.gradient)
     ended = torch.full_like(residual, Ended.EVALUATIONS, dtype=torch.int64)
     ended[residual <= tolerance] = Ended.TOLERANCE
     ended[theta.norm(dim=1) <= 1e-6 * start.norm(dim=1)] = Ended.ORIGIN
-    check_finite(point.finite, loss, epochs)
+    ended[diverged | ~point.finite] = Ended.DIVERGED
     counts = torch.full_like(ended, epochs)
     return Minimum(point, residual, counts, counts.clone(), ended)
 
 
-def check_finite(finite: Tensor, loss: RegularisedLoss, epoch: int) -> None:
-    """End the job with the weight decay of the cells that diverged, if any did."""
-    if not finite.all():
-        decays = ", ".join(f"{value:g}" for value in loss.weight_decay[~finite].tolist())
-        raise SystemExit(
-            f"training diverged at weight decay {decays} by epoch {epoch}: a number is not finite; "
-            "use a smaller training.learning_rate"
-        )
-
-
-def snapshot_dataset(stack: Stack, snapshots: Snapshots) -> xr.Dataset:
-    """Snapshots with the stack's dimensions and the epoch."""
-    spectra, wcss = (
-        torch.from_numpy(np.stack(values, axis=1)) for values in (snapshots.singular_values, snapshots.wcss)
-    )
-    layers, index = spectra.shape[2:]
-    dataset = xr.Dataset(
-        {
-            "snapshot_singular_values": variable(
-                stack,
-                spectra,
-                "singular values on the way",
-                ("snapshot", "layer", "index"),
-                comment="missing beyond the smaller side of the layer",
-            ),
-            "snapshot_wcss": variable(
-                stack,
-                wcss,
-                "WCSS of features and targets in the classes, on the way",
-                ("snapshot", "source"),
-                reference="eq. 6",
-            ),
-        },
-        {
-            "snapshot": snapshots.epochs,
-            "layer": np.arange(1, layers + 1),
-            "index": np.arange(1, index + 1),
-            "source": np.arange(wcss.shape[2]),
-        },
-    )
-    return store.describe(
-        dataset,
-        snapshot={"long_name": "epochs trained"},
-        layer={"long_name": "layer, from the input"},
-        index={"long_name": "position in the spectrum, from 1"},
-        source={"long_name": "space of the features z^k, k = 0 the inputs"},
-    )
+def coordinates(architecture: Architecture, training: dict) -> dict[str, tuple]:
+    """Coordinates of the snapshots."""
+    epochs, layers = training["epochs"], len(architecture.shapes)
+    about = {
+        "snapshot": (sorted({*range(0, epochs, training["snapshots"]), epochs}), "epochs trained"),
+        "layer": (range(1, layers + 1), "layer, from the input"),
+        "index": (range(1, max(map(min, architecture.shapes)) + 1), "position in the spectrum, from 1"),
+        "source": (range(layers), "space of the features z^k, k = 0 the inputs"),
+    }
+    return {
+        name: (name, np.array(values), {"long_name": says, "units": "1"})
+        for name, (values, says) in about.items()
+    }
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

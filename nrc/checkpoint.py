@@ -1,0 +1,138 @@
+"""Where a long computation is, in a file beside its output, so that it may be killed at any moment."""
+
+import hashlib
+import io
+import secrets
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nrc.optimize.point import State
+from nrc.store import atomic
+
+__all__ = ["Checkpoint", "Superseded"]
+
+# A checkpoint is the digest of what follows, the token of the claim, and the arrays as .npz.
+DIGEST, TOKEN = hashlib.sha256().digest_size, 16
+
+
+class Superseded(Exception):
+    """Another process has begun to compute the same output."""
+
+
+class Checkpoint:
+    """The state of a computation, on disk, and its claim to write the output.
+
+    Whoever opens the checkpoint last holds the claim. A process that was forgotten and still runs
+    (its scheduler was killed, say) finds its claim gone when it next looks, and must give up: so two
+    processes never write one output in turns, without a lock that a killed process would leave.
+
+    Parameters
+    ----------
+    output : path
+        What is computed. The checkpoint is a hidden file beside it.
+    fingerprint : str
+        Of all that the computation depends on. A state with another one is not taken up.
+    interval : float
+        Seconds between two states.
+    """
+
+    def __init__(self, output: str | Path, fingerprint: str, interval: float) -> None:
+        output = Path(output)
+        self.path = output.with_name(f".{output.stem}.checkpoint")
+        self.asked = False
+        self._fingerprint, self._interval = fingerprint, interval
+        self._token = secrets.token_bytes(TOKEN)
+        self._saved = time.monotonic()
+
+    def open(self, device: torch.device | str = "cpu") -> State:
+        """Claim the output, and return the state to go on from, empty if there is none.
+
+        A checkpoint that is damaged, or of another computation, is no state.
+        """
+        found = _read(self.path)
+        state = found if found.get("fingerprint") == self._fingerprint else {}
+        state = {name: array for name, array in state.items() if name != "fingerprint"}
+        self._write(state)
+        return _tree(state, torch.device(device))
+
+    def ask(self, *_: Any) -> None:
+        """Make the next moment the time for a state; a signal handler."""
+        self.asked = True
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time for a state."""
+        return self.asked or time.monotonic() - self._saved >= self._interval
+
+    def save(self, state: State) -> None:
+        """Write the state.
+
+        Raises
+        ------
+        Superseded
+        """
+        self.check()
+        self._write(_arrays(state))
+
+    def check(self) -> None:
+        """Raise `Superseded` unless this process holds the claim."""
+        try:
+            with self.path.open("rb") as file:
+                token = file.read(DIGEST + TOKEN)[DIGEST:]
+        except FileNotFoundError:
+            token = b""
+        if token != self._token:
+            raise Superseded
+
+    def remove(self) -> None:
+        """Remove the file: the output is complete."""
+        self.path.unlink(missing_ok=True)
+
+    def _write(self, arrays: Mapping[str, Any]) -> None:
+        data = io.BytesIO()
+        np.savez(data, fingerprint=self._fingerprint, **arrays)
+        content = self._token + data.getvalue()
+        with atomic(self.path) as temporary:
+            temporary.write_bytes(hashlib.sha256(content).digest() + content)
+        self._saved = time.monotonic()
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The arrays of a checkpoint, by path; nothing if it is missing or not whole."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return {}
+    if hashlib.sha256(data[DIGEST:]).digest() != data[:DIGEST]:
+        return {}
+    with np.load(io.BytesIO(data[DIGEST + TOKEN :]), allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+def _arrays(state: State, prefix: str = "") -> dict[str, np.ndarray]:
+    """The leaves of a tree, by their path."""
+    leaves = {}
+    for name, value in state.items():
+        if isinstance(value, Mapping):
+            leaves |= _arrays(value, f"{prefix}{name}/")
+        else:
+            leaves[prefix + name] = value.cpu().numpy() if isinstance(value, Tensor) else np.asarray(value)
+    return leaves
+
+
+def _tree(arrays: Mapping[str, np.ndarray], device: torch.device) -> dict[str, Any]:
+    """The tree of leaves by their path, numbers as tensors on a device."""
+    tree: dict[str, Any] = {}
+    for path, array in arrays.items():
+        *branches, name = path.split("/")
+        at = tree
+        for branch in branches:
+            at = at.setdefault(branch, {})
+        at[name] = array if array.dtype.kind in "SU" else torch.as_tensor(array, device=device)
+    return tree

@@ -1,0 +1,15 @@
+"""How every command-line program runs: what a user can mend is told in one line, without a traceback."""
+
+import logging
+from collections.abc import Callable
+
+__all__ = ["run"]
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a program. A file that cannot be read or written ends it with one line."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        main()
+    except OSError as error:
+        raise SystemExit(str(error)) from None
