@@ -96,7 +96,7 @@ class Checkpoint:
 
     def _write(self, arrays: Mapping[str, Any]) -> None:
         data = io.BytesIO()
-        np.savez(data, fingerprint=self._fingerprint, **arrays)
+        np.savez(data, fingerprint=self._fingerprint, allow_pickle=False, **arrays)
         content = self._token + data.getvalue()
         with atomic(self.path) as temporary:
             temporary.write_bytes(hashlib.sha256(content).digest() + content)
@@ -111,8 +111,11 @@ def _read(path: Path) -> dict[str, Any]:
         return {}
     if hashlib.sha256(data[DIGEST:]).digest() != data[:DIGEST]:
         return {}
-    with np.load(io.BytesIO(data[DIGEST + TOKEN :]), allow_pickle=False) as arrays:
-        return dict(arrays)
+    try:
+        with np.load(io.BytesIO(data[DIGEST + TOKEN :]), allow_pickle=False) as arrays:
+            return dict(arrays)
+    except ValueError:  # pickled objects, from somebody else
+        return {}
 
 
 def _arrays(state: State, prefix: str = "") -> dict[str, np.ndarray]:

@@ -32,12 +32,30 @@ __all__ = [
     "rank_measures",
     "stationarity_bounds",
     "variability",
+    "without",
 ]
 
 Array = NDArray[np.float64]
 
 # What rounding leaves of a singular value that is 0.
 RANK_TOLERANCE = 1e-10
+
+
+def without(measured: xr.Dataset, cells: NDArray[np.bool_]) -> xr.Dataset:
+    """The measures with those of some cells missing: networks that diverged have no end to measure.
+
+    The space of the inputs, which no network made, keeps its numbers.
+    """
+    if not cells.any():
+        return measured
+    kept = xr.DataArray(~cells, dims="cell")
+    result = measured.copy()
+    for name, values in measured.data_vars.items():
+        if "cell" in values.dims:
+            of_inputs = "source" in values.dims and "layer" not in values.dims
+            result[name] = values.where(kept | (values["source"] == 0) if of_inputs else kept)
+            result[name].attrs = values.attrs
+    return result
 
 
 def rank_measures(

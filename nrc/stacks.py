@@ -11,11 +11,12 @@ from torch import Tensor
 
 from nrc import store
 from nrc.data.mixture import Mixture
-from nrc.grid import Stack
+from nrc.grid import Ended, Stack
 from nrc.network import Architecture, RegularisedLoss
 
 __all__ = [
     "autoencoder",
+    "diverged_cells",
     "equivalent_points",
     "initial_parameters",
     "load_mixtures",
@@ -135,6 +136,8 @@ def initial_parameters(stack: Stack, architecture: Architecture, gain: float = 1
 def trained_weights(dataset: xr.Dataset) -> list[NDArray]:
     """W_1, ..., W_L of all cells of a trained dataset, each (cells, n_l, n_{l-1}).
 
+    Those of a cell that diverged, which may be too large to compute with, are 0.
+
     Raises
     ------
     ValueError
@@ -144,7 +147,13 @@ def trained_weights(dataset: xr.Dataset) -> list[NDArray]:
     for l, w in enumerate(layers, start=1):
         if not np.isfinite(w).all():
             raise ValueError(f"W{l} holds a weight that is not finite; train the stack again")
-    return [w.reshape(-1, *w.shape[-2:]) for w in layers]
+    lost = diverged_cells(dataset)[:, None, None]
+    return [np.where(lost, 0, w.reshape(-1, *w.shape[-2:])) for w in layers]
+
+
+def diverged_cells(dataset: xr.Dataset) -> NDArray[np.bool_]:
+    """Mask (cells,) of the cells of a trained dataset that diverged."""
+    return dataset["ended"].values.ravel() == Ended.DIVERGED
 
 
 def unflatten(stack: Stack, dataset: xr.Dataset) -> xr.Dataset:

@@ -18,7 +18,7 @@ import xarray as xr
 
 from nrc import __version__
 
-__all__ = ["atomic", "describe", "flag_attributes", "flag_masks", "load", "provenance", "save"]
+__all__ = ["atomic", "count_flags", "describe", "flag_attributes", "flag_masks", "load", "provenance", "save"]
 
 # The attribute sha256 of a file, as long as a digest, while the digest is computed.
 PLACEHOLDER = b"the SHA-256 of this file with this sentence in its place".ljust(64)
@@ -136,6 +136,12 @@ def flag_attributes(codes: type) -> dict[str, Any]:
         "flag_meanings": " ".join(code.name.lower() for code in codes),
         "units": "1",
     }
+
+
+def count_flags(cube: xr.Dataset) -> dict[str, int]:
+    """How many cells have each status, and how many of the stopped ones diverged."""
+    counts = {meaning: int(mask.sum()) for meaning, mask in flag_masks(cube["status"]).items()}
+    return {**counts, "diverged": int(flag_masks(cube["ended"])["diverged"].sum())}
 
 
 def flag_masks(flags: xr.DataArray) -> dict[str, xr.DataArray]:

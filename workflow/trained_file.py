@@ -23,18 +23,21 @@ About = Mapping[str, tuple[tuple[str, ...], dict[str, Any]]]
 
 def network_arrays(loss: RegularisedLoss, end: Minimum) -> Arrays:
     """Trained weights W1..WL and how they were reached."""
-    point = end.point
+    point, lost = end.point, end.ended == Ended.DIVERGED
     penalty, _ = loss.penalty_gradient(point.theta)
-    tensors = {f"W{l}": w for l, w in enumerate(loss.architecture.split(point.theta), start=1)} | {
+    weights = {f"W{l}": w for l, w in enumerate(loss.architecture.split(point.theta), start=1)}
+    numbers = {
         "loss": point.value - penalty,
         "gradient_norm": point.gradient.norm(dim=1),
         "relative_residual": end.residual,
-        "iterations": end.iterations,
-        "evaluations": end.evaluations,
-        "ended": end.ended.char(),
     }
+    counts = {"iterations": end.iterations, "evaluations": end.evaluations, "ended": end.ended.char()}
     status = np.array([Ended(code).status for code in end.ended.tolist()], dtype=np.int8)
-    return as_arrays(tensors) | {"status": status}
+    return {
+        **as_arrays(weights | counts),
+        **{name: np.where(lost.cpu(), np.nan, values) for name, values in as_arrays(numbers).items()},
+        "status": status,
+    }
 
 
 def about_networks(depth: int) -> About:
@@ -44,12 +47,16 @@ def about_networks(depth: int) -> About:
         for l in range(1, depth + 1)
     }
     course = {
-        "loss": {"long_name": "loss without the penalty"},
-        "gradient_norm": {"long_name": "norm ||r|| of the residual of all layers", "reference": "eq. 4"},
+        "loss": {"long_name": "loss without the penalty", "comment": "missing where the cell diverged"},
+        "gradient_norm": {
+            "long_name": "norm ||r|| of the residual of all layers",
+            "reference": "eq. 4",
+            "comment": "missing where the cell diverged",
+        },
         "relative_residual": {
             "long_name": "relative residual ||r|| / ||gradient of the penalty||",
             "reference": "eq. 4",
-            "comment": "missing where the penalty's gradient is 0; it is lambda Theta for weight decay",
+            "comment": "missing where weight decay is 0, and where the cell diverged",
         },
         "iterations": {"long_name": "iterations of the method"},
         "evaluations": {"long_name": "evaluations of the loss with its gradient"},

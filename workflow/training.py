@@ -114,6 +114,8 @@ def train_in_parts(
     cells = as_arrays(state.get("cells", {}))
     finished = {part: (cells[part], as_arrays(arrays)) for part, arrays in state.get("finished", {}).items()}
     size, run = int(state.get("size", len(wanted))), state.get("run", {})
+    if state:
+        logger.info(f"{output}: going on from a checkpoint")
 
     def here(run: State) -> State:
         return {

@@ -10,7 +10,7 @@ from matplotlib.patches import Patch
 from matplotlib.patheffects import Normal, Stroke
 
 from nrc.figures.style import COLOURS, cell_edges, log_axis
-from nrc.store import flag_masks
+from nrc.store import count_flags, flag_masks
 
 __all__ = ["draw", "numbers", "plane", "summary", "variation"]
 
@@ -157,7 +157,7 @@ def summary(measures: xr.Dataset) -> dict[str, float]:
         "depth": int(cube["depth"]),
         "seeds": cube.sizes["seed"],
         "cells": cube["status"].size,
-        **{name: int(mask.sum()) for name, mask in ended.items()},
+        **count_flags(cube),
         "worst_stopped": float(cube["relative_residual"].where(ended["stopped"]).max()),
     }
 

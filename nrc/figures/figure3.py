@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 
 from nrc.grid import notation
 from nrc.spectra import relative_tail
-from nrc.store import flag_masks
+from nrc.store import count_flags
 
 __all__ = ["draw", "numbers", "summary"]
 
@@ -98,7 +98,7 @@ def summary(measures: xr.Dataset) -> dict[str, object]:
         "depth": int(cube["depth"]),
         "seeds": cube.sizes["seed"],
         "cells": cube["status"].size,
-        **{name: int(mask.sum()) for name, mask in flag_masks(cube["status"]).items()},
+        **count_flags(cube),
         **{
             f"{name}_accuracy": (float(cube[f"{name}_accuracy"].min()), float(cube[f"{name}_accuracy"].max()))
             for name in ("train", "test")

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from nrc.figures.style import COLOURS, cell_edges, log_axis
-from nrc.store import flag_masks
+from nrc.store import count_flags
 
 __all__ = ["draw", "numbers", "summary"]
 
@@ -95,7 +95,7 @@ def summary(measures: xr.Dataset) -> dict[str, object]:
     at_minimum = measures["at_minimum"] == 1
     return {
         "cells": measures["status"].size,
-        **{meaning: int(mask.sum()) for meaning, mask in flag_masks(measures["status"]).items()},
+        **count_flags(measures),
         "elsewhere": int((~at_minimum).sum()),
         "lower": int((measures["critical_rank"] < measures["forecast_rank"]).sum()),
         "higher": int((measures["critical_rank"] > measures["forecast_rank"]).sum()),

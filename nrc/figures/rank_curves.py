@@ -6,7 +6,7 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from nrc.grid import notation
-from nrc.store import flag_masks
+from nrc.store import count_flags
 
 __all__ = ["NAMES", "draw", "numbers", "rank_of", "summary"]
 
@@ -114,7 +114,7 @@ def summary(measures: xr.Dataset) -> dict[str, object]:
     residual = measures["relative_residual"]
     return {
         "cells": measures["status"].size,
-        **{name: int(mask.sum()) for name, mask in flag_masks(measures["status"]).items()},
+        **count_flags(measures),
         "seeds": measures.sizes["seed"],
         "middle": middle(measures),
         "residual": (float(residual.min()), float(residual.max())),

@@ -9,7 +9,7 @@ import xarray as xr
 from nrc import linear_measures, measures, store
 from nrc.determinism import make_deterministic
 from nrc.grid import Stack, Status
-from nrc.stacks import load_mixtures, mixture_points, trained_weights, unflatten
+from nrc.stacks import diverged_cells, load_mixtures, mixture_points, trained_weights, unflatten
 from workflow.program import run
 
 
@@ -45,30 +45,33 @@ def main() -> None:
         spaces, labels, clusters, choices["kmeans_restarts"], [cell["seed"] for cell in stack.cells()]
     )
     sizes = (x.shape[2], *(w.shape[1] for w in weights))
-    parts = [
+    lost = diverged_cells(trained)
+    of_networks = [
         measures.rank_measures(
             weights,
-            dead=trained["status"].values.ravel() == Status.DEAD,
+            dead=lost | (trained["status"].values.ravel() == Status.DEAD),
             clusters=clusters,
             tolerance=choices["numerical_rank_tolerance"],
         ),
         measures.variability(spaces, labels, best, clusters, choices["tcv_lower"]),
     ]
+    of_data = []
     if penalty == "factors":
-        parts.append(
+        of_networks.append(
             measures.stationarity_bounds(
                 weights, x, x, weight_decay, activation, labels=labels, best=best, clusters=clusters
             )
         )
     if on_data:
         isotropic = settings["data"]["covariance"] == "isotropic"
-        parts.append(measures.mixture_bounds(stack, mixtures, isotropic, choices["delta"]))
-        parts.append(linear_measures.transition(x, len(weights), clusters))
+        of_data.append(measures.mixture_bounds(stack, mixtures, isotropic, choices["delta"]))
+        of_data.append(linear_measures.transition(x, len(weights), clusters))
     if activation == "linear":
-        parts.append(linear_measures.forecasts(weights, x, weight_decay, penalty))
+        of_networks.append(linear_measures.forecasts(weights, x, weight_decay, penalty))
     if activation == "linear" and on_data:
-        parts.append(linear_measures.centroid_shift(x, labels, weight_decay, sizes, penalty))
-    measured = xr.merge(parts, join="exact", compat="equals")
+        of_data.append(linear_measures.centroid_shift(x, labels, weight_decay, sizes, penalty))
+    networks = [measures.without(part, lost) for part in of_networks]
+    measured = xr.merge([*networks, *of_data], join="exact", compat="equals")
     course = trained.drop_vars(["fingerprint", *(name for name in trained.data_vars if name.startswith("W"))])
     result = xr.merge(
         [course, unflatten(stack, measured)], join="exact", compat="equals", combine_attrs="override"

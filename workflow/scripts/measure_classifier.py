@@ -11,7 +11,7 @@ from nrc.classifiers import image_points
 from nrc.data.mnist import CLASSES, balanced_subsets
 from nrc.determinism import make_deterministic
 from nrc.grid import Stack, Status
-from nrc.stacks import trained_weights, unflatten
+from nrc.stacks import diverged_cells, trained_weights, unflatten
 from workflow.program import run
 
 
@@ -41,30 +41,28 @@ def main() -> None:
     except ValueError as error:
         raise SystemExit(f"{args.trained} on {args.data[0]}: {error}") from error
     best = measures.best_partitions(spaces, labels, CLASSES, settings["restarts"], [seed] * cells)
-    measured = xr.merge(
-        [
-            measures.rank_measures(
-                weights,
-                dead=trained["status"].values.ravel() == Status.DEAD,
-                clusters=CLASSES,
-                tolerance=choices["numerical_rank_tolerance"],
-            ),
-            measures.variability(spaces, labels, best, CLASSES),
-            measures.stationarity_bounds(
-                weights,
-                x,
-                y,
-                np.array([cell["weight_decay"] for cell in stack.cells()]),
-                activation,
-                labels=labels,
-                best=best,
-                clusters=CLASSES,
-                loss=settings["network"]["loss"],
-            ),
-        ],
-        join="exact",
-        compat="equals",
-    )
+    lost = diverged_cells(trained)
+    of_networks = [
+        measures.rank_measures(
+            weights,
+            dead=lost | (trained["status"].values.ravel() == Status.DEAD),
+            clusters=CLASSES,
+            tolerance=choices["numerical_rank_tolerance"],
+        ),
+        measures.variability(spaces, labels, best, CLASSES),
+        measures.stationarity_bounds(
+            weights,
+            x,
+            y,
+            np.array([cell["weight_decay"] for cell in stack.cells()]),
+            activation,
+            labels=labels,
+            best=best,
+            clusters=CLASSES,
+            loss=settings["network"]["loss"],
+        ),
+    ]
+    measured = xr.merge([measures.without(part, lost) for part in of_networks], join="exact", compat="equals")
     course = trained.drop_vars(["fingerprint", *(name for name in trained.data_vars if name.startswith("W"))])
     result = xr.merge(
         [course, unflatten(stack, measured)], join="outer", compat="equals", combine_attrs="override"
