@@ -70,20 +70,22 @@ class Snapshots:
         if epoch % self._every and epoch != self._last:
             return
         weights = self._network.split(theta.detach())
-        targets = self._y.cpu().double().numpy()
-        spaces = (z.cpu().double().numpy() for z in features(weights, self._x, self._network.activation)[:-1])
-        cells, lost = len(theta), diverged.cpu().numpy()
+        spaces = features(weights, self._x, self._network.activation)[:-1]
         # parameters may be finite and their features not
         with np.errstate(over="ignore", invalid="ignore"):
-            variability = [
-                wcss(np.concatenate([_of_cells(z, cells), _of_cells(targets, cells)], 2), self._labels)
-                for z in spaces
-            ]
-        spectra, variability = _spectra(weights), np.stack(variability, axis=1)
+            variability = np.array(
+                [[self._variability(z, cell) for z in spaces] for cell in range(len(theta))]
+            )
+        spectra, lost = _spectra(weights), diverged.cpu().numpy()
         spectra[lost], variability[lost] = np.nan, np.nan
         self.epochs.append(epoch)
         self.singular_values.append(spectra)
         self.wcss.append(np.where(np.isfinite(variability), variability, np.nan))
+
+    def _variability(self, z: Tensor, cell: int) -> float:
+        """Of one cell: numpy sums in another order over a whole stack."""
+        space, targets = (points[cell % len(points)].cpu().double().numpy() for points in (z, self._y))
+        return float(wcss(np.concatenate([space, targets], axis=1), self._labels))
 
     @property
     def state(self) -> State:
@@ -97,10 +99,6 @@ class Snapshots:
         self.epochs = state["epochs"].tolist()
         self.singular_values = list(state["singular_values"].cpu().numpy())
         self.wcss = list(state["wcss"].cpu().numpy())
-
-
-def _of_cells(points: Array, cells: int) -> Array:
-    return np.broadcast_to(points, (cells, *points.shape[1:]))
 
 
 def _spectra(weights: Sequence[Tensor]) -> Array:

@@ -18,6 +18,7 @@ def make_deterministic() -> None:
     """
     os.environ["MKL_CBWR"] = "AUTO,STRICT"
     os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
-    torch.use_deterministic_algorithms(True)
+    # the same as use_deterministic_algorithms(True), which would also import the compiler, for a second
+    torch.set_deterministic_debug_mode("error")
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.set_num_threads(1)

@@ -1,5 +1,6 @@
 """The real pipeline, run once at the tiny scale in a copy of the project, for all tests that look at it."""
 
+import hashlib
 import re
 import shutil
 import subprocess
@@ -8,11 +9,39 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from faults import Faults
 
 PROJECT = Path(__file__).parent.parent
 TINY = ("workflow/scales/tiny.yaml",)
 TARGET_RULES = ("all", "data", "train", "measures", "figures")
 PARTS = ("Snakefile", "config.yaml", "nrc", "workflow", "resources", "envs", "profiles")
+
+
+FAULTS = Faults()
+
+
+def pytest_addoption(parser):
+    parser.addoption("--faults", type=Path, help="page in which to write the table of faults")
+
+
+def pytest_sessionfinish(session, exitstatus):
+    if (page := session.config.getoption("--faults")) and exitstatus == 0:
+        FAULTS.write(page)
+
+
+@pytest.fixture
+def survived():
+    """To be called with a fault that did no harm: it counts for the table."""
+    return FAULTS
+
+
+def digests(checkout) -> dict[str, str]:
+    """SHA-256 of every result; logs and benchmarks hold times, hidden files are no results."""
+    files = (checkout.folder / "results").rglob("[!.]*.*")
+    kept = [file for file in files if file.is_file() and not {"logs", "benchmarks"} & set(file.parts)]
+    return {
+        str(file.relative_to(checkout.folder)): hashlib.sha256(file.read_bytes()).hexdigest() for file in kept
+    }
 
 
 @dataclass(frozen=True)
@@ -40,6 +69,22 @@ class Checkout:
         )
         assert (done.returncode != 0) == fails, done.stdout
         return done.stdout
+
+    def commands(self, *targets: str, scale=TINY) -> dict[str, str]:
+        """The shell command of every job that leads to some targets, by the files that it makes."""
+        said = self.snakemake(
+            *targets,
+            options=["--dry-run", "--forceall", "--printshellcmds", "--quiet", "host"],
+            scale=scale,
+        )
+        commands, outputs = {}, []
+        for line in said.splitlines():
+            word, _, rest = line.strip().partition(": ")
+            if word == "output":
+                outputs = rest.split(", ")
+            elif word == "Shell command":
+                commands |= dict.fromkeys(outputs, rest)
+        return commands
 
     def planned(self, *targets: str, scale=TINY) -> dict[str, int]:
         """Number of jobs of each rule that a dry run plans, without the target rules."""

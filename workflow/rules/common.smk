@@ -24,6 +24,11 @@ gc.disable()
 
 onstart:
     gc.enable()
+    Path("results").mkdir(exist_ok=True)
+    if not os.access("results", os.W_OK):
+        sys.exit(
+            "Error: results/ cannot be written; give write permission there, or choose another --directory"
+        )
 
 
 ROOT = Path(os.path.relpath(workflow.basedir))
