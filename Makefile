@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: all env test lint bench clean
+.PHONY: all env test test-slurm reliability lint bench clean
 
 all: env
 	$(BIN)/snakemake
@@ -23,7 +23,20 @@ env: .venv/installed
 	touch $@
 
 test: env
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2
+
+# on a real SLURM of one node, which the tests install and start; only root can
+test-slurm: env
+	$(BIN)/pytest -m slurm tests/slurm
+
+# every fault, and the table of docs/reliability.md
+reliability: env
+	$(BIN)/pytest -m "slurm or not slurm" --faults docs/reliability.md tests/test_faults.py tests/slurm
+
+# the pins of the lock file, for conda
+envs/nrc.yaml: requirements.lock
+	{ sed '/- pip:/q' $@; sed -nE 's/^([a-z0-9][^ ]*==[^ ;]+)( ; [^\]*[^ \])?.*/      - "\1\2"/p' $<; } > $@.new
+	mv $@.new $@
 
 lint: env
 	$(BIN)/ruff check .

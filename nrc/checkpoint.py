@@ -17,8 +17,8 @@ from nrc.store import atomic
 
 __all__ = ["Checkpoint", "Superseded"]
 
-# A checkpoint is the digest of what follows, the token of the claim, and the arrays as .npz.
-DIGEST, TOKEN = hashlib.sha256().digest_size, 16
+# A checkpoint is the digest of what follows, and the arrays as .npz.
+DIGEST = hashlib.sha256().digest_size
 
 
 class Superseded(Exception):
@@ -28,14 +28,15 @@ class Superseded(Exception):
 class Checkpoint:
     """The state of a computation, on disk, and its claim to write the output.
 
-    Whoever opens the checkpoint last holds the claim. A process that was forgotten and still runs
-    (its scheduler was killed, say) finds its claim gone when it next looks, and must give up: so two
-    processes never write one output in turns, without a lock that a killed process would leave.
+    Whoever opens the checkpoint last holds the claim, a file that nobody else writes. A process that
+    was forgotten and still runs (its scheduler was killed, say) finds the claim of another when it
+    next looks, and must give up: so two processes never write one output in turns, without a lock
+    that a killed process would leave.
 
     Parameters
     ----------
     output : path
-        What is computed. The checkpoint is a hidden file beside it.
+        What is computed. Checkpoint and claim are hidden files beside it.
     fingerprint : str
         Of all that the computation depends on. A state with another one is not taken up.
     interval : float
@@ -45,9 +46,10 @@ class Checkpoint:
     def __init__(self, output: str | Path, fingerprint: str, interval: float) -> None:
         output = Path(output)
         self.path = output.with_name(f".{output.stem}.checkpoint")
+        self.claim = output.with_name(f".{output.stem}.claim")
         self.asked = False
         self._fingerprint, self._interval = fingerprint, interval
-        self._token = secrets.token_bytes(TOKEN)
+        self._token = secrets.token_hex(16)
         self._saved = time.monotonic()
 
     def open(self, device: torch.device | str = "cpu") -> State:
@@ -55,10 +57,11 @@ class Checkpoint:
 
         A checkpoint that is damaged, or of another computation, is no state.
         """
-        found = _read(self.path)
-        state = found if found.get("fingerprint") == self._fingerprint else {}
-        state = {name: array for name, array in state.items() if name != "fingerprint"}
-        self._write(state)
+        with atomic(self.claim) as temporary:
+            temporary.write_text(self._token, encoding="utf-8")
+        state = _read(self.path)
+        if state.pop("fingerprint", None) != self._fingerprint:
+            return {}
         return _tree(state, torch.device(device))
 
     def ask(self, *_: Any) -> None:
@@ -78,29 +81,25 @@ class Checkpoint:
         Superseded
         """
         self.check()
-        self._write(_arrays(state))
+        data = io.BytesIO()
+        np.savez(data, fingerprint=self._fingerprint, allow_pickle=False, **_arrays(state))
+        with atomic(self.path) as temporary:
+            temporary.write_bytes(hashlib.sha256(data.getvalue()).digest() + data.getvalue())
+        self._saved = time.monotonic()
 
     def check(self) -> None:
         """Raise `Superseded` unless this process holds the claim."""
         try:
-            with self.path.open("rb") as file:
-                token = file.read(DIGEST + TOKEN)[DIGEST:]
-        except FileNotFoundError:
-            token = b""
-        if token != self._token:
+            holder = self.claim.read_text(encoding="utf-8")
+        except FileNotFoundError:  # another process has begun since, and ended
+            holder = None
+        if holder != self._token:
             raise Superseded
 
     def remove(self) -> None:
-        """Remove the file: the output is complete."""
+        """Remove both files: the output is complete."""
         self.path.unlink(missing_ok=True)
-
-    def _write(self, arrays: Mapping[str, Any]) -> None:
-        data = io.BytesIO()
-        np.savez(data, fingerprint=self._fingerprint, allow_pickle=False, **arrays)
-        content = self._token + data.getvalue()
-        with atomic(self.path) as temporary:
-            temporary.write_bytes(hashlib.sha256(content).digest() + content)
-        self._saved = time.monotonic()
+        self.claim.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -112,7 +111,7 @@ def _read(path: Path) -> dict[str, Any]:
     if hashlib.sha256(data[DIGEST:]).digest() != data[:DIGEST]:
         return {}
     try:
-        with np.load(io.BytesIO(data[DIGEST + TOKEN :]), allow_pickle=False) as arrays:
+        with np.load(io.BytesIO(data[DIGEST:]), allow_pickle=False) as arrays:
             return dict(arrays)
     except ValueError:  # pickled objects, from somebody else
         return {}

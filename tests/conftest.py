@@ -84,6 +84,7 @@ class Checkout:
                 outputs = rest.split(", ")
             elif word == "Shell command":
                 commands |= dict.fromkeys(outputs, rest)
+                outputs = []
         return commands
 
     def planned(self, *targets: str, scale=TINY) -> dict[str, int]:

@@ -129,7 +129,7 @@ def test_a_state_of_another_computation_is_none(tmp_path):
     assert checkpoint(tmp_path, "b").open() == {}
 
 
-@pytest.mark.parametrize("place", [0, 31, 32, 47, 48, 60, -1, "half", "empty"])
+@pytest.mark.parametrize("place", [0, 31, 32, 60, -1, "half", "empty"])
 def test_a_damaged_checkpoint_is_none(tmp_path, place):
     first = checkpoint(tmp_path)
     first.open()
@@ -181,7 +181,7 @@ def test_no_pickle_is_written_or_read(tmp_path):
     trap.path = str(tmp_path / "sprung")
     data = io.BytesIO()
     np.savez(data, fingerprint="a", theta=np.array([trap]))
-    content = bytes(16) + data.getvalue()
+    content = data.getvalue()
     first.path.write_bytes(hashlib.sha256(content).digest() + content)
     assert checkpoint(tmp_path).open() == {}
     assert not (tmp_path / "sprung").exists()

@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import PROJECT, Checkout, copy_project, digests
-from faults import rows_of
 from test_workflow import write_scale
 
 from nrc import store
@@ -133,12 +132,12 @@ class Training:
 
     def forget(self):
         """Be as if nothing had ever run."""
-        for file in (self.output, self.checkpoint, self.folder / f".{self.output.stem}.earlier.nc"):
+        for file in (self.output, *self.folder.glob(f".{self.output.stem}.*")):
             file.unlink(missing_ok=True)
 
-    def wait_for_checkpoint(self, process, known=b""):
+    def wait_for_checkpoint(self, process):
         for _ in range(3000):
-            if self.checkpoint.exists() and self.checkpoint.stat().st_size > 2000:
+            if self.checkpoint.exists():
                 return
             assert process.poll() is None, process.communicate()[0]
             time.sleep(0.01)
@@ -194,11 +193,10 @@ def test_a_signal_makes_a_checkpoint_at_once(tmp_path, survived, request_):
     undisturbed, _ = training.run(interval=1e9)
     training.forget()
     process = training.start(interval=1e9)
-    time.sleep(0.1)
-    while not training.checkpoint.exists():
+    while not (tmp_path / ".train.claim").exists():
         time.sleep(0.01)
-    # the claim is there and holds no state yet
     time.sleep(0.5)
+    assert not training.checkpoint.exists()
     process.send_signal(request_)
     said = process.communicate()[0]
     assert process.returncode == 1
@@ -300,7 +298,7 @@ def test_a_stack_too_big_for_memory_is_split(tmp_path, survived, monkeypatch):
     undisturbed, _ = training.run(**options)
     training.forget()
     script, *arguments = training.arguments(**options)
-    for limit in (120, 6):
+    for limit in (60, 6):
         done = subprocess.run(
             [sys.executable, "-c", LIMITED, str(limit), str(PROJECT / f"workflow/scripts/{script}.py"), *arguments],
             env=ENVIRONMENT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
@@ -516,7 +514,7 @@ class Slow:
         process = start(command, cwd=self.checkout.folder, start_new_session=True)
         folder = (self.checkout.folder / TRAINED).parent
         for _ in range(3000):
-            if any(file.stat().st_size > 2000 for file in folder.glob(".*.checkpoint")):
+            if any(folder.glob(".*.checkpoint")):
                 return process
             assert process.poll() is None, process.communicate()[0]
             time.sleep(0.02)
@@ -585,13 +583,3 @@ def test_the_results_folder_is_read_only(fresh, survived):
         assert "Traceback" not in said
     fresh.snakemake("data")
     survived("a read-only results folder", "nothing: one line before any job")
-
-
-def test_the_page_lists_what_is_tested():
-    rows = rows_of(PROJECT / "docs/reliability.md")
-    text = "".join((PROJECT / f"tests/{name}.py").read_text(encoding="utf-8") for name in ("test_faults", "slurm/test_slurm"))  # fmt: skip
-    assert rows
-    for fault, (tried, done, lost, _) in rows.items():
-        assert f'"{fault}"' in text, fault
-        assert (int(done), int(lost)) == (int(tried), 0)
-        assert int(tried) > 0

@@ -381,17 +381,26 @@ def test_missing_images_stop_before_training(fresh, data, message):
     assert not list((fresh.folder / "results").rglob("*.nc"))
 
 
-def test_training_that_diverges_is_told_with_its_weight_decay(checkout):
-    training = {"method": "sgd", "learning_rate": 1e12, "schedule": "constant", "precision": "float32"}
+def test_networks_that_diverge_are_marked_and_counted(checkout):
     scale = write_scale(
         checkout,
-        **{"experiments.mnist.training": training, "experiments.mnist.network.activation": "linear"},
-    )
-    said = checkout.snakemake("results/mnist/measures.nc", scale=scale, fails=True)
-    assert "training diverged at weight decay 0.001, 0.1 by epoch" in said
-    assert "Traceback" not in said
-    left = list((checkout.folder / "results/mnist/train").rglob("seed~*.nc"))
-    assert len(left) < 2, "a job that failed leaves no output"
+        **{
+            "experiments.mnist.training": {"method": "sgd", "learning_rate": 3, "schedule": "constant", "momentum": 0, "epochs": 10},
+            "experiments.mnist.network.activation": "linear",
+            "experiments.mnist.grid.weight_decay": [0.001, 1],
+        },
+    )  # fmt: skip
+    checkout.snakemake("results/figures/figure3.png", "results/claims.nc", "audit", scale=scale)
+    cube = load(checkout, "results/mnist/measures.nc").squeeze()
+    diverged = store.flag_masks(cube["ended"])["diverged"]
+    assert diverged.sel(weight_decay=1).all()
+    assert (cube["status"].where(diverged) == 1).sum() == diverged.sum()
+    for name in ("singular_values", "test_accuracy", "loss", "bound_measured"):
+        assert cube[name].where(diverged).isnull().all(), name
+    assert cube["wcss_class"].sel(source=0).notnull().all(), "the images are what they are"
+    assert cube["wcss_class"].sel(source=1).where(diverged).isnull().all()
+    caption = (checkout.folder / "results/figures/figure3.rst").read_text(encoding="utf-8")
+    assert f"({int(diverged.sum())} diverged and have no measures)" in " ".join(caption.split())
 
 
 def test_relu_networks_and_squared_error_run_through_the_pipeline(checkout):
@@ -713,7 +722,7 @@ def test_a_damaged_input_is_named_and_leaves_no_output(checkout):
         / "results/logs"
         / PLANE.format("measure").removeprefix("results/").replace(".nc", ".log")
     )
-    assert "is not a readable NetCDF file" in log.read_text(encoding="utf-8")
+    assert "is damaged" in log.read_text(encoding="utf-8")
     assert not (checkout.folder / PLANE.format("measure")).exists()
 
 

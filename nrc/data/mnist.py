@@ -17,6 +17,8 @@ from torchvision import datasets
 __all__ = ["CLASSES", "SPLITS", "Split", "balanced_subsets", "download_split", "images_dataset", "read_split"]
 
 SIDE, CLASSES = 28, 10
+# Bytes of the largest IDX file, the images to train on.
+LARGEST = 16 + 60_000 * SIDE * SIDE
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,9 @@ def _bytes(folder: Path, name: str) -> bytes:
             "or take source torchvision"
         )
     try:
-        return gzip.decompress(compressed.read_bytes())
+        with gzip.open(compressed) as file:
+            # a file that is longer is not MNIST's, and may be made to fill the memory
+            return file.read(LARGEST + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ValueError(f"{compressed} is not a whole gzip file ({error}); fetch it again") from error
 
