@@ -32,7 +32,7 @@ rule audit:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 10 * attempt,
     params:
-        settings=json.dumps({"delta": SETTINGS["measures"]["delta"]}),
+        settings=lambda wildcards: json.dumps({"delta": SETTINGS["measures"]["delta"]}),
     shell:
         "python {input.code[0]} --settings {params.settings:q} --measures {input.measures:q}"
         " --csv {output.csv:q} --markdown {output.markdown:q} > {log:q} 2>&1"

@@ -38,7 +38,7 @@ rule judge_claims:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 10 * attempt,
     params:
-        settings=json.dumps(SETTINGS["claims"]),
+        settings=lambda wildcards: json.dumps(SETTINGS["claims"]),
         cubes=[f"{cube}=results/{cube}.nc" for cube in CLAIM_CUBES],
     shell:
         "python {input.code[0]} --settings {params.settings:q} --cubes {params.cubes:q}"

@@ -51,7 +51,7 @@ rule plot_figure1:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 10 * attempt,
     params:
-        settings=json.dumps(
+        settings=lambda wildcards: json.dumps(
             {
                 **{key: EXPERIMENTS["mixture"][key] for key in ("data", "network", "training")},
                 "measures": SETTINGS["measures"],
@@ -100,7 +100,7 @@ use rule plot_figure1 as plot_bounds with:
     benchmark:
         "results/benchmarks/figures/bounds.tsv"
     params:
-        settings=json.dumps(
+        settings=lambda wildcards: json.dumps(
             {"data": EXPERIMENTS["mixture"]["data"], "figure": SETTINGS["figures"]["bounds"]}, sort_keys=True
         ),
 
@@ -139,7 +139,7 @@ use rule plot_figure1 as plot_figure2 with:
     benchmark:
         "results/benchmarks/figures/figure2.tsv"
     params:
-        settings=json.dumps(
+        settings=lambda wildcards: json.dumps(
             {
                 **{key: EXPERIMENTS["linear"][key] for key in ("data", "grid")},
                 "figure": SETTINGS["figures"]["figure2"],
@@ -182,7 +182,7 @@ use rule plot_figure1 as plot_forecast with:
     benchmark:
         "results/benchmarks/figures/forecast.tsv"
     params:
-        settings=json.dumps(
+        settings=lambda wildcards: json.dumps(
             {
                 **{key: EXPERIMENTS["linear"][key] for key in ("data",)},
                 "figure": SETTINGS["figures"]["forecast"],
@@ -227,7 +227,7 @@ use rule plot_figure1 as plot_figure3 with:
     benchmark:
         "results/benchmarks/figures/figure3.tsv"
     params:
-        settings=json.dumps(
+        settings=lambda wildcards: json.dumps(
             {
                 **{key: EXPERIMENTS["mnist"][key] for key in ("data", "network", "training")},
                 "figure": SETTINGS["figures"]["figure3"],
@@ -271,7 +271,7 @@ use rule plot_figure1 as plot_figure4 with:
     benchmark:
         "results/benchmarks/figures/figure4.tsv"
     params:
-        settings=json.dumps(
+        settings=lambda wildcards: json.dumps(
             {
                 **{key: EXPERIMENTS["width"][key] for key in ("data", "network", "training")},
                 "figure": SETTINGS["figures"]["figure4"],
@@ -316,7 +316,7 @@ use rule plot_figure1 as plot_figure4_supplement with:
     benchmark:
         "results/benchmarks/figures/figure4_supplement.tsv"
     params:
-        settings=json.dumps(
+        settings=lambda wildcards: json.dumps(
             {
                 **{key: EXPERIMENTS["width"][key] for key in ("data", "network", "training")},
                 "figure": SETTINGS["figures"]["figure4"],
@@ -361,7 +361,7 @@ use rule plot_figure1 as plot_figure5 with:
     benchmark:
         "results/benchmarks/figures/figure5.tsv"
     params:
-        settings=json.dumps(
+        settings=lambda wildcards: json.dumps(
             {
                 **{key: EXPERIMENTS["depth"][key] for key in ("data", "network", "training")},
                 "figure": SETTINGS["figures"]["figure5"],
@@ -406,7 +406,7 @@ use rule plot_figure1 as plot_figure5_supplement with:
     benchmark:
         "results/benchmarks/figures/figure5_supplement.tsv"
     params:
-        settings=json.dumps(
+        settings=lambda wildcards: json.dumps(
             {
                 **{key: EXPERIMENTS["depth"][key] for key in ("data", "network", "training")},
                 "figure": SETTINGS["figures"]["figure5"],

@@ -26,7 +26,8 @@ rule fetch_mnist:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 10 * attempt,
     params:
-        settings=json.dumps(
+        # a function, whose value Snakemake takes as it is: in a text it would look for wildcards
+        settings=lambda wildcards: json.dumps(
             {key: EXPERIMENTS["mnist"]["data"][key] for key in ("source", "folder", "mirrors")}
         ),
         bundled=lambda wildcards, input: str(Path(input.bundled[0]).parent),
