@@ -129,4 +129,4 @@ def test_every_value_in_a_command_is_quoted(file):
     assert not re.search(r"\b(eval|exec|pickle)\b|^ *run:", text, re.MULTILINE)
     for command in re.findall(r"^    shell:\n((?:        .*\n)+)", text, re.MULTILINE):
         for name in re.findall(r"\{(.*?)\}", command):
-            assert name.endswith(":q") or name in ("input.code[0]", "wildcards.split", "CHECKPOINT_INTERVAL")
+            assert name.endswith(":q") or name in ("input.code[0]", "wildcards.split")

@@ -599,6 +599,7 @@ TRAIN_ALL = {"make_mixture": 3, "fetch_mnist": 1, "train_stack": 5, "train_class
         ("config.yaml", "  figure4:\n    rank: stable_rank", "  figure4:\n    rank: effective_rank", {"plot_figure4": 1, "plot_figure4_supplement": 1}),
         ("nrc/figures/forecast.py", "trained", "Trained", {"plot_forecast": 1}),
         ("nrc/optimize/levenberg_marquardt.py", "crawl", "creep", {"train_stack": 5, **MEASURE_BLOBS_ON}),
+        ("config.yaml", "device: auto", "checkpoint_interval: 7\ndevice: auto", {}),
         ("config.yaml", "saturation: 0.02", "saturation: 0.03", {"plot_figure2": 1}),
         ("config.yaml", "certified: 0.1", "certified: 0.2", {"plot_figure1": 1}),
         ("config.yaml", "delta: 0.05", "delta: 0.01", MEASURE_ON),

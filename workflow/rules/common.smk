@@ -15,9 +15,6 @@ from workflow.settings import read_settings
 # the Python that runs Snakemake also runs the scripts, in an activated environment or not
 os.environ.update(PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
 
-# the scripts run this folder's library, the code that the rules declare, whatever is installed
-shell.prefix(f"export PYTHONPATH={quote(workflow.basedir)}; ")
-
 # searching a growing graph of thousands of jobs for garbage would take a fifth of its planning
 gc.disable()
 
@@ -44,8 +41,13 @@ def or_exit(function, *arguments):
 
 SETTINGS = or_exit(read_settings, config)
 EXPERIMENTS = SETTINGS["experiments"]
-# in the commands, not in params: another interval changes no result
-CHECKPOINT_INTERVAL = SETTINGS["checkpoint_interval"]
+
+
+# The scripts run this folder's library, the code that the rules declare, whatever is installed. The
+# interval changes no result, so that it is no parameter of a rule.
+shell.prefix(
+    f"export PYTHONPATH={quote(workflow.basedir)} CHECKPOINT_INTERVAL={SETTINGS['checkpoint_interval']}; "
+)
 
 
 def names_of(kind):

@@ -55,6 +55,6 @@ rule train_stack:
         ),
     shell:
         "python {input.code[0]} --settings {params.settings:q} --data {input.data:q}"
-        " --output {output:q} --checkpoint-interval {CHECKPOINT_INTERVAL} 2>&1"
+        " --output {output:q} --checkpoint-interval $CHECKPOINT_INTERVAL 2>&1"
         # a signal to all processes of a job must not end the log before its last line
         " | (trap '' INT TERM; tee {log:q})"
