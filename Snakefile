@@ -24,6 +24,10 @@ include: "workflow/rules/audit.smk"
 include: "workflow/rules/claims.smk"
 
 
+# for --software-deployment-method apptainer alone; envs/nrc.def says how to build it
+container: "envs/nrc.sif"
+
+
 report: "workflow/report/workflow.rst"
 
 

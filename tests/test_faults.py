@@ -213,6 +213,22 @@ def test_a_signal_makes_a_checkpoint_at_once(tmp_path, survived, request_):
     )
 
 
+def test_a_checkpoint_that_cannot_be_written_ends_nothing(tmp_path, survived):
+    training = Training(tmp_path)
+    undisturbed, _ = training.run()
+    training.output = tmp_path / "small" / "train.nc"
+    training.output.parent.mkdir()
+    # room for the output and not for a checkpoint, which has the memory of the method too
+    with mounted(training.output.parent, "-o", f"size={len(undisturbed) + 20_000}"):
+        again, said = training.run(interval=0.3)
+        left = {file.name for file in training.output.parent.iterdir()}
+    assert "train.checkpoint could not be written (No space left on device)" in said
+    assert "training goes on without a checkpoint" in said
+    assert again == undisturbed
+    assert left == {"train.nc", ".train.earlier.nc"}
+    survived("full disk while a checkpoint is written", "nothing: the log says so and training goes on")
+
+
 def test_a_growing_stack_trains_the_new_cells_only(tmp_path):
     training = Training(tmp_path)
     training.run(stack={**STACK, "weight_decay": [0.002, 0.008]})
@@ -360,7 +376,8 @@ def run_stage(checkout, command: str, monkeypatch) -> str:
     words = shlex.split(command)
     at = words.index("python")
     end = next(i for i, word in enumerate(words) if i > at and word in (">", "2>&1", "|"))
-    script, *arguments = words[at + 1 : end]
+    # by the environment, which a shell would look up
+    script, *arguments = [word.replace("$CHECKPOINT_INTERVAL", "60") for word in words[at + 1 : end]]
     listed = "\n".join(words[2 : words.index("|")]) if words[0] == "printf" else ""
     if "train" in script:
         done = subprocess.run(

@@ -127,7 +127,12 @@ def train_in_parts(
 
     def report(run: Callable[[], State]) -> None:
         if checkpoint.due:
-            checkpoint.save(here(run()))
+            try:
+                checkpoint.save(here(run()))
+            except OSError as error:
+                if checkpoint.asked:
+                    raise
+                logger.warning(f"{error}; training goes on without a checkpoint")
         if checkpoint.asked:
             raise SystemExit(f"{output}: stopped by a signal; run again to go on from the checkpoint")
 

@@ -80,14 +80,17 @@ def test_the_tiny_scale_gives_the_bytes_of_a_local_run(finished, fresh):
     gpus = [
         "--set-resources", "train_stack:gres=gpu:null:1", "train_classifier:gpu=1", "train_classifier:gpu_model=null",
     ]  # fmt: skip
+    began = time.strftime("%Y-%m-%dT%H:%M:%S")
     on_cluster(fresh).run(options=gpus)
     assert digests(fresh) == digests(finished)
-    said = slurm("sacct", "-X", "-n", "-P", "-o", "Comment,AllocTRES,State")
+    said = slurm("sacct", "-X", "-n", "-P", "-S", began, "-o", "Comment,AllocTRES,State")
     states = [line for line in said.splitlines() if line.startswith("rule_train")]
-    assert len(states) >= 11
+    assert len(states) == 11
     assert all("gres/gpu" in line and line.endswith("COMPLETED") for line in states), said
     (report,) = (fresh.folder / "results/logs/slurm").glob("efficiency*.csv")
     assert report.read_text(encoding="utf-8").count("rule_train_classifier") == 6
+    fresh.snakemake(options=["--report", "report.zip"])
+    assert (fresh.folder / "report.zip").stat().st_size > 100_000
 
 
 SLOW = {
