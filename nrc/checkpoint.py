@@ -79,13 +79,15 @@ class Checkpoint:
         Raises
         ------
         Superseded
+        OSError
+            If it cannot be written. The next one is due after another interval.
         """
         self.check()
+        self._saved = time.monotonic()
         data = io.BytesIO()
         np.savez(data, fingerprint=self._fingerprint, allow_pickle=False, **_arrays(state))
         with atomic(self.path) as temporary:
             temporary.write_bytes(hashlib.sha256(data.getvalue()).digest() + data.getvalue())
-        self._saved = time.monotonic()
 
     def check(self) -> None:
         """Raise `Superseded` unless this process holds the claim."""
