@@ -115,8 +115,14 @@ def draw(measures: xr.Dataset, *, clusters: int, dimension: int, colour_map: str
     for axis, layer in zip(axes.flat, layers, strict=False):
         mesh = _heat_map(axis, table[table["layer"] == layer], colour_map)
         _certified_line(axis, table[table["layer"] == layer], certified)
-        axis.autoscale(False)
         axis.plot(curves["sigma"], curves["transition"], **FORECAST)
+        # the plane alone: beyond it there are no networks
+        axis.set(
+            **{
+                f"{side}lim": cell_edges(np.sort(table[name].unique()))[[0, -1]]
+                for side, name in (("x", "sigma"), ("y", "weight_decay"))
+            }
+        )
         axis.set_title(rf"layer {layer}")
     for axis in axes.flat[len(layers) :]:
         axis.set_visible(False)
