@@ -46,7 +46,7 @@ LBFGS = {
 IMAGES = {"kind": "mnist", "source": "bundled", "folder": None, "mirrors": None, "train_points": 200, "test_points": 100}  # fmt: skip
 ADAM = {
     "method": "adam",
-    "epochs": 300,
+    "epochs": 150,
     "batch": 20,
     "learning_rate": 1e-3,
     "momentum": 0.9,
