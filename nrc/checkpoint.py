@@ -131,12 +131,12 @@ def _arrays(state: State, prefix: str = "") -> dict[str, np.ndarray]:
 
 
 def _tree(arrays: Mapping[str, np.ndarray], device: torch.device) -> dict[str, Any]:
-    """The tree of leaves by their path, numbers as tensors on a device."""
+    """The tree of leaves by their path, as tensors on a device."""
     tree: dict[str, Any] = {}
     for path, array in arrays.items():
         *branches, name = path.split("/")
         at = tree
         for branch in branches:
             at = at.setdefault(branch, {})
-        at[name] = array if array.dtype.kind in "SU" else torch.as_tensor(array, device=device)
+        at[name] = torch.as_tensor(array, device=device)
     return tree

@@ -50,22 +50,21 @@ class Checkout:
 
     folder: Path
 
+    @staticmethod
+    def command(*targets: str, options=(), scale=TINY) -> list[str]:
+        """The command that runs Snakemake on two cores."""
+        snakemake = [sys.executable, "-m", "snakemake", "--cores", "2"]
+        return [*snakemake, *options, "--configfile", *scale, "--", *targets]
+
     def snakemake(self, *targets: str, options=(), scale=TINY, fails: bool = False) -> str:
         """Run Snakemake and return what it prints."""
-        command = [
-            sys.executable,
-            "-m",
-            "snakemake",
-            "--cores",
-            "2",
-            *options,
-            "--configfile",
-            *scale,
-            "--",
-            *targets,
-        ]
         done = subprocess.run(
-            command, cwd=self.folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+            self.command(*targets, options=options, scale=scale),
+            cwd=self.folder,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
         )
         assert (done.returncode != 0) == fails, done.stdout
         return done.stdout

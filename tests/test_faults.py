@@ -525,17 +525,7 @@ class Slow:
 
     def start(self) -> subprocess.Popen:
         """Start Snakemake, in a session of its own, and wait until it trains."""
-        command = [
-            sys.executable,
-            "-m",
-            "snakemake",
-            "--cores",
-            "2",
-            "--configfile",
-            *self.scale,
-            "--",
-            TRAINED,
-        ]
+        command = self.checkout.command(TRAINED, scale=self.scale)
         process = start(command, cwd=self.checkout.folder, start_new_session=True)
         folder = (self.checkout.folder / TRAINED).parent
         for _ in range(3000):
