@@ -1,3 +1,22 @@
 """Neural rank collapse: stacks of small networks trained until stationary, and what is measured on them."""
 
-__version__ = "0.1.0"
+from importlib import import_module
+from typing import Any
+
+# Where each public name is: nothing is imported before it is asked for.
+_PLACES = {"__version__": "nrc.version", "load": "nrc.store"}
+_MODULES = ("data", "figures", "measures", "network", "optimize", "store", "theory")
+
+__all__ = ["load"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PLACES:
+        return getattr(import_module(_PLACES[name]), name)
+    if name in _MODULES:
+        return import_module(f"nrc.{name}")
+    raise AttributeError(f"module 'nrc' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*_PLACES, *_MODULES])

@@ -16,6 +16,10 @@ ABSOLUTE, RELATIVE = 1e-12, 1e-9
 # A statement that holds with probability 1 - delta is refuted by so many violations that chance
 # brings them with at most this probability.
 LEVEL = 1e-3
+COLUMNS = (
+    *("statement", "says", "checked", "void", "violations", "allowed"),
+    *("smallest_ratio", "median_ratio", "largest_ratio", "largest_at"),
+)
 
 
 @dataclass(frozen=True)
@@ -148,7 +152,7 @@ def audit(measures: xr.Dataset, delta: float) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A row for each statement whose measures the experiment has: numbers checked, void and
+        A row for each statement whose measures the cube has, maybe none: numbers checked, void and
         violated, how many violations are allowed, the smallest, median and largest ratio of
         quantity to bound, and where the largest is. The numbers of a random statement are draws of
         the data: one a seed.
@@ -158,7 +162,8 @@ def audit(measures: xr.Dataset, delta: float) -> pd.DataFrame:
             _check(statement, measures, delta)
             for statement in STATEMENTS
             if {statement.quantity, statement.bound} <= set(measures)
-        ]
+        ],
+        columns=COLUMNS,
     )
 
 

@@ -1,20 +1,22 @@
-"""The paper's claims as statistics: a number a seed, an interval over seeds, a verdict by a rule."""
+"""Claims as statistics: a number a seed, an interval of its mean over seeds, a verdict by limits."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 import xarray as xr
-from scipy.stats import linregress, spearmanr, t
+from scipy.stats import linregress, spearmanr
 
-from nrc.store import describe, flag_attributes, flag_masks
+from nrc.flags import flag_masks
+from nrc.labels import describe, flag_attributes
+from nrc.statistics import quadratic_slopes, student_interval
 
-__all__ = ["CLAIMS", "Claim", "Verdict", "judge"]
+__all__ = ["STATISTICS", "Statistic", "Verdict", "judge"]
 
-
-# Quadratic regime: the largest eigenvalue of the noise is at most this share of it plus weight decay.
-SATURATION = 0.02
+# A row of the plane has a transition where the relative distance changes by more than this.
+TRANSITION = 0.3
 
 
 class Verdict(IntEnum):
@@ -26,111 +28,74 @@ class Verdict(IntEnum):
 
 
 @dataclass(frozen=True)
-class Claim:
-    """A claim of the paper, and the statistic it is judged by.
+class Statistic:
+    """A number that a claim is judged by.
 
     Attributes
     ----------
-    says : str
-        The claim.
     measure : str
-        What the statistic is.
-    file : str
-        The experiment it is taken from, and which of its cubes: "measures" or "shift".
-    statistic : callable
-        From the cube of one seed; missing where the cube has too few cells for it.
+        What it is, in words.
+    of : callable
+        From the cube of one seed, and the options; missing where the cube has too few cells for it.
+    takes : tuple of str
+        The variables it takes.
+    cube : {"measures", "shift"}
+        Which cube of an experiment has them.
+    options : tuple of str
+        Names of what a claim says beside its limits.
     """
 
-    says: str
     measure: str
-    file: tuple[str, str]
-    statistic: Callable[[xr.Dataset], float]
+    of: Callable[..., float]
+    takes: tuple[str, ...]
+    cube: str = "measures"
+    options: tuple[str, ...] = ()
 
 
 def cliff(cube: xr.Dataset) -> float:
-    """Largest step between neighbours in sigma, over the whole range, mean over weight decays and layers.
+    """Largest step between neighbours in sigma over the whole range, mean over weight decays and layers.
 
-    Steps between cells that did not converge are left out, and so are rows without a transition.
+    A step counts where both neighbours converged. Rows without a transition are left out.
     """
-    cube = cube.squeeze(["width", "depth"])
     distance = cube["relative_distance"].where(flag_masks(cube["status"])["converged"])
     shares = []
-    rows = distance.transpose("weight_decay", "layer", "sigma").values
-    for row in rows.reshape(-1, distance.sizes["sigma"]):
-        known = row[~np.isnan(row)]
-        if len(known) > 2 and known.max() - known.min() > 0.3:
-            shares.append(np.abs(np.diff(known)).max() / (known.max() - known.min()))
+    for row in distance.transpose(..., "sigma").values.reshape(-1, distance.sizes["sigma"]):
+        known, steps = row[~np.isnan(row)], np.abs(np.diff(row))
+        if len(known) > 2 and np.ptp(known) > TRANSITION and not np.isnan(steps).all():
+            shares.append(np.nanmax(steps) / np.ptp(known))
     return float(np.mean(shares)) if shares else np.nan
 
 
-def slope_in_sigma(saturation: float) -> Callable[[xr.Dataset], float]:
+def slope_in_sigma(cube: xr.Dataset, saturation: float) -> float:
     """Slope of log shift against log sigma in the quadratic regime, mean over weight decays."""
-
-    def statistic(shift: xr.Dataset) -> float:
-        shift = shift.squeeze(["width", "depth"])
-        slopes = []
-        for weight_decay in shift["weight_decay"].values:
-            curve = shift.sel(weight_decay=weight_decay)
-            used = (curve["noise_moment"] <= saturation / (1 - saturation) * weight_decay) & (
-                curve["at_minimum"] == 1
-            )
-            curve = curve.isel(sigma=used.values)
-            if curve.sizes["sigma"] >= 3:
-                slopes.append(linregress(np.log(curve["sigma"]), np.log(curve["shift"])).slope)
-        return float(np.mean(slopes)) if slopes else np.nan
-
-    return statistic
-
-
-def trend_with_weight_decay(quantity: Callable[[xr.Dataset], xr.DataArray]) -> Callable[[xr.Dataset], float]:
-    """Spearman's correlation of a quantity with weight decay, mean over its other dimensions."""
-
-    def statistic(cube: xr.Dataset) -> float:
-        values = quantity(cube)
-        others = [dim for dim in values.dims if dim != "weight_decay"]
-        table = values.transpose("weight_decay", *others).values.reshape(values.sizes["weight_decay"], -1)
-        kept = table[:, ~np.isnan(table).any(0) & (np.ptp(table, axis=0) > 0)]
-        if kept.shape[0] < 3 or kept.shape[1] == 0:
-            return np.nan
-        return float(np.mean([spearmanr(cube["weight_decay"], column).statistic for column in kept.T]))
-
-    return statistic
+    return float(quadratic_slopes(cube.expand_dims("seed"), saturation)["slope"].mean())
 
 
 def tail_change(cube: xr.Dataset) -> xr.DataArray:
-    """log10 of the tail beyond the classes, last snapshot over first, for the layers that have one."""
-    s = cube["snapshot_singular_values"].fillna(0)
-    beyond = np.sqrt((s.where(s["index"] > 10, 0) ** 2).sum("index") / (s**2).sum("index"))
-    beyond = beyond.isel(layer=(beyond > 0).all([dim for dim in beyond.dims if dim != "layer"]).values)
-    return np.log10(beyond.isel(snapshot=-1) / beyond.isel(snapshot=0))
+    """log10 of the tail beyond K, at the end over the start, for the layers that have one."""
+    s = cube["snapshot_singular_values"]
+    beyond = s.where((s["index"] > cube.attrs["clusters"]) | s.isnull(), 0)
+    tail = np.sqrt((beyond**2).sum("index", min_count=1) / (s**2).sum("index", min_count=1))
+    first, last = tail.isel(snapshot=0), _last(tail)
+    return np.log10((last / first).where((first > 0) & (last > 0))).dropna("layer", how="all")
 
 
 def head_change(cube: xr.Dataset) -> xr.DataArray:
-    """log10 of the norm of the first K - 1 singular values, last snapshot over first."""
-    s = cube["snapshot_singular_values"].fillna(0)
-    head = np.sqrt((s.where(s["index"] < 10, 0) ** 2).sum("index"))
-    return np.log10(head.isel(snapshot=-1) / head.isel(snapshot=0))
+    """log10 of the norm of the first K - 1 singular values, at the end over the start."""
+    s = cube["snapshot_singular_values"]
+    head = np.sqrt((s.where(s["index"] < cube.attrs["clusters"]) ** 2).sum("index", min_count=1))
+    return np.log10(_last(head) / head.isel(snapshot=0))
 
 
 def wcss_change(cube: xr.Dataset) -> xr.DataArray:
     """log10 of the class WCSS of the hidden spaces, at the end over the largest on the way."""
     wcss = cube["snapshot_wcss"].sel(source=slice(1, None))
-    return np.log10(wcss.isel(snapshot=-1) / wcss.max("snapshot"))
+    return np.log10(_last(wcss) / wcss.max("snapshot"))
 
 
 def intermediate_rank(cube: xr.Dataset) -> xr.DataArray:
-    """Stable rank of the layer in the middle."""
-    return cube["stable_rank"].sel(layer=(cube.sizes["layer"] + 1) // 2)
-
-
-def growth(rank: Callable[[xr.Dataset], xr.DataArray], along: str, weight_decay: int) -> Callable:
-    """Slope of log rank against log `along` at the first (0) or last (-1) weight decay."""
-
-    def statistic(cube: xr.Dataset) -> float:
-        curve = rank(cube).isel(weight_decay=weight_decay).squeeze()
-        return float(linregress(np.log(curve[along]), np.log(curve)).slope)
-
-    return statistic
+    """Stable rank of the layer in the middle of each network, the lower of two."""
+    return cube["stable_rank"].sel(layer=(cube["depth"] + 1) // 2)
 
 
 def mean_rank(cube: xr.Dataset) -> xr.DataArray:
@@ -138,161 +103,189 @@ def mean_rank(cube: xr.Dataset) -> xr.DataArray:
     return cube["stable_rank"].mean("layer")
 
 
-WIDTH = {end: growth(intermediate_rank, "width", end) for end in (0, -1)}
+def trend(values: xr.DataArray) -> float:
+    """Spearman's correlation with weight decay, mean over the other dimensions.
 
-CLAIMS = {
-    "transition": Claim(
-        "the transition to rank K is sharp",
+    Missing with fewer than three weight decays. What is not known at all of them is left out, and so
+    is what never changes.
+    """
+    table = _columns(values, "weight_decay")
+    kept = table[:, ~np.isnan(table).any(0) & (np.ptp(table, axis=0) > 0)]
+    if kept.shape[0] < 3 or kept.shape[1] == 0:
+        return np.nan
+    return float(np.mean([spearmanr(values["weight_decay"], column).statistic for column in kept.T]))
+
+
+def growth(ranks: xr.DataArray, along: str, weight_decay: int) -> float:
+    """Slope of log rank against log `along` at the first (0) or last (-1) weight decay.
+
+    Fitted by least squares to two networks at least; mean over the other dimensions.
+    """
+    table, x = _columns(ranks.isel(weight_decay=weight_decay), along), np.log(ranks[along].values)
+    fits = []
+    for column in table.T:
+        known = column > 0
+        if known.sum() >= 2:
+            fits.append(linregress(x[known], np.log(column[known])).slope)
+    return float(np.mean(fits)) if fits else np.nan
+
+
+def _columns(values: xr.DataArray, along: str) -> np.ndarray:
+    """One dimension down, all others across."""
+    return values.transpose(along, ...).values.reshape(values.sizes[along], -1)
+
+
+def _last(values: xr.DataArray) -> xr.DataArray:
+    """The last snapshot that each network has."""
+    return values.isel(snapshot=values.notnull().cumsum("snapshot").argmax("snapshot"))
+
+
+def _width_growth(cube: xr.Dataset, weight_decay: int = -1) -> float:
+    return growth(intermediate_rank(cube), "width", weight_decay)
+
+
+SPECTRA = ("snapshot_singular_values",)
+
+STATISTICS = {
+    "cliff": Statistic(
         "largest step between neighbours in sigma over the whole range of the relative distance",
-        ("mixture", "measures"),
         cliff,
+        ("relative_distance", "status"),
     ),
-    "quadratic": Claim(
-        "the distance to centroids grows quadratically with sigma",
-        "slope of log distance against log sigma in the quadratic regime, penalty on the product",
-        ("linear_product", "shift"),
-        slope_in_sigma(SATURATION),
+    "slope_in_sigma": Statistic(
+        "slope of log distance to the centroids' networks against log sigma in the quadratic regime",
+        slope_in_sigma,
+        ("shift", "shift_forecast", "noise_moment", "at_minimum"),
+        "shift",
+        ("saturation",),
     ),
-    "quadratic_factors": Claim(
-        "the same under weight decay on the factors",
-        "slope of log distance against log sigma in the quadratic regime, penalty on the factors",
-        ("linear", "shift"),
-        slope_in_sigma(SATURATION),
+    "shift_trend": Statistic(
+        "Spearman's correlation of the distance to the centroids' networks with weight decay",
+        lambda cube: trend(cube["shift"]),
+        ("shift",),
+        "shift",
     ),
-    "decrease": Claim(
-        "the distance to centroids falls with weight decay",
-        "Spearman's correlation with weight decay, penalty on the product",
-        ("linear_product", "shift"),
-        trend_with_weight_decay(lambda shift: shift["shift"]),
-    ),
-    "decrease_factors": Claim(
-        "the same under weight decay on the factors",
-        "Spearman's correlation with weight decay, penalty on the factors",
-        ("linear", "shift"),
-        trend_with_weight_decay(lambda shift: shift["shift"]),
-    ),
-    "tail": Claim(
-        "the tail of the spectrum decays during training",
-        "log10 of the tail beyond 10, last over first snapshot, largest weight decay",
-        ("mnist", "measures"),
+    "tail_change": Statistic(
+        "log10 of the tail beyond K, last over first snapshot, largest weight decay",
         lambda cube: float(tail_change(cube).isel(weight_decay=-1).mean()),
+        SPECTRA,
     ),
-    "head": Claim(
-        "the head of the spectrum is preserved",
-        "log10 of the norm of the first 9 singular values, last over first snapshot, all weight decays",
-        ("mnist", "measures"),
-        lambda cube: float(head_change(cube).mean()),
-    ),
-    "tail_with_decay": Claim(
-        "the tail decays more for larger weight decay",
+    "tail_trend": Statistic(
         "Spearman's correlation of the tail's change with weight decay",
-        ("mnist", "measures"),
-        trend_with_weight_decay(tail_change),
+        lambda cube: trend(tail_change(cube)),
+        SPECTRA,
     ),
-    "variability": Claim(
-        "the class WCSS falls after the first epochs",
+    "head_change": Statistic(
+        "log10 of the norm of the first K - 1 singular values, last over first snapshot, all weight decays",
+        lambda cube: float(head_change(cube).mean()),
+        SPECTRA,
+    ),
+    "wcss_change": Statistic(
         "log10 of the class WCSS at the end over the largest on the way, all weight decays",
-        ("mnist", "measures"),
         lambda cube: float(wcss_change(cube).mean()),
+        ("snapshot_wcss",),
     ),
-    "variability_with_decay": Claim(
-        "the class WCSS at the end is smaller for larger weight decay",
+    "wcss_trend": Statistic(
         "Spearman's correlation of the class WCSS at the end with weight decay",
-        ("mnist", "measures"),
-        trend_with_weight_decay(lambda cube: cube["wcss_class"].sel(source=slice(1, None))),
+        lambda cube: trend(cube["wcss_class"].sel(source=slice(1, None))),
+        ("wcss_class",),
     ),
-    "width": Claim(
-        "the rank depends mildly on width",
+    "width_growth": Statistic(
         "slope of log stable rank of the intermediate matrix against log width, largest weight decay",
-        ("width", "measures"),
-        WIDTH[-1],
+        _width_growth,
+        ("stable_rank",),
     ),
-    "width_with_decay": Claim(
-        "more mildly for larger weight decay",
+    "width_growth_difference": Statistic(
         "that slope at the largest weight decay less that at the smallest",
-        ("width", "measures"),
-        lambda cube: WIDTH[-1](cube) - WIDTH[0](cube),
+        lambda cube: _width_growth(cube) - _width_growth(cube, 0),
+        ("stable_rank",),
     ),
-    "rank_with_decay": Claim(
-        "the rank falls with weight decay",
+    "rank_trend": Statistic(
         "Spearman's correlation of the stable rank of the intermediate matrix with weight decay",
-        ("width", "measures"),
-        trend_with_weight_decay(intermediate_rank),
+        lambda cube: trend(intermediate_rank(cube)),
+        ("stable_rank",),
     ),
-    "depth": Claim(
-        "the average rank does not grow with depth, for weight decay large enough",
+    "depth_growth": Statistic(
         "slope of log average stable rank against log depth, largest weight decay",
-        ("depth", "measures"),
-        growth(mean_rank, "depth", -1),
+        lambda cube: growth(mean_rank(cube), "depth", -1),
+        ("stable_rank",),
     ),
 }
 
 
-def judge(
-    cubes: Mapping[tuple[str, str], xr.Dataset], rules: Mapping[str, Mapping[str, float | None]], level: float
-) -> xr.Dataset:
-    """Judge every claim.
+def judge(cubes: Mapping[str, xr.Dataset], claims: Mapping[str, Mapping[str, Any]]) -> xr.Dataset:
+    """Judge claims.
 
-    A claim is confirmed where the interval of its statistic's mean over seeds lies within its rule's
+    A claim is confirmed where the interval of its statistic's mean over seeds lies within its
     limits, denied where it lies outside them, and undecided otherwise or with less than two seeds.
 
     Parameters
     ----------
     cubes : mapping
-        The cubes that the claims name.
-    rules : mapping
-        For each claim its limits `least` and `most`, either may be None.
-    level : float
-        Of the intervals, Student's t.
+        For each claim the cube it is judged on.
+    claims : mapping
+        For each claim its `statistic`, a key of `STATISTICS`, with its options; its limits `least`
+        and `most`, either may be None; and the `level` of its interval, Student's t.
 
     Returns
     -------
     Dataset
-        For each `claim` the statistic of every seed, mean, interval, limits and verdict.
+        For each `claim` the statistic of every seed, mean, interval, limits and verdict, and how the
+        cells of its cube ended.
+
+    Raises
+    ------
+    ValueError
+        If a cube lacks a variable that the statistic takes.
     """
-    rows = {name: _seeds(claim, cubes[claim.file]) for name, claim in CLAIMS.items()}
-    seeds = sorted({seed for row in rows.values() for seed in row})
-    statistic = np.array([[row.get(seed, np.nan) for seed in seeds] for row in rows.values()])
-    intervals = np.array([_interval(row[~np.isnan(row)], level) for row in statistic])
-    limits = np.array(
-        [
-            [np.nan if rules[name][end] is None else rules[name][end] for end in ("least", "most")]
-            for name in rows
-        ]
-    )
-    verdicts = [_verdict(*interval[1:], *limit) for interval, limit in zip(intervals, limits, strict=True)]
-    dataset = xr.Dataset(
-        {
-            "statistic": (("claim", "seed"), statistic),
-            **{name: ("claim", intervals[:, i]) for i, name in enumerate(("mean", "low", "high"))},
-            **{name: ("claim", limits[:, i]) for i, name in enumerate(("least", "most"))},
-            "verdict": ("claim", np.array(verdicts, dtype=np.int8)),
-        },
-        {"claim": list(rows), "seed": seeds},
-    )
-    return describe(
-        dataset,
-        claim={"long_name": "name of the claim"},
-        seed={"long_name": "seed of the data and of the initial weights"},
-        statistic={"long_name": "statistic of the claim", "comment": "missing where there is no such seed"},
-        mean={"long_name": "mean of the statistic over seeds"},
-        low={"long_name": f"lower end of the {level:g} interval of the mean"},
-        high={"long_name": f"upper end of the {level:g} interval of the mean"},
-        least={"long_name": "the claim asks for at least this", "comment": "missing where it does not"},
-        most={"long_name": "the claim asks for at most this", "comment": "missing where it does not"},
-        verdict={"long_name": "verdict", **flag_attributes(Verdict)},
+    seeds = sorted({int(seed) for name in claims for seed in cubes[name]["seed"].values})
+    statistic = np.full((len(claims), len(seeds)), np.nan)
+    rows = []
+    for row, (name, claim) in zip(statistic, claims.items(), strict=True):
+        for seed, value in _of_seeds(name, claim, cubes[name]).items():
+            row[seeds.index(seed)] = value
+        limits = {end: np.nan if claim[end] is None else claim[end] for end in ("least", "most")}
+        mean, low, high = student_interval(row, claim["level"])
+        rows.append(
+            {"mean": mean, "low": low, "high": high, **limits, "level": claim["level"]}
+            | _ended(cubes[name])
+            | {"verdict": _verdict(low, high, **limits)}
+        )
+    numbers = {name: ("claim", np.array([row[name] for row in rows], kind)) for name, kind in _KINDS.items()}
+    return _described(
+        xr.Dataset(
+            {"statistic": (("claim", "seed"), statistic), **numbers},
+            {"claim": np.array(list(claims), dtype=str), "seed": np.array(seeds, dtype=np.int64)},
+        )
     )
 
 
-def _seeds(claim: Claim, cube: xr.Dataset) -> dict[int, float]:
-    return {int(seed): claim.statistic(cube.sel(seed=seed)) for seed in cube["seed"].values}
+_KINDS = {
+    **dict.fromkeys(("mean", "low", "high", "least", "most", "level"), np.float64),
+    **dict.fromkeys(("cells", "stopped", "diverged", "dead"), np.int64),
+    "verdict": np.int8,
+}
 
 
-def _interval(values: np.ndarray, level: float) -> tuple[float, float, float]:
-    if len(values) < 2:
-        return (values.mean() if len(values) else np.nan), np.nan, np.nan
-    half = t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5
-    return values.mean(), values.mean() - half, values.mean() + half
+def _of_seeds(name: str, claim: Mapping[str, Any], cube: xr.Dataset) -> dict[int, float]:
+    statistic = STATISTICS[claim["statistic"]]
+    if missing := [variable for variable in statistic.takes if variable not in cube]:
+        raise ValueError(
+            f"claim {name}: its experiments have no {' and no '.join(missing)}, which {claim['statistic']} "
+            "takes; choose other experiments or another statistic"
+        )
+    options = {option: claim[option] for option in statistic.options}
+    # neighbours, smallest and largest are by value, whatever the order in the grid
+    cube = cube.sortby([axis for axis in ("weight_decay", "sigma") if axis in cube.dims])
+    return {int(seed): statistic.of(cube.sel(seed=seed), **options) for seed in cube["seed"].values}
+
+
+def _ended(cube: xr.Dataset) -> dict[str, int]:
+    """How many cells there are, and how many did not converge."""
+    masks = flag_masks(cube["status"])
+    diverged = flag_masks(cube["ended"])["diverged"] if "ended" in cube else xr.zeros_like(masks["stopped"])
+    counted = {"stopped": masks["stopped"] & ~diverged, "diverged": diverged, "dead": masks["dead"]}
+    return {"cells": int(cube["status"].count()), **{name: int(mask.sum()) for name, mask in counted.items()}}
 
 
 def _verdict(low: float, high: float, least: float, most: float) -> Verdict:
@@ -303,3 +296,26 @@ def _verdict(low: float, high: float, least: float, most: float) -> Verdict:
     if high < least or low > most:
         return Verdict.DENIED
     return Verdict.UNDECIDED
+
+
+def _described(dataset: xr.Dataset) -> xr.Dataset:
+    return describe(
+        dataset,
+        claim={"long_name": "name of the claim"},
+        seed={"long_name": "seed of the data and of the initial weights"},
+        statistic={"long_name": "statistic of the claim", "comment": "missing where there is no such seed"},
+        mean={"long_name": "mean of the statistic over seeds"},
+        low={"long_name": "lower end of the interval of the mean"},
+        high={"long_name": "upper end of the interval of the mean"},
+        level={"long_name": "level of the interval, Student's t"},
+        least={"long_name": "the claim asks for at least this", "comment": "missing where it does not"},
+        most={"long_name": "the claim asks for at most this", "comment": "missing where it does not"},
+        cells={"long_name": "number of cells that the claim is judged on"},
+        stopped={
+            "long_name": "number of these that stopped before they converged",
+            "comment": "with the diverged ones where the cube does not tell them, as that of shifts",
+        },
+        diverged={"long_name": "number of these that diverged"},
+        dead={"long_name": "number of these that are dead"},
+        verdict={"long_name": "verdict", **flag_attributes(Verdict)},
+    )

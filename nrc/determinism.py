@@ -3,22 +3,29 @@
 import os
 
 import torch
+from threadpoolctl import threadpool_limits
 
 __all__ = ["make_deterministic"]
 
 
-def make_deterministic() -> None:
+def make_deterministic(*, tf32: bool = False) -> None:
     """Fix the order of floating-point operations. Call it before the first tensor is computed.
 
     MKL's strict mode makes a matrix product independent of the matrix's alignment in memory, and
     so of the cell's place in its stack: a cell trained alone then has the same bits as in a stack.
 
-    One CPU thread, so that results do not depend on the number of cores: stacks run side by side
-    instead.
+    One CPU thread, in numpy's libraries too, so that results do not depend on the number of cores:
+    stacks run side by side instead.
+
+    Parameters
+    ----------
+    tf32 : bool
+        Whether a GPU may round the factors of float32 products to ten bits.
     """
     os.environ["MKL_CBWR"] = "AUTO,STRICT"
     os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
     # the same as use_deterministic_algorithms(True), which would also import the compiler, for a second
     torch.set_deterministic_debug_mode("error")
-    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = tf32
     torch.set_num_threads(1)
+    threadpool_limits(1)

@@ -1,9 +1,8 @@
-"""Cells and stacks: the points of a grid, how their values are written, and how a cell ends."""
+"""Cells and stacks: the points of a grid, and how their values are written."""
 
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from enum import IntEnum
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:  # the Snakefile reads this module too, and should not wait for xarray
     import xarray as xr
 
-__all__ = ["AXES", "Axis", "Ended", "Stack", "Status", "notation", "number", "spaced"]
+__all__ = ["AXES", "Axis", "Stack", "notation", "number", "spaced"]
 
 Value = float | int
 
@@ -25,8 +24,8 @@ class Axis:
     ----------
     long_name, symbol : str
         For files and figures.
-    least : int
-        Smallest value allowed.
+    least, most : float
+        Smallest and largest value allowed.
     integer : bool
     stackable : bool
         Whether one tensor program can extend along it: networks that differ in width or depth
@@ -36,6 +35,7 @@ class Axis:
     long_name: str
     symbol: str
     least: int = 0
+    most: float = math.inf
     integer: bool = False
     stackable: bool = True
 
@@ -45,7 +45,7 @@ AXES = {
     "sigma": Axis("noise level sigma", r"\sigma"),
     "width": Axis("width of the hidden layers", "n", least=1, integer=True, stackable=False),
     "depth": Axis("number of weight matrices L", "L", least=1, integer=True, stackable=False),
-    "seed": Axis("seed of the data and of the initial weights", "seed", integer=True),
+    "seed": Axis("seed of the data and of the initial weights", "seed", most=2**32 - 1, integer=True),
 }
 
 
@@ -84,6 +84,8 @@ def number(axis: str, text: str) -> Value:
     if not math.isfinite(value) or value < rule.least or (rule.integer and not value.is_integer()):
         kind = "a whole number" if rule.integer else "a number"
         raise ValueError(f"{axis} {text!r} is not {kind} of at least {rule.least}")
+    if value > rule.most:
+        raise ValueError(f"{axis} {text!r} is more than {rule.most}, the largest allowed")
     if notation(value) != text:
         raise ValueError(f"{axis} {text!r} is written {notation(value)!r}")
     return int(value) if rule.integer else value
@@ -139,26 +141,3 @@ class Stack:
     def of(cls, dataset: "xr.Dataset") -> "Stack":
         """The stack that a dataset describes by its coordinates."""
         return cls({axis: dataset.coords[axis].values.tolist() for axis in AXES})
-
-
-class Status(IntEnum):
-    """What a cell's end point may be used for."""
-
-    CONVERGED = 0
-    STOPPED = 1
-    DEAD = 2
-
-
-class Ended(IntEnum):
-    """Why a cell left the stack."""
-
-    TOLERANCE = 0
-    ORIGIN = 1
-    EVALUATIONS = 2
-    WALL_CLOCK = 3
-    NO_DESCENT = 4
-    DIVERGED = 5
-
-    @property
-    def status(self) -> Status:
-        return {Ended.TOLERANCE: Status.CONVERGED, Ended.ORIGIN: Status.DEAD}.get(self, Status.STOPPED)

@@ -1,6 +1,7 @@
-"""From a stack of cells to tensors, and from tensors to datasets with the stack's dimensions."""
+"""From the cells of a stack to tensors, and from arrays to datasets with the stack's dimensions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -10,85 +11,164 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nrc import store
-from nrc.data.mixture import Mixture
-from nrc.grid import Ended, Stack
+from nrc.data.points import Points
+from nrc.grid import Stack
 from nrc.network import Architecture, RegularisedLoss
 
 __all__ = [
-    "autoencoder",
-    "diverged_cells",
+    "Sample",
+    "architecture_of",
     "equivalent_points",
     "initial_parameters",
-    "load_mixtures",
-    "mixture_points",
+    "load_points",
     "regularised_loss",
-    "trained_weights",
-    "training_points",
+    "sample",
+    "test_sample",
+    "training_sample",
     "unflatten",
 ]
 
+Array = NDArray[np.float64]
 
-def load_mixtures(stack: Stack, paths: Sequence[str]) -> list[Mixture]:
-    """The mixture of every cell, from a file for each seed."""
-    of_seed = {
-        seed: Mixture.from_dataset(store.load(path)) for seed, path in zip(stack.seeds, paths, strict=True)
+
+@dataclass(frozen=True)
+class Sample:
+    """What the networks of a stack see; a first axis of 1 where all cells see the same.
+
+    Attributes
+    ----------
+    x, y : (cells or 1, points, features) and (cells or 1, points, outputs) arrays
+        Inputs and targets.
+    labels : (cells or 1, points) integer array
+    shares : (cells or 1, points) array, optional
+        Weights of the points in the loss; 1/N each if not given.
+    """
+
+    x: Array
+    y: Array
+    labels: NDArray[np.int64]
+    shares: Array | None = None
+
+    def of_cells(self, cells: int) -> "Sample":
+        """The same with a first axis of all cells."""
+        x, y, labels = (
+            np.broadcast_to(a, (cells, *a.shape[1:])).copy() for a in (self.x, self.y, self.labels)
+        )
+        return Sample(x, x if self.y is self.x else y, labels, self.shares)
+
+
+def load_points(stack: Stack, paths: Sequence[str]) -> dict[int, Points]:
+    """The data of every seed of a stack, from a file for each, or from one that serves all.
+
+    Where one file serves all, its noise is still each seed's own.
+    """
+    datasets = [store.load(path) for path in paths]
+    if len(datasets) < len(stack.seeds):
+        datasets = datasets * len(stack.seeds)
+    return {
+        seed: Points.from_dataset(dataset.assign_attrs(seed=seed))
+        for seed, dataset in zip(stack.seeds, datasets, strict=True)
     }
-    return [of_seed[cell["seed"]] for cell in stack.cells()]
 
 
-def mixture_points(
-    stack: Stack, mixtures: Sequence[Mixture], *, centroids: bool = False
-) -> NDArray[np.float64]:
-    """Points of every cell, (cells, points, features), each moved to its blob's centroid if asked."""
-    return np.stack(
-        [
-            mixture.centroids(cell["sigma"])[mixture.labels] if centroids else mixture.points(cell["sigma"])
-            for mixture, cell in zip(mixtures, stack.cells(), strict=True)
-        ]
-    )
-
-
-def training_points(
-    stack: Stack, mixtures: Sequence[Mixture], *, centroids: bool, linear: bool
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Points that give the loss of every cell, and their weights in it.
+def sample(stack: Stack, points: Mapping[int, Points], task: str, *, centroids: bool = False) -> Sample:
+    """Inputs and targets of every cell, each point at its cluster's centroid if asked.
 
     Parameters
     ----------
     stack : Stack
-    mixtures : sequence of Mixture
-        The mixture of each cell.
+    points : mapping
+        The data of every seed.
+    task : {"autoencode", "classify", "regress"}
     centroids : bool
-        Whether to train on the centroids of the blobs, N_i / N each, instead of on all points, 1/N
+
+    Raises
+    ------
+    ValueError
+        If the data do not fit the task.
+    """
+
+    def of_cell(cell: Mapping) -> tuple[Array, ...]:
+        data = points[cell["seed"]]
+        x = data.x(cell["sigma"])
+        y = data.targets(task, x)
+        if centroids:
+            x_means, y_means = (data.means_of(a)[data.labels] for a in (x, y))
+            x, y = x_means, x_means if y is x else y_means
+        return x, y, data.labels
+
+    return _stacked(stack, of_cell)
+
+
+def test_sample(stack: Stack, points: Mapping[int, Points]) -> Sample | None:
+    """Points to test a classifier on, and one-hot classes; None where the data have none."""
+    if any(data.test_base is None for data in points.values()):
+        return None
+
+    def of_cell(cell: Mapping) -> tuple[Array, ...]:
+        data = points[cell["seed"]]
+        y = (data.test_labels[:, None] == np.arange(data.clusters)).astype(np.float64)
+        return data.test_x(cell["sigma"]), y, data.test_labels
+
+    return _stacked(stack, of_cell)
+
+
+test_sample.__test__ = False  # no test of pytest's
+
+
+def training_sample(
+    stack: Stack, points: Mapping[int, Points], task: str, *, centroids: bool, linear: bool
+) -> Sample:
+    """Points that give the loss of every cell, and their weights in it.
+
+    Parameters
+    ----------
+    stack, points, task
+        As in `sample`.
+    centroids : bool
+        Whether to train on the centroids of the clusters, N_i / N each, instead of on all points, 1/N
         each (eq. 8 with k = 0).
     linear : bool
-        Whether the network is linear: then as few points as features, of the same second moments.
-
-    Returns
-    -------
-    x : array
-        (cells, points, features)
-    shares : array
-        (cells, points)
+        Whether the network is a linear autoencoder without biases: then as few points as features, of
+        the same second moments.
     """
-    points = []
-    for mixture, cell in zip(mixtures, stack.cells(), strict=True):
-        x = mixture.centroids(cell["sigma"]) if centroids else mixture.points(cell["sigma"])
-        shares = mixture.sizes / len(mixture.labels) if centroids else np.full(len(x), 1 / len(x))
-        points.append(equivalent_points(x, shares) if linear else (x, shares))
-    x, shares = zip(*points, strict=True)
-    return np.stack(x), np.stack(shares)
+    if not centroids and not linear:
+        return sample(stack, points, task)
+
+    def of_cell(cell: Mapping) -> tuple[Array, ...]:
+        data = points[cell["seed"]]
+        x = data.x(cell["sigma"])
+        y = data.targets(task, x)
+        shares, labels = np.full(len(x), 1 / len(x)), data.labels
+        if centroids:
+            x_means = data.means_of(x)
+            x, y = x_means, x_means if y is x else data.means_of(y)
+            shares, labels = data.sizes / len(data.labels), np.arange(data.clusters)
+        if linear:
+            x, shares = equivalent_points(x, shares)
+            y, labels = x, np.zeros(len(x), dtype=np.int64)
+        return x, y, labels, shares
+
+    return _stacked(stack, of_cell)
 
 
-def equivalent_points(
-    x: NDArray[np.float64], shares: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _stacked(stack: Stack, of_cell) -> Sample:
+    """The arrays of all cells; once where no axis that changes the points is stacked."""
+    cells = list(stack.cells())
+    if not {"sigma", "seed"} & set(stack.dims):
+        cells = cells[:1]
+    arrays = [of_cell(cell) for cell in cells]
+    x, y, *others = (np.stack(of_cells) for of_cells in zip(*arrays, strict=True))
+    return Sample(x, x if arrays[0][1] is arrays[0][0] else y, *others)
+
+
+def equivalent_points(x: Array, shares: Array) -> tuple[Array, Array]:
     """As few points as features, with the second moments of the points x.
 
-    The squared error of a linear network depends on its points through sum_i p_i x_i x_i' alone
-    (autoencoding), so these points give the same loss at a cost that does not grow with N. They
-    are the rows of R in a QR decomposition of the weighted points, each of weight 1: unlike the
-    moments they keep the accuracy of the points.
+    The squared error of a linear autoencoder depends on its points through sum_i p_i x_i x_i' alone,
+    so these points give the same loss at a cost that does not grow with N. They are the rows of R in
+    a QR decomposition of the weighted points, each of weight 1: unlike the moments they keep the
+    accuracy of the points.
 
     Parameters
     ----------
@@ -108,52 +188,34 @@ def equivalent_points(
     return root, np.ones(features)
 
 
-def autoencoder(stack: Stack, dimension: int, activation: str) -> Architecture:
-    """The stack's architecture, from `dimension` features to as many, hidden layers of one width."""
+def architecture_of(stack: Stack, inputs: int, outputs: int, activation: str, bias: bool) -> Architecture:
+    """The stack's architecture, from inputs to outputs, hidden layers of one width."""
     hidden = [stack.axes["width"]] * (stack.axes["depth"] - 1)
-    return Architecture((dimension, *hidden, dimension), activation)
+    return Architecture((inputs, *hidden, outputs), activation, bias)
 
 
 def regularised_loss(
     stack: Stack,
     architecture: Architecture,
-    x: NDArray,
-    shares: NDArray,
+    seen: Sample,
     dtype: torch.dtype,
+    *,
+    loss: str = "squared_error",
     penalty: str = "factors",
 ) -> RegularisedLoss:
-    """loss_lambda of every cell's autoencoder, for points (cells, points, n_0) and their weights."""
-    weight_decay = [cell["weight_decay"] for cell in stack.cells()]
-    x, weight_decay, shares = (torch.tensor(a, dtype=dtype) for a in (x, weight_decay, shares))
-    return RegularisedLoss(architecture, x, x, weight_decay, shares, penalty)
+    """loss_lambda of every cell on what it sees."""
+    weight_decay = torch.tensor([cell["weight_decay"] for cell in stack.cells()], dtype=dtype)
+    x = torch.tensor(seen.x, dtype=dtype)
+    y = x if seen.y is seen.x else torch.tensor(seen.y, dtype=dtype)
+    shares = None if seen.shares is None else torch.tensor(seen.shares, dtype=dtype)
+    if shares is not None and len(shares) < len(weight_decay):
+        shares = shares.expand(len(weight_decay), -1)
+    return RegularisedLoss(architecture, x, y, weight_decay, shares, penalty, loss)
 
 
 def initial_parameters(stack: Stack, architecture: Architecture, gain: float = 1.0) -> Tensor:
     """Initial parameters of every cell, (cells, parameters), from its seed, times the gain."""
     return gain * torch.stack([architecture.initial(cell["seed"]) for cell in stack.cells()])
-
-
-def trained_weights(dataset: xr.Dataset) -> list[NDArray]:
-    """W_1, ..., W_L of all cells of a trained dataset, each (cells, n_l, n_{l-1}).
-
-    Those of a cell that diverged, which may be too large to compute with, are 0.
-
-    Raises
-    ------
-    ValueError
-        If a weight is not finite.
-    """
-    layers = [dataset[f"W{l}"].values for l in range(1, int(dataset["depth"]) + 1)]
-    for l, w in enumerate(layers, start=1):
-        if not np.isfinite(w).all():
-            raise ValueError(f"W{l} holds a weight that is not finite; train the stack again")
-    lost = diverged_cells(dataset)[:, None, None]
-    return [np.where(lost, 0, w.reshape(-1, *w.shape[-2:])) for w in layers]
-
-
-def diverged_cells(dataset: xr.Dataset) -> NDArray[np.bool_]:
-    """Mask (cells,) of the cells of a trained dataset that diverged."""
-    return dataset["ended"].values.ravel() == Ended.DIVERGED
 
 
 def unflatten(stack: Stack, dataset: xr.Dataset) -> xr.Dataset:

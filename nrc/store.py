@@ -2,28 +2,27 @@
 
 import hashlib
 import io
-import json
 import os
-import platform
 import re
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import h5py
 import xarray as xr
+from numpy.typing import NDArray
 
-from nrc import __version__
-
-__all__ = ["atomic", "count_flags", "describe", "flag_attributes", "flag_masks", "load", "provenance", "save"]
+__all__ = ["atomic", "load", "load_arrays", "save"]
 
 # The attribute sha256 of a file, as long as a digest, while the digest is computed.
 PLACEHOLDER = b"the SHA-256 of this file with this sentence in its place".ljust(64)
 # A write takes seconds: what is older was left by a process that was killed.
 LEFT_BEHIND = 3600
+# Bytes from which a variable is compressed: smaller ones load faster, and are smaller, as they are.
+LARGE = 2**16
 
 
 @contextmanager
@@ -61,7 +60,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
 
 
 def save(dataset: xr.Dataset, path: str | Path) -> None:
-    """Write a dataset as NetCDF, compressed, the same bytes for the same contents.
+    """Write a dataset as NetCDF, the same bytes for the same contents, large variables compressed.
 
     The attribute `sha256` holds the digest of the file's bytes, with `PLACEHOLDER` in its place.
 
@@ -75,8 +74,12 @@ def save(dataset: xr.Dataset, path: str | Path) -> None:
     for name, variable in dataset.variables.items():
         if missing := {"long_name", "units"} - set(variable.attrs):
             raise ValueError(f"variable {name} has no {' and no '.join(sorted(missing))}")
-    encoding = {name: {"zlib": True, "complevel": 4} for name, v in dataset.data_vars.items() if v.ndim}
-    unsigned = dataset.assign_attrs(sha256=PLACEHOLDER.decode())
+    encoding = {
+        name: {"zlib": True, "complevel": 4}
+        for name, variable in dataset.data_vars.items()
+        if variable.nbytes >= LARGE
+    }
+    unsigned = dataset.drop_encoding().assign_attrs(sha256=PLACEHOLDER.decode())
     # in memory, where HDF5 cannot fail for want of room
     data = bytes(unsigned.to_netcdf(engine="h5netcdf", encoding=encoding))
     digest = hashlib.sha256(data).hexdigest().encode()
@@ -92,59 +95,37 @@ def load(path: str | Path) -> xr.Dataset:
     OSError
         With the path and the remedy, if the file is missing, damaged, or was not written by `save`.
     """
-    data = Path(path).read_bytes()
-    if not _is_whole(data):
-        raise OSError(
-            f"{path} is damaged: its bytes are not those that were written; delete it and run again"
-        )
-    with xr.open_dataset(io.BytesIO(data), engine="h5netcdf") as dataset:
+    with xr.open_dataset(io.BytesIO(_checked_bytes(path)), engine="h5netcdf") as dataset:
         dataset.load()
     del dataset.attrs["sha256"]
     return dataset
 
 
+def load_arrays(path: str | Path) -> tuple[dict[str, NDArray], dict[str, Any]]:
+    """The arrays of a file by name, without their dimensions, and its attributes: as `load`, but fast.
+
+    Raises
+    ------
+    OSError
+        As `load`.
+    """
+    with h5py.File.in_memory(_checked_bytes(path)) as file:
+        return {name: array[()] for name, array in file.items()}, dict(file.attrs)
+
+
+def _checked_bytes(path: str | Path) -> bytes:
+    """All bytes of a file. HDF5 may hang on damaged ones, so it is asked only after they are checked."""
+    data = Path(path).read_bytes()
+    if not _is_whole(data):
+        raise OSError(
+            f"{path} is damaged: its bytes are not those that were written; delete it and run again"
+        )
+    return data
+
+
 def _is_whole(data: bytes) -> bool:
-    """Whether the bytes hold their digest. HDF5 may hang on damaged bytes, so it is not asked."""
+    """Whether the bytes hold their digest."""
     return any(
         hashlib.sha256(data.replace(digest, PLACEHOLDER, 1)).hexdigest().encode() == digest
         for digest in re.findall(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])", data)
     )
-
-
-def provenance(settings: Mapping[str, Any], **versions: str) -> dict[str, str]:
-    """Global attributes of a file: the settings it was made from, and with what."""
-    return {
-        "experiment": settings["experiment"],
-        "settings": json.dumps(settings, sort_keys=True),
-        "python": platform.python_version(),
-        "nrc": __version__,
-        **versions,
-    }
-
-
-def describe(dataset: xr.Dataset, **attributes: dict[str, Any]) -> xr.Dataset:
-    """The dataset with attributes for each variable named, in units of a pure number."""
-    for name, about in attributes.items():
-        dataset[name].attrs = {"units": "1", **about}
-    return dataset
-
-
-def flag_attributes(codes: type) -> dict[str, Any]:
-    """CF attributes of a flag variable, from an IntEnum."""
-    return {
-        "flag_values": np.array([int(code) for code in codes], dtype=np.int8),
-        "flag_meanings": " ".join(code.name.lower() for code in codes),
-        "units": "1",
-    }
-
-
-def count_flags(cube: xr.Dataset) -> dict[str, int]:
-    """How many cells have each status, and how many of the stopped ones diverged."""
-    counts = {meaning: int(mask.sum()) for meaning, mask in flag_masks(cube["status"]).items()}
-    return {**counts, "diverged": int(flag_masks(cube["ended"])["diverged"].sum())}
-
-
-def flag_masks(flags: xr.DataArray) -> dict[str, xr.DataArray]:
-    """A mask for each meaning of a flag variable."""
-    codes = zip(flags.attrs["flag_meanings"].split(), flags.attrs["flag_values"], strict=True)
-    return {meaning: flags == code for meaning, code in codes}

@@ -1,205 +1,188 @@
-from copy import deepcopy
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import yaml
-from conftest import PROJECT
 
-from workflow.layout import stack_files, stack_of
-from workflow.settings import ConfigurationError, read_settings
-
-DESK = yaml.safe_load((PROJECT / "config.yaml").read_text(encoding="utf-8"))
-GRID = "experiments.mixture.grid"
-
-# where, what, and what the message must say
-MISTAKES = [
-    ("experiments.mixture.sigmas", 1, "experiments.mixture.sigmas is no key here; allowed are data, grid"),
-    ("colour", "red", "colour is no key here; allowed are device"),
-    ("experiments.mixtur", {}, "experiments.mixtur is no key here; allowed are mixture, linear"),
-    (
-        "experiments.linear_product.like",
-        "blobs",
-        "linear_product.like is 'blobs', but must be one of mixture, linear",
-    ),
-    (
-        "experiments.linear_product.like",
-        "linear_centroids",
-        "like is 'linear_centroids', but must be one of mixture",
-    ),
-    (
-        "experiments.linear_product.data",
-        {},
-        "linear_product.data is no key here: an experiment like another has its data",
-    ),
-    (
-        "experiments.linear_product.network",
-        {"activation": "tanh"},
-        "penalty is 'product', but must be factors unless",
-    ),
-    ("experiments.linear.training.method", "lm", "training.method is 'lm', but must be lbfgs or gd unless"),
-    (
-        "experiments.linear.training.loss_on",
-        "means",
-        "training.loss_on is 'means', but must be one of data, centroids",
-    ),
-    ("experiments.linear.network.gain", 0, "network.gain is 0, but must be a finite number greater than 0"),
-    (
-        "experiments.mixture.data.points",
-        "many",
-        "data.points is 'many', but must be a whole number of at least 1",
-    ),
-    ("experiments.mixture.data.points", 20.5, "data.points is 20.5, but must be a whole number"),
-    ("experiments.mixture.data.points", True, "data.points is True, but must be a whole number"),
-    (f"{GRID}.sigma", ["0.1"], r"grid.sigma\[0\] is '0.1', but must be a finite number of at least 0"),
-    (f"{GRID}.sigma", [0.1, "large"], r"grid.sigma\[1\] is 'large', but must be a finite number"),
-    (f"{GRID}.sigma", [], r"grid.sigma is \[\], but must be a list"),
-    (f"{GRID}.sigma", [0.1, -0.2], r"grid.sigma\[1\] is -0.2, but must be a finite number of at least 0"),
-    (f"{GRID}.sigma", [float("nan")], r"grid.sigma\[0\] is nan, but must be a finite number"),
-    (f"{GRID}.sigma", [0.1, 0.1], "grid.sigma is .*all different"),
-    (f"{GRID}.sigma.from", -1, "grid.sigma.from is -1, but must be a finite number of at least 0"),
-    (f"{GRID}.sigma.from", 0, "grid.sigma.from is 0, but must be greater than 0 on a log scale"),
-    (f"{GRID}.sigma.from", 2, "grid.sigma.from is 2, but must be less than .*grid.sigma.to, which is 1"),
-    (f"{GRID}.sigma.count", 1, "grid.sigma.count is 1, but must be a whole number of at least 2"),
-    (f"{GRID}.sigma.step", 1, "grid.sigma.step is no key here; allowed are from, to, count, scale"),
-    (
-        f"{GRID}.weight_decay",
-        [-1],
-        r"grid.weight_decay\[0\] is -1, but must be a finite number of at least 0",
-    ),
-    (f"{GRID}.weight_decay", 0.1, "grid.weight_decay is 0.1, but must be a mapping"),
-    (f"{GRID}.width", [0], r"grid.width\[0\] is 0, but must be a whole number of at least 1"),
-    (f"{GRID}.seed", [0.5], r"grid.seed\[0\] is 0.5, but must be a whole number of at least 0"),
-    ("experiments.mixture.data.clusters", 300, "data.clusters is 300, but must be at most 200"),
-    ("experiments.mixture.data.weights", [1, 1], "data.weights is .* but must have 5 numbers"),
-    (
-        "experiments.mixture.stack",
-        ["sigma", "width"],
-        r"stack\[1\] is 'width', but must be one of weight_decay",
-    ),
-    ("experiments.mixture.stack", ["temperature"], r"stack\[0\] is 'temperature', but must be one of"),
-    (
-        "experiments.mixture.training.method",
-        "adam",
-        "training.method is 'adam', but must be one of lbfgs, gd",
-    ),
-    ("experiments.mixture.training.tolerance", 0, "training.tolerance is 0, but must be .* greater than 0"),
-    ("experiments.mixture.network.activation", "relu", "network.activation is 'relu', but must be one of"),
-    ("device", "gpu", "device is 'gpu', but must be one of auto, cpu, cuda"),
-    ("measures.delta", 1, "measures.delta is 1, but must be .* less than 1"),
-    ("figures.figure1.dpi", 5, "figures.figure1.dpi is 5, but must be a whole number of at least 50"),
-    (
-        "experiments.mnist.data.source",
-        "folder",
-        "mnist.data.folder is None, but must be a folder with source",
-    ),
-    (
-        "experiments.mnist.data.train_points",
-        9500,
-        "train_points and test_points are 9500 and .* at most 10000",
-    ),
-    ("experiments.mnist.data.test_points", None, "test_points are 1000 and None, but must be at most 10000"),
-    ("experiments.mnist.grid.sigma", [0.1], r"grid.sigma\[0\] is 0.1, but must be one of 0"),
-    (
-        "experiments.width.training.method",
-        "lm",
-        "width.training.method is 'lm', but must be one of adam, sgd",
-    ),
-    ("experiments", [], r"experiments is \[\], but must be a mapping"),
-]
-
-
-def changed(key, value):
-    config = deepcopy(DESK)
-    *path, last = key.split(".")
-    part = config
-    for name in path:
-        part = part[name]
-    part[last] = value
-    return config
-
-
-@pytest.mark.parametrize(("key", "value", "message"), MISTAKES)
-def test_a_mistake_is_told_in_one_line(key, value, message):
-    with pytest.raises(ConfigurationError, match=message) as error:
-        read_settings(changed(key, value))
-    assert "\n" not in str(error.value)
-    assert len(str(error.value)) < 300
-
-
-@pytest.mark.parametrize(
-    "key", ["experiments", "experiments.mixture", f"{GRID}.sigma", f"{GRID}.sigma.count"]
-)
-def test_a_missing_key_is_named(key):
-    config = deepcopy(DESK)
-    *path, last = key.split(".")
-    part = config
-    for name in path:
-        part = part[name]
-    del part[last]
-    with pytest.raises(ConfigurationError, match=f"{key} is missing"):
-        read_settings(config)
+from nrc.grid import AXES
+from pipeline.layout import stack_files, stack_of
+from pipeline.settings import read_settings
+from support.configurations import CONFIG, PROJECT, SCALES, SMALL, desk, read
 
 
 @pytest.mark.parametrize("scale", ["tiny", "paper"])
-def test_every_scale_is_valid(scale):
-    overlay = yaml.safe_load((PROJECT / f"workflow/scales/{scale}.yaml").read_text(encoding="utf-8"))
-
-    def merge(base, over):
-        return {
-            **base,
-            **{k: merge(base.get(k, {}), v) if isinstance(v, dict) else v for k, v in over.items()},
-        }
-
-    read_settings(merge(DESK, overlay))
+def test_every_scale_is_valid_and_drops_nothing(scale):
+    assert read_settings([CONFIG, SCALES / f"{scale}.yaml"])["dropped"] is None
 
 
-def test_settings_are_complete_and_plain():
-    settings = read_settings(
-        {
-            "experiments": {
-                **DESK["experiments"],
-                "mixture": {key: DESK["experiments"]["mixture"][key] for key in ("data", "grid")},
+def test_settings_are_complete_and_plain(tmp_path):
+    settings = read(tmp_path, SMALL, below=None)
+    assert settings == {
+        "device": "auto",
+        "checkpoint_interval": 60,
+        "measures": {
+            "kmeans_restarts": 10,
+            "tcv_lower": "spectral",
+            "numerical_rank_tolerance": 1e-3,
+            "delta": 0.05,
+        },
+        "data": {
+            "blobs": {
+                "kind": "mixture",
+                "clusters": 2,
+                "points": 10,
+                "dimension": 3,
+                "separation": 2,
+                "covariance": "isotropic",
+                "weights": None,
             }
-        }
+        },
+        "experiments": {
+            "first": {
+                "data": "blobs",
+                "task": "autoencode",
+                "network": {"activation": "tanh", "bias": False, "gain": 1},
+                "loss": "squared_error",
+                "grid": {"weight_decay": [0.1], "sigma": [0.5], "width": [4], "depth": [2], "seed": [0]},
+                "training": {
+                    "method": {"name": "lbfgs", "history": 10},
+                    "tolerance": 1e-6,
+                    "passes": 20000,
+                    "look_every": None,
+                    "loss_on": "data",
+                    "penalty": "factors",
+                    "precision": "float64",
+                    "wall_clock": None,
+                },
+                "stack": ["weight_decay", "sigma"],
+                "measures": settings["measures"],
+            }
+        },
+        "figures": {},
+        "claims": {},
+        "dropped": None,
+    }
+    assert list(settings["experiments"]["first"]["grid"]) == list(AXES)
+
+
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        ("gd", {"step": 0.2}),
+        ("adam", {"learning_rate": 1e-3, "batch": None, "schedule": "constant"}),
+        ("sgd", {"learning_rate": 1e-2, "momentum": 0.9, "batch": None, "schedule": "constant"}),
+    ],
+)
+def test_a_method_has_its_own_options(tmp_path, method, options):
+    settings = read(tmp_path, f"experiments: {{mixture: {{training: {{method: {{name: {method}}}}}}}}}")
+    assert settings["experiments"]["mixture"]["training"]["method"] == {"name": method, **options}
+
+
+def test_a_classifier_has_cross_entropy_unless_it_says_otherwise(tmp_path):
+    classify = "experiments: {first: {task: classify}}"
+    assert read(tmp_path, SMALL, classify, below=None)["experiments"]["first"]["loss"] == "cross_entropy"
+    otherwise = "experiments: {first: {task: classify, loss: squared_error}}"
+    assert read(tmp_path, SMALL, otherwise, below=None)["experiments"]["first"]["loss"] == "squared_error"
+
+
+def test_figures_share_a_style_and_claims_a_level(tmp_path):
+    settings = read(
+        tmp_path,
+        """
+        figures:
+          style: {dpi: 150}
+          figure1: {colour_map: magma}
+        claims: {level: 0.9, head: {level: 0.99}}
+        """,
     )
-    mixture = settings["experiments"]["mixture"]
-    assert mixture["training"]["method"] == "lbfgs"
-    assert settings["figures"]["figure1"]["dpi"] == 300
-    np.testing.assert_allclose(mixture["grid"]["sigma"], np.geomspace(0.03, 1, 10), rtol=1e-5)
-    assert all(type(value) is float for value in mixture["grid"]["sigma"])
-    assert all(type(value) is int for value in mixture["grid"]["width"])
-
-
-def test_the_configuration_itself_is_left_alone():
-    config = deepcopy(DESK)
-    read_settings(config)
-    assert config == DESK
-
-
-@pytest.mark.parametrize(("text", "value"), [("1e-4", 1e-4), ("1.e-4", 1e-4), ("2E+1", 20), (".5e-1", 0.05)])
-def test_numbers_that_yaml_takes_for_text_are_read(text, value):
-    assert read_settings(changed(f"{GRID}.sigma", [text]))["experiments"]["mixture"]["grid"]["sigma"] == [
-        value
-    ]
-
-
-def test_points_may_be_written_with_an_exponent():
-    assert (
-        read_settings(changed("experiments.mixture.data.points", "1e3"))["experiments"]["mixture"]["data"][
-            "points"
-        ]
-        == 1000
+    assert "style" not in settings["figures"]
+    assert "level" not in settings["claims"]
+    assert (settings["figures"]["figure1"]["dpi"], settings["figures"]["figure1"]["colour_map"]) == (
+        150,
+        "magma",
     )
+    assert (settings["figures"]["bounds"]["dpi"], settings["figures"]["bounds"]["colour_map"]) == (
+        150,
+        "viridis",
+    )
+    assert (settings["claims"]["tail"]["level"], settings["claims"]["head"]["level"]) == (0.9, 0.99)
 
 
-def test_an_integer_axis_may_be_a_range():
-    config = changed(f"{GRID}.width", {"from": 10, "to": 80, "count": 4, "scale": "log"})
-    assert read_settings(config)["experiments"]["mixture"]["grid"]["width"] == [10, 20, 40, 80]
+def test_spectra_are_blue_unless_they_say_otherwise(tmp_path):
+    spectra = "figures: {style: {colour_map: magma}, more: {kind: spectra, of: mnist}}"
+    assert read(tmp_path, spectra)["figures"]["more"]["colour_map"] == "Blues"
 
 
-def test_every_stack_reads_back_from_its_path():
-    config = changed("experiments.mixture.stack", ["seed"])
-    settings = read_settings(config)
+def test_of_is_a_list_but_for_shifts():
+    assert desk()["figures"]["figure1"]["of"] == ["mixture"]
+    assert desk()["claims"]["transition"]["of"] == ["mixture"]
+    assert sorted(desk()["figures"]["figure2"]["of"].values()) == ["linear", "linear_product"]
+    assert desk()["figures"]["figure4"]["rank"] == ["stable_rank"]
+    assert desk()["figures"]["figure5"]["at"] == {"width": 64}
+    assert desk()["figures"]["figure1"]["at"] == {}
+
+
+def test_no_network_of_the_desk_scale_is_trained_twice():
+    seen = {}
+    for name, experiment in desk()["experiments"].items():
+        grid, key = (
+            experiment["grid"],
+            yaml.safe_dump(
+                {
+                    **experiment,
+                    "grid": None,
+                    "stack": None,
+                    "training": {**experiment["training"], "look_every": None},
+                }
+            ),
+        )
+        for width in grid["width"]:
+            for depth in grid["depth"]:
+                assert (key, width, depth) not in seen, f"{name} and {seen[key, width, depth]}"
+                seen[key, width, depth] = name
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("1e-4", 1e-4), ("1.e-4", 1e-4), ("2E+1", 20), (".5e-1", 0.05), ("1.0e-4", 1e-4), ("-0.0", 0)],
+)
+def test_numbers_are_read_however_they_are_written(tmp_path, text, value):
+    settings = read(
+        tmp_path,
+        f"experiments: {{mixture: {{measures: {{delta: 1e-2}}, grid: {{sigma: [0.7, {text}]}}}}}}\nfigures: {{figure1: null, bounds: null}}",
+    )
+    assert settings["experiments"]["mixture"]["grid"]["sigma"] == [0.7, value]
+    assert settings["experiments"]["mixture"]["measures"]["delta"] == 0.01
+
+
+def test_whole_numbers_may_be_written_with_an_exponent(tmp_path):
+    points = read(tmp_path, "data: {blobs: {points: 1e3}}")["data"]["blobs"]["points"]
+    assert points == 1000
+    assert type(points) is int
+
+
+def test_a_range_is_a_list_of_its_values(tmp_path):
+    sigma = desk()["experiments"]["mixture"]["grid"]["sigma"]
+    np.testing.assert_allclose(sigma, np.geomspace(0.03, 1, 10), rtol=1e-5)
+    assert all(type(value) is float for value in sigma)
+    text = """
+        experiments:
+          first:
+            grid:
+              weight_decay: {from: 0, to: 1, count: 5, scale: linear}
+              width: {from: 10, to: 80, count: 4, scale: log}
+              seed: {from: 3, to: 6, count: 4}
+        """
+    grid = read(tmp_path, SMALL, text, below=None)["experiments"]["first"]["grid"]
+    assert grid["weight_decay"] == [0, 0.25, 0.5, 0.75, 1]
+    assert grid["width"] == [10, 20, 40, 80]
+    assert grid["seed"] == [3, 4, 5, 6]
+    assert all(type(value) is int for value in grid["width"] + grid["seed"])
+
+
+def test_every_stack_reads_back_from_its_path(tmp_path):
+    settings = read(tmp_path, "experiments: {mixture: {stack: [seed]}}")
     experiment = settings["experiments"]["mixture"]
     files = stack_files("train", "mixture", experiment)
     assert len(files) == len(set(files)) == 100
@@ -211,13 +194,107 @@ def test_every_stack_reads_back_from_its_path():
         assert stack.axes["sigma"] in experiment["grid"]["sigma"]
 
 
-def test_an_experiment_like_another_has_what_it_does_not_set():
-    config = deepcopy(DESK)
-    config["experiments"]["linear"]["training"]["evaluations"] = 77
-    experiments = read_settings(config)["experiments"]
-    model, other = experiments["linear"], experiments["linear_product_centroids"]
-    for key in ("data", "grid", "network", "stack"):
-        assert other[key] == model[key]
-    assert other["training"]["evaluations"] == 77
-    assert (other["training"]["penalty"], other["training"]["loss_on"]) == ("product", "centroids")
-    assert (model["training"]["penalty"], model["training"]["loss_on"]) == ("factors", "data")
+def test_an_overlay_changes_the_keys_that_it_names(tmp_path):
+    settings = read(
+        tmp_path,
+        "experiments: {mixture: {grid: {seed: [7]}}}",
+        "experiments: {mixture: {grid: {depth: [3]}, training: {method: {history: 3}}}}",
+    )
+    grid = settings["experiments"]["mixture"]["grid"]
+    assert grid == {**desk()["experiments"]["mixture"]["grid"], "seed": [7], "depth": [3]}
+    assert settings["experiments"]["mixture"]["training"]["method"] == {"name": "lbfgs", "history": 3}
+
+
+def test_an_axis_is_changed_in_part_or_whole(tmp_path):
+    in_part = read(tmp_path, "experiments: {mixture: {grid: {sigma: {count: 2}}}}")
+    assert in_part["experiments"]["mixture"]["grid"]["sigma"] == [0.03, 1]
+    whole = read(
+        tmp_path,
+        "experiments: {mixture: {grid: {sigma: [0.1]}}}",
+        "experiments: {mixture: {grid: {sigma: [0.2]}}}",
+    )
+    assert whole["experiments"]["mixture"]["grid"]["sigma"] == [0.2]
+
+
+def test_another_kind_keeps_nothing_of_the_one_before(tmp_path):
+    settings = read(
+        tmp_path,
+        """
+        data: {blobs: {kind: mnist, train_points: 200}}
+        experiments: {mixture: {training: {method: {name: gd, step: 0.1}}}}
+        figures: {figure1: {kind: bounds, of: mixture}}
+        claims: {head: {statistic: wcss_change, of: mnist, says: it falls, most: 0}}
+        """,
+    )
+    assert "clusters" not in settings["data"]["blobs"]
+    assert settings["experiments"]["mixture"]["training"]["method"] == {"name": "gd", "step": 0.1}
+    assert "certified" not in settings["figures"]["figure1"]
+    assert (settings["claims"]["head"]["least"], settings["claims"]["head"]["most"]) == (None, 0)
+
+
+def test_overrides_have_the_last_word_and_their_text_is_read_by_the_rules_of_yaml(tmp_path):
+    overrides = {
+        "device": "cpu",
+        "checkpoint_interval": 5,
+        "figures": {"style": {"dpi": "150"}, "bounds": "null"},
+        "experiments": {
+            "mixture": {
+                "grid": {"sigma": ["0.1", "2e-1"], "seed": ["0"]},
+                "training": {"look_every": "null", "method": {"history": "5"}, "tolerance": "1e-4"},
+                "network": {"bias": "true", "activation": "relu"},
+            }
+        },
+    }
+    settings = read(tmp_path, "experiments: {mixture: {grid: {seed: [7]}}}", overrides=overrides)
+    mixture = settings["experiments"]["mixture"]
+    assert (settings["device"], settings["checkpoint_interval"]) == ("cpu", 5)
+    assert settings["figures"]["figure1"]["dpi"] == 150
+    assert "bounds" not in settings["figures"]
+    assert mixture["grid"]["sigma"] == [0.1, 0.2]
+    assert mixture["grid"]["seed"] == [0]
+    assert mixture["training"]["tolerance"] == 1e-4
+    assert mixture["training"]["look_every"] is None
+    assert mixture["network"] == {"activation": "relu", "bias": True, "gain": 1}
+
+
+def test_what_is_read_is_left_alone(tmp_path):
+    overrides = {"experiments": {"mixture": {"grid": {"seed": ["0"]}}}, "figures": {"bounds": None}}
+    read(tmp_path, overrides=overrides)
+    assert overrides == {"experiments": {"mixture": {"grid": {"seed": ["0"]}}}, "figures": {"bounds": None}}
+
+
+def show(*files, folder):
+    program = PROJECT / "workflow/scripts/show_settings.py"
+    return subprocess.run([sys.executable, program, *files], cwd=folder, capture_output=True, text=True)
+
+
+def test_settings_are_shown_complete_and_read_back_the_same(tmp_path):
+    shown = show(folder=tmp_path)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    (tmp_path / "shown.yaml").write_text(shown.stdout, encoding="utf-8")
+    assert read_settings([tmp_path / "shown.yaml"]) == desk()
+
+
+def test_showing_settings_says_what_is_dropped_and_what_is_wrong(tmp_path):
+    (tmp_path / "mine.yaml").write_text("experiments: {mnist: null}", encoding="utf-8")
+    shown = show("mine.yaml", folder=tmp_path)
+    assert shown.returncode == 0
+    assert shown.stderr.startswith("configuration: experiments mnist is dropped, and with it")
+    assert "mnist" not in yaml.safe_load(shown.stdout)["experiments"]
+    wrong = show("mine.yaml", "nowhere.yaml", folder=tmp_path)
+    assert (wrong.returncode, wrong.stdout) == (1, "")
+    assert wrong.stderr == "Error: configuration: nowhere.yaml cannot be read (No such file or directory)\n"
+
+
+def test_reading_settings_waits_for_no_heavy_package(tmp_path):
+    script = (
+        "import sys; from pathlib import Path; from pipeline.settings import read_settings\n"
+        f"read_settings([{str(CONFIG)!r}])\n"
+        "print([name for name in ('torch', 'torchvision', 'xarray', 'matplotlib', 'pandas', 'scipy', 'sklearn')"
+        " if name in sys.modules])"
+    )
+    paths = {"PYTHONPATH": f"{PROJECT}:{PROJECT / 'workflow/scripts'}"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=paths, cwd=tmp_path, capture_output=True, text=True
+    )
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")

@@ -1,74 +1,49 @@
 """Gaussian mixtures, drawn once for every noise level: a point is means[label] + sigma * noise."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Self
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
-__all__ = ["Mixture", "blob_sizes", "draw_mixture"]
+from nrc.data import Size
+
+if TYPE_CHECKING:  # the Snakefile reads this module too, and should not wait for xarray
+    from nrc.data.points import Points
+
+__all__ = ["SEEDED", "blob_sizes", "check", "draw", "draw_mixture", "size"]
 
 Array = NDArray[np.float64]
 
+SEEDED = True
 
-@dataclass(frozen=True)
-class Mixture:
-    """A draw of a Gaussian mixture, free of the noise level sigma.
 
-    Attributes
-    ----------
-    means : (clusters, features) array
-    covariances : (clusters, features, features) array
-        Covariance S_i of the noise of each blob at sigma = 1; its trace is the number of features.
-    noise : (points, features) array
-        Noise at sigma = 1, covariance applied.
-    labels : (points,) integer array
-        Blob of each point, sorted.
+def check(options: Mapping[str, Any]) -> None:
+    """Check the options before anything is drawn.
+
+    Raises
+    ------
+    ValueError
+        If there are not as many weights as blobs, or a blob would be empty.
     """
-
-    means: Array
-    covariances: Array
-    noise: Array
-    labels: NDArray[np.int64]
-
-    @property
-    def sizes(self) -> NDArray[np.int64]:
-        """Number of points of each blob, (clusters,)."""
-        return np.bincount(self.labels, minlength=len(self.means))
-
-    def points(self, sigma: float) -> Array:
-        """Points (points, features) at noise level sigma."""
-        return self.means[self.labels] + sigma * self.noise
-
-    def centroids(self, sigma: float) -> Array:
-        """Mean of the points of each blob (clusters, features) at noise level sigma."""
-        members = self.labels == np.arange(len(self.means))[:, None]
-        return members @ self.points(sigma) / self.sizes[:, None]
-
-    def to_dataset(self) -> xr.Dataset:
-        """The mixture as a dataset with dimensions cluster, point, feature, other_feature."""
-        return xr.Dataset(
-            {
-                "means": (("cluster", "feature"), self.means, _about("means of the blobs")),
-                "covariances": (
-                    ("cluster", "feature", "other_feature"),
-                    self.covariances,
-                    _about("covariances of the noise of the blobs at sigma = 1"),
-                ),
-                "noise": (("point", "feature"), self.noise, _about("noise at sigma = 1, covariance applied")),
-                "labels": (("point",), self.labels, _about("blob of each point")),
-            }
-        )
-
-    @classmethod
-    def from_dataset(cls, dataset: xr.Dataset) -> Self:
-        return cls(*(dataset[name].values for name in ("means", "covariances", "noise", "labels")))
+    clusters, points, weights = options["clusters"], options["points"], options["weights"]
+    if weights is not None and len(weights) != clusters:
+        raise ValueError(f"weights is {weights!r}, but must have {clusters} numbers, one a cluster")
+    try:
+        blob_sizes(points, clusters, weights)
+    except ValueError as error:
+        what = f"clusters is {clusters}" if weights is None else f"weights is {weights!r}"
+        raise ValueError(f"{what}, but {error}") from None
 
 
-def _about(long_name: str) -> dict[str, str]:
-    return {"long_name": long_name, "units": "1"}
+def size(options: Mapping[str, Any]) -> Size:
+    """Points, features and clusters; there is no y."""
+    return Size(options["points"], options["dimension"], options["clusters"], None)
+
+
+def draw(options: Mapping[str, Any], seed: int, files: Sequence[str] = ()) -> "Points":
+    """Draw a mixture with the options of `draw_mixture`."""
+    return draw_mixture(**options, seed=seed)
 
 
 def draw_mixture(
@@ -80,7 +55,7 @@ def draw_mixture(
     covariance: str,
     weights: Sequence[float] | None,
     seed: int,
-) -> Mixture:
+) -> "Points":
     """Draw means, noise and labels of a Gaussian mixture.
 
     Parameters
@@ -101,12 +76,15 @@ def draw_mixture(
     ValueError
         If there are more clusters than points, or a blob would be empty.
     """
+    from nrc.data.points import Points
+
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))
     means = _separated_means(rng, clusters, dimension, separation)
     roots = np.stack([_covariance_root(rng, dimension, covariance) for _ in range(clusters)])
     labels = np.repeat(np.arange(clusters), blob_sizes(points, clusters, weights))
     noise = np.einsum("nij,nj->ni", roots[labels], rng.standard_normal((points, dimension)))
-    return Mixture(means, roots @ roots.swapaxes(1, 2), noise, labels)
+    covariances = roots @ roots.swapaxes(1, 2)
+    return Points(seed, means[labels], labels, noise, means=means, covariances=covariances)
 
 
 def blob_sizes(points: int, clusters: int, weights: Sequence[float] | None = None) -> NDArray[np.int64]:

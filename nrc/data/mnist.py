@@ -4,17 +4,40 @@ import gzip
 import hashlib
 import tempfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.error import URLError
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
-from torchvision import datasets
 
-__all__ = ["CLASSES", "SPLITS", "Split", "balanced_subsets", "download_split", "images_dataset", "read_split"]
+from nrc.data import Size
+
+if TYPE_CHECKING:  # the Snakefile reads this module too, and should not wait for xarray and torchvision
+    import xarray as xr
+    from torchvision import datasets
+
+    from nrc.data.points import Points
+
+__all__ = [
+    "CLASSES",
+    "SEEDED",
+    "SPLITS",
+    "Split",
+    "balanced_subsets",
+    "check",
+    "download_split",
+    "draw",
+    "fetch",
+    "images_dataset",
+    "read_split",
+    "size",
+]
+
+# The choice of images does.
+SEEDED = True
 
 SIDE, CLASSES = 28, 10
 # Bytes of the largest IDX file, the images to train on.
@@ -55,6 +78,91 @@ SPLITS = {
 }
 
 Images = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+
+
+def check(options: Mapping[str, Any]) -> None:
+    """Check the options before any image is read.
+
+    Raises
+    ------
+    ValueError
+        If a folder is missing, or more images are asked for than there are.
+    """
+    source, folder = options["source"], options["folder"]
+    asked = {name: options[name] for name in ("train_points", "test_points")}
+    if source == "folder":
+        if folder is None:
+            raise ValueError("folder is null, but must be a folder with MNIST's IDX files for source: folder")
+        if not Path(folder).is_dir():
+            raise ValueError(
+                f"folder is {folder!r}, but there is no such folder; give one with MNIST's IDX files"
+            )
+    elif folder is not None:
+        raise ValueError(
+            f"folder is {folder!r}, but source {source} reads none; take source: folder, or leave it out"
+        )
+    if source != "torchvision" and options["mirrors"] is not None:
+        raise ValueError(f"mirrors are given, but source {source} downloads nothing; leave them out")
+    if source == "bundled":
+        if None in asked.values() or sum(asked.values()) > SPLITS["test"].points:
+            raise ValueError(
+                f"train_points and test_points are {asked['train_points']} and {asked['test_points']}, "
+                f"but must be at most {SPLITS['test'].points} together with source: bundled"
+            )
+        return
+    for split, (name, points) in zip(SPLITS.values(), asked.items(), strict=True):
+        if points is not None and points > split.points:
+            raise ValueError(
+                f"{name} is {points}, but MNIST has {split.points}; ask for fewer, or null for all"
+            )
+
+
+def size(options: Mapping[str, Any]) -> Size:
+    """Images to train on, pixels and classes; there is no y."""
+    return Size(options["train_points"] or SPLITS["train"].points, SIDE * SIDE, CLASSES, None)
+
+
+def fetch(options: Mapping[str, Any], split: str, bundled: str | Path) -> Images:
+    """Images and labels of a split from the source of the options: bundled files, a folder, or the internet.
+
+    Raises
+    ------
+    ValueError
+        As `read_split` and `download_split`.
+    """
+    if options["source"] == "torchvision":
+        return download_split(split, options["mirrors"])
+    return read_split(bundled if options["source"] == "bundled" else options["folder"], split)
+
+
+def draw(options: Mapping[str, Any], seed: int, files: Sequence[str]) -> "Points":
+    """Choose the images to train and to test on.
+
+    Parameters
+    ----------
+    options : mapping
+    seed : int
+        Of the choice.
+    files : sequence of path
+        The files of the splits that `fetch` gave: one, cut in two, or those to train and to test on.
+    """
+    from nrc.data.points import Points
+    from nrc.store import load
+
+    sizes, splits = [options["train_points"], options["test_points"]], [load(file) for file in files]
+    labels = [split["labels"].values for split in splits]
+    if len(splits) == 1:
+        chosen, splits = balanced_subsets(labels[0], sizes, seed), splits * 2
+    else:
+        chosen = [balanced_subsets(known, [size], seed)[0] for known, size in zip(labels, sizes, strict=True)]
+    (x, classes), (test_x, test_classes) = (
+        (
+            split["images"].values[some].reshape(len(some), -1) / 255,
+            split["labels"].values[some].astype(np.int64),
+        )
+        for split, some in zip(splits, chosen, strict=True)
+    )
+    return Points(seed, x, classes, test_base=test_x, test_labels=test_classes)
 
 
 def read_split(folder: str | Path, split: str) -> Images:
@@ -102,8 +210,10 @@ def download_split(split: str, mirrors: Sequence[str] | None = None) -> Images:
         return _arrays(dataset, split)
 
 
-def images_dataset(images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> xr.Dataset:
+def images_dataset(images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> "xr.Dataset":
     """The split as a dataset with dimensions point, row, column."""
+    import xarray as xr
+
     return xr.Dataset(
         {
             "images": (("point", "row", "column"), images, {"long_name": "grey value, to 255", "units": "1"}),
@@ -112,8 +222,9 @@ def images_dataset(images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> xr.D
     )
 
 
-def _dataset_class(split: str, mirrors: Sequence[str] | None = None) -> type[datasets.MNIST]:
+def _dataset_class(split: str, mirrors: Sequence[str] | None = None) -> "type[datasets.MNIST]":
     """torchvision's MNIST, for the files of one split alone."""
+    from torchvision import datasets
 
     class MNIST(datasets.MNIST):
         # its MD5 is of one compression of the files, and the check here is of what is inside
@@ -151,7 +262,7 @@ def _checked(content: bytes, digest: str, name: Path | str) -> bytes:
     return content
 
 
-def _arrays(dataset: datasets.MNIST, split: str) -> Images:
+def _arrays(dataset: "datasets.MNIST", split: str) -> Images:
     images, labels = dataset.data.numpy(), dataset.targets.numpy().astype(np.uint8)
     points = SPLITS[split].points
     if images.shape != (points, SIDE, SIDE) or labels.shape != (points,) or labels.max() >= CLASSES:

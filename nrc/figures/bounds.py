@@ -1,18 +1,23 @@
 """Distance to rank K of every layer of every cell, against the bounds of Theorem 3.4."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm
+from matplotlib.collections import PathCollection
+from matplotlib.colors import Colormap, LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from nrc.figures.style import COLOURS, log_axis
+from nrc.figures.cube import endings, only, require
+from nrc.figures.style import COLOURS, LogScale, colour_map
+from nrc.flags import flag_masks
 from nrc.grid import AXES
-from nrc.store import flag_masks
 
-__all__ = ["draw", "numbers", "summary"]
+__all__ = ["draw", "rows", "summary"]
 
 BOUNDS = {
     "bound_measured": r"measured bound $(\|r_\ell\| + \mathrm{gap})\,/\,\lambda$",
@@ -21,114 +26,139 @@ BOUNDS = {
 MARKERS = "osD^vPX*<>"
 
 
-def numbers(measures: xr.Dataset) -> pd.DataFrame:
+def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.DataFrame:
     """The numbers drawn: a row for each cell and layer.
 
     Parameters
     ----------
-    measures : Dataset
-        Cube of an experiment.
+    cubes : mapping
+        One cube of measures.
+    options : mapping
 
     Returns
     -------
     DataFrame
         The axes, `layer`, `status`, `distance` to rank K, and both bounds, the least over sources and
         partitions; missing where the theorem is void.
-    """
-    ended = flag_masks(measures["status"])
-    status = np.select(list(ended.values()), list(ended), default="")
-    dataset = xr.Dataset(
-        {
-            "status": (measures["status"].dims, status),
-            "distance": measures["distance"],
-            **{name: measures[name].min("source") for name in BOUNDS},
-        }
-    )
-    rows = dataset.to_dataframe(dim_order=[*AXES, "layer"]).dropna(subset="distance").reset_index()
-    return rows[[*AXES, "layer", *dataset.data_vars]]
-
-
-def draw(measures: xr.Dataset, *, clusters: int, colour_map: str) -> Figure:
-    """Draw distance against bound, a panel for each bound, logarithmic on both axes.
-
-    Parameters
-    ----------
-    measures : Dataset
-        As in `numbers`.
-    clusters : int
-        K.
-    colour_map : str
-        Name of a matplotlib colour map.
 
     Raises
     ------
     ValueError
-        If sigma 0 is on the grid: its colour is on a logarithmic scale.
+        If the cube has no bounds.
     """
-    rows = numbers(measures)
-    if (rows["sigma"] <= 0).any():
-        raise ValueError("the figure of bounds has a logarithmic scale of sigma and cannot draw sigma 0")
-    rows = rows[_drawn(rows)]
-    figure = Figure(figsize=(7.2, 3.7))
-    axes = figure.subplots(1, len(BOUNDS), sharey=True)
-    for axis, (name, label) in zip(axes, BOUNDS.items(), strict=True):
-        points = _scatter(axis, rows, name, colour_map)
-        _diagonal(axis, rows["distance"])
-        axis.set(xscale="log", yscale="log", xlabel=label)
-    axes[0].set_ylabel(rf"$\mathrm{{dist}}(W_\ell,\mathcal{{M}}_{{{clusters}}})$")
-    log_axis(figure.colorbar(points, ax=axes, label=r"noise level $\sigma$", pad=0.01).ax.yaxis)
+    cube = only(cubes)
+    require(cube, BOUNDS, "Theorem 3.4 is about a penalty on the factors")
+    ended = flag_masks(cube["status"])
+    status = np.select(list(ended.values()), list(ended), default="")
+    dataset = xr.Dataset(
+        {
+            "status": (cube["status"].dims, status),
+            "distance": cube["distance"],
+            **{name: cube[name].min("source") for name in BOUNDS},
+        }
+    )
+    table = dataset.to_dataframe(dim_order=[*AXES, "layer"]).dropna(subset="distance").reset_index()
+    return table[[*AXES, "layer", *dataset.data_vars]]
+
+
+def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
+    """Draw distance against bound, a panel for each bound that there is, logarithmic on both axes.
+
+    The colour is the noise level or, where there is one alone, the weight decay.
+
+    Parameters
+    ----------
+    cubes : mapping
+        As in `rows`.
+    options : mapping
+        `colour_map`.
+    """
+    cube, table = only(cubes), rows(cubes, options)
+    table = table[_drawn(table)]
+    coloured = "sigma" if cube.sizes["sigma"] > 1 else "weight_decay"
+    bounds = [name for name in BOUNDS if table[name].notna().any()] or ["bound_measured"]
+    figure = Figure(figsize=(1.2 + 3.0 * len(bounds), 3.7))
+    axes = figure.subplots(1, len(bounds), sharey=True, squeeze=False)[0]
+    for axis, name in zip(axes, bounds, strict=True):
+        points = _scatter(axis, table, name, cube[coloured], colour_map(options["colour_map"]))
+        _diagonal(axis, table["distance"])
+        axis.set_xlabel(BOUNDS[name])
+    axes[0].set_ylabel(rf"$\mathrm{{dist}}(W_\ell,\mathcal{{M}}_{{{cube.attrs['clusters']}}})$")
+    label = {"sigma": r"noise level $\sigma$", "weight_decay": r"weight decay $\lambda$"}[coloured]
+    bar = figure.colorbar(points, ax=axes, label=label, pad=0.01)
+    LogScale(cube[coloured]).label(bar.ax.yaxis)
     marker = {"linestyle": "", "color": "0.4"}
+    layers = [
+        Line2D([], [], marker=MARKERS[place % 10], label=f"layer {layer}", **marker)
+        for place, layer in enumerate(_layers(table))
+    ]
+    rim = {"markerfacecolor": "none", "markeredgecolor": COLOURS["red"], "linestyle": ""}
     handles = [
-        *(Line2D([], [], marker=MARKERS[l % 10], label=f"layer {l + 1}", **marker) for l in _layers(rows)),
-        Line2D([], [], marker="o", markerfacecolor="none", markeredgecolor=COLOURS["red"], linestyle="",
-               label="stopped, not stationary"),
+        *layers,
+        Line2D([], [], marker="o", label="stopped, not stationary", **rim),
         Line2D([], [], color="black", linewidth=0.8, label="equality"),
-    ]  # fmt: skip
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), columnspacing=1.2)
+    ]
+    columns = 3 if len(bounds) == 1 else min(len(handles), 6)
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, columnspacing=1.2)
     return figure
 
 
-def summary(measures: xr.Dataset) -> dict[str, object]:
-    """What a caption tells: how many layers are drawn and how many not, and the room in each bound."""
-    rows = numbers(measures)
-    drawn = rows[_drawn(rows)]
+def summary(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> dict[str, Any]:
+    """What a caption tells: how many layers are drawn and how many not, and the room in each bound.
+
+    Returns
+    -------
+    dict
+        That of `cube.endings`, `clusters`, the numbers of `layers`, `drawn` and `void` ones, and
+        `room`, the median of bound over distance for each bound that there is.
+    """
+    cube, table = only(cubes), rows(cubes, options)
+    drawn = table[_drawn(table)]
+    room = {name: (drawn[name] / drawn["distance"]).median() for name in BOUNDS}
     return {
-        "layers": len(rows),
+        **endings(cube),
+        "clusters": cube.attrs["clusters"],
+        "layers": len(table),
         "drawn": len(drawn),
-        "void": int(rows["bound_measured"].isna().sum()),
-        "room": {name: float((drawn[name] / drawn["distance"]).median()) for name in BOUNDS},
+        "void": int(table["bound_measured"].isna().sum()),
+        "room": {name: float(ratio) for name, ratio in room.items() if not np.isnan(ratio)},
     }
 
 
-def _drawn(rows: pd.DataFrame) -> pd.Series:
+def _drawn(table: pd.DataFrame) -> pd.Series:
     """Logarithmic axes have no place for 0."""
-    return (rows["distance"] > 0) & (rows["bound_measured"] > 0)
+    return (table["distance"] > 0) & (table["bound_measured"] > 0)
 
 
-def _layers(rows: pd.DataFrame) -> list[int]:
-    """Layers, from 0."""
-    return sorted(int(layer) - 1 for layer in rows["layer"].unique())
+def _layers(table: pd.DataFrame) -> list:
+    return sorted(table["layer"].unique())
 
 
-def _scatter(axis: Axes, rows: pd.DataFrame, bound: str, colour_map: str):
-    norm = LogNorm(rows["sigma"].min(), rows["sigma"].max())
-    for l in _layers(rows):
-        of_layer = rows[rows["layer"] == l + 1]
-        stopped = np.where(of_layer["status"] == "stopped", COLOURS["red"], "none")
+def _scatter(
+    axis: Axes, table: pd.DataFrame, bound: str, coloured: xr.DataArray, colours: Colormap
+) -> PathCollection:
+    """Points, coloured by an axis of the grid."""
+    scale = LogScale(coloured)
+    ends = scale(scale.values) if len(scale.values) > 1 else scale.edges
+    look = {"norm": LogNorm(ends[0], ends[-1]), "cmap": colours, "s": 9, "linewidths": 0.6}
+    points = axis.scatter([], [], c=[], **look)
+    for place, layer in enumerate(_layers(table)):
+        of_layer = table[table["layer"] == layer]
         points = axis.scatter(
             of_layer[bound],
             of_layer["distance"],
-            c=of_layer["sigma"],
-            norm=norm,
-            cmap=colour_map,
-            marker=MARKERS[l % 10],
-            s=9,
-            edgecolors=stopped,
-            linewidths=0.6,
+            c=scale(of_layer[coloured.name]),
+            marker=MARKERS[place % 10],
+            edgecolors=np.where(of_layer["status"] == "stopped", COLOURS["red"], "none"),
+            **look,
         )
     return points
 
 
 def _diagonal(axis: Axes, distance: pd.Series) -> None:
-    ends = [distance.min(), distance.max()]
-    axis.plot(ends, ends, color="black", linewidth=0.8)
+    if len(distance):
+        ends = [distance.min(), distance.max()]
+        axis.plot(ends, ends, color="black", linewidth=0.8)
+        axis.set(xscale="log", yscale="log")
+    else:
+        axis.text(0.5, 0.5, "no layer has both above 0", ha="center", transform=axis.transAxes)

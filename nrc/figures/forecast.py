@@ -1,104 +1,168 @@
 """Linear networks: the singular values of every layer forecast before training, against those trained."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
-from nrc.figures.style import COLOURS, cell_edges, log_axis
-from nrc.store import count_flags
+from nrc.figures.cube import endings, only, require, squeezed
+from nrc.figures.style import COLOURS, MARKS, UNKNOWN, LogScale, colour_map
+from nrc.flags import flag_masks
 
-__all__ = ["draw", "numbers", "summary"]
+__all__ = ["draw", "rows", "summary"]
+
+NAMES = ("forecast", "singular_values", "at_minimum", "critical_rank", "forecast_rank")
+ELSEWHERE = {
+    **MARKS["stopped"],
+    "label": "a seed not at the global minimum",
+    "marker": "D",
+    "markersize": 2.5,
+}
 
 
-def numbers(measures: xr.Dataset) -> pd.DataFrame:
-    """The numbers drawn: a row for each cell, layer and position in the spectrum."""
-    cube = measures.squeeze(["width", "depth"], drop=True)
-    names = ["forecast", "singular_values", "at_minimum", "critical_rank", "forecast_rank", "transition"]
-    columns = ["weight_decay", "sigma", "seed", "layer", "index"]
-    rows = cube[names].to_dataframe(dim_order=columns).dropna(subset="forecast").reset_index()
-    return rows[[*columns, *names]]
-
-
-def draw(measures: xr.Dataset, *, clusters: int, colour_map: str) -> Figure:
-    """Draw forecast against trained singular values, and the plane of trained ranks with the forecast line.
+def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.DataFrame:
+    """The numbers drawn: a row for each cell, layer and position in the spectrum.
 
     Parameters
     ----------
-    measures : Dataset
-        Cube of linear networks with the penalty on the factors, of one width and one depth.
-    clusters : int
-        K.
-    colour_map : str
-        Name of a matplotlib colour map.
+    cubes : mapping
+        One cube of measures of linear autoencoders, of one width and one depth.
+    options : mapping
+
+    Returns
+    -------
+    DataFrame
+        The axes, `layer`, `index`, the singular values forecast and trained, whether the cell is
+        `at_minimum`, the ranks of the trained and the forecast product, and the weight decay
+        `transition` below which the forecast rank is above K, where the cube has it.
 
     Raises
     ------
     ValueError
-        If the grid has a sigma or weight decay of 0: the plane's axes are logarithmic.
+        If there are several widths or depths, or no forecasts.
     """
-    for axis in ("sigma", "weight_decay"):
-        if (measures[axis] <= 0).any():
-            raise ValueError(
-                f"the figure of forecasts has logarithmic axes and cannot draw {axis} 0; take it off the grid"
-            )
-    rows = numbers(measures)
+    cube = _cube(cubes)
+    names = [*NAMES, *(["transition"] if "transition" in cube else [])]
+    columns = ["weight_decay", "sigma", "seed", "layer", "index"]
+    table = cube[names].drop_vars(["width", "depth"]).to_dataframe(dim_order=columns)
+    return table.dropna(subset="forecast").reset_index()[[*columns, *names]]
+
+
+def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
+    """Draw forecast against trained singular values, and the plane of trained ranks with the forecast line.
+
+    Parameters
+    ----------
+    cubes : mapping
+        As in `rows`.
+    options : mapping
+        `colour_map`.
+    """
+    cube = _cube(cubes)
     figure = Figure(figsize=(7.2, 3.6))
     left, right = figure.subplots(1, 2, width_ratios=[1, 1.25])
-    for value, colour, label in (
-        (0, COLOURS["orange"], "at another critical point"),
-        (1, COLOURS["blue"], "at the global minimum"),
-    ):
-        part = rows[rows["at_minimum"] == value]
-        left.plot(
-            part["forecast"], part["singular_values"], color=colour, marker="o", markersize=2.5, linestyle="",
-            alpha=0.4, markeredgewidth=0, rasterized=True, label=label,
-        )  # fmt: skip
-    left.axline((0, 0), slope=1, color="black", linewidth=0.6)
-    left.set(xlabel="singular values forecast, all layers", ylabel="trained")
-    left.set_aspect("equal")
-    left.legend(loc="upper left", markerscale=2)
-
-    cube = measures.squeeze(["width", "depth"], drop=True)
-    rank = cube["critical_rank"].mean("seed").transpose("weight_decay", "sigma")
-    mesh = right.pcolormesh(
-        cell_edges(rank["sigma"].values), cell_edges(rank["weight_decay"].values), rank.values,
-        cmap=colour_map, vmin=0, rasterized=True,
-    )  # fmt: skip
-    line = cube["transition"].isel(weight_decay=0).mean("seed")
-    right.plot(line["sigma"], line, color=COLOURS["red"])
-    elsewhere = (cube["at_minimum"] == 0).any("seed").stack(cell=("weight_decay", "sigma"))
-    marked = elsewhere[elsewhere.values]
-    right.plot(
-        marked["sigma"], marked["weight_decay"], marker="o", color="black", markerfacecolor="white",
-        markeredgewidth=0.6, linestyle="",
-    )  # fmt: skip
-    limits = cell_edges(rank["weight_decay"].values)
-    right.set(xscale="log", yscale="log", ylim=(limits[0], limits[-1]), xlabel=r"noise level $\sigma$")
-    right.set_ylabel(r"weight decay $\lambda$")
-    log_axis(right.xaxis)
-    log_axis(right.yaxis)
+    _singular_values(left, rows(cubes, options))
+    scales = {axis: LogScale(cube[axis]) for axis in ("sigma", "weight_decay")}
+    mesh, handles = _ranks(right, cube, scales, options["colour_map"])
+    if "transition" in cube:
+        line = cube["transition"].max("weight_decay").mean("seed")
+        right.plot(scales["sigma"](line["sigma"]), line.where(line > 0), color=COLOURS["red"])
+        label = rf"forecast: below the line rank $>{cube.attrs['clusters']}$"
+        handles = [Line2D([], [], color=COLOURS["red"], label=label), *handles]
+    right.set(xlim=scales["sigma"].edges[[0, -1]], ylim=scales["weight_decay"].edges[[0, -1]])
+    right.set(xlabel=r"noise level $\sigma$", ylabel=r"weight decay $\lambda$")
+    scales["sigma"].label(right.xaxis)
+    scales["weight_decay"].label(right.yaxis)
     figure.colorbar(mesh, ax=right, label="rank of the trained product, mean over seeds")
-    handles = [
-        Line2D([], [], color=COLOURS["red"], label=rf"forecast: below the line rank $>{clusters}$"),
-        Line2D([], [], marker="o", color="black", markerfacecolor="white", markeredgewidth=0.6, linestyle="",
-               label="a seed not at the global minimum"),
-    ]  # fmt: skip
     figure.legend(handles=handles, loc="outside lower right", ncols=2)
     return figure
 
 
-def summary(measures: xr.Dataset) -> dict[str, object]:
-    """What a caption tells: how the cells ended, and how far the forecast is off."""
-    error = np.abs(measures["forecast"] - measures["singular_values"]).max(["layer", "index"])
-    at_minimum = measures["at_minimum"] == 1
+def summary(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> dict[str, Any]:
+    """What a caption tells: how the cells ended, and how far the forecast is off.
+
+    Returns
+    -------
+    dict
+        That of `cube.endings`, `clusters`; the numbers of cells that are `at_minimum` and
+        `elsewhere`, of those that learn fewer (`lower`) and more (`higher`) directions; the
+        `largest_error` of a singular value at the minimum, and the `largest_distance` to a critical
+        point, missing where there is none.
+    """
+    cube = _cube(cubes)
+    error = np.abs(cube["forecast"] - cube["singular_values"]).max(["layer", "index"])
     return {
-        "cells": measures["status"].size,
-        **count_flags(measures),
-        "elsewhere": int((~at_minimum).sum()),
-        "lower": int((measures["critical_rank"] < measures["forecast_rank"]).sum()),
-        "higher": int((measures["critical_rank"] > measures["forecast_rank"]).sum()),
-        "largest_error": float(error.where(at_minimum).max()),
-        "largest_distance": float(measures["critical_distance"].max()),
+        **endings(cube),
+        "clusters": cube.attrs["clusters"],
+        "at_minimum": int((cube["at_minimum"] == 1).sum()),
+        "elsewhere": int((cube["at_minimum"] == 0).sum()),
+        "lower": int((cube["critical_rank"] < cube["forecast_rank"]).sum()),
+        "higher": int((cube["critical_rank"] > cube["forecast_rank"]).sum()),
+        "largest_error": float(error.where(cube["at_minimum"] == 1).max()),
+        "largest_distance": float(cube["critical_distance"].max()),
     }
+
+
+def _cube(cubes: Mapping[str, xr.Dataset]) -> xr.Dataset:
+    cube = squeezed(only(cubes), "width", "depth")
+    require(
+        cube,
+        (*NAMES, "critical_distance"),
+        "forecasts are for linear autoencoders trained on data with the penalty on the factors",
+    )
+    return cube
+
+
+def _singular_values(axis: Axes, table: pd.DataFrame) -> None:
+    dots = {"marker": "o", "markersize": 2.5, "linestyle": "", "alpha": 0.4, "markeredgewidth": 0}
+    for value, colour, label in (
+        (0, COLOURS["orange"], "not at the global minimum"),
+        (1, COLOURS["blue"], "at the global minimum"),
+    ):
+        part = table[table["at_minimum"] == value]
+        axis.plot(
+            part["forecast"], part["singular_values"], color=colour, label=label, rasterized=True, **dots
+        )
+    axis.axline((0, 0), slope=1, color="black", linewidth=0.6)
+    axis.set(xlabel="singular values forecast, all layers", ylabel="trained")
+    axis.set_aspect("equal")
+    axis.legend(loc="upper left", markerscale=2)
+
+
+def _ranks(
+    axis: Axes, cube: xr.Dataset, scales: Mapping[str, LogScale], colours: str
+) -> tuple[QuadMesh, list[Line2D | Patch]]:
+    """The plane of ranks with its marks, and the legend of the marks that there are."""
+    rank = cube["critical_rank"].mean("seed").transpose("weight_decay", "sigma")
+    edges = scales["sigma"].edges, scales["weight_decay"].edges
+    mesh = axis.pcolormesh(
+        *edges, np.ma.masked_invalid(rank.values), cmap=colour_map(colours), vmin=0, rasterized=True
+    )
+    axis.set(xscale="log", yscale="log")
+    axis.patch.set(**UNKNOWN)
+    status, diverged = flag_masks(cube["status"]), flag_masks(cube["ended"])["diverged"]
+    marks = {
+        "elsewhere": (ELSEWHERE, (cube["at_minimum"] == 0) & status["converged"]),
+        "stopped": (MARKS["stopped"], status["stopped"] & ~diverged),
+        "diverged": (MARKS["diverged"], diverged),
+        "dead": (MARKS["dead"], status["dead"]),
+    }
+    handles = []
+    for mark, cells in marks.values():
+        marked = cells.any("seed").stack(cell=("weight_decay", "sigma"))
+        marked = marked[marked.values]
+        if len(marked):
+            axis.plot(
+                scales["sigma"](marked["sigma"]), scales["weight_decay"](marked["weight_decay"]), **mark
+            )
+            handles.append(Line2D([], [], **mark))
+    if rank.isnull().any():
+        handles.append(Patch(label="no seed has a rank", **UNKNOWN))
+    return mesh, handles

@@ -1,122 +1,157 @@
-"""Figures 4 and 5: a measure of rank against the width or the depth of the networks."""
+"""Measures of rank against the width or the depth of the networks."""
+
+from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
+import seaborn as sns
 import xarray as xr
-from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
+from nrc.figures.cube import endings, only, require, squeezed
+from nrc.figures.style import colours
+from nrc.flags import flag_masks
 from nrc.grid import notation
-from nrc.store import count_flags
+from nrc.statistics import RANKS
 
-__all__ = ["NAMES", "draw", "numbers", "rank_of", "summary"]
+__all__ = ["draw", "rows", "summary"]
 
-NAMES = {
-    "stable_rank": "stable rank",
-    "numerical_rank": "numerical rank",
-    "effective_rank": "effective rank",
-    "relative_distance": "relative distance to rank K",
-    "mp_soft_rank": "Marchenko-Pastur soft rank",
-}
+OTHER = {"width": "depth", "depth": "width"}
 
 
-def rank_of(measures: xr.Dataset, name: str, along: str) -> xr.DataArray:
-    """The rank of the intermediate matrix against width, or its mean over layers against depth.
+def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.DataFrame:
+    """The numbers drawn: a row for each measure, weight decay and width or depth.
 
     Parameters
     ----------
-    measures : Dataset
-        Cube of an experiment.
-    name : str
-        A key of `NAMES`.
-    along : {"width", "depth"}
+    cubes : mapping
+        One cube of measures, of one sigma.
+    options : mapping
+        `along`, width or depth; `rank`, a measure of rank or a list of them.
 
     Returns
     -------
-    DataArray
-        Dimensions weight_decay, `along`, seed.
+    DataFrame
+        `median`, `least` and `largest` over seeds of the rank: against width that of the
+        intermediate matrix, against depth its mean over layers; then the numbers of seeds that
+        `converged`, `stopped` and are `dead`.
 
     Raises
     ------
     ValueError
-        If the other of width and depth has several values.
+        If there are several sigmas or several of the other of width and depth, or no such measure.
     """
-    other = {"width": "depth", "depth": "width"}[along]
-    if measures.sizes[other] != 1:
-        raise ValueError(f"ranks are drawn against {along} for one {other}; give the grid one {other}")
-    ranks = measures[name].squeeze([other, "sigma"], drop=True)
-    # networks of fewer layers have none beyond: missing, and not in the mean
-    ranks = ranks.mean("layer") if along == "depth" else ranks.sel(layer=middle(measures))
-    return ranks.transpose("weight_decay", along, "seed")
-
-
-def middle(measures: xr.Dataset) -> int:
-    """The intermediate matrix: the layer in the middle, the lower of two."""
-    return (int(measures.sizes["layer"]) + 1) // 2
-
-
-def numbers(measures: xr.Dataset, along: str, ranks: list[str]) -> pd.DataFrame:
-    """The numbers drawn: median, least and largest over seeds for each measure and weight decay."""
+    cube, along = _cube(cubes, options), options["along"]
+    ended = {meaning: mask.sum("seed") for meaning, mask in flag_masks(cube["status"]).items()}
+    order = ["weight_decay", along]
     tables = []
-    for name in ranks:
-        rank = rank_of(measures, name, along)
+    for name in _ranks(options):
+        rank = _rank(cube, name, along)
         table = xr.Dataset(
-            {"median": rank.median("seed"), "least": rank.min("seed"), "largest": rank.max("seed")}
+            {"median": rank.median("seed"), "least": rank.min("seed"), "largest": rank.max("seed"), **ended}
         )
-        tables.append(table.to_dataframe().reset_index().assign(measure=name))
-    return pd.concat(tables, ignore_index=True)[
-        ["measure", "weight_decay", along, "median", "least", "largest"]
-    ]
+        frame = table.to_dataframe(dim_order=order).reset_index()
+        tables.append(frame.assign(measure=name)[["measure", *order, *table.data_vars]])
+    table = pd.concat(tables, ignore_index=True)
+    # of joined experiments there are cells that none of them has
+    return table[table[list(ended)].sum(axis=1) > 0].reset_index(drop=True)
 
 
-def draw(measures: xr.Dataset, *, along: str, ranks: list[str], colour_map: str) -> Figure:
+def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
     """Draw a panel for each measure: a curve for each weight decay, seeds as bands.
 
     Parameters
     ----------
-    measures, along
-        As in `rank_of`.
-    ranks : list of str
-        Keys of `NAMES`.
-    colour_map : str
-        Name of a matplotlib colour map.
+    cubes : mapping
+        As in `rows`.
+    options : mapping
+        Those of `rows`, and `colour_map`.
     """
-    table = numbers(measures, along, ranks)
+    cube, along, ranks = _cube(cubes, options), options["along"], _ranks(options)
+    table = rows(cubes, options)
     columns = min(2, len(ranks))
-    rows = -(-len(ranks) // columns)
-    figure = Figure(figsize=(1.2 + 2.9 * columns, 0.6 + 2.3 * rows))
-    axes = figure.subplots(rows, columns, squeeze=False).flat
+    lines = -(-len(ranks) // columns)
+    figure = Figure(figsize=(1.2 + 2.9 * columns, 0.6 + 2.3 * lines))
+    axes = figure.subplots(lines, columns, squeeze=False).flat
     decays = sorted(table["weight_decay"].unique())
+    palette = dict(zip(decays, colours(options["colour_map"], len(decays)), strict=True))
+    values = sorted(table[along].unique())
     for axis, name in zip(axes, ranks, strict=False):
-        for number, weight_decay in enumerate(decays):
-            colour = colormaps[colour_map](0.85 * number / max(1, len(decays) - 1))
-            curve = table[(table["measure"] == name) & (table["weight_decay"] == weight_decay)]
-            axis.fill_between(
-                curve[along], curve["least"], curve["largest"], color=colour, alpha=0.25, linewidth=0
-            )
-            axis.plot(
-                curve[along], curve["median"], color=colour, marker="o",
-                label=rf"$\lambda={notation(weight_decay)}$",
-            )  # fmt: skip
-        values = sorted(table[along].unique())
         if along == "width":
             axis.set_xscale("log", base=2)
+        seeds = _rank(cube, name, along).rename(name).to_dataframe().reset_index()
+        sns.lineplot(
+            seeds, x=along, y=name, hue="weight_decay", palette=palette, estimator="median",
+            errorbar=("pi", 100), err_kws={"alpha": 0.25, "linewidth": 0}, legend=False, ax=axis,
+        )  # fmt: skip
+        _dots(axis, table[table["measure"] == name], along, palette)
         axis.set_xticks(values, [str(value) for value in values])
         axis.minorticks_off()
-        axis.set(xlabel=f"{along} of the network", ylabel=NAMES[name], ylim=(0, None))
+        axis.set(xlabel=f"{along} of the network", ylabel=RANKS[name], ylim=(0, None))
+        axis.set_title(f"layer {_middle(cube)}" if along == "width" else "mean over layers")
     for axis in list(axes)[len(ranks) :]:
         axis.set_visible(False)
-    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(decays))
+    handles = [
+        Line2D([], [], color=colour, marker="o", label=rf"$\lambda={notation(decay)}$")
+        for decay, colour in palette.items()
+    ]
+    if not _settled(table).all():
+        open_dot = {"color": "0.3", "marker": "o", "markerfacecolor": "white", "linestyle": ""}
+        handles.append(Line2D([], [], label="a seed not stationary", **open_dot))
+    figure.legend(handles=handles, loc="outside lower center", ncols=5 if columns > 1 else 3)
     return figure
 
 
-def summary(measures: xr.Dataset) -> dict[str, object]:
-    """What a caption tells: how the networks ended."""
-    residual = measures["relative_residual"]
+def summary(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> dict[str, Any]:
+    """What a caption tells: what is drawn, and how the networks ended.
+
+    Returns
+    -------
+    dict
+        That of `cube.endings`, `clusters`, `ranks` in words, and `middle`, the intermediate layer,
+        None against depth.
+    """
+    cube = _cube(cubes, options)
     return {
-        "cells": measures["status"].size,
-        **count_flags(measures),
-        "seeds": measures.sizes["seed"],
-        "middle": middle(measures),
-        "residual": (float(residual.min()), float(residual.max())),
-        "test_accuracy": (float(measures["test_accuracy"].min()), float(measures["test_accuracy"].max())),
+        **endings(cube),
+        "clusters": cube.attrs["clusters"],
+        "ranks": [RANKS[name] for name in _ranks(options)],
+        "middle": _middle(cube) if options["along"] == "width" else None,
     }
+
+
+def _cube(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> xr.Dataset:
+    cube = squeezed(only(cubes), "sigma", OTHER[options["along"]])
+    require(cube, _ranks(options), f"rank must be any of {', '.join(RANKS)}")
+    return cube
+
+
+def _ranks(options: Mapping[str, Any]) -> list[str]:
+    return [options["rank"]] if isinstance(options["rank"], str) else list(options["rank"])
+
+
+def _rank(cube: xr.Dataset, name: str, along: str) -> xr.DataArray:
+    """A measure of rank with the dimensions weight_decay, `along` and seed."""
+    # networks of fewer layers have none beyond: missing, and not in the mean
+    rank = cube[name].mean("layer") if along == "depth" else cube[name].isel(layer=_middle(cube) - 1)
+    kept = ("weight_decay", along, "seed")
+    return rank.drop_vars(set(rank.coords) - set(kept)).transpose(*kept)
+
+
+def _middle(cube: xr.Dataset) -> int:
+    """The intermediate matrix: the layer in the middle, the lower of two."""
+    return (cube.sizes["layer"] + 1) // 2
+
+
+def _settled(table: pd.DataFrame) -> pd.Series:
+    return (table["stopped"] == 0) & (table["dead"] == 0)
+
+
+def _dots(axis: Axes, table: pd.DataFrame, along: str, palette: Mapping[float, tuple[float, ...]]) -> None:
+    """Medians, white inside where a seed is not stationary."""
+    for weight_decay, curve in table.groupby("weight_decay"):
+        dots = {"color": palette[weight_decay], "marker": "o", "linestyle": ""}
+        for rows, face in ((_settled(curve), palette[weight_decay]), (~_settled(curve), "white")):
+            axis.plot(curve[along][rows], curve["median"][rows], markerfacecolor=face, **dots)

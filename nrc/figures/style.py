@@ -1,19 +1,18 @@
 """One look for all figures, and files that are the same bytes for the same figure."""
 
+import io
 import logging
-from collections.abc import Iterable
-from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
+import seaborn as sns
 from matplotlib.axis import Axis
+from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-from numpy.typing import NDArray
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
+from numpy.typing import ArrayLike, NDArray
 
-from nrc.store import atomic
-
-__all__ = ["COLOURS", "cell_edges", "log_axis", "save_figure", "styled"]
+__all__ = ["COLOURS", "FORMATS", "MARKS", "UNKNOWN", "LogScale", "colours", "log_axis", "picture", "styled"]
 
 # It warns of the time stamps in matplotlib's own fonts.
 logging.getLogger("fontTools").setLevel(logging.ERROR)
@@ -22,6 +21,10 @@ logging.getLogger("fontTools").setLevel(logging.ERROR)
 COLOURS = {"blue": "#0072B2", "orange": "#E69F00", "green": "#009E73", "red": "#D55E00", "black": "#000000"}
 
 RC = {
+    **sns.axes_style("ticks"),
+    "patch.force_edgecolor": False,
+    # a font that matplotlib brings along, so that a figure is the same on every machine
+    "font.sans-serif": ["DejaVu Sans"],
     "font.size": 8,
     "axes.titlesize": 8,
     "axes.labelsize": 8,
@@ -30,6 +33,8 @@ RC = {
     "legend.fontsize": 7,
     "legend.frameon": False,
     "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
     "lines.linewidth": 1.2,
     "lines.markersize": 3,
     "mathtext.fontset": "cm",
@@ -40,7 +45,16 @@ RC = {
 }
 
 # Writers stamp the time unless told not to.
-METADATA = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}, ".png": {}}
+FORMATS = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}
+
+# How the cells of a plane ended, and where no seed converged there is no number to draw.
+_WHITE = {"color": "black", "markerfacecolor": "white", "markeredgewidth": 0.6, "linestyle": ""}
+MARKS = {
+    "stopped": {"label": "a seed stopped, not stationary", "marker": "o", **_WHITE},
+    "diverged": {"label": "a seed diverged", "marker": "^", **_WHITE, "markersize": 4},
+    "dead": {"label": "a seed dead", "marker": "x", "color": "black", "markersize": 4, "linestyle": ""},
+}
+UNKNOWN = {"facecolor": "white", "edgecolor": "0.6", "hatch": "/////"}
 
 
 def styled() -> mpl.rc_context:
@@ -48,11 +62,93 @@ def styled() -> mpl.rc_context:
     return mpl.rc_context(RC)
 
 
-def save_figure(figure: Figure, paths: Iterable[str | Path], dpi: int) -> None:
-    """Write a figure in the format of each path's suffix: .pdf, .png or .svg."""
-    for path in map(Path, paths):
-        with atomic(path) as temporary:
-            figure.savefig(temporary, dpi=dpi, metadata=METADATA[path.suffix])
+def picture(figure: Figure, form: str, dpi: int) -> bytes:
+    """The bytes of a figure as a file.
+
+    Parameters
+    ----------
+    figure : Figure
+    form : str
+        A key of `FORMATS`.
+    dpi : int
+        Dots an inch.
+    """
+    file = io.BytesIO()
+    figure.savefig(file, format=form, dpi=dpi, metadata=FORMATS[form])
+    return file.getvalue()
+
+
+def colour_map(name: str) -> Colormap:
+    """A colour map by its name in matplotlib or seaborn.
+
+    Raises
+    ------
+    ValueError
+        If there is none of this name.
+    """
+    if name not in mpl.colormaps:
+        raise ValueError(
+            f"colour_map is {name!r}, but must be the name of a colour map of matplotlib or seaborn, "
+            "such as viridis"
+        )
+    return mpl.colormaps[name]
+
+
+def colours(name: str, count: int, least: float = 0.0, most: float = 0.85) -> list[tuple[float, ...]]:
+    """Colours of a map in even steps, for `count` curves; the light end of most maps is left out."""
+    return [colour_map(name)(share) for share in np.linspace(least, most, count)]
+
+
+class LogScale:
+    """Places of the values of a grid on a logarithmic axis, where 0 stands a step below the others.
+
+    Parameters
+    ----------
+    values : array_like
+        At least 0, in any order, with repetitions.
+    """
+
+    def __init__(self, values: ArrayLike) -> None:
+        self.values = np.unique(np.asarray(values, dtype=float))
+        positive = self.values[self.values > 0]
+        if len(positive) > 1:
+            self._zero = positive[0] ** 2 / positive[1]
+        else:
+            self._zero = positive[0] / 3 if len(positive) else 1.0
+
+    def __call__(self, values: ArrayLike) -> NDArray[np.float64]:
+        """Where values stand, the same shape, all above 0."""
+        values = np.asarray(values, dtype=float)
+        return np.where(values > 0, values, self._zero)
+
+    @property
+    def edges(self) -> NDArray[np.float64]:
+        """Edges (n + 1,) of the cells around the n values."""
+        logs = np.log(self(self.values))
+        if len(logs) == 1:
+            return np.exp(logs[0] + np.array([-0.5, 0.5]))
+        middle = (logs[1:] + logs[:-1]) / 2
+        return np.exp(np.concatenate([[2 * logs[0] - middle[0]], middle, [2 * logs[-1] - middle[-1]]]))
+
+    @property
+    def gap(self) -> float | None:
+        """Where the cell of 0 ends and the logarithmic scale begins, if there are both."""
+        return float(self.edges[1]) if self.values[0] == 0 and len(self.values) > 1 else None
+
+    def label(self, axis: Axis) -> None:
+        """Label an axis: a few values each, many as `log_axis`."""
+        log_axis(axis)
+        ticks = self(self.values)
+        if len(ticks) > 4:
+            if self.gap is None:
+                return
+            ends = self.gap, self.edges[-1]
+            marks = LogLocator(subs=(1, 3)).tick_values(*ends)
+            ticks = [self._zero, *(mark for mark in marks if ends[0] <= mark <= ends[1])]
+        axis.set_major_locator(FixedLocator(ticks))
+        axis.set_minor_locator(NullLocator())
+        zero = self._zero if self.values[0] == 0 else np.nan
+        axis.set_major_formatter(FuncFormatter(lambda value, _: "0" if value == zero else f"{value:.3g}"))
 
 
 def log_axis(axis: Axis) -> None:
@@ -60,12 +156,3 @@ def log_axis(axis: Axis) -> None:
     axis.set_major_locator(LogLocator(subs=(1, 3)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
-
-
-def cell_edges(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Edges (n + 1,) of the cells around n increasing positive values on a logarithmic axis."""
-    logs = np.log(values)
-    if len(logs) == 1:
-        return np.exp(logs[0] + np.array([-0.5, 0.5]))
-    middle = (logs[1:] + logs[:-1]) / 2
-    return np.exp(np.concatenate([[2 * logs[0] - middle[0]], middle, [2 * logs[-1] - middle[-1]]]))

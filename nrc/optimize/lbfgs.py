@@ -6,9 +6,13 @@ import torch
 from torch import Tensor
 
 from nrc.optimize.line_search import weak_wolfe
-from nrc.optimize.point import Objective, Point, State, Step, dot
+from nrc.optimize.point import Course, Objective, Point, State, Step, dot
 
-__all__ = ["LBFGS"]
+__all__ = ["LBFGS", "build"]
+
+
+def build(course: Course, *, history: int) -> "LBFGS":
+    return LBFGS(history)
 
 
 class LBFGS:
@@ -22,6 +26,8 @@ class LBFGS:
     history : int
         Number of pairs remembered.
     """
+
+    whole = True
 
     def __init__(self, history: int) -> None:
         self.pairs: deque[tuple[Tensor, Tensor, Tensor]] = deque(maxlen=history)
@@ -37,7 +43,7 @@ class LBFGS:
         stuck = ~found.accepted & self._fresh()
         self._remember(found.point.theta - point.theta, found.point.gradient - point.gradient)
         self._forget(~found.accepted, _steepest_scale(point))
-        return Step(found.point, found.evaluations, stuck)
+        return Step(found.point, found.passes, stuck)
 
     def keep(self, cells: Tensor) -> None:
         self.pairs = deque(((s[cells], y[cells], rho[cells]) for s, y, rho in self.pairs), self.pairs.maxlen)

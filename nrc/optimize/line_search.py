@@ -21,7 +21,7 @@ class Found:
     """Where the searches ended: the start itself for cells that were not accepted."""
 
     point: Point
-    evaluations: Tensor
+    passes: Tensor
     accepted: Tensor
 
 
@@ -45,7 +45,7 @@ def weak_wolfe(objective: Objective, start: Point, direction: Tensor) -> Found:
     low, high, t = torch.zeros_like(slope), torch.full_like(slope, torch.inf), torch.ones_like(slope)
     found = Found(
         start.clone(),
-        evaluations=torch.zeros_like(slope, dtype=torch.int64),
+        passes=torch.zeros_like(slope, dtype=torch.int64),
         accepted=torch.zeros_like(slope, dtype=torch.bool),
     )
     search = (slope < 0).nonzero()[:, 0]
@@ -56,7 +56,7 @@ def weak_wolfe(objective: Objective, start: Point, direction: Tensor) -> Found:
         part = objective if everyone else objective.select(search)
         step, slope_0, value_0 = t[search], slope[search], start.value[search]
         trial = Point.at(part, start.theta[search] + step[:, None] * direction[search])
-        found.evaluations[search] += 1
+        found.passes[search] += 1
         slope_t = dot(trial.gradient, direction[search])
 
         decreased = trial.value <= value_0 + DECREASE * step * slope_0

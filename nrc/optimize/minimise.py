@@ -3,19 +3,41 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from nrc.grid import Ended
+from nrc.ended import Ended
 from nrc.optimize.point import Method, Objective, Point, State
 
-__all__ = ["Minimum", "Progress", "minimise"]
+__all__ = ["Look", "Minimum", "Progress", "minimise"]
 
 # A cell is dead when its parameters shrank to this fraction of where they began.
 DEAD = 1e-6
 # Code of a cell that has not ended.
 RUNNING = -1
+
+
+class Look(Protocol):
+    """What looks at cells on their way."""
+
+    def __call__(self, cells: Tensor, passes: Tensor, theta: Tensor, lost: Tensor) -> None:
+        """Look at some cells.
+
+        Parameters
+        ----------
+        cells, passes, theta : Tensor
+            Places in the stack, passes done (beyond any number where the cell has ended), and
+            parameters, (some, ...).
+        lost : Tensor
+            Mask (some,) of those that diverged.
+        """
+
+    @property
+    def state(self) -> State: ...
+
+    def resume(self, state: State) -> None: ...
 
 
 @dataclass
@@ -40,11 +62,12 @@ class Minimum:
     ended: Tensor
 
     @classmethod
-    def begin(cls, point: Point, residual: Tensor) -> "Minimum":
-        """Where every cell begins, after one evaluation."""
+    def begin(cls, point: Point, residual: Tensor, passes: int) -> "Minimum":
+        """Where every cell begins, after so many passes."""
         ended = torch.full_like(residual, RUNNING, dtype=torch.int64)
-        once = torch.ones_like(ended)
-        return cls(point.clone(), residual.clone(), torch.zeros_like(once), once, ended)
+        return cls(
+            point.clone(), residual.clone(), torch.zeros_like(ended), torch.full_like(ended, passes), ended
+        )
 
     @classmethod
     def resume(cls, state: State) -> "Minimum":
@@ -66,8 +89,8 @@ class Progress:
         Numbers of cells: all, converged, still in the stack.
     worst : float
         Largest relative residual of a running cell (nan if none runs).
-    evaluations, budget : int
-        Evaluations of the running cell that made most, and its limit.
+    passes, budget : int
+        Passes of the running cell that made most, and its limit.
     seconds : float
         Time since the start.
     """
@@ -76,7 +99,7 @@ class Progress:
     converged: int
     running: int
     worst: float
-    evaluations: int
+    passes: int
     budget: int
     seconds: float
 
@@ -87,20 +110,20 @@ class Progress:
             converged=int((end.ended == Ended.TOLERANCE).sum()),
             running=len(running),
             worst=float(residual.max()) if len(running) else float("nan"),
-            evaluations=int(end.evaluations[running].max()) if len(running) else int(end.evaluations.max()),
+            passes=int(end.evaluations[running].max()) if len(running) else int(end.evaluations.max()),
             budget=budget,
             seconds=seconds,
         )
 
     @property
     def rate(self) -> float:
-        """Evaluations a second of a cell."""
-        return self.evaluations / max(self.seconds, 1e-9)
+        """Passes a second of a cell."""
+        return self.passes / max(self.seconds, 1e-9)
 
     @property
     def seconds_left(self) -> float:
         """Time until the budget is spent at this rate: the longest the rest can take."""
-        return (self.budget - self.evaluations) / self.rate if self.running else 0.0
+        return (self.budget - self.passes) / self.rate if self.running else 0.0
 
 
 def minimise(
@@ -109,8 +132,9 @@ def minimise(
     method: Method,
     *,
     tolerance: float,
-    evaluations: int,
+    passes: int,
     wall_clock: float | None = None,
+    look: Look | None = None,
     state: State | None = None,
     report: Callable[[Progress, Callable[[], State]], None] | None = None,
 ) -> Minimum:
@@ -122,13 +146,15 @@ def minimise(
     theta : Tensor
         Starting points, (cells, parameters).
     method : Method
-        Fresh, without memory.
+        Fresh, without memory. One on mini-batches is judged at the end of its budget alone.
     tolerance : float
         A cell has converged when its relative residual is at most this.
-    evaluations : int
-        Budget of function evaluations for each cell.
+    passes : int
+        Budget of each cell: passes over the data, evaluations of its function.
     wall_clock : float, optional
         Limit in seconds for the whole stack. Results then depend on the machine's speed.
+    look : Look, optional
+        Looks at the running cells at the start and after every step, and at each cell's end.
     state : mapping, optional
         Where an earlier call was, which began with the same arguments: this one goes on from there and
         ends in the same bits.
@@ -140,56 +166,102 @@ def minimise(
     Minimum
         A cell that diverges keeps its last finite point.
     """
-    start = time.monotonic() - float(state["seconds"] if state else 0)
-    if state:
-        running, residual = state["running"], state["residual"]
-        point, end = Point(**state["point"]), Minimum.resume(state["end"])
-        objective = objective.select(running)
-        method.resume(state.get("method", {}))
-    else:
-        running = torch.arange(len(theta), device=theta.device)
-        point = Point.at(objective, theta)
-        residual = objective.relative_residual(point.theta, point.gradient)
-        end = Minimum.begin(point, residual)
-    small = DEAD * theta.norm(dim=1)
-    stuck, diverged = torch.zeros_like(running, dtype=torch.bool), ~point.finite
-
-    def here() -> State:
-        return {
-            "running": running,
-            "point": vars(point),
-            "residual": residual,
-            "end": vars(end) | {"point": vars(end.point)},
-            "method": method.state,
-            "seconds": time.monotonic() - start,
-        }
-
+    run = _Run(objective, theta, method, look, state)
     while True:
-        late = wall_clock is not None and time.monotonic() - start > wall_clock
-        # of several reasons the last one in this list counts
-        ended = torch.full_like(running, RUNNING)
-        ended[torch.full_like(stuck, late)] = Ended.WALL_CLOCK
-        ended[end.evaluations[running] >= evaluations] = Ended.EVALUATIONS
-        ended[stuck] = Ended.NO_DESCENT
-        ended[residual <= tolerance] = Ended.TOLERANCE
-        ended[point.theta.norm(dim=1) <= small[running]] = Ended.ORIGIN
-        ended[diverged] = Ended.DIVERGED
-
-        leaving = ended != RUNNING
-        if leaving.any():
-            end.put(running[leaving], point[leaving], residual[leaving], ended[leaving])
-            running, point, residual = running[~leaving], point[~leaving], residual[~leaving]
-            objective = objective.select(~leaving)
-            method.keep(~leaving)
+        late = wall_clock is not None and run.seconds > wall_clock
+        run.leave(run.judge(tolerance, passes, late))
         if report is not None:
-            report(Progress.of(end, running, residual, evaluations, time.monotonic() - start), here)
-        if len(running) == 0:
-            return end
+            report(Progress.of(run.end, run.running, run.residual, passes, run.seconds), run.state)
+        if len(run.running) == 0:
+            return run.end
+        run.step()
 
-        step = method.step(objective, point)
-        end.iterations[running] += 1
-        end.evaluations[running] += step.evaluations
-        stuck, diverged = step.stuck, ~step.point.finite
-        step.point.put(diverged, point[diverged])
-        point = step.point
-        residual = objective.relative_residual(point.theta, point.gradient)
+
+class _Run:
+    """A minimisation under way: the running cells, and where the others ended."""
+
+    def __init__(
+        self, objective: Objective, theta: Tensor, method: Method, look: Look | None, state: State | None
+    ) -> None:
+        self.method, self.look = method, look
+        self._start = time.monotonic() - float(state["seconds"] if state else 0)
+        if state:
+            self.running, self.residual = state["running"], state["residual"]
+            self.point, self.end = Point(**state["point"]), Minimum.resume(state["end"])
+            self.objective = objective.select(self.running)
+            method.resume(state.get("method", {}))
+            if look is not None:
+                look.resume(state["look"])
+        else:
+            self.running = torch.arange(len(theta), device=theta.device)
+            self.objective, self.point = objective, Point.at(objective, theta)
+            self.residual = objective.relative_residual(self.point.theta, self.point.gradient)
+            # what a method on mini-batches does not evaluate is no part of its budget
+            self.end = Minimum.begin(self.point, self.residual, passes=int(method.whole))
+        self.small = DEAD * theta.norm(dim=1)
+        self.stuck, self.diverged = torch.zeros_like(self.running, dtype=torch.bool), ~self.point.finite
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._start
+
+    def judge(self, tolerance: float, passes: int, late: bool) -> Tensor:
+        """How each running cell ends now, (running,), or that it does not."""
+        spent = self.end.evaluations[self.running] >= passes
+        dead = self.point.theta.norm(dim=1) <= self.small[self.running]
+        known = torch.full_like(spent, self.method.whole)
+        if not self.method.whole and bool((spent | dead | late).any()):
+            self._evaluate(~self.diverged)
+            known = torch.full_like(spent, True)
+        # of several reasons the last one in this list counts
+        ended = torch.full_like(self.running, RUNNING)
+        ended[torch.full_like(spent, late)] = Ended.WALL_CLOCK
+        ended[spent] = Ended.PASSES
+        ended[self.stuck] = Ended.NO_DESCENT
+        ended[known & (self.residual <= tolerance)] = Ended.TOLERANCE
+        ended[dead] = Ended.ORIGIN
+        ended[self.diverged] = Ended.DIVERGED
+        return ended
+
+    def _evaluate(self, cells: Tensor) -> None:
+        """Value, gradient and residual on the whole data, which a step on mini-batches does not give."""
+        whole = Point.at(self.objective.select(cells), self.point.theta[cells])
+        self.point.put(cells, whole)
+        self.residual = self.objective.relative_residual(self.point.theta, self.point.gradient)
+        self.diverged = self.diverged | ~self.point.finite
+
+    def leave(self, ended: Tensor) -> None:
+        """Let cells leave the stack, and look at all."""
+        leaving = ended != RUNNING
+        if self.look is not None:
+            beyond = torch.full_like(self.running, torch.iinfo(torch.int64).max)
+            passes = torch.where(leaving, beyond, self.end.evaluations[self.running])
+            self.look(self.running, passes, self.point.theta, self.diverged)
+        if leaving.any():
+            self.end.put(self.running[leaving], self.point[leaving], self.residual[leaving], ended[leaving])
+            self.running, self.point = self.running[~leaving], self.point[~leaving]
+            self.residual, self.objective = self.residual[~leaving], self.objective.select(~leaving)
+            self.method.keep(~leaving)
+
+    def step(self) -> None:
+        """One step of the method; a cell that diverges stays where it was."""
+        step = self.method.step(self.objective, self.point)
+        self.end.iterations[self.running] += 1
+        self.end.evaluations[self.running] += step.passes
+        self.stuck, self.diverged = step.stuck, ~step.point.finite
+        step.point.put(self.diverged, self.point[self.diverged])
+        self.point = step.point
+        if self.method.whole:
+            self.residual = self.objective.relative_residual(self.point.theta, self.point.gradient)
+
+    def state(self) -> State:
+        """Where this is, for a later call to go on from."""
+        return {
+            "running": self.running,
+            "point": vars(self.point),
+            "residual": self.residual,
+            "end": vars(self.end) | {"point": vars(self.end.point)},
+            "method": self.method.state,
+            "seconds": self.seconds,
+            **({} if self.look is None else {"look": self.look.state}),
+        }

@@ -1,19 +1,19 @@
-"""A stack of points: where each cell is, with the value and gradient of its function there."""
+"""What the driver and the methods share: a stack of points, and the protocols of functions and methods."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 from torch import Tensor
 
-__all__ = ["Method", "Objective", "Point", "State", "Step", "dot"]
+__all__ = ["Course", "Method", "Objective", "Point", "State", "Step", "dot"]
 
 # Where an iteration is: a tree of tensors and numbers, in dictionaries with text keys.
 State = Mapping[str, Any]
 
 
 class Objective(Protocol):
-    """Independent smooth functions, one per cell."""
+    """Independent functions, one per cell, each a mean over points."""
 
     def __call__(self, theta: Tensor) -> tuple[Tensor, Tensor]:
         """Values (cells,) and gradients (cells, parameters) at theta (cells, parameters)."""
@@ -23,6 +23,13 @@ class Objective(Protocol):
 
     def select(self, cells: Tensor) -> Self:
         """The functions of some cells."""
+
+
+class Course(NamedTuple):
+    """What a method may ask of the run: its budget of passes, and the seed of each cell."""
+
+    passes: int
+    seeds: Sequence[int]
 
 
 @dataclass
@@ -49,8 +56,8 @@ class Point:
 
     @property
     def finite(self) -> Tensor:
-        """Mask (cells,) of the cells with a finite value and gradient."""
-        return self.value.isfinite() & self.gradient.isfinite().all(1)
+        """Mask (cells,) of the cells with finite parameters, value and gradient."""
+        return self.value.isfinite() & self.gradient.isfinite().all(1) & self.theta.isfinite().all(1)
 
 
 @dataclass
@@ -60,19 +67,28 @@ class Step:
     Attributes
     ----------
     point : Point
-    evaluations : Tensor
-        Evaluations of each cell's function, (cells,).
+    passes : Tensor
+        Passes over the data, (cells,): evaluations of each cell's function.
     stuck : Tensor
         Mask (cells,) of cells whose value cannot be lowered any more in floating point.
     """
 
     point: Point
-    evaluations: Tensor
+    passes: Tensor
     stuck: Tensor
 
 
 class Method(Protocol):
-    """An iterative method with a memory for each cell."""
+    """An iterative method with a memory for each cell.
+
+    Attributes
+    ----------
+    whole : bool
+        Whether the points of its steps have value and gradient of the whole data; else they are of
+        the last mini-batch.
+    """
+
+    whole: bool
 
     def step(self, objective: Objective, point: Point) -> Step: ...
 

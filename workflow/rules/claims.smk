@@ -1,25 +1,16 @@
-# the cubes that the claims are judged on, by experiment and kind
-CLAIM_CUBES = [
-    "mixture/measures",
-    "linear_product/shift",
-    "linear/shift",
-    "mnist/measures",
-    "width/measures",
-    "depth/measures",
-]
+CLAIMS = SETTINGS["claims"]
+# every cube that a claim is about, by experiment and kind
+CLAIM_CUBES = {
+    f"{name}/{cube_of_claim(claim)}": cube_file(name, cube_of_claim(claim))
+    for claim in CLAIMS.values()
+    for name in claim["of"]
+}
 
 
 rule judge_claims:
-    """Judge the paper's claims on all experiments, by the rules of the configuration."""
+    """Judge the claims, each within the limits of the configuration."""
     input:
-        code=code(
-            "workflow/scripts/judge_claims.py",
-            "nrc/__init__.py",
-            "nrc/claims.py",
-            "nrc/store.py",
-            "workflow/program.py",
-        ),
-        cubes=[f"results/{cube}.nc" for cube in CLAIM_CUBES],
+        list(CLAIM_CUBES.values()),
     output:
         claims="results/claims.nc",
         markdown=report(
@@ -32,14 +23,15 @@ rule judge_claims:
         "results/logs/claims.log",
     benchmark:
         "results/benchmarks/claims.tsv"
+    localrule: True
     conda:
-        "../../envs/nrc.yaml"
+        ENVIRONMENT
     resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=lambda wildcards, attempt: 10 * attempt,
+        **SMALL,
     params:
-        settings=lambda wildcards: json.dumps(SETTINGS["claims"]),
-        cubes=[f"{cube}=results/{cube}.nc" for cube in CLAIM_CUBES],
+        code=code_of("judge_claims.py"),
+        settings=as_it_is(json.dumps({"experiment": "claims", "claims": CLAIMS})),
+        cubes=[f"{cube}={path}" for cube, path in CLAIM_CUBES.items()],
     shell:
-        "python {input.code[0]} --settings {params.settings:q} --cubes {params.cubes:q}"
-        " --output {output.claims:q} --markdown {output.markdown:q} > {log:q} 2>&1"
+        "python {SCRIPTS}/judge_claims.py --settings {params.settings:q} --cubes {params.cubes:q}"
+        " --output {output.claims:q} --markdown {output.markdown:q} --log {log:q}"

@@ -5,15 +5,21 @@ import json
 import os
 import sys
 from functools import cache
+from inspect import signature
 from pathlib import Path
-from shlex import quote
 
-import workflow.layout as layout
-from workflow.layout import stack_files
-from workflow.settings import read_settings
+sys.path[:0] = [workflow.basedir, f"{workflow.basedir}/workflow/scripts"]
 
-# the Python that runs Snakemake also runs the scripts, in an activated environment or not
-os.environ.update(PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+from nrc import data as data_kinds
+from pipeline import layout
+from pipeline.code import code_digest, summary_of
+from pipeline.layout import cube_file, stack_files
+from pipeline.drawn import twins
+from pipeline.settings import cube_of_claim, cube_of_figure, read_settings, twin_on_centroids
+
+ROOT = Path(os.path.relpath(workflow.basedir))
+SCRIPTS = ROOT / "workflow/scripts"
+ENVIRONMENT = "../../envs/nrc.yaml"
 
 # searching a growing graph of thousands of jobs for garbage would take a fifth of its planning
 gc.disable()
@@ -28,9 +34,6 @@ onstart:
         )
 
 
-ROOT = Path(os.path.relpath(workflow.basedir))
-
-
 def or_exit(function, *arguments):
     """Call a function; a mistake of the user's ends Snakemake with its one line, not a traceback."""
     try:
@@ -39,39 +42,48 @@ def or_exit(function, *arguments):
         sys.exit(f"Error: {mistake}")
 
 
-SETTINGS = or_exit(read_settings, config)
-EXPERIMENTS = SETTINGS["experiments"]
-
-
-# The scripts run this folder's library, the code that the rules declare, whatever is installed. The
-# interval changes no result, so that it is no parameter of a rule.
-shell.prefix(
-    f"export PYTHONPATH={quote(workflow.basedir)} CHECKPOINT_INTERVAL={SETTINGS['checkpoint_interval']}; "
+SETTINGS = or_exit(
+    read_settings,
+    [f"{workflow.basedir}/config.yaml", *workflow.overwrite_configfiles],
+    workflow.config_settings.config,
 )
+EXPERIMENTS, DATA = SETTINGS["experiments"], SETTINGS["data"]
+if workflow.is_main_process and SETTINGS["dropped"]:
+    logger.info(SETTINGS["dropped"])
+
+# The Python that runs Snakemake also runs the programs, in an activated environment or not, and they run
+# this folder's library, whatever is installed. The interval changes no result, and is no parameter.
+os.environ.update(
+    PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+    PYTHONPATH=workflow.basedir,
+    NRC_CHECKPOINT_INTERVAL=str(SETTINGS["checkpoint_interval"]),
+)
+# conda environments have no library of ours, and would unset PYTHONPATH
+workflow.deployment_settings.conda_not_block_search_path_envvars = True
 
 
-def names_of(kind):
-    """A regular expression for the experiments on one kind of data."""
-    return "|".join(name for name, experiment in EXPERIMENTS.items() if experiment["data"]["kind"] == kind)
+def quick(function):
+    """Give a function its signature, which Snakemake asks for with every job and Python is slow to find."""
+    function.__signature__ = signature(function)
+    return function
 
 
-# in the order in which the supplements draw them
-RANKS = ["stable_rank", "numerical_rank", "effective_rank", "relative_distance", "mp_soft_rank"]
+def times_attempt(number):
+    """A resource that grows with every attempt."""
+    return quick(lambda wildcards, attempt: number * attempt)
 
 
-def other_ranks(figure):
-    """The measures of rank that a figure does not draw."""
-    return [name for name in RANKS if name != SETTINGS["figures"][figure]["rank"]]
+def as_it_is(text):
+    """Text as a parameter: braces in a plain one would be wildcards."""
+    return quick(lambda wildcards: text)
 
 
-CLASSIFIERS = names_of("mnist")
-# any other name, so that an unknown one is told as such
-MIXTURES = f"(?!(?:{CLASSIFIERS})/)[^/]+"
+SMALL = {"mem_mb": times_attempt(2000), "runtime": times_attempt(10)}
 
 
-def code(*files):
-    """A rule's script and the modules it imports: edit one of them and the rule runs again."""
-    return [str(ROOT / file) for file in files]
+def code_of(program, *kinds):
+    """Digest of a program's code, with the modules that it loads by a name in its settings."""
+    return code_digest(f"{workflow.basedir}/workflow/scripts/{program}", kinds)
 
 
 def experiment_of(wildcards):
@@ -89,30 +101,52 @@ def stack_of(wildcards):
     return stack_at(wildcards.experiment, wildcards.cells)
 
 
+@quick
 def data_files(wildcards):
     """The data files of the stack in a path."""
-    return layout.data_files(wildcards.experiment, experiment_of(wildcards), stack_of(wildcards).seeds)
+    return layout.data_files(experiment_of(wildcards), stack_of(wildcards).seeds, SETTINGS)
+
+
+def data_options(name):
+    """What a data set is, as files tell it: where its bytes come from is no part of it."""
+    places = ("source", "folder", "mirrors", "file")
+    return {key: value for key, value in DATA[name].items() if key not in places}
 
 
 def slice_of(wildcards, *keys, **extra):
-    """The part of the configuration that a job depends on, as JSON."""
+    """The part of an experiment's settings that a job depends on, as JSON."""
     experiment = experiment_of(wildcards)
-    part = {key: experiment[key] if key in experiment else SETTINGS[key] for key in keys}
+    part = {key: experiment[key] for key in keys}
     return json.dumps({"experiment": wildcards.experiment, **part, **extra}, sort_keys=True)
 
 
+@quick
+def whole_of(wildcards):
+    """All settings of an experiment, as JSON."""
+    experiment = experiment_of(wildcards)
+    options = data_options(experiment["data"])
+    return slice_of(wildcards, *(experiment.keys() - {"data"}), data=options, device=SETTINGS["device"])
+
+
+@cache
+def size_of(data):
+    options = {key: value for key, value in DATA[data].items() if key != "kind"}
+    return data_kinds.kind(DATA[data]["kind"]).size(options)
+
+
+@quick
 def stack_memory(wildcards, attempt):
-    """Megabytes of a training job: torch, then data, features and the memory of the method."""
+    """Megabytes of a job with a stack: torch, then data, features and the memory of the method."""
     experiment, stack = experiment_of(wildcards), stack_of(wildcards)
-    data, width, depth = experiment["data"], stack.axes["width"], stack.axes["depth"]
-    images = data["kind"] == "mnist"
-    points, inputs = (data["train_points"] or 60_000, 784) if images else (data["points"], data["dimension"])
-    features = points * max(width, inputs) * (depth + 4)
-    parameters = depth * width * max(width, inputs) * (2 * experiment["training"]["history"] + 10)
+    size, width, depth = size_of(experiment["data"]), stack.axes["width"], stack.axes["depth"]
+    widest = max(width, size.features)
+    features = size.points * widest * (depth + 4)
+    parameters = depth * width * widest * (2 * experiment["training"]["method"].get("history", 10) + 10)
     return attempt * (1500 + round(len(stack) * (features + parameters) * 8 / 1e6))
 
 
 wildcard_constraints:
+    data="[^/]+",
     experiment="[^/]+",
     seed="[0-9]+",
     # weight_decay~0.1/sigma~all/width~20/depth~4/seed~0, whose values the rules check

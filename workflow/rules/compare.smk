@@ -1,29 +1,29 @@
+@quick
+def twin_of(wildcards):
+    """The cube of the same networks trained on centroids."""
+    experiment_of(wildcards)
+    return cube_file(or_exit(twin_on_centroids, wildcards.experiment, EXPERIMENTS))
+
+
 rule compare_centroids:
-    """Compare linear networks trained on data with those trained on centroids (Figure 2)."""
+    """Compare linear networks trained on data with those trained on centroids."""
     input:
-        code=code(
-            "workflow/scripts/compare_centroids.py",
-            "nrc/__init__.py",
-            "nrc/linear.py",
-            "nrc/linear_measures.py",
-            "nrc/store.py",
-            "workflow/program.py",
-        ),
         data="results/{experiment}/measures.nc",
-        centroids="results/{experiment}_centroids/measures.nc",
+        centroids=twin_of,
     output:
         "results/{experiment}/shift.nc",
     log:
         "results/logs/{experiment}/shift.log",
     benchmark:
         "results/benchmarks/{experiment}/shift.tsv"
+    localrule: True
     conda:
-        "../../envs/nrc.yaml"
+        ENVIRONMENT
     resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=lambda wildcards, attempt: 10 * attempt,
+        **SMALL,
     params:
-        settings=lambda wildcards: slice_of(wildcards, "data", "grid", "network", "training"),
+        code=code_of("compare_centroids.py"),
+        settings=whole_of,
     shell:
-        "python {input.code[0]} --settings {params.settings:q} --data {input.data:q}"
-        " --centroids {input.centroids:q} --output {output:q} > {log:q} 2>&1"
+        "python {SCRIPTS}/compare_centroids.py --settings {params.settings:q} --data {input.data:q}"
+        " --centroids {input.centroids:q} --output {output:q} --log {log:q}"

@@ -1,33 +1,29 @@
 """Check the statements on every cell of every experiment; fail where one is violated."""
 
 import argparse
-import json
+from pathlib import Path
 
 import pandas as pd
 
 from nrc import store
 from nrc.audit import audit
-from workflow.program import run
+from pipeline.program import program, run
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", type=json.loads, required=True, help="JSON with delta")
-    parser.add_argument("--measures", nargs="+", required=True, help="NetCDF cubes")
-    parser.add_argument("--csv", required=True, help="table to write")
-    parser.add_argument("--markdown", required=True, help="the same to read")
-    args = parser.parse_args()
-
+def main(args: argparse.Namespace) -> None:
     tables = []
     for path in args.measures:
-        measures = store.load(path)
-        table = audit(measures, args.settings["delta"])
-        table.insert(0, "experiment", measures.attrs["experiment"])
+        cube = store.load(path)
+        experiment = cube.attrs["experiment"]
+        if experiment not in args.settings["delta"]:
+            raise ValueError(f"delta has no value for experiment {experiment}, which {path} is of; give one")
+        table = audit(cube, args.settings["delta"][experiment])
+        table.insert(0, "experiment", experiment)
         tables.append(table)
     table = pd.concat(tables, ignore_index=True)
     violated = table[table["violations"] > table["allowed"]]
     if len(violated):
-        raise SystemExit(
+        raise ValueError(
             "\n".join(
                 f"{row.statement} is violated in {row.violations} of {row.checked} numbers of "
                 f"{row.experiment}, by a factor of {row.largest_ratio:g} at {row.largest_at}"
@@ -40,5 +36,15 @@ def main() -> None:
         temporary.write_text(table.to_markdown(index=False, floatfmt=".3g") + "\n", encoding="utf-8")
 
 
+def arguments() -> argparse.ArgumentParser:
+    parser = program(__doc__, "delta: for each experiment the probability that its random bounds fail")
+    parser.add_argument(
+        "--measures", type=Path, nargs="+", required=True, help="NetCDF cubes of measures or shifts"
+    )
+    parser.add_argument("--csv", type=Path, required=True, help="table to write")
+    parser.add_argument("--markdown", type=Path, required=True, help="the same to read")
+    return parser
+
+
 if __name__ == "__main__":
-    run(main)
+    run(main, arguments())

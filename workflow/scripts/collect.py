@@ -4,58 +4,116 @@ The measured files are given on standard input, a path a line.
 """
 
 import argparse
-import json
+import math
 import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from nrc import store
 from nrc.grid import AXES
-from workflow.program import run
+from nrc.labels import provenance
+from pipeline.origin import origin
+from pipeline.program import program, run
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--settings", type=json.loads, required=True, help="JSON with experiment and its whole configuration"
-    )
-    parser.add_argument("--output", required=True, help="NetCDF file to write")
-    args = parser.parse_args()
+class Piece(NamedTuple):
+    """A measured file: arrays and attributes, and a dataset of the same form with dimensions and labels."""
 
-    stacks = [store.load(path) for path in sys.stdin.read().splitlines()]
-    cells = [stack.expand_dims([axis for axis in AXES if axis not in stack.dims]) for stack in stacks]
-    cube = xr.combine_by_coords(
-        alike(cells),
-        data_vars="all",
-        coords="minimal",
-        compat="equals",
-        join="exact",
-        combine_attrs="drop_conflicts",
-    ).transpose(*AXES, ...)
-    versions = {name: cube.attrs[name] for name in ("torch", "device", "precision")}
-    cube.attrs = store.provenance(args.settings, **versions)
-    store.save(cube, args.output)
+    arrays: dict[str, NDArray]
+    attributes: dict[str, Any]
+    form: xr.Dataset
 
 
-def alike(cells: list[xr.Dataset]) -> list[xr.Dataset]:
-    """Give all cells the same layers, indices and so on; what some lack is missing there.
+def main(args: argparse.Namespace) -> None:
+    pieces = read(sys.stdin.read().splitlines())
+    cube = collect(pieces)
+    origins = origin(piece.attributes for piece in pieces)
+    store.save(cube.assign_attrs(provenance(args.settings, **origins)), args.output)
+
+
+def read(paths: Iterable[str]) -> list[Piece]:
+    """Read files: of each form one whole, of the others the arrays, which is faster."""
+    pieces, forms = [], {}
+    for path in paths:
+        arrays, attributes = store.load_arrays(path)
+        form = tuple((name, array.shape, array.dtype) for name, array in arrays.items())
+        if form not in forms:
+            forms[form] = store.load(path)
+        pieces.append(Piece(arrays, attributes, forms[form]))
+    return pieces
+
+
+def collect(pieces: Sequence[Piece]) -> xr.Dataset:
+    """Join pieces along all axes; what some cells lack is missing there.
 
     Networks of different width or depth have spectra of different lengths and numbers of layers.
+
+    Raises
+    ------
+    ValueError
+        If the pieces are not all cells of a grid.
     """
-    dims = {dim for cell in cells for dim in cell.dims if dim not in AXES}
-    every = {
-        dim: np.unique(np.concatenate([cell[dim] for cell in cells if dim in cell.dims])) for dim in dims
+    forms = list({id(piece.form): piece.form for piece in pieces}.values())
+    coords = _joined_coordinates(pieces, forms)
+    variables = _empty_variables(forms, coords)
+    cells = 0
+    for arrays, _, form in pieces:
+        at = {dim: np.searchsorted(coords[dim], np.atleast_1d(arrays[dim])) for dim in (*AXES, *form.dims)}
+        cells += math.prod(len(at[axis]) for axis in AXES)
+        for name, variable in form.data_vars.items():
+            target = variables[name]
+            order = [variable.dims.index(dim) for dim in target.dims if dim in variable.dims]
+            shape = [len(at[dim]) if dim in variable.dims else 1 for dim in target.dims]
+            values = arrays[name].transpose(order).reshape(shape)
+            target.values[np.ix_(*(at[dim] for dim in target.dims))] = values
+    grid = [len(coords[axis]) for axis in AXES]
+    if cells != math.prod(grid):
+        raise ValueError(
+            f"{cells} cells were given, but {' x '.join(map(str, grid))} are on the grid of their axes; "
+            "give all measured files of one experiment"
+        )
+    return xr.Dataset({name: _as_stored(name, v, forms) for name, v in variables.items()}, coords)
+
+
+def _joined_coordinates(pieces: Sequence[Piece], forms: Sequence[xr.Dataset]) -> dict[str, xr.Variable]:
+    """Every value that occurs on each dimension, ascending."""
+    labels = {dim: form[dim].attrs for form in forms for dim in (*AXES, *form.dims)}
+    return {
+        dim: xr.Variable(
+            dim, np.unique(np.hstack([p.arrays[dim] for p in pieces if dim in p.arrays])), attributes
+        )
+        for dim, attributes in labels.items()
     }
-    about = {dim: next(cell[dim].attrs for cell in cells if dim in cell.dims) for dim in dims}
-    same = []
-    for cell in cells:
-        cell = cell.reindex({dim: values for dim, values in every.items() if dim in cell.dims})
-        for dim in dims & set(cell.dims):
-            cell[dim].attrs = about[dim]
-        same.append(cell)
-    return same
+
+
+def _empty_variables(
+    forms: Sequence[xr.Dataset], coords: Mapping[str, xr.Variable]
+) -> dict[str, xr.Variable]:
+    """Every variable that occurs, along all axes and then its other dimensions, missing everywhere."""
+    variables = {}
+    for name, like in {name: v for form in forms for name, v in form.data_vars.items()}.items():
+        dims = (*AXES, *(dim for dim in like.dims if dim not in AXES))
+        dtype = np.result_type(like.dtype, np.float16)
+        values = np.full([len(coords[dim]) for dim in dims], np.nan, dtype)
+        variables[name] = xr.Variable(dims, values, like.attrs)
+    return variables
+
+
+def _as_stored(name: str, variable: xr.Variable, forms: Sequence[xr.Dataset]) -> xr.Variable:
+    """A variable of whole numbers as such, if it is missing nowhere."""
+    dtype = np.result_type(*(form[name].dtype for form in forms if name in form))
+    return variable if variable.isnull().any() else variable.astype(dtype)
+
+
+def arguments() -> argparse.ArgumentParser:
+    parser = program(__doc__, "experiment, and all its settings")
+    parser.add_argument("--output", required=True, metavar="FILE", help="NetCDF cube to write")
+    return parser
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, arguments())

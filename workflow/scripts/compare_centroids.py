@@ -1,30 +1,42 @@
-"""Compare linear networks trained on data with those trained on the centroids of the blobs."""
+"""Compare linear networks trained on data with those trained on the centroids of the clusters."""
 
 import argparse
-import json
+from pathlib import Path
 
 import xarray as xr
 
 from nrc import store
-from nrc.linear_measures import trained_shift
-from workflow.program import run
+from nrc.labels import provenance
+from nrc.measures.linear import trained_shift
+from pipeline.origin import origin
+from pipeline.program import program, run
+
+KEPT = ["shift_forecast", "shift_bound", "shift_bound_tcv", "noise_moment"]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", type=json.loads, required=True, help="JSON with experiment")
-    parser.add_argument("--data", required=True, help="NetCDF cube of the networks trained on data")
-    parser.add_argument("--centroids", required=True, help="NetCDF cube of those trained on centroids")
-    parser.add_argument("--output", required=True, help="NetCDF file to write")
-    args = parser.parse_args()
-
+def main(args: argparse.Namespace) -> None:
     on_data, on_centroids = store.load(args.data), store.load(args.centroids)
-    kept = on_data[["shift_forecast", "shift_bound", "shift_bound_tcv", "noise_moment"]]
-    result = xr.merge([trained_shift(on_data, on_centroids), kept], join="exact", combine_attrs="override")
-    versions = {name: on_data.attrs[name] for name in ("torch", "device", "precision")}
-    result.attrs = store.provenance(args.settings, **versions)
-    store.save(result, args.output)
+    shift = trained_shift(on_data, on_centroids)
+    result = xr.merge([shift, on_data[KEPT]], join="exact", combine_attrs="override")
+    origins = origin([on_data.attrs, on_centroids.attrs])
+    store.save(result.assign_attrs(provenance(args.settings, **origins)), args.output)
+
+
+def arguments() -> argparse.ArgumentParser:
+    parser = program(__doc__, "experiment, and its settings")
+    parser.add_argument(
+        "--data", type=Path, required=True, metavar="FILE", help="NetCDF cube of networks trained on data"
+    )
+    parser.add_argument(
+        "--centroids",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="NetCDF cube of those trained on centroids",
+    )
+    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="NetCDF file to write")
+    return parser
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, arguments())

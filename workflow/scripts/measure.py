@@ -1,84 +1,115 @@
 """Measure the rank of every layer and the within-class variability of every hidden space of a stack."""
 
 import argparse
-import json
+from collections.abc import Mapping
 
 import numpy as np
+import torch
 import xarray as xr
 
-from nrc import linear_measures, measures, store
+from nrc import store
+from nrc.data.points import Points
 from nrc.determinism import make_deterministic
-from nrc.grid import Stack, Status
-from nrc.stacks import diverged_cells, load_mixtures, mixture_points, trained_weights, unflatten
-from workflow.program import run
+from nrc.ended import Status
+from nrc.grid import Stack
+from nrc.labels import provenance
+from nrc.measures import accuracy, linear, measure, without
+from nrc.measures.mixture import mixture_bounds
+from nrc.network import Network
+from nrc.stacks import Sample, load_points, sample, test_sample, unflatten
+from nrc.trained import course_of, diverged_cells, trained_network
+from pipeline.program import program, run
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--settings",
-        type=json.loads,
-        required=True,
-        help="JSON with experiment, data, activation, loss_on, penalty, measures",
-    )
-    parser.add_argument("--data", nargs="+", required=True, help="mixture file of each seed")
-    parser.add_argument("--trained", required=True, help="NetCDF file of the trained stack")
-    parser.add_argument("--output", required=True, help="NetCDF file to write")
-    args = parser.parse_args()
+def main(arguments: argparse.Namespace) -> None:
     make_deterministic()
-
-    settings, choices = args.settings, args.settings["measures"]
-    clusters, activation, penalty = settings["data"]["clusters"], settings["activation"], settings["penalty"]
-    on_data = settings["loss_on"] == "data"
-    trained = store.load(args.trained)
-    stack = Stack.of(trained)
-    mixtures = load_mixtures(stack, args.data)
-    x = mixture_points(stack, mixtures, centroids=not on_data)
-    labels = np.stack([mixture.labels for mixture in mixtures])
-    weight_decay = np.array([cell["weight_decay"] for cell in stack.cells()])
+    settings, trained = arguments.settings, store.load(arguments.trained)
+    stack, lost = Stack.of(trained), diverged_cells(trained)
+    points = load_points(stack, arguments.data)
+    seen = sample(stack, points, settings["task"], centroids=settings["loss_on"] == "centroids")
+    seen = seen.of_cells(len(stack))
     try:
-        weights = trained_weights(trained)
-        spaces = measures.hidden_spaces(weights, x, x, activation)
+        network = trained_network(trained, settings["network"]["activation"], settings["loss"])
+        of_networks, of_data = measures_of(network, seen, stack, points, settings, trained)
     except ValueError as error:
-        raise SystemExit(f"{args.trained} on {', '.join(args.data)}: {error}") from error
-    best = measures.best_partitions(
-        spaces, labels, clusters, choices["kmeans_restarts"], [cell["seed"] for cell in stack.cells()]
-    )
-    sizes = (x.shape[2], *(w.shape[1] for w in weights))
-    lost = diverged_cells(trained)
-    of_networks = [
-        measures.rank_measures(
-            weights,
-            dead=lost | (trained["status"].values.ravel() == Status.DEAD),
-            clusters=clusters,
-            tolerance=choices["numerical_rank_tolerance"],
-        ),
-        measures.variability(spaces, labels, best, clusters, choices["tcv_lower"]),
-    ]
-    of_data = []
-    if penalty == "factors":
-        of_networks.append(
-            measures.stationarity_bounds(
-                weights, x, x, weight_decay, activation, labels=labels, best=best, clusters=clusters
-            )
-        )
-    if on_data:
-        isotropic = settings["data"]["covariance"] == "isotropic"
-        of_data.append(measures.mixture_bounds(stack, mixtures, isotropic, choices["delta"]))
-        of_data.append(linear_measures.transition(x, len(weights), clusters))
-    if activation == "linear":
-        of_networks.append(linear_measures.forecasts(weights, x, weight_decay, penalty))
-    if activation == "linear" and on_data:
-        of_data.append(linear_measures.centroid_shift(x, labels, weight_decay, sizes, penalty))
-    networks = [measures.without(part, lost) for part in of_networks]
+        raise ValueError(f"{arguments.trained} on {', '.join(arguments.data)}: {error}") from error
+    networks = [without(part, lost) for part in of_networks]
     measured = xr.merge([*networks, *of_data], join="exact", compat="equals")
-    course = trained.drop_vars(["fingerprint", *(name for name in trained.data_vars if name.startswith("W"))])
     result = xr.merge(
-        [course, unflatten(stack, measured)], join="exact", compat="equals", combine_attrs="override"
+        [course_of(trained), unflatten(stack, measured)],
+        join="outer",
+        compat="equals",
+        combine_attrs="override",
     )
     versions = {name: trained.attrs[name] for name in ("torch", "device", "precision")}
-    store.save(result.assign_attrs(store.provenance(args.settings, **versions)), args.output)
+    data = points[stack.seeds[0]]
+    sizes = {"clusters": data.clusters, "points": len(data.base), "dimension": data.base.shape[1]}
+    store.save(result.assign_attrs(provenance(settings, **versions) | sizes), arguments.output)
+
+
+def measures_of(
+    network: Network,
+    seen: Sample,
+    stack: Stack,
+    points: Mapping[int, Points],
+    settings: Mapping,
+    trained: xr.Dataset,
+) -> tuple[list[xr.Dataset], list[xr.Dataset]]:
+    """What is measured on the networks, and on the data alone."""
+    task, penalty, on_data = settings["task"], settings["penalty"], settings["loss_on"] == "data"
+    cells, clusters = list(stack.cells()), points[stack.seeds[0]].clusters
+    weight_decay = np.array([cell["weight_decay"] for cell in cells])
+    choices = {name: value for name, value in settings["measures"].items() if name != "delta"}
+    of_networks = [
+        measure(
+            network,
+            torch.from_numpy(seen.x),
+            torch.from_numpy(seen.y),
+            labels=seen.labels,
+            clusters=clusters,
+            weight_decay=weight_decay if penalty == "factors" else None,
+            dead=diverged_cells(trained) | (trained["status"].values.ravel() == Status.DEAD),
+            seeds=[cell["seed"] for cell in cells],
+            **choices,
+        )
+    ]
+    of_data = []
+    if on_data and task != "regress" and points[stack.seeds[0]].covariances is not None:
+        of_data.append(mixture_bounds(stack, points, task, settings["measures"]["delta"]))
+    if task == "classify":
+        of_networks += accuracies(network, seen, test_sample(stack, points), trained["W1"].dtype)
+    if task == "autoencode" and not settings["network"]["bias"]:
+        weights = [w.numpy() for w in network.weights]
+        sizes = (seen.x.shape[2], *(w.shape[1] for w in weights))
+        if on_data:
+            of_data.append(linear.transition(seen.x, len(weights), clusters))
+        if settings["network"]["activation"] == "linear":
+            of_networks.append(linear.forecasts(weights, seen.x, weight_decay, penalty))
+            if on_data:
+                of_data.append(linear.centroid_shift(seen.x, seen.labels, weight_decay, sizes, penalty))
+    return of_networks, of_data
+
+
+def accuracies(network: Network, seen: Sample, unseen: Sample | None, dtype: np.dtype) -> list[xr.Dataset]:
+    """Shares of points classified right, in the precision of training."""
+    precision = torch.from_numpy(np.zeros(0, dtype)).dtype
+    trained = network.to(precision)
+    return [
+        accuracy(trained, torch.from_numpy(points.x).to(precision), points.labels, name)
+        for name, points in (("train", seen), ("test", unseen))
+        if points is not None
+    ]
+
+
+def arguments() -> argparse.ArgumentParser:
+    parser = program(__doc__, "experiment, task, network, loss, loss_on, penalty and measures")
+    parser.add_argument(
+        "--data", nargs="+", required=True, metavar="FILE", help="data of each seed"
+    )
+    parser.add_argument("--trained", required=True, metavar="FILE", help="NetCDF file of the trained stack")
+    parser.add_argument("--output", required=True, metavar="FILE", help="NetCDF file to write")
+    return parser
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, arguments())

@@ -1,104 +1,109 @@
 """Train a stack of networks until every cell is stationary or out of budget."""
 
 import argparse
-import json
 import logging
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from nrc.data.points import Points
 from nrc.determinism import make_deterministic
 from nrc.grid import Stack
-from nrc.optimize.gradient_descent import GradientDescent
-from nrc.optimize.lbfgs import LBFGS
-from nrc.optimize.levenberg_marquardt import LevenbergMarquardt
+from nrc.network import RegularisedLoss
+from nrc.optimize import build
 from nrc.optimize.minimise import Progress, minimise
-from nrc.optimize.point import State
+from nrc.optimize.point import Course, State
+from nrc.snapshots import Snapshots, look_times
 from nrc.stacks import (
-    autoencoder,
+    Sample,
+    architecture_of,
     initial_parameters,
-    load_mixtures,
+    load_points,
     regularised_loss,
-    training_points,
+    sample,
+    training_sample,
 )
-from workflow.program import run
-from workflow.trained_file import Arrays, about_networks, network_arrays
-from workflow.training import Report, choose_device, train_stack
+from nrc.trained import Arrays, network_arrays
+from pipeline.code import code_digest
+from pipeline.program import program, run
+from pipeline.training import Report, choose_device, train_stack
 
 SECONDS_BETWEEN_REPORTS = 10
+# tf32 is float32 whose products a GPU may round to ten bits
+DTYPES = {"float64": torch.float64, "float32": torch.float32, "tf32": torch.float32}
 
 logger = logging.getLogger(__name__)
 
-METHODS = {
-    "gd": lambda training: GradientDescent(training["step"]),
-    "lbfgs": lambda training: LBFGS(training["history"]),
-    "lm": lambda training: LevenbergMarquardt(),
-}
 
+def main(arguments: argparse.Namespace) -> None:
+    settings, training = arguments.settings, arguments.settings["training"]
+    make_deterministic(tf32=training["precision"] == "tf32")
+    stack, device = Stack(settings["stack"]), choose_device(settings["device"])
+    loss, shown = objective_of(settings, stack, load_points(stack, arguments.data))
+    start = initial_parameters(stack, loss.architecture, settings["network"]["gain"]).to(loss.x.dtype)
+    seeds = [cell["seed"] for cell in stack.cells()]
+    times = look_times(training["look_every"], training["passes"]) if training["look_every"] else []
+    name, options = training["method"]["name"], {k: v for k, v in training["method"].items() if k != "name"}
+    log = progress_log(arguments.output)
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--settings",
-        type=json.loads,
-        required=True,
-        help="JSON with experiment, stack, data, network, training, device and precision",
-    )
-    parser.add_argument("--data", nargs="+", required=True, help="mixture file of each seed")
-    parser.add_argument("--output", required=True, help="NetCDF file to write")
-    parser.add_argument("--checkpoint-interval", type=float, default=60, help="seconds between checkpoints")
-    args = parser.parse_args()
-    make_deterministic()
+    def train(cells: NDArray, state: State, report: Report) -> Arrays:
+        some = loss.select(torch.from_numpy(cells)).to(device)
+        snapshots = snapshots_of(some, shown, cells, times) if times else None
+        course = Course(training["passes"], [seeds[cell] for cell in cells])
 
-    settings, training = args.settings, args.settings["training"]
-    stack, activation = Stack(settings["stack"]), settings["network"]["activation"]
-    x, shares = training_points(
-        stack,
-        load_mixtures(stack, args.data),
-        centroids=training["loss_on"] == "centroids",
-        linear=activation == "linear",
-    )
-    architecture = autoencoder(stack, x.shape[-1], activation)
-    device, dtype = choose_device(settings["device"]), getattr(torch, settings["precision"])
-    try:
-        loss = regularised_loss(stack, architecture, x, shares, dtype, training["penalty"])
-    except ValueError as error:
-        raise SystemExit(f"{args.output}: {error}") from error
-    start = initial_parameters(stack, architecture, settings["network"]["gain"]).to(dtype)
-    log = progress_log(args.output)
-
-    def train(cells: NDArray[np.int64], state: State, report: Report) -> Arrays:
-        def look(progress: Progress, here: Callable[[], State]) -> None:
+        def after_step(progress: Progress, here: Callable[[], State]) -> None:
             log(progress)
             report(here)
 
-        some = loss.select(torch.from_numpy(cells)).to(device)
         end = minimise(
             some,
             start[cells].to(device),
-            METHODS[training["method"]](training),
+            build(name, options, course),
             tolerance=training["tolerance"],
-            evaluations=training["evaluations"],
+            passes=training["passes"],
             wall_clock=training["wall_clock"],
+            look=snapshots,
             state=state,
-            report=look,
+            report=after_step,
         )
-        return network_arrays(some, end)
+        return network_arrays(some, end, snapshots)
 
-    of_seed = dict(zip(stack.seeds, args.data, strict=True))
     train_stack(
-        args.output,
+        arguments.output,
         settings,
-        [[of_seed[cell["seed"]]] for cell in stack.cells()],
+        arguments.data,
         train,
-        about_networks(stack.axes["depth"]),
+        code=code_digest(__file__, (f"nrc.optimize.{name}",)),
         device=device,
-        precision=settings["precision"],
-        interval=args.checkpoint_interval,
+        times=times,
+        interval=arguments.checkpoint_interval,
     )
+
+
+def objective_of(
+    settings: Mapping, stack: Stack, points: Mapping[int, Points]
+) -> tuple[RegularisedLoss, Sample]:
+    """The loss of every cell, and the points that looks on the way show."""
+    task, network, training = settings["task"], settings["network"], settings["training"]
+    centroids = training["loss_on"] == "centroids"
+    linear = network["activation"] == "linear" and task == "autoencode" and not network["bias"]
+    seen = training_sample(stack, points, task, centroids=centroids, linear=linear)
+    shown = sample(stack, points, task, centroids=centroids) if centroids or linear else seen
+    architecture = architecture_of(
+        stack, seen.x.shape[-1], seen.y.shape[-1], network["activation"], network["bias"]
+    )
+    dtype, penalty = DTYPES[training["precision"]], training["penalty"]
+    return regularised_loss(stack, architecture, seen, dtype, loss=settings["loss"], penalty=penalty), shown
+
+
+def snapshots_of(loss: RegularisedLoss, shown: Sample, cells: NDArray, times: list[int]) -> Snapshots:
+    """What looks at some cells on their way."""
+    x, y, labels = (a[cells] if len(a) > 1 else a for a in (shown.x, shown.y, shown.labels))
+    x, y = (torch.tensor(a, dtype=loss.x.dtype, device=loss.x.device) for a in (x, y))
+    return Snapshots(loss.architecture, x, y, labels, len(cells), times)
 
 
 def progress_log(name: str) -> Callable[[Progress], None]:
@@ -109,16 +114,30 @@ def progress_log(name: str) -> Callable[[Progress], None]:
         nonlocal last
         converged = f"{name}: {progress.converged} of {progress.cells} cells converged"
         if not progress.running:
-            logger.info(f"{converged}, after {progress.evaluations} evaluations in {progress.seconds:.0f} s")
+            logger.info(f"{converged}, after {progress.passes} passes in {progress.seconds:.0f} s")
         elif time.monotonic() - last > SECONDS_BETWEEN_REPORTS:
             last = time.monotonic()
             logger.info(
                 f"{converged}, {progress.running} running, worst relative residual {progress.worst:.1e}, "
-                f"{progress.rate:.0f} evaluations/s, at most {progress.seconds_left:.0f} s left"
+                f"{progress.rate:.0f} passes/s, at most {progress.seconds_left:.0f} s left"
             )
 
     return log
 
 
+def arguments() -> argparse.ArgumentParser:
+    parser = program(__doc__, "experiment, stack, task, network, loss, training and device")
+    parser.add_argument("--data", nargs="+", required=True, metavar="FILE", help="data of each seed")
+    parser.add_argument("--output", required=True, metavar="FILE", help="NetCDF file to write")
+    parser.add_argument(
+        "--checkpoint-interval",
+        type=float,
+        default=float(os.environ.get("NRC_CHECKPOINT_INTERVAL", "60")),
+        metavar="SECONDS",
+        help="between two checkpoints (default: NRC_CHECKPOINT_INTERVAL of the environment, or 60)",
+    )
+    return parser
+
+
 if __name__ == "__main__":
-    run(main)
+    run(main, arguments())

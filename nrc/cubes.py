@@ -1,0 +1,96 @@
+"""Cubes of several experiments as one, and part of a cube."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import xarray as xr
+
+from nrc.grid import AXES, notation
+
+__all__ = ["join_cubes", "select"]
+
+# What networks must share to stand in one picture or one statistic: K, N and d.
+SHARED = ("clusters", "points", "dimension")
+
+
+def join_cubes(cubes: Sequence[xr.Dataset]) -> xr.Dataset:
+    """Several cubes as one, of all their cells.
+
+    Parameters
+    ----------
+    cubes : sequence of Dataset
+        Measures or shifts of experiments, with the dimensions of the grid and others.
+
+    Returns
+    -------
+    Dataset
+        The variables that all cubes have. Each dimension has the values of all; what a cube does
+        not have is missing. Attributes that differ are dropped.
+
+    Raises
+    ------
+    ValueError
+        If clusters, points or dimension differ, or two cubes have the same cell with different
+        numbers.
+    """
+    for name in SHARED:
+        values = {cube.attrs.get(name) for cube in cubes}
+        if len(values) > 1:
+            said = " and ".join(f"{_label(cube)} has {cube.attrs.get(name)}" for cube in cubes)
+            raise ValueError(f"experiments are joined only where {name} is the same, but {said}")
+    common = [name for name in cubes[0].data_vars if all(name in cube for cube in cubes)]
+    parts = [cube[common] for cube in cubes]
+    try:
+        joined = xr.merge(parts, join="outer", compat="no_conflicts", combine_attrs="drop_conflicts")
+    except xr.MergeError:
+        raise ValueError(
+            f"{' and '.join(map(_label, cubes))} have the same cells with different numbers and cannot be "
+            "joined; take one of them away"
+        ) from None
+    # a missing number makes whole numbers and codes floats: back, where none is missing
+    for name in common:
+        kind = np.result_type(*(part[name].dtype for part in parts))
+        if kind.kind in "iub" and joined[name].notnull().all():
+            joined[name] = joined[name].astype(kind)
+    return joined
+
+
+def select(cube: xr.Dataset, at: Mapping[str, float | Sequence[float]]) -> xr.Dataset:
+    """The part of a cube at some values of its axes.
+
+    Parameters
+    ----------
+    cube : Dataset
+    at : mapping
+        A value, or several, for any of the axes.
+
+    Returns
+    -------
+    Dataset
+        The axes stay, with these values. Layers, indices and so on that no network of the part has
+        are gone.
+
+    Raises
+    ------
+    ValueError
+        If there is no such axis, or no such value on it.
+    """
+    if not at:
+        return cube
+    chosen = {axis: np.atleast_1d(values) for axis, values in at.items()}
+    for axis, values in chosen.items():
+        if axis not in AXES:
+            raise ValueError(f"at has {axis}, which is no axis; the axes are {', '.join(AXES)}")
+        there = cube[axis].values
+        for value in values:
+            if value not in there:
+                known = ", ".join(map(notation, there))
+                raise ValueError(f"at.{axis} is {notation(value)}, but must be one of {known}")
+    part = cube.sel(chosen)
+    for dim in set(part.dims) - set(AXES):
+        part = part.dropna(dim, how="all")
+    return part
+
+
+def _label(cube: xr.Dataset) -> str:
+    return str(cube.attrs.get("experiment", "the cube"))

@@ -1,0 +1,173 @@
+"""Data of one's own: x (points, features), labels (points) and perhaps y (points, outputs) from a file."""
+
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrc.data import Size
+
+if TYPE_CHECKING:  # the Snakefile reads this module too, and should not wait for xarray
+    from nrc.data.points import Points
+
+__all__ = ["SEEDED", "check", "draw", "read_arrays", "size"]
+
+# The file is the same for every seed; the noise is not.
+SEEDED = False
+
+NAMES = {"x": "(points, features)", "labels": "(points,)", "y": "(points, outputs)"}
+KINDS = {"x": "fiu", "labels": "iu", "y": "fiu"}
+SUFFIXES = ".npz, .npy, .nc"
+
+
+def check(options: Mapping[str, Any]) -> None:
+    """Check the file's header: its arrays are there, of shapes and types that fit.
+
+    Raises
+    ------
+    ValueError
+    """
+    file = options["file"]
+    try:
+        _check_headers(_headers(file))
+    except (OSError, ValueError, KeyError) as error:
+        raise ValueError(f"file is {file!r}, but {_reason(error)}") from None
+
+
+def size(options: Mapping[str, Any]) -> Size:
+    """Sizes by the file's header; the number of clusters is in its contents."""
+    headers = _headers(options["file"])
+    outputs = headers["y"][0][1] if "y" in headers else None
+    return Size(*headers["x"][0], None, outputs)
+
+
+def draw(options: Mapping[str, Any], seed: int, files: Sequence[str]) -> "Points":
+    """Read the file, whose points are the base; the seed is that of the noise."""
+    from nrc.data.points import Points
+
+    arrays = read_arrays(files[0])
+    return Points(seed, arrays["x"], arrays["labels"], y=arrays.get("y"))
+
+
+def read_arrays(file: str | Path) -> dict[str, NDArray]:
+    """The arrays x (float), labels (int) and, if there, y (float) of a file.
+
+    Parameters
+    ----------
+    file : path
+        .npz, NetCDF (.nc), or .npy with a structured array of fields x, labels and y.
+
+    Raises
+    ------
+    ValueError
+        With the file, the key and what is expected: a key is missing, a shape or type does not fit,
+        a value is not finite, or labels leave a gap.
+    """
+    try:
+        headers = _headers(file)
+        _check_headers(headers)
+        arrays = _contents(file, headers)
+        for name in arrays.keys() - {"labels"}:
+            arrays[name] = arrays[name].astype(np.float64)
+            if not np.isfinite(arrays[name]).all():
+                at = tuple(int(i) for i in np.argwhere(~np.isfinite(arrays[name]))[0])
+                raise ValueError(
+                    f"its {name} is {arrays[name][at]} at {list(at)}; every number must be finite"
+                )
+        labels = arrays["labels"] = arrays["labels"].astype(np.int64)
+        missing = np.setdiff1d(np.arange(max(labels.max(), 0) + 1), labels)
+        if labels.min() < 0 or len(missing):
+            what = f"{missing[0]} is missing" if labels.min() >= 0 else f"{labels.min()} is one of them"
+            raise ValueError(f"its labels must be 0, 1, ..., K-1, each with a point, and {what}")
+    except (OSError, ValueError, KeyError) as error:
+        raise ValueError(f"{file}: {_reason(error)}") from None
+    return arrays
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong, in words that follow the file's name."""
+    if isinstance(error, OSError):
+        return f"it cannot be read ({error.strerror or ' '.join(str(error).split())})"
+    return str(error.args[0]) if error.args else "it cannot be read"
+
+
+Headers = dict[str, tuple[tuple[int, ...], np.dtype]]
+
+
+def _headers(file: str | Path) -> Headers:
+    """Shape and type of each array of the file that has one of the names."""
+    path = Path(file)
+    if not path.is_file():
+        raise ValueError("there is no such file")
+    if path.suffix == ".npz":
+        with _zip(path) as archive:
+            found = {name: f"{name}.npy" for name in NAMES if f"{name}.npy" in archive.namelist()}
+            return {name: _npy_header(archive.open(member)) for name, member in found.items()}
+    if path.suffix == ".npy":
+        with path.open("rb") as stream:
+            (points, *_), dtype = _npy_header(stream)
+        if dtype.fields is None:
+            raise ValueError(
+                "it holds one plain array; save x and labels by numpy.savez(FILE, x=x, labels=labels)"
+            )
+        fields = {name: dtype[name] for name in NAMES if name in dtype.fields}
+        return {name: ((points, *field.shape), field.base) for name, field in fields.items()}
+    if path.suffix in (".nc", ".nc4", ".h5"):
+        with _netcdf(path) as dataset:
+            return {name: (dataset[name].shape, dataset[name].dtype) for name in NAMES if name in dataset}
+    raise ValueError(f"its suffix is {path.suffix!r}; it must be one of {SUFFIXES}")
+
+
+def _npy_header(stream: Any) -> tuple[tuple[int, ...], np.dtype]:
+    version = np.lib.format.read_magic(stream)
+    read = {(1, 0): np.lib.format.read_array_header_1_0}.get(version, np.lib.format.read_array_header_2_0)
+    shape, _, dtype = read(stream)
+    return shape, dtype
+
+
+def _check_headers(headers: Headers) -> None:
+    for name in ("x", "labels"):
+        if name not in headers:
+            raise ValueError(f"it has no {name}; it must hold x {NAMES['x']} and labels {NAMES['labels']}")
+    points = headers["x"][0][0] if headers["x"][0] else 0
+    for name, (shape, dtype) in headers.items():
+        if dtype.kind not in KINDS[name]:
+            kind = "whole numbers" if name == "labels" else "numbers"
+            raise ValueError(f"its {name} holds values of type {dtype}; they must be {kind}")
+        if len(shape) != NAMES[name].count(",") + (name != "labels") or shape[0] != points or 0 in shape:
+            raise ValueError(
+                f"its {name} has shape {shape}; it must be {NAMES[name]}, with the points of x: {points}"
+            )
+
+
+def _contents(file: str | Path, headers: Headers) -> dict[str, NDArray]:
+    path = Path(file)
+    if path.suffix == ".npz":
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in headers}
+    if path.suffix == ".npy":
+        table = np.load(path, allow_pickle=False)
+        return {name: table[name] for name in headers}
+    with _netcdf(path) as dataset:
+        return {name: dataset[name].values for name in headers}
+
+
+def _zip(path: Path) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(path)
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"it is no .npz file ({error})") from None
+
+
+def _netcdf(path: Path) -> Any:
+    import xarray as xr
+
+    try:
+        return xr.open_dataset(path, engine="h5netcdf", decode_times=False)
+    except Exception as error:
+        raise ValueError(
+            f"it is no NetCDF file ({type(error).__name__}: {' '.join(str(error).split())[:100]})"
+        ) from None

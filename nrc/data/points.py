@@ -1,0 +1,130 @@
+"""Points with their clusters, free of the noise level: at level sigma they are base + sigma * noise."""
+
+from dataclasses import dataclass, fields
+from typing import Self
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from nrc.labels import describe
+
+__all__ = ["Points", "one_hot"]
+
+Array = NDArray[np.float64]
+
+ABOUT = {
+    "base": (("point", "feature"), "points without noise"),
+    "labels": (("point",), "cluster of each point: its blob or class"),
+    "noise": (("point", "feature"), "noise at sigma = 1, covariance applied"),
+    "y": (("point", "output"), "targets"),
+    "means": (("cluster", "feature"), "means of the blobs"),
+    "covariances": (
+        ("cluster", "feature", "other_feature"),
+        "covariances of the noise of the blobs at sigma = 1",
+    ),
+    "test_base": (("test_point", "feature"), "points to test on, without noise"),
+    "test_labels": (("test_point",), "class of each point to test on"),
+}
+
+
+@dataclass(frozen=True)
+class Points:
+    """A data set as it is stored.
+
+    Attributes
+    ----------
+    seed : int
+        Of the noise, where it is not given.
+    base : (points, features) array
+    labels : (points,) integer array
+        Cluster of each point, 0..K-1, each with a point.
+    noise : (points, features) array, optional
+        Noise at sigma = 1; standard normal by the seed if not given.
+    y : (points, outputs) array, optional
+        Targets of a regression.
+    means, covariances : (clusters, features) and (clusters, features, features) arrays, optional
+        Of the blobs of a Gaussian mixture, at sigma = 1.
+    test_base, test_labels : arrays, optional
+        Points to test on.
+    """
+
+    seed: int
+    base: Array
+    labels: NDArray[np.int64]
+    noise: Array | None = None
+    y: Array | None = None
+    means: Array | None = None
+    covariances: Array | None = None
+    test_base: Array | None = None
+    test_labels: NDArray[np.int64] | None = None
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """Number of points of each cluster, (clusters,)."""
+        return np.bincount(self.labels)
+
+    @property
+    def clusters(self) -> int:
+        """K."""
+        return len(self.sizes)
+
+    def x(self, sigma: float) -> Array:
+        """Points (points, features) at noise level sigma."""
+        noise = self.noise
+        if noise is None:
+            noise = _normal(self.base, self.seed, 4) if sigma else 0.0
+        return self.base + sigma * noise
+
+    def test_x(self, sigma: float) -> Array:
+        """Points to test on, (test points, features), at noise level sigma."""
+        return self.test_base + sigma * (_normal(self.test_base, self.seed, 5) if sigma else 0.0)
+
+    def targets(self, task: str, x: Array) -> Array:
+        """What a network learns, (points, outputs).
+
+        Parameters
+        ----------
+        task : {"autoencode", "classify", "regress"}
+            The points x themselves, the classes one-hot, or y.
+        x : (points, features) array
+
+        Raises
+        ------
+        ValueError
+            If the task is to regress, and the data have no y.
+        """
+        if task == "autoencode":
+            return x
+        if task == "classify":
+            return one_hot(self.labels, self.clusters)
+        if self.y is None:
+            raise ValueError("task is 'regress', but the data have no y to regress on")
+        return self.y
+
+    def means_of(self, points: Array) -> Array:
+        """Means of the clusters, (clusters, p), of points (points, p)."""
+        members = self.labels == np.arange(self.clusters)[:, None]
+        return members @ points / self.sizes[:, None]
+
+    def to_dataset(self) -> xr.Dataset:
+        """The arrays that are there, as a dataset with the attribute seed."""
+        arrays = {name: getattr(self, name) for name in ABOUT if getattr(self, name) is not None}
+        dataset = xr.Dataset(
+            {name: (ABOUT[name][0], array) for name, array in arrays.items()}, attrs={"seed": self.seed}
+        )
+        return describe(dataset, **{name: {"long_name": ABOUT[name][1]} for name in arrays})
+
+    @classmethod
+    def from_dataset(cls, dataset: xr.Dataset) -> Self:
+        names = [field.name for field in fields(cls) if field.name in dataset]
+        return cls(int(dataset.attrs["seed"]), **{name: dataset[name].values for name in names})
+
+
+def one_hot(labels: NDArray[np.integer], classes: int) -> Array:
+    """A row for each label: 1 at its place, else 0, (points, classes)."""
+    return (labels[:, None] == np.arange(classes)).astype(np.float64)
+
+
+def _normal(like: Array, seed: int, key: int) -> Array:
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(key,))).standard_normal(like.shape)

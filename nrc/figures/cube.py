@@ -1,0 +1,90 @@
+"""What every kind of figure asks of its cube."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import xarray as xr
+
+from nrc.flags import count_flags, flag_masks
+from nrc.grid import notation
+
+__all__ = ["endings", "only", "require", "squeezed"]
+
+
+def only(cubes: Mapping[str, xr.Dataset]) -> xr.Dataset:
+    """The one cube of a figure that draws one."""
+    (cube,) = cubes.values()
+    return cube
+
+
+def require(cube: xr.Dataset, names: Iterable[str], why: str) -> None:
+    """See to it that a cube has some variables.
+
+    Parameters
+    ----------
+    cube : Dataset
+    names : iterable of str
+    why : str
+        Which experiments have them, for the message.
+
+    Raises
+    ------
+    ValueError
+        If one is missing.
+    """
+    if missing := [name for name in names if name not in cube]:
+        raise ValueError(f"the figure draws {', '.join(missing)}, which {_name(cube)} does not have: {why}")
+
+
+def squeezed(cube: xr.Dataset, *axes: str) -> xr.Dataset:
+    """The cube without some of its axes; their one value stays as a scalar coordinate.
+
+    Raises
+    ------
+    ValueError
+        If one of the axes has several values.
+    """
+    for axis in axes:
+        if cube.sizes[axis] != 1:
+            values = [notation(value) for value in cube[axis].values]
+            raise ValueError(
+                f"the figure draws one {axis}, but {_name(cube)} has {', '.join(values)}; "
+                f"choose one, such as at: {{{axis}: {values[0]}}}"
+            )
+    return cube.squeeze(list(axes))
+
+
+def endings(cube: xr.Dataset) -> dict[str, Any]:
+    """How the networks of a cube ended.
+
+    Parameters
+    ----------
+    cube : Dataset
+        Measures of an experiment.
+
+    Returns
+    -------
+    dict
+        Numbers of `cells` and of those `converged`, `stopped`, `diverged` (of the stopped ones) and
+        `dead`; `seeds`; `worst_stopped`, the largest relative residual of a stopped cell, missing
+        without one; `accuracy`, for `train` and `test` the least and the largest, where there are.
+    """
+    counts = count_flags(cube)
+    stopped = flag_masks(cube["status"])["stopped"]
+    accuracy = {part: cube[f"{part}_accuracy"] for part in ("train", "test") if f"{part}_accuracy" in cube}
+    return {
+        # of joined experiments there are cells that none of them has
+        "cells": counts["converged"] + counts["stopped"] + counts["dead"],
+        **counts,
+        "seeds": cube.sizes["seed"],
+        "worst_stopped": float(cube["relative_residual"].where(stopped).max()),
+        "accuracy": {
+            part: (float(share.min()), float(share.max()))
+            for part, share in accuracy.items()
+            if share.notnull().any()
+        },
+    }
+
+
+def _name(cube: xr.Dataset) -> str:
+    return cube.attrs.get("experiment", "the cube")

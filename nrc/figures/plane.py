@@ -1,0 +1,276 @@
+"""Relative distance to rank K over the plane of sigma and weight decay, and the TCV of the data."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.patheffects import Normal, Stroke
+
+from nrc.figures.cube import endings, only, squeezed
+from nrc.figures.style import COLOURS, MARKS, UNKNOWN, LogScale, colour_map, log_axis
+from nrc.flags import flag_masks
+
+__all__ = ["draw", "rows", "summary"]
+
+INPUTS = ("tcv_lower", "tcv_upper", "wcss_class", "wcss_bound", "wcss_quantile", "transition")
+# White: an experiment joined to others may have cells there, this one has none.
+UNTRAINED = {"facecolor": "white", "edgecolor": "0.6"}
+CERTIFIED = COLOURS["orange"]
+# The class WCSS is drawn where the classes are not blobs, of which Proposition 4.1 tells.
+LINES = {
+    "wcss_bound": {"color": COLOURS["red"], "linestyle": "--", "label": "Proposition 4.1"},
+    "wcss_class": {"color": "black", "linestyle": "-.", "label": "WCSS of the classes"},
+    "wcss_quantile": {"color": "black", "linestyle": ":", "label": r"exact $\chi^2$ quantile"},
+}
+FORECAST = {
+    "color": "white",
+    "linestyle": (0, (1, 1)),
+    "path_effects": [Stroke(linewidth=2.2, foreground="black"), Normal()],
+}
+
+
+def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.DataFrame:
+    """The numbers drawn, of the maps above those of the curves, told apart by the column `panel`.
+
+    Parameters
+    ----------
+    cubes : mapping
+        One cube of measures, of one width and one depth.
+    options : mapping
+
+    Returns
+    -------
+    DataFrame
+        In the panel `plane` a row for each layer, sigma and weight decay: `relative_distance`, the
+        mean over converged seeds, missing where there is none; `relative_distance_stopped`, the
+        mean over stopped seeds; `relative_bound`, what the measured bound of Theorem 3.4 certifies
+        of it in every seed; the numbers of seeds that `converged`, `stopped`, `diverged` (of the
+        stopped ones) and are `dead`; and the worst relative residual of the live ones.
+        In the panel `variation` a row for each sigma, mean over seeds: the bracket of the TCV of
+        inputs and targets, their class WCSS and its bounds, and the weight decay `transition` below
+        which a linear network on these data learns more than K directions.
+        What the cube does not have, or nowhere, is no column.
+
+    Raises
+    ------
+    ValueError
+        If the cube has several widths or depths.
+    """
+    cube = squeezed(only(cubes), "width", "depth")
+    tables = {"plane": _maps(cube), "variation": _curves(cube)}
+    return pd.concat(tables, names=["panel"]).droplevel(1).reset_index()
+
+
+def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
+    """Draw a map for each layer, and the TCV of the data beside them.
+
+    Parameters
+    ----------
+    cubes : mapping
+        As in `rows`.
+    options : mapping
+        `colour_map`; `certified`, the relative distance to rank K at which to draw the line of the
+        measured bound.
+    """
+    cube = squeezed(only(cubes), "width", "depth")
+    table, curves = _maps(cube), _curves(cube)
+    scales = {axis: LogScale(cube[axis]) for axis in ("sigma", "weight_decay")}
+    layers = sorted(table["layer"].unique())
+    columns = min(len(layers), max(2, -(-len(layers) // 2)))
+    width = 1.75 * max(2, columns)
+    figure = Figure(figsize=(1.6 + width + 2.2, 4.3))
+    maps, right = figure.subfigures(1, 2, width_ratios=[0.6 + width, 2.5])
+    axes = maps.subplots(-(-len(layers) // columns), columns, sharex=True, sharey=True, squeeze=False)
+    certified = False
+    for axis, layer in zip(axes.flat, layers, strict=False):
+        of_layer = table[table["layer"] == layer]
+        mesh = _heat_map(axis, of_layer, scales, colour_map(options["colour_map"]))
+        certified |= _certified_line(axis, of_layer, scales, options["certified"])
+        if "transition" in curves:
+            line = curves["transition"].where(curves["transition"] > 0)
+            axis.plot(scales["sigma"](curves["sigma"]), line, **FORECAST)
+        # the plane alone: beyond it there are no networks
+        axis.set(xlim=scales["sigma"].edges[[0, -1]], ylim=scales["weight_decay"].edges[[0, -1]])
+        axis.set_title(f"layer {layer}")
+        scales["sigma"].label(axis.xaxis)
+        scales["weight_decay"].label(axis.yaxis)
+    for axis in axes.flat[len(layers) :]:
+        axis.set_visible(False)
+    for axis in axes.flat[len(layers) - columns : len(layers)]:
+        axis.set_xlabel(r"noise level $\sigma$")
+        axis.tick_params(labelbottom=True)
+    for axis in axes[:, 0]:
+        axis.set_ylabel(r"weight decay $\lambda$")
+    clusters = cube.attrs["clusters"]
+    label = (
+        rf"relative distance to rank $K={clusters}$,  "
+        rf"$\mathrm{{dist}}(W_\ell,\mathcal{{M}}_{{{clusters}}})\,/\,\|W_\ell\|$"
+    )
+    maps.colorbar(mesh, ax=axes, location="top", shrink=0.8, aspect=40, label=label)
+    _explain(maps, table, "transition" in curves, options["certified"] if certified else None)
+    _variation(right, curves, scales["sigma"], cube)
+    return figure
+
+
+def summary(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> dict[str, Any]:
+    """What a caption tells: K, d, how the cells ended, and what else is drawn.
+
+    Returns
+    -------
+    dict
+        That of `cube.endings`, `clusters`, `draws`, the columns of `rows`; `certified`, in how many
+        of how many cells of the maps Theorem 3.4 certifies what is asked for; and `noise`, the WCSS
+        expected of the noise over sigma^2 d.
+    """
+    cube, table = only(cubes), rows(cubes, options)
+    maps = table[table["panel"] == "plane"]
+    bound = maps.get("relative_bound", pd.Series(dtype=float))
+    return {
+        **endings(cube),
+        "clusters": cube.attrs["clusters"],
+        "draws": list(table),
+        "certified": (int((bound <= options["certified"]).sum()), len(maps)),
+        "noise": _noise(cube),
+    }
+
+
+def _maps(cube: xr.Dataset) -> pd.DataFrame:
+    ended = flag_masks(cube["status"])
+    counts = {
+        "converged": ended["converged"],
+        "stopped": ended["stopped"],
+        "diverged": flag_masks(cube["ended"])["diverged"],
+        "dead": ended["dead"],
+    }
+    distance = cube["relative_distance"]
+    table = {
+        "relative_distance": distance.where(ended["converged"]).mean("seed"),
+        "relative_distance_stopped": distance.where(ended["stopped"]).mean("seed"),
+    }
+    if _has(cube, "bound_measured"):
+        norm = np.sqrt((cube["singular_values"] ** 2).sum("index"))
+        table["relative_bound"] = (cube["bound_measured"].min("source") / norm).max("seed")
+    table |= {name: mask.sum("seed") for name, mask in counts.items()}
+    table["worst_relative_residual"] = cube["relative_residual"].where(~ended["dead"]).max("seed")
+    order = ["layer", "sigma", "weight_decay"]
+    frame = xr.Dataset(table).drop_vars(["width", "depth"]).to_dataframe(dim_order=order).reset_index()
+    return frame[[*order, *table]].astype(dict.fromkeys(("layer", *counts), "Int64"))
+
+
+def _curves(cube: xr.Dataset) -> pd.DataFrame:
+    names = [name for name in INPUTS if _has(cube, name)]
+    # inputs are the same for every weight decay; a joined cube may have them for a few alone
+    inputs = cube[names].sel(source=0).max("weight_decay").mean("seed")
+    return inputs.to_dataframe().reset_index()[["sigma", *names]]
+
+
+def _has(cube: xr.Dataset, name: str) -> bool:
+    return name in cube and bool(cube[name].notnull().any())
+
+
+def _noise(cube: xr.Dataset) -> int:
+    """WCSS expected of the noise over sigma^2 d: autoencoders have it in targets too, classes have none."""
+    return 1 if "train_accuracy" in cube else 2
+
+
+def _heat_map(axis: Axes, table: pd.DataFrame, scales: Mapping[str, LogScale], colours) -> QuadMesh:
+    wide = table.pivot(index="weight_decay", columns="sigma")
+    edges = scales["sigma"].edges, scales["weight_decay"].edges
+    distance = np.ma.masked_invalid(wide["relative_distance"].to_numpy(dtype=float))
+    mesh = axis.pcolormesh(*edges, distance, cmap=colours, vmin=0, vmax=1, rasterized=True)
+    axis.set(xscale="log", yscale="log")
+    axis.patch.set(**UNKNOWN)
+    trained = _trained(wide).to_numpy(dtype=int)
+    if (trained == 0).any():
+        white = np.ma.masked_where(trained > 0, np.zeros(trained.shape))
+        axis.pcolormesh(*edges, white, cmap="Greys", vmin=0, vmax=1, rasterized=True)
+    for line, scale in ((axis.axvline, scales["sigma"]), (axis.axhline, scales["weight_decay"])):
+        if scale.gap is not None:
+            line(scale.gap, color="white", linewidth=1.5)
+    for name, marked in _marked(table).items():
+        places = scales["sigma"](marked["sigma"]), scales["weight_decay"](marked["weight_decay"])
+        axis.plot(*places, **MARKS[name])
+    return mesh
+
+
+def _trained(table: pd.DataFrame) -> pd.DataFrame | pd.Series:
+    return table["converged"] + table["stopped"] + table["dead"]
+
+
+def _marked(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Rows with a seed that stopped before it was stationary, diverged or died."""
+    return {
+        "stopped": table[table["stopped"] > table["diverged"]],
+        "diverged": table[table["diverged"] > 0],
+        "dead": table[table["dead"] > 0],
+    }
+
+
+def _certified_line(
+    axis: Axes, table: pd.DataFrame, scales: Mapping[str, LogScale], certified: float
+) -> bool:
+    """Draw the line left of and above which the measured bound is at most `certified`, if there is one."""
+    if "relative_bound" not in table:
+        return False
+    grid = table.pivot(index="weight_decay", columns="sigma", values="relative_bound").sort_index()
+    bound = np.ma.masked_invalid(grid.to_numpy() / certified)
+    logs = np.ma.log(np.ma.masked_less_equal(bound, 0))
+    if min(grid.shape) == 1 or not logs.min() < 0 < logs.max():
+        return False
+    places = scales["sigma"](grid.columns), scales["weight_decay"](grid.index)
+    axis.contour(*places, logs, levels=[0], colors=CERTIFIED, linewidths=1.2)
+    return True
+
+
+def _explain(maps: SubFigure, table: pd.DataFrame, forecast: bool, certified: float | None) -> None:
+    """A legend of what there is."""
+    handles = []
+    if forecast:
+        handles.append(Line2D([], [], label="forecast for a linear network", **FORECAST))
+    if certified is not None:
+        label = f"left of it, at most {certified:g} by Theorem 3.4"
+        handles.append(Line2D([], [], color=CERTIFIED, label=label))
+    handles += [Line2D([], [], **MARKS[name]) for name, marked in _marked(table).items() if len(marked)]
+    if (table["converged"] == 0).any():
+        handles.append(Patch(label="no seed converged", **UNKNOWN))
+    if (_trained(table) == 0).any():
+        handles.append(Patch(label="not trained", **UNTRAINED))
+    maps.legend(handles=handles, loc="outside lower center", ncols=2, handletextpad=0.5, columnspacing=1.5)
+
+
+def _variation(right: SubFigure, curves: pd.DataFrame, scale: LogScale, cube: xr.Dataset) -> None:
+    """The TCV against sigma, and below over that of the noise where the noise is all there is to it."""
+    pure = "wcss_bound" in curves
+    axes = right.subplots(1 + pure, 1, sharex=True, squeeze=False, height_ratios=[1.25, 1][: 1 + pure]).flat
+    _variation_curves(axes[0], curves, scale, 1.0)
+    axes[0].set(xscale="log", yscale="log", ylabel=r"$\mathrm{TCV}_{K,0}$ of $(x,y)$")
+    log_axis(axes[0].yaxis)
+    right.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, columnspacing=1)
+    if pure:
+        variance = _noise(cube) * cube.attrs["dimension"] * curves["sigma"] ** 2
+        _variation_curves(axes[1], curves, scale, variance.where(variance > 0))
+        share = "2" if _noise(cube) == 2 else ""
+        axes[1].set(ylabel=rf"the same over ${share}\sigma^2d$", ylim=(0, None))
+    axes[-1].set_xlabel(r"noise level $\sigma$")
+    for axis in axes:
+        scale.label(axis.xaxis)
+
+
+def _variation_curves(axis: Axes, curves: pd.DataFrame, scale: LogScale, unit: pd.Series | float) -> None:
+    sigma, blue = scale(curves["sigma"]), COLOURS["blue"]
+    lower, upper = curves["tcv_lower"] / unit, curves["tcv_upper"] / unit
+    axis.fill_between(sigma, lower, upper, color=blue, alpha=0.25, linewidth=0, label="TCV is in here")
+    axis.plot(sigma, upper, color=blue, marker="o", label="best partition found")
+    axis.plot(sigma, lower, color=blue, marker="v", label="lower bound")
+    # a line of one point is none
+    line = {"marker": "_", "markersize": 12} if len(curves) == 1 else {}
+    for name, look in LINES.items():
+        if name in curves and (name != "wcss_class" or "wcss_bound" not in curves):
+            axis.plot(sigma, curves[name] / unit, **look, **line)

@@ -1,0 +1,179 @@
+"""How far linear networks move from data to centroids, against noise and weight decay."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from nrc.figures.cube import require, squeezed
+from nrc.figures.style import colours, log_axis
+from nrc.flags import flag_masks
+from nrc.statistics import quadratic, quadratic_slopes, student_interval
+
+__all__ = ["draw", "rows", "summary"]
+
+NAMES = ("shift", "shift_forecast", "shift_bound", "noise_moment", "at_minimum")
+# Curves in a panel at most.
+CURVES = 4
+SYMBOLS = {"weight_decay": r"\lambda", "sigma": r"\sigma"}
+
+
+def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.DataFrame:
+    """The numbers drawn: a row for each panel, weight decay and sigma.
+
+    Parameters
+    ----------
+    cubes : mapping
+        For each row of panels, by its title, shifts of linear networks of one width and one depth.
+    options : mapping
+        `saturation`, as in `statistics.quadratic`.
+
+    Returns
+    -------
+    DataFrame
+        Median, least and largest `shift` over seeds, the medians of its forecast and of Theorem
+        5.3's bound, and the numbers of seeds that are in the `quadratic` regime, did not converge
+        (`stopped`) or are at a critical point that is not the global minimum (`elsewhere`).
+
+    Raises
+    ------
+    ValueError
+        If there are several widths or depths, or a sigma or weight decay of 0, for which a
+        logarithmic axis has no place.
+    """
+    tables = [
+        _table(_cube(shift), options["saturation"]).assign(panel=title) for title, shift in cubes.items()
+    ]
+    table = pd.concat(tables, ignore_index=True)
+    return table[["panel", *table.columns.drop("panel")]]
+
+
+def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
+    """Draw a row for each cube; against sigma on the left, against weight decay on the right.
+
+    Parameters
+    ----------
+    cubes : mapping
+        As in `rows`.
+    options : mapping
+        That of `rows`, and `colour_map`.
+    """
+    table = rows(cubes, options)
+    figure = Figure(figsize=(7.2, 0.8 + 2.4 * len(cubes)))
+    axes = figure.subplots(len(cubes), 2, sharey="row", sharex="col", squeeze=False)
+    for row, title in zip(axes, cubes, strict=True):
+        part = table[table["panel"] == title]
+        for axis, along, curve in zip(row, ("sigma", "weight_decay"), ("weight_decay", "sigma"), strict=True):
+            _curves(axis, part, along, curve, options["colour_map"])
+            axis.set(xscale="log", yscale="log")
+            log_axis(axis.xaxis)
+        row[0].set_ylabel(r"$\|W_\mathrm{data}-W_\mathrm{centroids}\|$")
+        row[0].set_title(title, loc="left")
+    _guide(axes[0, 0], table[table["panel"] == next(iter(cubes))])
+    axes[-1, 0].set_xlabel(r"noise level $\sigma$")
+    axes[-1, 1].set_xlabel(r"weight decay $\lambda$")
+    grey = {"color": "0.3"}
+    dot = {"marker": "o", "linestyle": "", **grey}
+    handles = [
+        Line2D([], [], label="trained, median over seeds", **dot),
+        Line2D([], [], label="a seed not at its minimum", markerfacecolor="white", **dot),
+        Line2D([], [], label="closed form", **grey),
+        Line2D([], [], linestyle="--", label="Theorem 5.3, for the product", **grey),
+        Line2D([], [], linestyle=":", label="slope 2", color="black"),
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=5, columnspacing=1, handletextpad=0.5)
+    return figure
+
+
+def summary(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> dict[str, Any]:
+    """What a caption tells: slopes with intervals over seeds, and how the cells ended.
+
+    Returns
+    -------
+    dict
+        `panels`, for each title numbers of pairs (`cells`; `converged`, `stopped`, `dead`,
+        `elsewhere`, `unknown` without a number, and `above` the bound), `largest_ratio` of shift to
+        bound, mean `slope` over seeds with the ends `low` and `high` of its 95% interval,
+        `slope_forecast` and the number of `slope_cells`.
+    """
+    return {"panels": {title: _facts(_cube(shift), options["saturation"]) for title, shift in cubes.items()}}
+
+
+def _cube(shift: xr.Dataset) -> xr.Dataset:
+    require(shift, NAMES, "linear autoencoders are compared with the same trained on centroids")
+    for axis in ("sigma", "weight_decay"):
+        if (shift[axis] <= 0).any():
+            raise ValueError(
+                f"the figure has logarithmic axes and cannot draw {axis} 0 of "
+                f"{shift.attrs.get('experiment', 'the cube')}; take it off the grid, or choose others by at"
+            )
+    return squeezed(shift, "width", "depth").drop_vars(["width", "depth"])
+
+
+def _table(shift: xr.Dataset, saturation: float) -> pd.DataFrame:
+    ended = flag_masks(shift["status"])
+    medians = shift[["shift", "shift_forecast", "shift_bound"]].median("seed")
+    table = xr.Dataset(
+        {
+            "shift": medians["shift"],
+            "shift_least": shift["shift"].min("seed"),
+            "shift_largest": shift["shift"].max("seed"),
+            "shift_forecast": medians["shift_forecast"],
+            "shift_bound": medians["shift_bound"],
+            "quadratic": quadratic(shift, saturation).sum("seed"),
+            "stopped": (~ended["converged"]).sum("seed"),
+            "elsewhere": (shift["at_minimum"] == 0).sum("seed"),
+        }
+    )
+    return table.to_dataframe(dim_order=["weight_decay", "sigma"]).reset_index()
+
+
+def _facts(shift: xr.Dataset, saturation: float) -> dict[str, Any]:
+    ended = {meaning: int(mask.sum()) for meaning, mask in flag_masks(shift["status"]).items()}
+    ratio = shift["shift"] / shift["shift_bound"]
+    fits = quadratic_slopes(shift, saturation)
+    slope, low, high = student_interval(fits.groupby("seed")["slope"].mean())
+    return {
+        "cells": shift["status"].size,
+        **ended,
+        "elsewhere": int((shift["at_minimum"] == 0).sum()),
+        "unknown": int(shift["shift"].isnull().sum()),
+        "above": int((ratio > 1).sum()),
+        "largest_ratio": float(ratio.max()),
+        "slope": slope,
+        "low": low,
+        "high": high,
+        "slope_forecast": float(fits["forecast"].mean()),
+        "slope_cells": int(fits["cells"].sum()),
+    }
+
+
+def _curves(axis: Axes, table: pd.DataFrame, along: str, curve: str, colour_map: str) -> None:
+    values = np.sort(table[curve].unique())
+    shown = values[np.unique(np.linspace(0, len(values) - 1, CURVES).round().astype(int))]
+    for value, colour in zip(shown, colours(colour_map, len(shown)), strict=True):
+        rows = table[table[curve] == value].sort_values(along)
+        axis.fill_between(
+            rows[along], rows["shift_least"], rows["shift_largest"], color=colour, alpha=0.25, linewidth=0
+        )
+        axis.plot(rows[along], rows["shift_forecast"], color=colour, linewidth=0.8)
+        axis.plot(rows[along], rows["shift_bound"], color=colour, linewidth=0.8, linestyle="--")
+        settled = (rows["stopped"] == 0) & (rows["elsewhere"] == 0)
+        dots = {"color": colour, "marker": "o", "linestyle": ""}
+        axis.plot(
+            rows[along][settled], rows["shift"][settled], label=rf"${SYMBOLS[curve]}={value:.2g}$", **dots
+        )
+        axis.plot(rows[along][~settled], rows["shift"][~settled], markerfacecolor="white", **dots)
+    axis.legend(ncols=2, columnspacing=0.8, handletextpad=0.1)
+
+
+def _guide(axis: Axes, table: pd.DataFrame) -> None:
+    """A line of slope 2 under the lowest curve."""
+    lowest = table[table["weight_decay"] == table["weight_decay"].max()].sort_values("sigma")
+    sigma, start = lowest["sigma"].to_numpy(), lowest["shift"].iloc[0]
+    axis.plot(sigma, 0.5 * start * (sigma / sigma[0]) ** 2, color="black", linestyle=":")

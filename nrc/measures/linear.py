@@ -1,0 +1,210 @@
+"""What is measured on trained linear networks: forecast beside measured, and Section 5's bounds."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from nrc.labels import describe
+from nrc.theory.linear import (
+    Autoencoder,
+    at_centroids,
+    centroid_shift_bounds,
+    minimiser,
+    rank_restriction_bound,
+    transition_weight_decay,
+)
+
+__all__ = ["centroid_shift", "forecasts", "trained_shift", "transition"]
+
+Array = NDArray[np.float64]
+
+ABOUT = {
+    "product": {"long_name": "product W_L ... W_1 of the layers"},
+    "product_singular_values": {"long_name": "singular values of the product"},
+    "product_forecast": {"long_name": "singular values of the minimiser"},
+    "critical_distance": {
+        "long_name": "distance of the product to the nearest critical point, over the minimiser's norm",
+        "comment": "missing where the minimiser is 0",
+    },
+    "critical_rank": {"long_name": "rank of the nearest critical point"},
+    "forecast_rank": {"long_name": "rank of the minimiser"},
+    "at_minimum": {"long_name": "whether the nearest critical point is the minimiser"},
+    "imbalance": {"long_name": "largest ||W_{l+1}' W_{l+1} - W_l W_l'|| of neighbouring layers"},
+    "forecast": {"long_name": "singular values of the layers of the minimiser"},
+    "index": {"long_name": "position in the spectrum, from 1"},
+    "layer": {"long_name": "layer, from the input"},
+    "output": {"long_name": "row of the product"},
+    "input": {"long_name": "column of the product"},
+}
+# from Theorem 5.1, or from the scalar problems
+OF_CLOSED_FORM = (
+    *("product_forecast", "critical_distance", "critical_rank", "forecast_rank", "at_minimum", "forecast"),
+)
+
+
+def transition(x: Array, depth: int, clusters: int) -> xr.Dataset:
+    """Weight decay below which a linear network of this depth learns more than K directions.
+
+    Parameters
+    ----------
+    x : (cells, points, features) array
+    depth : int
+        L.
+    clusters : int
+        K.
+    """
+    c = np.linalg.eigvalsh(x.swapaxes(-1, -2) @ x / x.shape[-2])[:, ::-1]
+    beyond = c[:, clusters] if clusters < c.shape[1] else np.zeros(len(c))
+    dataset = xr.Dataset(
+        {
+            "noise_moment": ("cell", beyond),
+            "transition": ("cell", transition_weight_decay(beyond, depth)),
+        }
+    )
+    return describe(
+        dataset,
+        noise_moment={"long_name": f"eigenvalue {clusters + 1} of XX'/N, the largest of noise alone"},
+        transition={
+            "long_name": f"weight decay below which a linear network's forecast rank exceeds {clusters}",
+            "comment": "scalar problem of the penalty on the factors, for these inputs and this depth",
+        },
+    )
+
+
+def forecasts(weights: Sequence[Array], x: Array, weight_decay: Array, penalty: str) -> xr.Dataset:
+    """The product of the layers, what the closed forms say of it, and which critical point it is.
+
+    Parameters
+    ----------
+    weights : sequence of (cells, n_l, n_{l-1}) arrays
+    x : (cells, points, n_0) array
+        What the networks trained on.
+    weight_decay : (cells,) array
+    penalty : {"product", "factors"}
+    """
+    weights = [w.astype(np.float64) for w in weights]
+    depth, sizes = len(weights), (weights[0].shape[2], *(w.shape[1] for w in weights))
+    product = weights[0]
+    for w in weights[1:]:
+        product = w @ product
+    closed = Autoencoder.of(x, weight_decay, sizes, penalty)
+    nearest = closed.nearest(product)
+    size = np.linalg.norm(closed.minimum, axis=(1, 2))
+    distance = np.linalg.norm(product - closed.product(nearest), axis=(1, 2))
+    # layers are balanced, W_{l+1}' W_{l+1} = W_l W_l', at stationary points of the factors' penalty
+    imbalance = np.max(
+        [
+            np.linalg.norm(w.swapaxes(1, 2) @ w - v @ v.swapaxes(1, 2), axis=(1, 2))
+            for v, w in pairwise(weights)
+        ]
+        or [np.zeros(len(product))],
+        axis=0,
+    )
+    index = ("cell", "index")
+    s = np.linalg.svd(product, compute_uv=False)
+    expected = -np.sort(-np.where(closed.learnt, closed.values, 0), axis=1)
+    dataset = xr.Dataset(
+        {
+            "product": (("cell", "output", "input"), product),
+            "product_singular_values": (index, s),
+            "product_forecast": (index, expected),
+            "critical_distance": ("cell", _ratio(distance, size)),
+            "critical_rank": ("cell", nearest.sum(1)),
+            "forecast_rank": ("cell", closed.learnt.sum(1)),
+            "at_minimum": ("cell", (nearest == closed.learnt).all(1).astype(np.int8)),
+        },
+        {
+            "index": np.arange(1, s.shape[1] + 1),
+            **{name: np.arange(1, size + 1) for name, size in (("output", sizes[-1]), ("input", sizes[0]))},
+        },
+    )
+    if penalty == "factors":
+        layer = np.repeat(expected[:, None, :] ** (1 / depth), depth, axis=1)
+        dataset["imbalance"] = ("cell", imbalance)
+        dataset["forecast"] = (("cell", "layer", "index"), layer)
+        dataset = dataset.assign_coords(layer=np.arange(1, depth + 1))
+    theorem = {"reference": "Theorem 5.1" if penalty == "product" else "Section 5"}
+    about = {name: text | (theorem if name in OF_CLOSED_FORM else {}) for name, text in ABOUT.items()}
+    return describe(dataset, **{name: text for name, text in about.items() if name in dataset.variables})
+
+
+def centroid_shift(
+    x: Array, labels: NDArray[np.integer], weight_decay: Array, sizes: tuple[int, ...], penalty: str
+) -> xr.Dataset:
+    """How far the minimiser moves when the loss is taken on the centroids, with Theorems 5.3 and 5.4.
+
+    Parameters
+    ----------
+    x : (cells, points, features) array
+    labels : (cells, points) integer array
+    weight_decay : (cells,) array
+    sizes : tuple of int
+        n_0, ..., n_L.
+    penalty : {"product", "factors"}
+        Both theorems are about the product; their bounds are given for both penalties.
+    """
+    clusters = int(labels.max()) + 1
+    means = np.stack([at_centroids(*cell) for cell in zip(x, labels, strict=True)])
+    full, at_means = (Autoencoder.of(points, weight_decay, sizes, penalty).minimum for points in (x, means))
+    missing = np.full(len(x), np.nan)
+    shift, bound, looser, restriction, restriction_bound = (missing.copy() for _ in range(5))
+    for i in np.flatnonzero(weight_decay > 0):
+        decay = float(weight_decay[i])
+        bound[i], looser[i] = centroid_shift_bounds(x[i], x[i], labels[i], decay)
+        at_mean = minimiser(means[i], means[i], decay)
+        best, of_rank = minimiser(x[i], x[i], decay), minimiser(x[i], x[i], decay, min(clusters, x.shape[2]))
+        shift[i] = np.linalg.norm(best - at_mean)
+        restriction[i] = np.linalg.norm(best - of_rank)
+        variation = ((x[i] - means[i]) ** 2).sum() / len(x[i])
+        restriction_bound[i] = rank_restriction_bound(variation, decay)
+    dataset = xr.Dataset(
+        {
+            "shift_product": ("cell", shift),
+            "shift_forecast": ("cell", np.linalg.norm(full - at_means, axis=(1, 2))),
+            "shift_bound": ("cell", bound),
+            "shift_bound_tcv": ("cell", looser),
+            "restriction": ("cell", restriction),
+            "restriction_bound": ("cell", restriction_bound),
+        }
+    )
+    void = {"comment": "for the penalty on the product; missing where weight decay is 0"}
+    shift_of = "distance of the minimisers on data and on centroids"
+    theorem_3, theorem_4 = ({"reference": f"Theorem 5.{number}", **void} for number in (3, 4))
+    return describe(
+        dataset,
+        shift_product={"long_name": shift_of, **theorem_3},
+        shift_forecast={"long_name": shift_of, "comment": f"for the penalty on the {penalty}"},
+        shift_bound={"long_name": "bound on shift_product, by the scatter of the noise", **theorem_3},
+        shift_bound_tcv={"long_name": "bound on shift_product, by the WCSS", **theorem_3},
+        restriction={
+            "long_name": f"distance of the minimisers of any rank and of rank at most {clusters}",
+            **theorem_4,
+        },
+        restriction_bound={"long_name": "bound on restriction", **theorem_4},
+    )
+
+
+def trained_shift(on_data: xr.Dataset, on_centroids: xr.Dataset) -> xr.Dataset:
+    """||W_full - W_centroid|| between trained products, from the cubes of two experiments on one grid."""
+    dims = ("output", "input")
+    product, at_means = xr.align(on_data["product"], on_centroids["product"], join="exact")
+    shift = np.sqrt(((product - at_means) ** 2).sum(dims))
+    status = np.maximum(on_data["status"], on_centroids["status"])
+    dataset = xr.Dataset({"shift": shift, "status": status.assign_attrs(on_data["status"].attrs)})
+    dataset["at_minimum"] = np.minimum(on_data["at_minimum"], on_centroids["at_minimum"])
+    return describe(
+        dataset,
+        shift={
+            "long_name": "distance of the trained products, on data and on centroids",
+            "reference": "Theorem 5.3",
+        },
+        status={**dataset["status"].attrs, "long_name": "the worse status of the two networks"},
+        at_minimum={"long_name": "whether both products are nearest to their minimisers"},
+    )
+
+
+def _ratio(a: Array, b: Array) -> Array:
+    return np.divide(a, b, out=np.full_like(a, np.nan), where=b > 0)

@@ -1,0 +1,51 @@
+"""Proposition 4.1 on the blobs of Gaussian mixtures."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import xarray as xr
+
+from nrc.data.points import Points
+from nrc.grid import Stack
+from nrc.labels import describe
+from nrc.theory.bounds import gaussian_wcss_bound, isotropic_wcss_quantile
+
+__all__ = ["mixture_bounds"]
+
+
+def mixture_bounds(stack: Stack, points: Mapping[int, Points], task: str, delta: float) -> xr.Dataset:
+    """The bound of Proposition 4.1 and the exact quantile, for inputs and targets of the blobs.
+
+    Parameters
+    ----------
+    stack : Stack
+    points : mapping
+        The mixture of each seed.
+    task : {"autoencode", "classify"}
+        The points (x, x) of an autoencoder vary twice as much as x; the targets of a classifier are
+        constant in a blob.
+    delta : float
+        Both hold with probability at least 1 - delta.
+    """
+    times = 2 if task == "autoencode" else 1
+    bound, quantile = [], []
+    for cell in stack.cells():
+        sigma, mixture = cell["sigma"], points[cell["seed"]]
+        (count, dimension), clusters = mixture.base.shape, mixture.clusters
+        isotropic = (mixture.covariances == np.eye(dimension)).all()
+        exact = isotropic_wcss_quantile(
+            sigma, dimension=dimension, points=count, clusters=clusters, delta=delta
+        )
+        bound.append(times * gaussian_wcss_bound(sigma**2 * mixture.covariances, mixture.sizes, delta))
+        quantile.append(times * exact if isotropic else np.nan)
+    dataset = xr.Dataset({"wcss_bound": ("cell", bound), "wcss_quantile": ("cell", quantile)})
+    level = f"of the WCSS of the blobs, inputs and targets, at probability {1 - delta:g}"
+    return describe(
+        dataset,
+        wcss_bound={"long_name": f"bound {level}", "reference": "Proposition 4.1"},
+        wcss_quantile={
+            "long_name": f"exact quantile {level}",
+            "reference": "Proposition 4.1",
+            "comment": "missing where the blobs are not isotropic",
+        },
+    )

@@ -1,0 +1,150 @@
+"""How far from stationary every layer is, and what that bounds: Lemma 3.3, Theorem 3.4, Proposition 3.1."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import xarray as xr
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nrc.labels import describe
+from nrc.measures.coordinates import layers_of, sources_of
+from nrc.network import Network
+from nrc.theory.bounds import distance_bound, gradient_rank_bound
+from nrc.theory.centroids import centroid_gap, centroid_gap_bound, centroid_gradient, centroids
+
+__all__ = ["stationarity_bounds"]
+
+Array = NDArray[np.float64]
+
+# What rounding leaves of a singular value that is 0.
+RANK_TOLERANCE = 1e-10
+
+BELOW = "missing where the source is not below the layer"
+NO_BOUND = f"{BELOW}, or activation and loss have no M"
+VOID = "or weight decay is 0: the theorem is void there"
+GAP = "norm of the gradient of the loss less that of the centroid-based loss"
+LEMMA, THEOREM, PROPOSITION = (
+    {"reference": name} for name in ("Lemma 3.3", "Theorem 3.4", "Proposition 3.1")
+)
+ABOUT = {
+    "residual": {"long_name": "norm ||r_l|| of the residual of the layer", "reference": "eq. 4"},
+    "gap": {"long_name": f"{GAP}, known classes", "comment": BELOW, **LEMMA},
+    "gap_best": {"long_name": f"{GAP}, best partition found", "comment": BELOW, **LEMMA},
+    "gap_bound": {"long_name": "bound (M/2) WCSS on gap", "comment": NO_BOUND, **LEMMA},
+    "gap_bound_best": {"long_name": "bound (M/2) WCSS on gap_best", "comment": NO_BOUND, **LEMMA},
+    "centroid_rank": {
+        "long_name": "rank of the gradient of the centroid-based loss, known classes",
+        "comment": f"singular values above {RANK_TOLERANCE:g} of the largest; {BELOW}",
+        **PROPOSITION,
+    },
+    "centroid_rank_bound": {
+        "long_name": "bound on centroid_rank, the number of distinct centroids",
+        **PROPOSITION,
+    },
+    "bound_measured": {
+        "long_name": "bound on the distance to rank K, (||r_l|| + gap) / lambda, smaller gap",
+        "comment": f"{BELOW}, {VOID}",
+        **THEOREM,
+    },
+    "bound_analytic": {
+        "long_name": "bound on the distance to rank K, (||r_l|| + (M/2) WCSS) / lambda, smaller WCSS term",
+        "comment": f"{NO_BOUND}, {VOID}",
+        **THEOREM,
+    },
+}
+
+
+def stationarity_bounds(
+    network: Network,
+    x: Tensor,
+    y: Tensor,
+    weight_decay: Array,
+    *,
+    labels: NDArray[np.integer],
+    best: Sequence[NDArray[np.integer]],
+    clusters: int,
+) -> xr.Dataset:
+    """Residuals, both sides of Lemma 3.3, Theorem 3.4's bounds, and Proposition 3.1 at the centroids.
+
+    Parameters
+    ----------
+    network : Network
+    x, y : Tensor
+        Inputs (cells, points, n_0) and targets (cells, points, n_L).
+    weight_decay : (cells,) array
+    labels : (cells, points) integer array
+        Known class or blob of each point.
+    best : sequence of (cells, points) integer arrays
+        The best partition found in each space.
+    clusters : int
+        K.
+    """
+    z, depth = network.features(x), len(network.weights)
+    _, gradient, _ = network.gradient(x, y)
+    r = _residuals(network.weights, gradient, weight_decay)
+    gap, gap_bound, rank = _at_centroids(network, z, y, gradient, [labels] * depth, clusters)
+    gap_best, gap_bound_best, _ = _at_centroids(network, z, y, gradient, best, clusters)
+    measured, analytic = (
+        distance_bound(r[:, :, None], np.fmin(*gaps), weight_decay[:, None, None])
+        for gaps in ((gap, gap_best), (gap_bound, gap_bound_best))
+    )
+    dims = ("cell", "layer", "source")
+    dataset = xr.Dataset(
+        {
+            "residual": (dims[:2], r),
+            "gap": (dims, gap),
+            "gap_best": (dims, gap_best),
+            "gap_bound": (dims, gap_bound),
+            "gap_bound_best": (dims, gap_bound_best),
+            "centroid_rank": (dims, rank),
+            "centroid_rank_bound": (("cell", "source"), _distinct_centroids(z[:-1], y, labels, clusters)),
+            "bound_measured": (dims, measured),
+            "bound_analytic": (dims, analytic),
+        },
+        {"layer": layers_of(depth), "source": sources_of(depth)},
+    )
+    return describe(dataset, **ABOUT)
+
+
+def _residuals(weights: Sequence[Tensor], gradient: Sequence[Tensor], weight_decay: Array) -> Array:
+    """||r_l|| with r_l = gradient in W_l + lambda W_l, (cells, layers)."""
+    return np.stack(
+        [
+            np.linalg.norm(g.numpy() + weight_decay[:, None, None] * w.numpy(), axis=(1, 2))
+            for g, w in zip(gradient, weights, strict=True)
+        ],
+        axis=1,
+    )
+
+
+def _distinct_centroids(
+    spaces: Sequence[Tensor], y: Tensor, labels: NDArray[np.integer], clusters: int
+) -> NDArray[np.integer]:
+    """Number of distinct pairs of centroids of features and targets, (cells, sources)."""
+    known = torch.from_numpy(labels)
+    y_means, _ = centroids(y, known, clusters)
+    pairs = [(centroids(z, known, clusters)[0], y_means) for z in spaces]
+    return np.stack([gradient_rank_bound(*pair) for pair in pairs], axis=1)
+
+
+def _at_centroids(
+    network: Network,
+    z: list[Tensor],
+    y: Tensor,
+    gradient: list[Tensor],
+    partitions: Sequence[NDArray[np.integer]],
+    clusters: int,
+) -> tuple[Array, Array, Array]:
+    """gap_{k,l}, its bound, and the rank of the gradient at centroids, each (cells, layers, sources)."""
+    depth = len(network.weights)
+    found = np.full((3, len(y), depth, depth), np.nan)
+    for k, partition in enumerate(partitions):
+        after = network.after(k), z[k], y, torch.from_numpy(partition).long(), clusters
+        at_centroids = centroid_gradient(*after)
+        found[0, :, k:, k] = centroid_gap(gradient[k:], at_centroids)
+        found[1, :, k:, k] = centroid_gap_bound(*after)
+        for l, g in enumerate(at_centroids, start=k):
+            found[2, :, l, k] = torch.linalg.matrix_rank(g, rtol=RANK_TOLERANCE)
+    return tuple(found)

@@ -1,0 +1,14 @@
+"""Training: one driver, `minimise`, and methods, a module each, found by their name."""
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+from nrc.optimize.point import Course, Method
+
+__all__ = ["build"]
+
+
+def build(name: str, options: Mapping[str, Any], course: Course) -> Method:
+    """A fresh method of a name, with its options."""
+    return import_module(f"nrc.optimize.{name}").build(course, **options)

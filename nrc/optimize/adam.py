@@ -1,0 +1,16 @@
+"""Adam (Kingma & Ba 2015), by torch."""
+
+from functools import partial
+
+import torch
+
+from nrc.optimize.first_order import FirstOrder
+from nrc.optimize.point import Course
+
+__all__ = ["build"]
+
+
+def build(course: Course, *, learning_rate: float, batch: int | None, schedule: str) -> FirstOrder:
+    """Adam with the options of `FirstOrder`."""
+    update = partial(torch.optim.Adam, lr=learning_rate)
+    return FirstOrder(update, course, learning_rate=learning_rate, batch=batch, schedule=schedule)

@@ -1,0 +1,120 @@
+"""Steps of torch's first-order optimisers, on all points or on mini-batches.
+
+They act on each parameter by itself, so that one optimiser serves a stack. The weight decay is in
+the gradient: decoupled from it there would be no stationary point of the loss.
+"""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from nrc.network import RegularisedLoss
+from nrc.optimize.point import Course, Point, State, Step
+
+__all__ = ["FirstOrder"]
+
+# The learning rate's share of its first value, at a share of the steps.
+SCHEDULES = {
+    "constant": lambda done: 1.0,
+    "cosine": lambda done: (1 + math.cos(math.pi * done)) / 2,
+}
+
+
+class FirstOrder:
+    """A pass over the data a step, each point once: in one batch, or in mini-batches in random order.
+
+    Parameters
+    ----------
+    update : callable
+        The optimiser of a list of parameters.
+    course : Course
+        The schedule ends with its passes; cells of one seed see the points in one order.
+    learning_rate : float
+    batch : int, optional
+        Points of a mini-batch; all if not given.
+    schedule : {"constant", "cosine"}
+    """
+
+    def __init__(
+        self,
+        update: Callable[[list[Tensor]], Optimizer],
+        course: Course,
+        *,
+        learning_rate: float,
+        batch: int | None,
+        schedule: str,
+    ) -> None:
+        self.whole = batch is None
+        self._make, self._passes = update, course.passes
+        self._rate, self._batch, self._schedule = learning_rate, batch, SCHEDULES[schedule]
+        self._seeds = torch.tensor(course.seeds)
+        self._orders = {
+            seed: np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(3,)))
+            for seed in sorted(set(course.seeds))
+        }
+        self._done, self._theta, self._update = 0, torch.empty(0), None
+
+    def step(self, objective: RegularisedLoss, point: Point) -> Step:
+        if self._update is None or len(self._theta) != len(point.theta):
+            self._begin(point.theta)
+        self._theta.copy_(point.theta)
+        if self.whole:
+            self._step(point.gradient, 0, 1)
+            after = Point.at(objective, self._theta.clone())
+        else:
+            batches = self._order(objective.x.shape[1]).to(point.theta.device).split(self._batch, dim=1)
+            for number, some in enumerate(batches):
+                value, gradient = objective.on(some)(self._theta)
+                self._step(gradient, number, len(batches))
+            after = Point(self._theta.clone(), value, gradient)
+        self._done += 1
+        once = torch.ones_like(point.value, dtype=torch.int64)
+        return Step(after, once, torch.zeros_like(once, dtype=torch.bool))
+
+    def _begin(self, theta: Tensor) -> None:
+        self._theta = theta.clone()
+        self._update = self._make([self._theta])
+
+    def _order(self, points: int) -> Tensor:
+        """The order of the points in the next pass, (cells or 1, points)."""
+        orders = {seed: rng.permutation(points) for seed, rng in self._orders.items()}
+        seeds = self._seeds.tolist() if len(self._seeds.unique()) > 1 else self._seeds[:1].tolist()
+        return torch.from_numpy(np.stack([orders[seed] for seed in seeds]))
+
+    def _step(self, gradient: Tensor, number: int, batches: int) -> None:
+        done = (self._done * batches + number) / (self._passes * batches)
+        self._update.param_groups[0]["lr"] = self._rate * self._schedule(done)
+        self._theta.grad = gradient
+        self._update.step()
+
+    def keep(self, cells: Tensor) -> None:
+        self._seeds = self._seeds[cells.cpu()]
+        if self._update is not None:
+            memory = {
+                name: value[cells] if value.ndim else value
+                for name, value in self._update.state[self._theta].items()
+                if value is not None
+            }
+            self._begin(self._theta[cells])
+            self._update.state[self._theta] = memory
+
+    @property
+    def state(self) -> State:
+        if self._update is None:
+            return {}
+        memory = {name: v for name, v in self._update.state[self._theta].items() if v is not None}
+        return {"done": self._done, "theta": self._theta, "seeds": self._seeds, "memory": memory}
+
+    def resume(self, state: State) -> None:
+        if not state:
+            return
+        self._done, self._seeds = int(state["done"]), state["seeds"].cpu()
+        self._begin(state["theta"])
+        # torch counts steps on the CPU
+        self._update.state[self._theta] = {
+            name: value if value.ndim else value.cpu() for name, value in state.get("memory", {}).items()
+        }

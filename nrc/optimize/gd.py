@@ -1,0 +1,36 @@
+"""Plain full-batch gradient descent."""
+
+import torch
+from torch import Tensor
+
+from nrc.optimize.point import Course, Objective, Point, State, Step
+
+__all__ = ["GradientDescent", "build"]
+
+
+def build(course: Course, *, step: float) -> "GradientDescent":
+    return GradientDescent(step)
+
+
+class GradientDescent:
+    """theta <- theta - step * gradient, with a constant step for all cells."""
+
+    whole = True
+
+    def __init__(self, step: float) -> None:
+        self.length = step
+
+    def step(self, objective: Objective, point: Point) -> Step:
+        after = Point.at(objective, point.theta - self.length * point.gradient)
+        once = torch.ones_like(point.value, dtype=torch.int64)
+        return Step(after, once, torch.zeros_like(once, dtype=torch.bool))
+
+    def keep(self, cells: Tensor) -> None:
+        pass
+
+    @property
+    def state(self) -> State:
+        return {}
+
+    def resume(self, state: State) -> None:
+        pass

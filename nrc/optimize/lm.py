@@ -1,0 +1,94 @@
+"""The Levenberg-Marquardt method for linear networks with a penalty on the product of their layers."""
+
+import torch
+from torch import Tensor
+
+from nrc.network import RegularisedLoss
+from nrc.optimize.point import Course, Point, State, Step
+
+__all__ = ["LevenbergMarquardt", "build"]
+
+FASTER, SLOWER = 1 / 5, 4
+FIRST_DAMPING, LARGEST_DAMPING = 1e-2, 1e12
+
+
+def build(course: Course) -> "LevenbergMarquardt":
+    return LevenbergMarquardt()
+
+
+class LevenbergMarquardt:
+    """Damped Gauss-Newton steps, with a damping for each cell.
+
+    In the product W = W_L ... W_1 the objective is, up to a constant, (1/2) ||(W - W*) C||^2 with
+    C C' = XX'/N + lambda I (Remark 5.2). With A_l = W_L ... W_{l+1}, B_l = W_{l-1} ... W_1 C and
+    E = (W - W*) C the step is
+
+        dW_l = -A_l' Y B_l',    sum_l A_l A_l' Y B_l' B_l + damping Y = E:
+
+    a dense system in the n_L n_0 entries of Y, however deep and wide the network. First-order
+    methods crawl here: the minimum is degenerate where W* has small singular values.
+    """
+
+    whole = True
+
+    def __init__(self) -> None:
+        self.damping: Tensor | None = None
+
+    def step(self, objective: RegularisedLoss, point: Point) -> Step:
+        if self.damping is None:
+            self.damping = torch.full_like(point.value, FIRST_DAMPING)
+        trial = Point.at(objective, point.theta + _damped_step(objective, point.theta, self.damping))
+        # in the end the value's decrease is lost in rounding, and the gradient's is not
+        lower = trial.value < point.value
+        flatter = (trial.value <= point.value * (1 + 1e-12)) & (
+            trial.gradient.norm(dim=1) < 0.9 * point.gradient.norm(dim=1)
+        )
+        accepted = trial.finite & (lower | flatter)
+        self.damping = torch.where(accepted, self.damping * FASTER, self.damping * SLOWER)
+        after = point.clone()
+        after.put(accepted, trial[accepted])
+        once = torch.ones_like(point.value, dtype=torch.int64)
+        return Step(after, once, stuck=self.damping > LARGEST_DAMPING)
+
+    def keep(self, cells: Tensor) -> None:
+        if self.damping is not None:
+            self.damping = self.damping[cells]
+
+    @property
+    def state(self) -> State:
+        return {} if self.damping is None else {"damping": self.damping}
+
+    def resume(self, state: State) -> None:
+        self.damping = state.get("damping")
+
+
+def _damped_step(objective: RegularisedLoss, theta: Tensor, damping: Tensor) -> Tensor:
+    architecture, x, shares = objective.architecture, objective.x, objective.shares
+    weights = architecture.network(theta).weights
+    cells, n_in, n_out = len(theta), architecture.sizes[0], architecture.sizes[-1]
+
+    def eye(size: int) -> Tensor:
+        return torch.eye(size, dtype=theta.dtype, device=theta.device).expand(cells, -1, -1)
+
+    weighted = shares[:, :, None] * x
+    moments = weighted.mT @ x + objective.weight_decay[:, None, None] * eye(n_in)
+    c = torch.linalg.cholesky(moments)
+    after, before = [eye(n_out)], [c]
+    for w in reversed(weights[1:]):
+        after.insert(0, after[0] @ w)
+    for w in weights[:-1]:
+        before.append(w @ before[-1])
+    product = after[0] @ weights[0]
+    slope = product @ moments - objective.y.mT @ weighted
+    e = torch.linalg.solve_triangular(c, slope.mT, upper=False).mT
+    system = sum(
+        torch.einsum("cij,ckl->cikjl", a @ a.mT, b.mT @ b) for a, b in zip(after, before, strict=True)
+    ).reshape(cells, n_out * n_in, n_out * n_in)
+    diagonal = system.diagonal(dim1=1, dim2=2)
+    smallest = torch.finfo(theta.dtype).eps * diagonal.sum(1)
+    diagonal += torch.maximum(damping, smallest)[:, None]
+    # where rounding leaves no factor the step is not finite, and so not accepted
+    factor, failed = torch.linalg.cholesky_ex(system)
+    y = torch.cholesky_solve(e.reshape(cells, -1, 1), factor).reshape(cells, n_out, n_in)
+    step = architecture.join([-(a.mT @ y @ b.mT) for a, b in zip(after, before, strict=True)])
+    return torch.where(failed[:, None] > 0, torch.nan, step)

@@ -1,0 +1,120 @@
+"""Singular values and class WCSS of networks on their way, at set passes."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nrc.network import Architecture
+from nrc.optimize.point import State
+from nrc.theory.wcss import wcss
+
+__all__ = ["ABOUT", "Snapshots", "look_times"]
+
+# Dimensions behind the stack's, and attributes, of what the trained file holds of them.
+ABOUT = {
+    "snapshot_singular_values": (
+        ("snapshot", "layer", "index"),
+        {
+            "long_name": "singular values on the way",
+            "comment": "missing beyond the smaller side of the layer, and once a cell diverged",
+        },
+    ),
+    "snapshot_wcss": (
+        ("snapshot", "source"),
+        {
+            "long_name": "WCSS of features and targets in the classes, on the way",
+            "reference": "eq. 6",
+            "comment": "missing once a cell diverged",
+        },
+    ),
+}
+
+
+def look_times(every: int, passes: int) -> list[int]:
+    """The passes of the looks: 0, every so many, and the last."""
+    return sorted({*range(0, passes, every), passes})
+
+
+class Snapshots:
+    """Looks at each cell as soon as it has done the passes of the next look.
+
+    A look at a cell that has ended shows its end.
+
+    Parameters
+    ----------
+    architecture : Architecture
+    x, y : Tensor
+        Inputs (cells, points, n_0) and targets (cells, points, n_L); a first axis of 1 if all cells
+        share them.
+    labels : (cells or 1, points) integer array
+    cells : int
+    times : list of int
+        Passes of the looks.
+    """
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        x: Tensor,
+        y: Tensor,
+        labels: NDArray[np.integer],
+        cells: int,
+        times: list[int],
+    ) -> None:
+        self._architecture, self._x, self._y, self._labels = architecture, x, y, labels
+        self._times = torch.tensor(times, device=x.device)
+        self._taken = torch.zeros(cells, dtype=torch.int64, device=x.device)
+        longest, depth = max(map(min, architecture.shapes)), len(architecture.shapes)
+        self.singular_values = np.full((cells, len(times), depth, longest), np.nan)
+        self.wcss = np.full((cells, len(times), depth), np.nan)
+
+    def __call__(self, cells: Tensor, passes: Tensor, theta: Tensor, lost: Tensor) -> None:
+        """Look at those of some cells whose time has come."""
+        taken = self._taken[cells]
+        done = torch.searchsorted(self._times, passes, right=True)
+        due = (done > taken) & ~lost
+        if due.any():
+            spectra, variability = self._look(cells[due], theta[due])
+            places = zip(cells[due].tolist(), taken[due].tolist(), done[due].tolist(), strict=True)
+            for number, (cell, first, last) in enumerate(places):
+                self.singular_values[cell, first:last] = spectra[number]
+                self.wcss[cell, first:last] = variability[number]
+        self._taken[cells] = torch.maximum(taken, done)
+
+    def _look(self, cells: Tensor, theta: Tensor) -> tuple[NDArray, NDArray]:
+        """Singular values (cells, layers, index) and WCSS (cells, sources) of some cells."""
+        network = self._architecture.network(theta)
+        spectra = np.full((len(cells), *self.singular_values.shape[2:]), np.nan)
+        for l, w in enumerate(network.weights):
+            s = torch.linalg.svdvals(w.double()).cpu().numpy()
+            spectra[:, l, : s.shape[1]] = s
+        x, y = (points[cells] if len(points) > 1 else points for points in (self._x, self._y))
+        labels = self._labels[cells.cpu().numpy()] if len(self._labels) > 1 else self._labels
+        spaces = network.features(x)[:-1]
+        # parameters may be finite and their features not
+        with np.errstate(over="ignore", invalid="ignore"):
+            variability = np.array(
+                [[_variability(z, y, labels, cell) for z in spaces] for cell in range(len(cells))]
+            )
+        return spectra, np.where(np.isfinite(variability), variability, np.nan)
+
+    @property
+    def state(self) -> State:
+        return {
+            "taken": self._taken,
+            "singular_values": torch.as_tensor(self.singular_values),
+            "wcss": torch.as_tensor(self.wcss),
+        }
+
+    def resume(self, state: State) -> None:
+        """Take up the looks of an earlier run."""
+        self._taken = state["taken"]
+        self.singular_values = state["singular_values"].cpu().numpy()
+        self.wcss = state["wcss"].cpu().numpy()
+
+
+def _variability(z: Tensor, y: Tensor, labels: NDArray[np.integer], cell: int) -> float:
+    """Of one cell: numpy sums in another order over a whole stack."""
+    space, targets = (points[cell % len(points)].cpu().double().numpy() for points in (z, y))
+    return float(wcss(np.concatenate([space, targets], axis=1), labels[cell % len(labels)]))

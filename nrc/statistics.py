@@ -1,0 +1,109 @@
+"""What figures and claims share: names of the measures of rank, slopes, intervals over seeds."""
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import ArrayLike
+from scipy.stats import linregress, t
+
+__all__ = ["RANKS", "quadratic", "quadratic_slopes", "student_interval"]
+
+# In the order in which they are drawn.
+RANKS = {
+    "stable_rank": "stable rank",
+    "numerical_rank": "numerical rank",
+    "effective_rank": "effective rank",
+    "relative_distance": "relative distance to rank K",
+    "mp_soft_rank": "Marchenko-Pastur soft rank",
+}
+
+
+def quadratic(shift: xr.Dataset, saturation: float) -> xr.DataArray:
+    """Cells in the quadratic regime, where log shift against log sigma must have slope 2.
+
+    The noise enters through the eigenvalues c of its second moment, at most c_{K+1}, and a
+    direction's shift is c / (c + lambda) up to a constant (penalty on the product). Its logarithm
+    has slope 2 lambda / (c + lambda) in log sigma, which is at least 2 (1 - saturation) where
+    c_{K+1} <= saturation lambda / (1 - saturation): this is the quadratic regime.
+
+    Parameters
+    ----------
+    shift : Dataset
+        With `noise_moment`, c_{K+1} of each cell.
+    saturation : float
+        Share of the slope that may be lost, below 1.
+
+    Returns
+    -------
+    DataArray
+        A mask of the shape of `noise_moment`.
+    """
+    return shift["noise_moment"] <= saturation / (1 - saturation) * shift["weight_decay"]
+
+
+def quadratic_slopes(shift: xr.Dataset, saturation: float) -> pd.DataFrame:
+    """Slope of log shift against log sigma in the quadratic regime, for each weight decay and seed.
+
+    It is fitted by least squares. Cells that are not at their global minimum are left out, and so
+    are cells without noise, whose logarithm there is not.
+
+    Parameters
+    ----------
+    shift : Dataset
+        Of one width and one depth, with `shift`, `shift_forecast`, `noise_moment`, `at_minimum`.
+    saturation : float
+        As in `quadratic`.
+
+    Returns
+    -------
+    DataFrame
+        A row for each weight decay and seed with three such cells at least: `weight_decay`, `seed`,
+        `slope`, `forecast` (the same fit of the closed form) and `cells`.
+
+    Raises
+    ------
+    ValueError
+        If there are several widths or depths.
+    """
+    for axis in ("width", "depth"):
+        if shift.sizes.get(axis, 1) != 1:
+            raise ValueError(
+                f"slopes are fitted for one {axis}, but there are {shift.sizes[axis]}; choose one"
+            )
+    shift = shift.squeeze([axis for axis in ("width", "depth") if axis in shift.dims], drop=True)
+    used = quadratic(shift, saturation) & (shift["at_minimum"] == 1) & (shift["sigma"] > 0)
+    rows = []
+    for seed in shift["seed"].values:
+        for weight_decay in shift["weight_decay"].values:
+            cells = {"seed": seed, "weight_decay": weight_decay}
+            curve = shift.sel(cells).isel(sigma=used.sel(cells).values)
+            if curve.sizes["sigma"] >= 3:
+                fits = [
+                    linregress(np.log(curve["sigma"]), np.log(curve[name])).slope
+                    for name in ("shift", "shift_forecast")
+                ]
+                rows.append((weight_decay, seed, *fits, curve.sizes["sigma"]))
+    return pd.DataFrame(rows, columns=["weight_decay", "seed", "slope", "forecast", "cells"])
+
+
+def student_interval(values: ArrayLike, level: float = 0.95) -> tuple[float, float, float]:
+    """Mean of observations with its interval by Student's t.
+
+    Parameters
+    ----------
+    values : array_like of float, shape (observations,)
+        Independent, one a seed; missing ones are left out.
+    level : float
+        Probability with which the interval holds the mean of normal observations.
+
+    Returns
+    -------
+    mean, low, high : float
+        The ends are missing with fewer than two observations, and with none so is the mean.
+    """
+    values = np.asarray(values, dtype=float)
+    values = values[~np.isnan(values)]
+    if len(values) < 2:
+        return (float(values[0]) if len(values) else np.nan), np.nan, np.nan
+    half = t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5
+    return float(values.mean()), float(values.mean() - half), float(values.mean() + half)

@@ -1,0 +1,1 @@
+"""The mathematics: a chapter a module, functions of arrays alone."""

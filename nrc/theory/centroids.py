@@ -1,0 +1,193 @@
+"""The centroid-based loss: the network after layer k, trained on one weighted point a cluster (eq. 8).
+
+Its gradient has rank at most K in every layer, which is what makes Theorem 3.4 work. Lemma 3.3
+bounds how far it is from the gradient of the loss: both sides of the lemma are here. Everywhere
+the network is what is left after layer k alone, `Network.after(k)`, and z the features z^k.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from nrc.network import ACTIVATIONS, Network
+
+__all__ = [
+    "centroid_gap",
+    "centroid_gap_bound",
+    "centroid_gradient",
+    "centroids",
+    "second_derivative_bound",
+]
+
+# Bounds on the norm of a function of (z, y), and of its first and second derivative.
+Jet = tuple[Tensor | float, Tensor | float, Tensor | float]
+
+
+def centroids(points: Tensor, labels: Tensor, clusters: int) -> tuple[Tensor, Tensor]:
+    """Means of the clusters, and their shares N_i / N of the points.
+
+    Parameters
+    ----------
+    points : Tensor
+        (cells, points, p)
+    labels : Tensor
+        Cluster of each point, integers from 0, (cells, points).
+    clusters : int
+        K.
+
+    Returns
+    -------
+    means : Tensor
+        (cells, clusters, p)
+    shares : Tensor
+        (cells, clusters)
+
+    Raises
+    ------
+    ValueError
+        If a cluster is empty, a label is K or more, or there is not one label a point.
+    """
+    if labels.shape != points.shape[:2]:
+        raise ValueError(
+            f"labels have shape {tuple(labels.shape)}, but must have {tuple(points.shape[:2])}, one a point"
+        )
+    if labels.max() >= clusters:
+        raise ValueError(f"a label is {int(labels.max())}, but must be less than K = {clusters}")
+    members = one_hot(labels, clusters).to(points.dtype)
+    sizes = members.sum(1)
+    if (sizes == 0).any():
+        cell, cluster = (sizes == 0).nonzero()[0].tolist()
+        raise ValueError(f"cluster {cluster} of cell {cell} is empty; every cluster needs a point")
+    return (members.mT @ points) / sizes[:, :, None], sizes / points.shape[1]
+
+
+def centroid_gradient(network: Network, z: Tensor, y: Tensor, labels: Tensor, clusters: int) -> list[Tensor]:
+    """Gradient of the centroid-based loss at layer k in W_{k+1}, ..., W_L.
+
+    Parameters
+    ----------
+    network : Network
+        After layer k.
+    z : Tensor
+        Features z^k, (cells, points, n_k). Their centroids are held fixed.
+    y : Tensor
+        Targets (cells, points, n_L).
+    labels, clusters
+        As in `centroids`.
+
+    Raises
+    ------
+    ValueError
+        If the arrays do not fit each other, a value is not finite, or a cluster is empty.
+    """
+    network.check(z, y)
+    (z_mean, shares), (y_mean, _) = centroids(z, labels, clusters), centroids(y, labels, clusters)
+    return network.gradient(z_mean, y_mean, shares)[1]
+
+
+def centroid_gap(gradient: list[Tensor], at_centroids: list[Tensor]) -> Tensor:
+    """gap_{k,l} = ||grad_{W_l} loss - grad_{W_l} loss_C^k||, the left side of Lemma 3.3.
+
+    Parameters
+    ----------
+    gradient, at_centroids : list of Tensor
+        Gradients of the loss and of the centroid-based loss in W_{k+1}, ..., W_L.
+
+    Returns
+    -------
+    Tensor
+        (cells, L - k), a column a layer.
+    """
+    return torch.stack([(g - c).norm(dim=(1, 2)) for g, c in zip(gradient, at_centroids, strict=True)], dim=1)
+
+
+def centroid_gap_bound(network: Network, z: Tensor, y: Tensor, labels: Tensor, clusters: int) -> Tensor:
+    """(M_{k,l} / 2) WCSS_k, the right side of Lemma 3.3.
+
+    Parameters
+    ----------
+    network, z, y, labels, clusters
+        As in `centroid_gradient`.
+
+    Returns
+    -------
+    Tensor
+        (cells, L - k), a column a layer; missing where there is no M: the activation has no bounded
+        derivatives, or the loss is not the squared error.
+
+    Raises
+    ------
+    ValueError
+        As `centroid_gradient`.
+    """
+    network.check(z, y)
+    if network.loss != "squared_error":
+        return torch.full((len(z), len(network.weights)), torch.nan, dtype=z.dtype)
+    points = torch.cat([z, y], dim=2)
+    means, _ = centroids(points, labels, clusters)
+    distance = (points - means.gather(1, labels[:, :, None].expand_as(points))).norm(dim=2)
+    # a cluster's convex hull is in the ball around its centroid that holds its points
+    radius = torch.zeros(means.shape[:2], dtype=z.dtype).scatter_reduce(1, labels, distance, "amax")
+    z_mean, y_mean = means.split([z.shape[2], y.shape[2]], dim=2)
+    m = second_derivative_bound(network, z_mean, y_mean, radius)
+    return m.amax(1) / 2 * distance.square().mean(1, keepdim=True)
+
+
+def second_derivative_bound(network: Network, z: Tensor, y: Tensor, radius: Tensor) -> Tensor:
+    """A bound on M_{k,l}, the norm of the second derivative of g(z, y) = grad_{W_l} ell(f^{k->L}(z), y).
+
+    The norm is that of the bilinear operator in (z, y), its supremum taken over a ball around each
+    point. With a^j = W_j z^{j-1}, and delta^j the derivative of ell in a^j, g = delta^l z^{l-1}' for
+
+        delta^L = f - y,    delta^j = phi'(a^j) * W_{j+1}' delta^{j+1}.
+
+    Products, chains and ||W_j||_2 bound each of them together with its first two derivatives. As g
+    is affine in y, D^2 g has a block D_zz of norm at most A and blocks D_zy of norm at most B, and
+    ||D^2 g|| <= ||[[A, B], [B, 0]]||_2 = (A + sqrt(A^2 + 4 B^2)) / 2.
+
+    Parameters
+    ----------
+    network : Network
+        After layer k.
+    z, y : Tensor
+        Centres of the balls, (cells, clusters, n_k) and (cells, clusters, n_L).
+    radius : Tensor
+        (cells, clusters), in the space of (z, y).
+
+    Returns
+    -------
+    Tensor
+        (cells, clusters, L - k), a column a layer; missing where the activation has no bounded
+        derivatives.
+    """
+    depth, bounds = len(network.weights), ACTIVATIONS[network.activation].derivative_bounds
+    if bounds is None:
+        return torch.full((*radius.shape, depth), torch.nan, dtype=z.dtype)
+    p1, p2, p3 = bounds
+    s = [torch.linalg.matrix_norm(w, ord=2)[:, None] for w in network.weights]
+    at_centre = network.features(z)
+    zs: list[Jet] = [(z.norm(dim=2) + radius, 1.0, 0.0)]
+    slopes: list[Jet] = []  # phi'(a^j)
+    for norm, centre in zip(s[:-1], at_centre[1:-1], strict=True):
+        a1, a2 = norm * zs[-1][1], norm * zs[-1][2]
+        slopes.append((p1, p2 * a1, p3 * a1**2 + p2 * a2))
+        first = p1 * a1
+        zs.append((centre.norm(dim=2) + first * radius, first, p2 * a1**2 + p1 * a2))
+    f1, f2 = s[-1] * zs[-1][1], s[-1] * zs[-1][2]
+    error = (at_centre[-1] - y).norm(dim=2) + (f1**2 + 1).sqrt() * radius
+    delta: Jet = (error, f1, f2)
+    delta_y: Jet = (1.0, 0.0, 0.0)  # the derivative of delta in y
+    columns = []
+    for l in reversed(range(depth)):
+        a, b = _product(delta, zs[l])[2], _product(delta_y, zs[l])[1]
+        columns.insert(0, (a + (a**2 + 4 * b**2).sqrt()) / 2)
+        if l:
+            delta, delta_y = (
+                _product(slopes[l - 1], tuple(s[l] * bound for bound in jet)) for jet in (delta, delta_y)
+            )
+    return torch.stack([column.expand_as(radius) for column in columns], dim=2)
+
+
+def _product(f: Jet, g: Jet) -> Jet:
+    """Bounds for the product of two functions."""
+    return f[0] * g[0], f[1] * g[0] + f[0] * g[1], f[2] * g[0] + 2 * f[1] * g[1] + f[0] * g[2]

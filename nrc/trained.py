@@ -1,0 +1,178 @@
+"""The file of trained networks, written and read: weights, and how each cell got there."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from numpy.typing import NDArray
+
+from nrc.ended import Ended, Status
+from nrc.grid import Stack
+from nrc.labels import flag_attributes
+from nrc.network import Network, RegularisedLoss
+from nrc.optimize.minimise import Minimum
+from nrc.optimize.point import State
+from nrc.snapshots import ABOUT as ABOUT_SNAPSHOTS
+from nrc.snapshots import Snapshots
+
+__all__ = [
+    "Arrays",
+    "as_arrays",
+    "cells_of",
+    "course_of",
+    "diverged_cells",
+    "joined",
+    "network_arrays",
+    "trained_dataset",
+    "trained_network",
+]
+
+# Numbers of some cells, each array (cells, ...), by the names that they have in the file.
+Arrays = dict[str, NDArray]
+
+ABOUT = {
+    "loss": {"long_name": "loss without the penalty", "comment": "missing where the cell diverged"},
+    "gradient_norm": {
+        "long_name": "norm ||r|| of the residual of all layers",
+        "reference": "eq. 4",
+        "comment": "missing where the cell diverged",
+    },
+    "relative_residual": {
+        "long_name": "relative residual ||r|| / ||gradient of the penalty||",
+        "reference": "eq. 4",
+        "comment": "missing where weight decay is 0, and where the cell diverged",
+    },
+    "iterations": {"long_name": "iterations of the method"},
+    "evaluations": {"long_name": "passes over the data: evaluations of the loss with its gradient"},
+    "status": {"long_name": "status of the cell", **flag_attributes(Status)},
+    "ended": {"long_name": "reason why training ended", **flag_attributes(Ended)},
+    "fingerprint": {"long_name": "SHA-256 of all that the cell's training depends on"},
+}
+
+
+def network_arrays(objective: RegularisedLoss, end: Minimum, snapshots: Snapshots | None = None) -> Arrays:
+    """Trained weights W1..WL (and biases b1..bL) of some cells, and how they were reached."""
+    point, lost = end.point, (end.ended == Ended.DIVERGED).cpu().numpy()
+    network = objective.architecture.network(point.theta)
+    penalty, _ = objective.penalty_gradient(point.theta)
+    parameters = {f"W{l}": w for l, w in enumerate(network.weights, start=1)}
+    parameters |= {f"b{l}": b for l, b in enumerate(network.biases or [], start=1)}
+    numbers = {
+        "loss": point.value - penalty,
+        "gradient_norm": point.gradient.norm(dim=1),
+        "relative_residual": end.residual,
+    }
+    counts = {"iterations": end.iterations, "evaluations": end.evaluations, "ended": end.ended.char()}
+    arrays = as_arrays(parameters | counts)
+    arrays |= {name: np.where(lost, np.nan, values) for name, values in as_arrays(numbers).items()}
+    arrays["status"] = np.array([Ended(code).status for code in end.ended.tolist()], dtype=np.int8)
+    if snapshots is not None:
+        arrays["snapshot_singular_values"] = snapshots.singular_values
+        arrays["snapshot_wcss"] = snapshots.wcss
+    return arrays
+
+
+def trained_dataset(stack: Stack, arrays: Arrays, times: Sequence[int] = ()) -> xr.Dataset:
+    """The arrays of all cells of a stack, with its dimensions and coordinates.
+
+    Parameters
+    ----------
+    stack : Stack
+    arrays : mapping
+        Of all cells, and their `fingerprint`.
+    times : sequence of int
+        Passes of the looks, if there are any.
+    """
+    depth = stack.axes["depth"]
+    about: dict[str, tuple[tuple[str, ...], Mapping[str, Any]]] = {}
+    for l in range(1, depth + 1):
+        about[f"W{l}"] = (f"n{l}", f"n{l - 1}"), {"long_name": f"weight matrix of layer {l}"}
+        if f"b{l}" in arrays:
+            about[f"b{l}"] = (f"n{l}",), {"long_name": f"bias of layer {l}"}
+    about |= {name: ((), attributes) for name, attributes in ABOUT.items()}
+    coordinates = {}
+    if len(times):
+        about |= ABOUT_SNAPSHOTS
+        coordinates = _snapshot_coordinates(times, depth, arrays["snapshot_singular_values"].shape[-1])
+    return xr.Dataset(
+        {
+            name: (
+                stack.dims + dims,
+                arrays[name].reshape(stack.shape + arrays[name].shape[1:]),
+                {"units": "1", **attributes},
+            )
+            for name, (dims, attributes) in about.items()
+        },
+        {**stack.coords, **coordinates},
+    )
+
+
+def _snapshot_coordinates(times: Sequence[int], depth: int, longest: int) -> dict[str, tuple]:
+    about = {
+        "snapshot": (times, "passes over the data"),
+        "layer": (range(1, depth + 1), "layer, from the input"),
+        "index": (range(1, longest + 1), "position in the spectrum, from 1"),
+        "source": (range(depth), "space of the features z^k, k = 0 the inputs"),
+    }
+    return {
+        name: (name, np.array(values), {"long_name": says, "units": "1"})
+        for name, (values, says) in about.items()
+    }
+
+
+def trained_network(dataset: xr.Dataset, activation: str, loss: str) -> Network:
+    """The networks of all cells of a trained dataset, in float64.
+
+    The weights of a cell that diverged, which may be too large to compute with, are 0.
+
+    Raises
+    ------
+    ValueError
+        If a weight is not finite.
+    """
+    lost = diverged_cells(dataset)
+
+    def parameter(name: str) -> torch.Tensor:
+        values, inner = dataset[name].values, 2 if name[0] == "W" else 1
+        if not np.isfinite(values).all():
+            raise ValueError(f"{name} holds a weight that is not finite; train the stack again")
+        cells = values.reshape(-1, *values.shape[values.ndim - inner :]).astype(np.float64)
+        cells[lost] = 0
+        return torch.from_numpy(cells)
+
+    layers = range(1, int(dataset["depth"]) + 1)
+    biases = [parameter(f"b{l}") for l in layers] if "b1" in dataset else None
+    return Network([parameter(f"W{l}") for l in layers], activation, loss, biases)
+
+
+def course_of(dataset: xr.Dataset) -> xr.Dataset:
+    """What a trained dataset says beside the parameters: how each cell was reached, and its snapshots."""
+    parameters = [name for name in dataset.data_vars if name[0] in "Wb" and name[1:].isdigit()]
+    return dataset.drop_vars([*parameters, "fingerprint"])
+
+
+def diverged_cells(dataset: xr.Dataset) -> NDArray[np.bool_]:
+    """Mask (cells,) of the cells of a trained dataset that diverged."""
+    return dataset["ended"].values.ravel() == Ended.DIVERGED
+
+
+def cells_of(dataset: xr.Dataset) -> Arrays:
+    """The arrays of a trained dataset with a cell as first axis, in the order of its stack."""
+    stack = Stack.of(dataset)
+    return {
+        name: variable.values.reshape(len(stack), *variable.shape[len(stack.dims) :])
+        for name, variable in dataset.data_vars.items()
+    }
+
+
+def as_arrays(tensors: State) -> Arrays:
+    """Tensors as arrays on the CPU."""
+    return {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
+
+
+def joined(pieces: Sequence[tuple[NDArray[np.int64], Arrays]]) -> Arrays:
+    """The arrays of all cells in order, from those of some."""
+    order = np.argsort(np.concatenate([cells for cells, _ in pieces]))
+    return {name: np.concatenate([arrays[name] for _, arrays in pieces])[order] for name in pieces[0][1]}

@@ -1,0 +1,148 @@
+"""Small training problems, and every method with options that suit them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nrc.data.mixture import draw_mixture
+from nrc.data.points import Points
+from nrc.grid import Stack
+from nrc.network import Architecture, RegularisedLoss
+from nrc.optimize import build
+from nrc.optimize.point import Course, Method
+from nrc.stacks import architecture_of, initial_parameters, regularised_loss, training_sample
+
+__all__ = [
+    "METHODS",
+    "Way",
+    "autoencoders",
+    "classifiers",
+    "gradient_of",
+    "mixture",
+    "modules",
+    "normal",
+    "parameters_of",
+]
+
+
+def mixture(*, clusters=2, points=21, dimension=3, seed=0, **changes) -> Points:
+    """A small mixture; the odd sizes put matrices at odd places in memory."""
+    options = {"separation": 2, "covariance": "isotropic", "weights": None, **changes}
+    return draw_mixture(clusters=clusters, points=points, dimension=dimension, seed=seed, **options)
+
+
+def autoencoders(
+    weight_decay: Sequence[float] = (0.02, 0.1),
+    sigma: Sequence[float] = (0.05, 0.3),
+    *,
+    activation: str = "tanh",
+    penalty: str = "factors",
+    points: int = 21,
+    seed: int = 0,
+) -> tuple[RegularisedLoss, Tensor]:
+    """The loss and the start of a plane of small autoencoders."""
+    axes = {"weight_decay": list(weight_decay), "sigma": list(sigma), "width": 3, "depth": 3, "seed": seed}
+    stack, linear = Stack(axes), activation == "linear"
+    seen = training_sample(
+        stack, {seed: mixture(points=points, seed=seed)}, "autoencode", centroids=False, linear=linear
+    )
+    architecture = architecture_of(stack, 3, 3, activation, False)
+    loss = regularised_loss(stack, architecture, seen, torch.float64, penalty=penalty)
+    return loss, initial_parameters(stack, architecture)
+
+
+def classifiers(
+    weight_decay: Sequence[float] = (1e-3, 1e-1),
+    seeds: Sequence[int] = (5,),
+    *,
+    activation: str = "tanh",
+    loss: str = "cross_entropy",
+    points: int = 50,
+    bias: bool = True,
+) -> tuple[RegularisedLoss, Tensor, list[int]]:
+    """Classifiers of three blobs: their loss, their start with biases that are not 0, and their seeds."""
+    stack = Stack(
+        {"weight_decay": list(weight_decay), "sigma": 0.4, "width": 7, "depth": 3, "seed": list(seeds)}
+    )
+    data = {seed: mixture(clusters=3, points=points, dimension=5, seed=seed) for seed in seeds}
+    seen = training_sample(stack, data, "classify", centroids=False, linear=False)
+    architecture = architecture_of(stack, 5, 3, activation, bias)
+    objective = regularised_loss(stack, architecture, seen, torch.float64, loss=loss)
+    shift = 0.1 * torch.cos(torch.arange(architecture.initial(0).numel()))
+    return (
+        objective,
+        initial_parameters(stack, architecture) + shift,
+        [cell["seed"] for cell in stack.cells()],
+    )
+
+
+@dataclass(frozen=True)
+class Way:
+    """A method with options, and the problem that it is for."""
+
+    name: str
+    options: Mapping[str, Any]
+    problem: Mapping[str, Any] = field(default_factory=dict)
+    # whether a step is one evaluation of the whole data, so that a budget is spent to the last pass
+    exact: bool = True
+
+    def method(self, passes: int = 100, seeds: Sequence[int] = (0,) * 4) -> Method:
+        """A fresh one, for a run of so many passes and the seeds of its cells."""
+        return build(self.name, self.options, Course(passes, seeds))
+
+    def autoencoders(self, **changes) -> tuple[RegularisedLoss, Tensor]:
+        return autoencoders(**{**self.problem, **changes})
+
+
+_ADAM = {"learning_rate": 0.02, "batch": None, "schedule": "constant"}
+_SGD = {"learning_rate": 0.2, "momentum": 0.9, "batch": None, "schedule": "constant"}
+METHODS = {
+    "lbfgs": Way("lbfgs", {"history": 10}, exact=False),
+    "gd": Way("gd", {"step": 0.2}),
+    "lm": Way("lm", {}, {"activation": "linear", "penalty": "product"}),
+    "adam": Way("adam", _ADAM),
+    "adam in batches": Way("adam", {**_ADAM, "batch": 8, "schedule": "cosine"}),
+    "sgd": Way("sgd", _SGD),
+    "sgd in batches": Way("sgd", {**_SGD, "learning_rate": 0.05, "batch": 8}),
+}
+
+
+def modules(architecture: Architecture, theta: Tensor) -> list[torch.nn.Sequential]:
+    """Each network of a stack as torch's own layers, with copies of the parameters."""
+    phi = {"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU, "linear": torch.nn.Identity}[architecture.activation]
+    network, made = architecture.network(theta), []
+    for cell in range(len(theta)):
+        layers: list[torch.nn.Module] = []
+        for l, w in enumerate(network.weights):
+            layer = torch.nn.Linear(w.shape[2], w.shape[1], architecture.bias, dtype=theta.dtype)
+            with torch.no_grad():
+                layer.weight.copy_(w[cell])
+                if architecture.bias:
+                    layer.bias.copy_(network.biases[l][cell])
+            layers += [layer, phi()]
+        made.append(torch.nn.Sequential(*layers[:-1]))
+    return made
+
+
+def parameters_of(module: torch.nn.Sequential) -> Tensor:
+    """All weights, then all biases, in the order of a cell's parameters."""
+    return torch.cat([parameter.detach().flatten() for parameter in _in_order(module)])
+
+
+def gradient_of(module: torch.nn.Sequential) -> Tensor:
+    """What autograd left in them, in the same order."""
+    return torch.cat([parameter.grad.flatten() for parameter in _in_order(module)])
+
+
+def _in_order(module: torch.nn.Sequential) -> list[Tensor]:
+    layers = [layer for layer in module if isinstance(layer, torch.nn.Linear)]
+    return [layer.weight for layer in layers] + [layer.bias for layer in layers if layer.bias is not None]
+
+
+def normal(*shape: int, seed: int = 0) -> Tensor:
+    """Standard normal numbers in float64."""
+    return torch.from_numpy(np.random.default_rng([seed, *shape]).standard_normal(shape))

@@ -1,0 +1,141 @@
+"""Cells, stacks and stages as targets: what is planned for them, and what their paths may say."""
+
+import json
+import subprocess
+import sys
+from collections import Counter
+
+import numpy as np
+import pytest
+from pipeline import layout
+from pipeline.settings import read_settings
+
+from nrc.grid import Stack
+from support.checkout import PROJECT, TINY
+
+CELLS = "weight_decay~0.1/sigma~0.05/width~4/depth~3/seed~0"
+PLANE = "results/mixture/{}/weight_decay~all/sigma~all/width~4/depth~3/seed~0.nc"
+
+
+@pytest.fixture(scope="module")
+def settings():
+    return read_settings([PROJECT / "config.yaml", PROJECT / TINY])
+
+
+def test_a_cell_on_the_grid_or_off_it_is_a_target(checkout):
+    """A cell trains alone as in its stack; one off the grid is trained on data of its own seed."""
+    on = f"results/mixture/train/{CELLS}.nc"
+    off = "results/mixture/measure/weight_decay~0.07/sigma~0.2/width~3/depth~2/seed~5.nc"
+    assert checkout.planned(on, off) == {"make_mixture": 1, "train_stack": 2, "measure": 1}
+    checkout.snakemake(on, off)
+    alone, plane = checkout.load(on), checkout.load(PLANE.format("train"))
+    assert alone["W1"].dims == ("n1", "n0")
+    together = plane.sel(weight_decay=0.1, sigma=0.05)
+    for name in plane.data_vars:
+        np.testing.assert_array_equal(alone[name], together[name], err_msg=name)
+    measured = checkout.load(off)
+    assert measured["relative_distance"].dims == ("layer",)
+    assert float(measured["sigma"]) == 0.2
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("weight_decay~1e-1", "weight_decay~0.1"),
+        ("weight_decay~0.10", "weight_decay~0.1"),
+        ("weight_decay~strong", "weight_decay~0.01"),
+        ("weight_decay~-0.1", "weight_decay~0.01"),
+        ("weight_decay~nan", "weight_decay~0.01"),
+        ("width~4.0", "width~4"),
+        ("width~all", "width~4"),
+        ("seed~one", "seed~0"),
+        ("seed~12345678901234567890123", "seed~0"),
+        ("sigma", "sigma~0.05"),
+        ("sigma~0.05/temperature~1", "sigma~0.05"),
+        ("sigma~0.05/sigma~0.05", "sigma~0.05"),
+    ],
+)
+def test_another_notation_is_refused_with_the_path_to_ask_for(settings, wrong, right):
+    axis = wrong.partition("~")[0]
+    parts = [wrong if part.startswith(axis) else part for part in CELLS.split("/")]
+    with pytest.raises(ValueError, match="ask for results/mixture/train/") as refusal:
+        layout.stack_of("mixture", "/".join(parts), settings)
+    assert f"ask for results/mixture/train/{'/'.join(parts).replace(wrong, right)}.nc" in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_target_that_cannot_be_is_refused_in_one_line_before_any_job(fresh):
+    for target, said in (
+        (f"results/mixture/train/{CELLS.replace('0.1', '1e-1')}.nc", f"ask for results/mixture/train/{CELLS}.nc"),
+        (f"results/spheres/train/{CELLS}.nc", "no experiment 'spheres'; the configuration has mixture, linear"),
+        ("results/data/blobs/seed~01.nc", "ask for results/data/blobs/seed~1.nc"),
+        (f"results/mixture/train/{CELLS.replace('seed~0', 'seed~12345678901234567890123')}.nc", "the largest allowed"),
+    ):  # fmt: skip
+        assert said in fresh.refused(target)
+
+
+def test_every_stage_is_a_target(unplanned):
+    data = {"make_mixture": 3, "fetch_mnist": 1, "choose_images": 2}
+    train = {**data, "train_stack": 8}
+    measures = {**train, "measure": 8, "collect": 8}
+    plots = ["1", "2", "3", "4", "4_supplement", "5", "5_supplement"]
+    figures = {
+        **measures,
+        "compare_centroids": 2,
+        **{f"plot_figure{name}": 1 for name in plots},
+        "plot_bounds": 1,
+        "plot_forecast": 1,
+    }
+    stages = {"data": data, "train": train, "measures": measures, "figures": figures}
+    for stage, jobs in stages.items():
+        assert unplanned.planned(stage) == jobs, stage
+    everything = {**figures, "audit": 1, "judge_claims": 1}
+    assert unplanned.planned() == everything
+    assert not (unplanned.folder / "results").exists()
+
+
+def test_no_network_of_the_desk_scale_is_trained_twice(unplanned):
+    """Two cells are the same network where all that its training depends on is."""
+    trained = Counter()
+    for output, command in unplanned.commands("train", overlays=[]).items():
+        if "/train/" in output:
+            settings = json.loads(command.partition("--settings '")[2].partition("' --")[0])
+            data = command.partition("--data ")[2].partition(" --output")[0]
+            common = {key: value for key, value in settings.items() if key not in ("experiment", "stack")}
+            # looks on the way change no network
+            common["training"] = {**common["training"], "look_every": None}
+            for cell in Stack(settings["stack"]).cells():
+                trained[json.dumps([common, cell, data.split()[0].rpartition("/")[0]], sort_keys=True)] += 1
+    assert len(trained) > 1000
+    assert set(trained.values()) == {1}
+
+
+def test_the_rules_say_what_they_make(unplanned):
+    said = unplanned.snakemake(options=["--list-rules"])
+    about = dict(
+        line.split(maxsplit=1) for line in said.splitlines() if line[:1].islower() and len(line.split()) > 1
+    )
+    for figure, words in {
+        "plot_figure1": "plane",
+        "plot_bounds": "Theorem 3.4",
+        "plot_figure2": "centroids",
+        "plot_forecast": "forecast",
+        "plot_figure3": "spectra",
+        "plot_figure4": "width",
+        "plot_figure5": "depth",
+    }.items():
+        assert words.lower() in about[figure].lower(), about[figure]
+        assert "igure 1" not in about[figure]
+    assert about["make_mixture"] != about["choose_images"] != about["import_arrays"]
+
+
+def test_planning_waits_for_no_heavy_package(unplanned):
+    """The Snakefile is parsed again in every job of a cluster."""
+    code = (
+        "import sys; from snakemake.cli import main\n"
+        f"try: main(['--dry-run', '--quiet', 'all', '--cores', '1', '--configfile', '{TINY}'])\n"
+        "except SystemExit as end: assert not end.code\n"
+        "heavy = {'torch', 'torchvision', 'xarray', 'sklearn', 'scipy', 'matplotlib', 'seaborn', 'h5py'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=unplanned.folder, check=True, capture_output=True)

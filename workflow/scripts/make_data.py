@@ -1,0 +1,35 @@
+"""Make the points of a data set: draw a mixture, choose images, or read a file."""
+
+import argparse
+from pathlib import Path
+
+from nrc import data, store
+from nrc.labels import provenance
+from pipeline.program import program, run
+
+
+def main(args: argparse.Namespace) -> None:
+    name, options = args.settings["experiment"], dict(args.settings["data"])
+    kind = data.kind(options.pop("kind"))
+    try:
+        points = kind.draw(options, args.settings["seed"], args.files)
+    except ValueError as error:
+        raise ValueError(f"data.{name}: {error}") from error
+    store.save(points.to_dataset().assign_attrs(provenance(args.settings)), args.output)
+
+
+def arguments() -> argparse.ArgumentParser:
+    parser = program(__doc__, "experiment (the name of the data), data (their options, with kind) and seed")
+    parser.add_argument(
+        "--files",
+        nargs="*",
+        default=[],
+        metavar="FILE",
+        help="files that the kind of data reads (default: none)",
+    )
+    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="NetCDF file to write")
+    return parser
+
+
+if __name__ == "__main__":
+    run(main, arguments())

@@ -1,0 +1,1 @@
+"""What the programs and the rules of the pipeline share."""

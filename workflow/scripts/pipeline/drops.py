@@ -1,0 +1,65 @@
+"""Entries that the configuration drops, and what goes with them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.drawn import names_of
+from pipeline.likes import Likes
+from pipeline.yaml_files import Written
+
+__all__ = ["Drops"]
+
+
+class Drops:
+    """What is dropped by `NAME: null`, and what hangs on it.
+
+    Experiments go with their data and with the one they are like, figures and claims with any
+    experiment they are of.
+
+    Attributes
+    ----------
+    asked, followed : dict
+        For each section the names that are dropped, and those that go with them.
+    """
+
+    def __init__(self, layers: Written, likes: Likes) -> None:
+        self.asked = layers.dropped
+        self.followed: dict[str, list[str]] = {section: [] for section in self.asked}
+        for name in likes.experiments:
+            if name not in self.asked["experiments"] and self._falls(name, likes):
+                self.follow("experiments", name)
+        gone = self.gone("experiments")
+        for section in ("figures", "claims"):
+            entries = layers.content.get(section)
+            for name, entry in entries.items() if isinstance(entries, dict) else ():
+                if isinstance(entry, Mapping) and set(names_of(entry.get("of"))) & set(gone):
+                    self.follow(section, name)
+
+    def gone(self, section: str) -> list[str]:
+        return self.asked[section] + self.followed[section]
+
+    def follow(self, section: str, name: str) -> None:
+        """Drop an entry because of another."""
+        if name not in self.gone(section):
+            self.followed[section].append(name)
+
+    def line(self) -> str | None:
+        """What is dropped, and with it what; None if nothing is."""
+        if not any(self.asked.values()):
+            return None
+        one = sum(map(len, self.asked.values())) == 1
+        line = f"configuration: {_listed(self.asked)} {'is' if one else 'are'} dropped"
+        if any(self.followed.values()):
+            line += f", and with {'it' if one else 'them'} {_listed(self.followed)}"
+        return line
+
+    def _falls(self, name: str, likes: Likes) -> bool:
+        chain = likes.chain(name, self.asked["experiments"])
+        if chain[-1] in self.asked["experiments"]:
+            return True
+        wholes: list[Any] = [likes.inherited(model) for model in chain]
+        return any(isinstance(whole, Mapping) and whole.get("data") in self.asked["data"] for whole in wholes)
+
+
+def _listed(names: Mapping[str, list[str]]) -> str:
+    return ", ".join(f"{section} {', '.join(some)}" for section, some in names.items() if some)

@@ -1,0 +1,116 @@
+"""Experiments of the configuration: what depends on their data, and choices that do not go together."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from nrc.data import Size, kind
+from nrc.grid import AXES, spaced
+from pipeline.likes import Likes
+from pipeline.schema import dotted, kind_of, mistakes, schema, unmet, value_at, written
+from pipeline.yaml_files import ConfigurationError
+
+__all__ = ["axes_as_lists", "check_data", "check_experiment", "complete"]
+
+
+def check_data(name: str, data: str, known: Mapping[str, Any], sizes: dict[str, Size], likes: Likes) -> None:
+    """Check the data set of an experiment, once, and note its size.
+
+    Raises
+    ------
+    ConfigurationError
+    """
+    if data not in known:
+        raise ConfigurationError(
+            f"configuration: {likes.key(name, ('data',))} is {written(data)}, "
+            f"but must be one of {', '.join(known) or 'the entries of data, of which there is none'}"
+        )
+    if data in sizes:
+        return
+    module = kind(known[data]["kind"])
+    options = {key: value for key, value in known[data].items() if key != "kind"}
+    try:
+        module.check(options)
+        sizes[data] = module.size(options)
+    except (ValueError, OSError) as error:
+        raise ConfigurationError(f"configuration: data.{data}.{error}") from None
+
+
+def complete(name: str, experiment: dict[str, Any], data: Mapping[str, Any], likes: Likes) -> None:
+    """Fill in what depends on the data, and leave out measures that other data have.
+
+    Raises
+    ------
+    ConfigurationError
+    """
+    for mistake in mistakes(experiment["grid"], kind_of("data", data).get("grid", {})):
+        raise ConfigurationError(
+            f"configuration: experiments.{name}.grid.{dotted(mistake.path)} {mistake.text}, "
+            f"for its data are of kind {data['kind']}"
+        )
+    axes_as_lists(name, experiment, likes)
+    for measure, about in schema()["$defs"]["measures"]["properties"].items():
+        rows = [{"needs": about["needs"]}] if "needs" in about else []
+        for need in unmet(rows, {}, {"data": data}):
+            if likes.overrides(name, measure):
+                raise ConfigurationError(
+                    f"configuration: {likes.key(name, ('measures', measure))} has no use on "
+                    f"{experiment['data']}, whose kind is {need.value}, not {need.allowed}; leave it out"
+                )
+            experiment["measures"].pop(measure, None)
+
+
+def axes_as_lists(name: str, experiment: dict[str, Any], likes: Likes) -> dict[str, Any]:
+    """Write every axis of the grid as a list of its values; return the experiment.
+
+    Raises
+    ------
+    ConfigurationError
+    """
+    grid = experiment["grid"]
+    experiment["grid"] = {axis: _values(likes.key(name, ("grid", axis)), axis, grid[axis]) for axis in AXES}
+    return experiment
+
+
+def _values(key: str, axis: str, values: list | dict[str, Any]) -> list[float | int]:
+    number = int if AXES[axis].integer else float
+    if isinstance(values, list):
+        return [number(value) for value in values]
+    start, stop, count, scale = (values[part] for part in ("from", "to", "count", "scale"))
+    if start >= stop:
+        raise ConfigurationError(
+            f"configuration: {key}.from is {start!r}, but must be less than {key}.to, which is {stop!r}"
+        )
+    if scale == "log" and start == 0:
+        raise ConfigurationError(f"configuration: {key}.from is 0, but must be greater than 0 on a log scale")
+    inner = spaced(start, stop, count, scale)
+    # whole numbers may coincide after rounding
+    return list(dict.fromkeys(number(round(value) if number is int else value) for value in inner))
+
+
+def check_experiment(
+    name: str, experiment: Mapping[str, Any], data: Mapping[str, Any], size: Size, likes: Likes
+) -> None:
+    """Refuse choices that do not go together.
+
+    Raises
+    ------
+    ConfigurationError
+        With both keys, each where it was written.
+    """
+    whole = {**experiment, "data": {**data, "with_y": size.outputs is not None}}
+    for need in unmet(schema()["$defs"]["experiment"]["pairs"], whole, whole):
+        when, key = (likes.key(name, tuple(part.split("."))) for part in (need.when, need.key))
+        needs = need.words or f"{need.key} to be {need.allowed}, but {key} is {written(need.value)}"
+        raise ConfigurationError(
+            f"configuration: {when} is {written(value_at(whole, need.when))}, which needs "
+            + needs.replace("{data}", experiment["data"])
+        )
+    centroids = experiment["training"]["loss_on"] == "centroids"
+    points, what = (size.clusters, "centroids") if centroids else (size.points, "points")
+    batch = experiment["training"]["method"].get("batch")
+    if None not in (batch, points) and batch > points:
+        key = likes.key(name, ("training", "method", "batch"))
+        raise ConfigurationError(
+            f"configuration: {key} is {batch}, but must be at most {points}, the number of {what} of "
+            f"{experiment['data']}"
+        )

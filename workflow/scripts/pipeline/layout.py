@@ -1,0 +1,118 @@
+"""Where things are: the path of every stack, and the stack of every path."""
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import Any
+
+from nrc import data
+from nrc.grid import AXES, Stack, notation, number
+
+__all__ = ["cube_file", "data_files", "experiment_of", "seed_of", "stack_files", "stack_of"]
+
+# In a path every axis has a value, or this word where a stack extends along it.
+ALL = "all"
+
+
+def stack_files(stage: str, name: str, experiment: Mapping[str, Any]) -> list[str]:
+    """Paths of all stacks of an experiment, as its `stack` setting cuts them."""
+    words = [
+        [ALL] if axis in experiment["stack"] else [notation(value) for value in experiment["grid"][axis]]
+        for axis in AXES
+    ]
+    return [_path(stage, name, values) for values in product(*words)]
+
+
+def experiment_of(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of the experiment of a name.
+
+    Raises
+    ------
+    ValueError
+        If there is none of that name.
+    """
+    known = settings["experiments"]
+    if name not in known:
+        raise ValueError(f"there is no experiment {name!r}; the configuration has {', '.join(known)}")
+    return known[name]
+
+
+def stack_of(name: str, cells: str, settings: Mapping[str, Any]) -> Stack:
+    """The stack that a path names, on the configured grid or off it.
+
+    Raises
+    ------
+    ValueError
+        With the path to ask for, if a value is not a number in its one notation.
+    """
+    grid = experiment_of(name, settings)["grid"]
+    parts = dict(part.partition("~")[::2] for part in cells.split("/"))
+    mistakes = [f"{axis} is no axis" for axis in parts if axis not in AXES]
+    axes, words = {}, []
+    for axis in AXES:
+        text = parts.get(axis, "")
+        try:
+            axes[axis] = _axis_value(axis, text, grid[axis])
+            words.append(text)
+        except ValueError as error:
+            mistakes.append(str(error))
+            words.append(_nearest_notation(axis, text, grid[axis]))
+    if not mistakes and _cells(words) != cells:
+        mistakes.append(f"the axes are not {', '.join(AXES)}, each once and in this order")
+    if mistakes:
+        path = _path("train", name, words)
+        raise ValueError(f"{'; '.join(mistakes)}; ask for {path}, or the same under measure")
+    return Stack(axes)
+
+
+def data_files(experiment: Mapping[str, Any], seeds: Sequence[int], settings: Mapping[str, Any]) -> list[str]:
+    """The files of the points of some seeds: one a seed, or one alone where the data know no seed."""
+    name = experiment["data"]
+    if not data.kind(settings["data"][name]["kind"]).SEEDED:
+        return [f"results/data/{name}/points.nc"]
+    return [f"results/data/{name}/seed~{seed}.nc" for seed in seeds]
+
+
+def seed_of(name: str, text: str) -> int:
+    """The seed that the path of a data file names.
+
+    Raises
+    ------
+    ValueError
+        With the path to ask for, if it is none, or not in its one notation.
+    """
+    try:
+        return number("seed", text)
+    except ValueError as error:
+        path = f"results/data/{name}/seed~{_nearest_notation('seed', text, [0])}.nc"
+        raise ValueError(f"{error}; ask for {path}") from None
+
+
+def cube_file(experiment: str, cube: str = "measures") -> str:
+    """The file of all cells of an experiment: its measures, or their shift from data to centroids."""
+    return f"results/{experiment}/{cube}.nc"
+
+
+def _path(stage: str, name: str, words: Sequence[str]) -> str:
+    return f"results/{name}/{stage}/{_cells(words)}.nc"
+
+
+def _cells(words: Sequence[str]) -> str:
+    return "/".join(f"{axis}~{word}" for axis, word in zip(AXES, words, strict=True))
+
+
+def _axis_value(axis: str, text: str, values: list) -> Any:
+    if text != ALL:
+        return number(axis, text)
+    if not AXES[axis].stackable:
+        raise ValueError(f"{axis} '{ALL}' cannot be: networks of different {axis} do not stack")
+    return values
+
+
+def _nearest_notation(axis: str, text: str, values: list) -> str:
+    """The notation of the same number, or of the first value of the grid where there is none."""
+    try:
+        written = notation(float(text))
+        number(axis, written)
+    except (ValueError, OverflowError):
+        return notation(values[0])
+    return written
