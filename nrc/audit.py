@@ -139,15 +139,15 @@ STATEMENTS = (
 )
 
 
-def audit(measures: xr.Dataset, delta: float) -> pd.DataFrame:
+def audit(measures: xr.Dataset, delta: float | None) -> pd.DataFrame:
     """Check every statement on every cell.
 
     Parameters
     ----------
     measures : Dataset
         Cube of an experiment.
-    delta : float
-        Random statements hold with probability 1 - delta.
+    delta : float or None
+        Random statements hold with probability 1 - delta. None is for a cube without them.
 
     Returns
     -------
@@ -167,7 +167,7 @@ def audit(measures: xr.Dataset, delta: float) -> pd.DataFrame:
     )
 
 
-def _check(statement: Statement, measures: xr.Dataset, delta: float) -> dict[str, object]:
+def _check(statement: Statement, measures: xr.Dataset, delta: float | None) -> dict[str, object]:
     quantity, bound = statement.sides(measures)
     checked = quantity.notnull() & bound.notnull()
     # 0/0, at cells without any noise say, is no violation and no ratio either

@@ -196,7 +196,7 @@ STATISTICS = {
         ("stable_rank",),
     ),
     "width_growth_difference": Statistic(
-        "that slope at the largest weight decay less that at the smallest",
+        "slope of log stable rank against log width at the largest weight decay less that at the smallest",
         lambda cube: _width_growth(cube) - _width_growth(cube, 0),
         ("stable_rank",),
     ),

@@ -1,9 +1,18 @@
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from scipy.stats import binom
 
-from nrc.audit import audit
+import audit as program
+from nrc import store
+from nrc.audit import STATEMENTS, audit
 from nrc.grid import AXES
 
 
@@ -80,3 +89,76 @@ def test_a_random_statement_counts_draws_and_allows_what_chance_brings(exceeding
     # the smallest k with P(more than k of 100 at 5%) <= 1/1000
     assert row["allowed"] == 13
     assert binom.cdf(12, 100, 0.05) < 0.999 <= binom.cdf(13, 100, 0.05)
+
+
+def two_sided(statement, quantity=2.0, bound=1.0):
+    """A cube of the two sides of a statement alone."""
+    sides = {statement.quantity: quantity, statement.bound: bound}
+    axes = {axis: [1] for axis in AXES} | {"source": [0]}
+    return xr.Dataset({name: (tuple(axes), np.full([1] * 6, side)) for name, side in sides.items()}, axes)
+
+
+@pytest.mark.parametrize("statement", STATEMENTS, ids=lambda statement: statement.name)
+def test_every_statement_can_be_violated(statement):
+    assert rows(two_sided(statement))[statement.name]["violations"] == 1
+    assert rows(two_sided(statement, bound=2.0))[statement.name]["violations"] == 0
+    assert statement.name not in rows(two_sided(statement).drop_vars(statement.bound))
+
+
+def test_a_cube_without_any_measure_has_no_rows():
+    table = audit(xr.Dataset(), 0.05)
+    assert table.empty
+    assert {"statement", "violations", "allowed"} <= set(table)
+
+
+class TestProgram:
+    """`audit.py`, with a probability for each experiment."""
+
+    @staticmethod
+    def arguments(folder, delta, **cubes):
+        for name, measured in cubes.items():
+            for variable in measured.variables.values():
+                variable.attrs = {"long_name": "known", "units": "1"}
+            store.save(measured.assign_attrs(experiment=name), folder / f"{name}.nc")
+        settings = folder / "settings.yaml"
+        settings.write_text(json.dumps({"delta": delta}))
+        paths = [str(folder / f"{name}.nc") for name in cubes]
+        ends = ["--csv", str(folder / "audit.csv"), "--markdown", str(folder / "audit.md")]
+        return ["--settings", str(settings), "--measures", *paths, *ends]
+
+    def audited(self, *args, **cubes):
+        program.main(program.arguments().parse_args(self.arguments(*args, **cubes)))
+
+    def test_the_tables_have_a_row_for_each_experiment_and_statement(self, tmp_path):
+        plain = xr.Dataset(coords={"layer": [1]})
+        self.audited(
+            tmp_path, {"plain": None, "one": 0.05, "loose": 0.5}, plain=plain, one=draws(3), loose=draws(50)
+        )
+        table = pd.read_csv(tmp_path / "audit.csv")
+        assert table["experiment"].tolist() == ["one", "loose"]
+        assert table["allowed"].tolist() == [13, int(binom.isf(1e-3, 100, 0.5))]
+        lines = (tmp_path / "audit.md").read_text(encoding="utf-8").splitlines()
+        assert [line.split("|")[1].strip() for line in lines[2:]] == ["one", "loose"]
+
+    def test_every_violated_statement_is_told_and_nothing_is_written(self, tmp_path):
+        cubes = {"held": cube([1.0, 1.0]), "broken": cube([0.1, 1.0], lower=2.1)}
+        arguments = self.arguments(tmp_path, {"held": 0.05, "broken": None}, **cubes)
+        done = subprocess.run(
+            [sys.executable, Path(program.__file__), *arguments, "--log", tmp_path / "log"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 1
+        place = "weight_decay~0.1/sigma~0.5/width~4/depth~1/seed~7"
+        assert done.stderr.splitlines()[:2] == [
+            "Error: Theorem 3.4, measured is violated in 1 of 2 numbers of broken, by a factor of 5 at "
+            f"{place} layer 1",
+            f"eq. 7 is violated in 2 of 2 numbers of broken, by a factor of 1.05 at {place} source 0",
+        ]
+        assert not list(tmp_path.glob("audit.*"))
+
+    def test_an_experiment_without_a_probability_is_told(self, tmp_path):
+        message = re.escape("delta has no value for experiment one")
+        with pytest.raises(ValueError, match=message):
+            self.audited(tmp_path, {"two": 0.05}, one=draws(3))

@@ -1,0 +1,180 @@
+"""Cubes of which every statistic of claims is known by construction."""
+
+import numpy as np
+import xarray as xr
+
+from nrc.ended import Ended, Status
+from nrc.grid import AXES
+from nrc.labels import flag_attributes
+
+K = 2
+# Four numbers whose Spearman correlation with 1, 2, 3, 4 is the key: 1 - sum d^2 / 10.
+ORDERS = {-1: (4, 3, 2, 1), -0.6: (3, 4, 1, 2), 0: (2, 4, 1, 3), 0.6: (2, 1, 4, 3), 1: (1, 2, 3, 4)}
+DECAYS = {"weight_decay": [0.001, 0.01, 0.03, 0.1]}
+
+
+def cube(variables, **axes):
+    """A cube of variables given as dimensions and values, a cell for each value of the axes."""
+    axes = {"weight_decay": [0.1], "sigma": [0.0], "width": [8], "depth": [3], "seed": [0], **axes}
+    cells = dict.fromkeys(AXES, 1) | {axis: len(values) for axis, values in axes.items()}
+    shape = tuple(cells[axis] for axis in AXES)
+    dataset = xr.Dataset(
+        {
+            "status": (tuple(AXES), np.zeros(shape, np.int8), flag_attributes(Status)),
+            "ended": (tuple(AXES), np.zeros(shape, np.int8), flag_attributes(Ended)),
+        },
+        axes,
+        {"clusters": K, "experiment": "known"},
+    )
+    for name, (dims, values) in variables.items():
+        array = xr.DataArray(np.asarray(values, float), dims=dims)
+        positions = {
+            dim: np.arange(array.sizes[dim]) + (dim in ("layer", "index"))
+            for dim in array.dims
+            if dim not in AXES
+        }
+        full = array.assign_coords(positions) + xr.zeros_like(dataset["status"].drop_vars(list(AXES)))
+        dataset[name] = full.transpose(*AXES, *positions)
+    return dataset
+
+
+# For each statistic a cube of which it is one number a seed, known by construction.
+
+
+def plane_with_cliff(values):
+    rows = [[0.1, 0.1 + 0.4 * (1 - share), 0.1 + 0.4 * (1 + share), 0.9] for share in values]
+    rows = np.stack([rows, np.flip(rows, 1)])  # layers, the other one falling
+    return cube(
+        {"relative_distance": (("layer", "seed", "sigma"), rows)},
+        sigma=[0.1, 0.2, 0.3, 0.4],
+        seed=range(len(values)),
+    )
+
+
+def powers_of_sigma(values):
+    sigma = np.geomspace(0.01, 1, 9)
+    shift = sigma ** np.array(values)[:, None]
+    variables = {
+        "shift": (("seed", "sigma"), shift),
+        "shift_forecast": ("sigma", sigma**3),
+        # the last three cells are beyond the quadratic regime, and would bend the line
+        "noise_moment": ("sigma", np.where(np.arange(9) < 6, 1e-6, 1)),
+        "at_minimum": ("sigma", np.ones(9)),
+    }
+    bent = cube(variables, sigma=sigma, weight_decay=[0.01, 0.1], seed=range(len(values)))
+    bent["shift"] = bent["shift"].where(bent["sigma"] < sigma[6], 1)
+    return bent
+
+
+def ordered(name, *dims):
+    """The numbers of a variable in an order with weight decay for each seed; `dims` are of two values."""
+
+    def make(values):
+        table = np.array([ORDERS[value] for value in values])
+        return cube(
+            {
+                name: (
+                    (*dims, "seed", "weight_decay"),
+                    np.broadcast_to(table, (*[2] * len(dims), *table.shape)),
+                )
+            },
+            seed=range(len(values)),
+            **DECAYS,
+        )
+
+    return make
+
+
+def spectra(heads, tails):
+    """Spectra (head, tail) of the first layer over three snapshots; the second layer has no tail.
+
+    heads, tails : seed, weight decay, snapshot; the middle snapshot must not count.
+    """
+    s = np.full((*np.shape(heads), 2, 3), np.nan)
+    s[..., 0, 0], s[..., 0, 1], s[..., 0, 2] = heads, 1e-3, tails
+    s[..., 1, 0], s[..., 1, 1] = heads, 1e-3
+    dims = ("seed", "weight_decay", "snapshot", "layer", "index")
+    return cube(
+        {"snapshot_singular_values": (dims, s)},
+        seed=range(s.shape[0]),
+        weight_decay=DECAYS["weight_decay"][: s.shape[1]],
+    )
+
+
+def changing_tails(values):
+    """Of a tail t over a head with t^2 + h^2 = 1 the relative tail is t."""
+    tails = np.array([[[0.1, 0.5, 0.1 * 10**change] for change in (0.3, value)] for value in values])
+    return spectra(np.sqrt(1 - tails**2), tails)
+
+
+def ordered_tails(values):
+    changes = [
+        [np.array((0.1, 0.5, 0.1 * 10 ** (place / 10))) for place in ORDERS[value]] for value in values
+    ]
+    return spectra(np.sqrt(1 - np.square(changes)), changes)
+
+
+def changing_heads(values):
+    heads = np.array([[[2, 9, 2 * 10**change] for change in (value - 0.5, value + 0.5)] for value in values])
+    return spectra(heads, np.full(heads.shape, 0.1))
+
+
+def falling_wcss(values):
+    """The first source, the data, does not change and must not count."""
+    wcss = np.array([[[7, 7, 7], [1, 3, 3 * 10**value], [3, 1, 3 * 10**value]] for value in values])
+    return cube({"snapshot_wcss": (("seed", "source", "snapshot"), wcss)}, seed=range(len(values)))
+
+
+def ordered_wcss(values):
+    wcss = ordered("wcss_class", "source")(values)
+    wcss["wcss_class"] = wcss["wcss_class"].where(wcss["source"] > 0, wcss["weight_decay"])
+    return wcss
+
+
+def growing_with_width(values, less=0.0):
+    """Rank width^value at the largest weight decay and width^less at the smallest, in the middle layer."""
+    widths = np.array([4, 8, 16, 32])
+    rank = np.array([[widths**less, widths ** (less + 1), widths ** (less + value)] for value in values])
+    rank = np.stack([np.exp(rank / 99), rank, np.log(widths) + 0 * rank], -1)
+    return cube(
+        {"stable_rank": (("seed", "weight_decay", "width", "layer"), rank)},
+        seed=range(len(values)),
+        width=widths,
+        weight_decay=[0.001, 0.01, 0.1],
+    )
+
+
+def ordered_ranks(values):
+    """Of three layers the middle one is in order, the others are in order of weight decay."""
+    ranks = ordered("stable_rank")(values)
+    layers = xr.DataArray([0.0, 1.0, 0.0], dims="layer", coords={"layer": [1, 2, 3]})
+    ranks["stable_rank"] = ranks["stable_rank"] * layers + ranks["weight_decay"] * (1 - layers)
+    return ranks
+
+
+def growing_with_depth(values):
+    """Mean depth^value over as many layers as the network has, in unequal parts; missing beyond."""
+    depths, layers = np.array([2, 3, 5]), np.arange(1, 6)
+    parts = np.where(layers <= depths[:, None], layers / (depths[:, None] + 1) * 2, np.nan)
+    rank = np.array([depths[:, None] ** value * parts for value in values])
+    return cube({"stable_rank": (("seed", "depth", "layer"), rank)}, seed=range(len(values)), depth=depths)
+
+
+# statistic: the cube, what lies within the limits, what outside, what on both sides, and the limits
+KNOWN = {
+    "cliff": (plane_with_cliff, (0.7, 0.75, 0.8), (0.34, 0.36, 0.4), (0.4, 0.5, 0.9), 0.5, None),
+    "slope_in_sigma": (powers_of_sigma, (2.01, 1.99, 2), (3, 2.9, 3.1), (2, 2, 2.4), 1.9, 2.1),
+    "shift_trend": (ordered("shift"), (-1, -1, -1), (1, 0.6, 1), (-1, 0, -1), None, -0.9),
+    "tail_change": (changing_tails, (-1, -1.1, -1.2), (0.1, 0, -0.1), (-2, -0.1, -0.2), None, -0.3),
+    "tail_trend": (ordered_tails, (-1, -1, -1), (0, 0.6, 0), (-1, -1, -0.6), None, -0.9),
+    "head_change": (changing_heads, (0.1, 0, -0.1), (1, 1.2, 1.1), (0.1, 0.1, 0.5), -0.3, 0.3),
+    "wcss_change": (falling_wcss, (-0.5, -0.6, -0.5), (0, 0, 0), (0, -0.4, -0.3), None, -0.1),
+    "wcss_trend": (ordered_wcss, (-1, -1, -1), (0, 0.6, 1), (-1, -0.6, 1), None, -0.9),
+    "width_growth": (growing_with_width, (0.1, 0, 0.2), (1, 0.9, 1), (0.3, 0.6, 0.6), -0.5, 0.5),
+    "width_growth_difference": (
+        lambda values: growing_with_width(values, less=0.7),
+        *((-0.5, -0.6, -0.6), (0.2, 0.3, 0.2), (-0.1, 0.1, 0), None, 0),
+    ),
+    "rank_trend": (ordered_ranks, (-1, -1, -1), (0, 0, 0), (-0.6, -1, -1), None, -0.9),
+    "depth_growth": (growing_with_depth, (-0.2, -0.25, -0.2), (0.5, 0.6, 0.5), (0.1, 0, -0.1), None, 0),
+}
