@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from nrc.bounds import gaussian_wcss_bound, isotropic_wcss_quantile
-from nrc.clusters import wcss
 from nrc.data.mixture import draw_mixture
+from nrc.theory.bounds import gaussian_wcss_bound, isotropic_wcss_quantile
+from nrc.theory.wcss import wcss
 
 DELTA, DRAWS = 0.1, 2000
 
@@ -11,7 +11,7 @@ DELTA, DRAWS = 0.1, 2000
 def wcss_of_draws(covariance, **changes):
     choices = {"clusters": 3, "points": 30, "dimension": 4, "separation": 1, "weights": [3, 2, 1], **changes}
     drawn = [draw_mixture(**choices, covariance=covariance, seed=seed) for seed in range(DRAWS)]
-    return drawn, np.array([wcss(mixture.points(0.5), mixture.labels) for mixture in drawn])
+    return drawn, np.array([wcss(mixture.x(0.5), mixture.labels) for mixture in drawn])
 
 
 def test_closed_form_for_balanced_isotropic_blobs():

@@ -1,58 +1,76 @@
-import itertools
+from dataclasses import replace
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
 import torch
 
-from nrc.bounds import distance_bound, gradient_rank_bound
-from nrc.centroids import (
+from nrc.network import ACTIVATIONS, Network
+from nrc.theory.bounds import distance_bound, gradient_rank_bound
+from nrc.theory.centroids import (
     centroid_gap,
     centroid_gap_bound,
     centroid_gradient,
     centroids,
     second_derivative_bound,
 )
-from nrc.network import ACTIVATIONS, features, loss_gradient
+
+# torch's own, when it loads its vmap
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:FutureWarning")
 
 CELLS, POINTS, CLUSTERS, SIZES = 3, 30, 3, (5, 7, 6, 5)
+NETWORKS = [
+    pytest.param(name, bias, id=name + " with biases" * bias)
+    for name, bias in product(sorted(ACTIVATIONS), (False, True))
+]
 SMOOTH = [name for name, activation in sorted(ACTIVATIONS.items()) if activation.derivative_bounds]
 
 
-def draw(sigma=0.5, seed=0):
-    """Weights, points around means with targets of their own, and uneven clusters that differ by cell."""
+def draw(sigma=0.5, seed=0, activation="tanh", bias=False):
+    """A network, points around means with targets of their own, and uneven clusters that differ by cell."""
     rng = np.random.default_rng(seed)
-    weights = [
-        torch.from_numpy(rng.normal(size=(CELLS, m, n)) / n**0.5) for n, m in itertools.pairwise(SIZES)
-    ]
+    weights = [torch.from_numpy(rng.normal(size=(CELLS, m, n)) / n**0.5) for n, m in pairwise(SIZES)]
     labels = np.stack([rng.permutation(np.repeat([0, 1, 2], [15, 10, 5])) for _ in range(CELLS)])
     means, targets = (rng.normal(size=(CELLS, CLUSTERS, SIZES[i])) for i in (0, -1))
     noise, other = (rng.normal(size=(CELLS, POINTS, SIZES[i])) for i in (0, -1))
     cell = np.arange(CELLS)[:, None]
     x, y = means[cell, labels] + sigma * noise, targets[cell, labels] + sigma * other
-    return weights, torch.from_numpy(x), torch.from_numpy(y), torch.from_numpy(labels)
+    biases = [torch.from_numpy(rng.normal(size=(CELLS, n))) / 2 for n in SIZES[1:]] if bias else None
+    network = Network(weights, activation, biases=biases)
+    return network, torch.from_numpy(x), torch.from_numpy(y), torch.from_numpy(labels)
 
 
-def all_gaps(weights, x, y, labels, activation):
+def of_cell(network, cell):
+    """One network of a stack, as a stack of its own whose weights take part in autograd."""
+    biases = None if network.biases is None else [b[cell : cell + 1] for b in network.biases]
+    weights = [w[cell : cell + 1].clone().requires_grad_() for w in network.weights]
+    return replace(network, weights=weights, biases=biases)
+
+
+def all_gaps(network, x, y, labels):
     """gap_{k,l} and its bound, each (cells, layers, sources), missing where k is not below l."""
-    _, gradient = loss_gradient(weights, x, y, activation)
-    depth = len(weights)
+    _, gradient, _ = network.gradient(x, y)
+    depth = len(network.weights)
     gap, bound = torch.full((2, len(x), depth, depth), torch.nan, dtype=x.dtype)
-    for k, z in enumerate(features(weights, x, activation)[:-1]):
-        after = weights[k:], z, y, labels, int(labels.max()) + 1, activation
+    for k, z in enumerate(network.features(x)[:-1]):
+        after = network.after(k), z, y, labels, int(labels.max()) + 1
         gap[:, k:, k] = centroid_gap(gradient[k:], centroid_gradient(*after))
         bound[:, k:, k] = centroid_gap_bound(*after)
     return gap, bound
 
 
-def plain_centroid_loss(weights, z, y, labels, activation):
+def plain_centroid_loss(network, z, y, labels):
     """The centroid-based loss of one network, cluster by cluster, for autograd."""
+    phi = {"tanh": torch.tanh, "linear": lambda t: t, "relu": torch.relu}[network.activation]
+    biases = network.biases or [torch.zeros(1, 1)] * len(network.weights)
     total = 0
     for cluster in range(CLUSTERS):
         members = labels == cluster
         output = z[members].mean(0).detach()
-        for w in weights[:-1]:
-            output = {"tanh": torch.tanh, "linear": lambda t: t, "relu": torch.relu}[activation](w @ output)
-        error = weights[-1] @ output - y[members].mean(0)
+        for l, (w, b) in enumerate(zip(network.weights, biases, strict=True), start=1):
+            output = w[0] @ output + b[0]
+            output = output if l == len(network.weights) else phi(output)
+        error = output - y[members].mean(0)
         total = total + members.double().mean() * (error**2).sum() / 2
     return total
 
@@ -67,27 +85,30 @@ def test_centroids_agree_with_a_plain_loop():
             assert float(shares[c, cluster]) == len(members) / POINTS
 
 
-@pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
-def test_the_gap_agrees_with_autograd(activation):
-    weights, x, y, labels = draw()
-    gap, _ = all_gaps(weights, x, y, labels, activation)
+@pytest.mark.parametrize(("activation", "bias"), NETWORKS)
+def test_the_gap_agrees_with_autograd(activation, bias):
+    network, x, y, labels = draw(activation=activation, bias=bias)
+    gap, _ = all_gaps(network, x, y, labels)
     assert gap.shape == (CELLS, 3, 3)
     for c in range(CELLS):
-        leaves = [w[c].clone().requires_grad_() for w in weights]
-        z = features([w[None] for w in leaves], x[c : c + 1], activation)
-        full = torch.autograd.grad(((z[-1] - y[c]) ** 2).sum() / (2 * POINTS), leaves, retain_graph=True)
+        one = of_cell(network, c)
+        z = one.features(x[c : c + 1])
+        full = torch.autograd.grad(
+            ((z[-1] - y[c]) ** 2).sum() / (2 * POINTS), one.weights, retain_graph=True
+        )
         for k in range(3):
-            loss = plain_centroid_loss(leaves[k:], z[k][0], y[c], labels[c], activation)
-            for l, gradient in enumerate(torch.autograd.grad(loss, leaves[k:]), start=k):
+            loss = plain_centroid_loss(one.after(k), z[k][0], y[c], labels[c])
+            for l, gradient in enumerate(torch.autograd.grad(loss, one.weights[k:]), start=k):
                 assert float(gap[c, l, k]) == pytest.approx(float((full[l] - gradient).norm()), rel=1e-10)
             assert gap[c, :k, k].isnan().all()
 
 
+@pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("activation", SMOOTH)
-def test_the_gradient_at_centroids_has_rank_at_most_k(activation):
-    weights, x, y, labels = draw()
-    for k, z in enumerate(features(weights, x, activation)[:-1]):
-        for gradient in centroid_gradient(weights[k:], z, y, labels, CLUSTERS, activation):
+def test_the_gradient_at_centroids_has_rank_at_most_k(activation, bias):
+    network, x, y, labels = draw(activation=activation, bias=bias)
+    for k, z in enumerate(network.features(x)[:-1]):
+        for gradient in centroid_gradient(network.after(k), z, y, labels, CLUSTERS):
             ranks = torch.linalg.matrix_rank(gradient)
             assert (ranks <= CLUSTERS).all()
             assert ranks.max() == CLUSTERS, "K distinct centroids fill the rank"
@@ -97,8 +118,7 @@ def test_the_gap_vanishes_with_the_variability_and_is_of_its_order():
     """Lemma 3.3: the first-order terms cancel, so the gap is quadratic in sigma as the WCSS is."""
     gaps = []
     for sigma in (1e-2, 1e-3, 0.0):
-        weights, x, y, labels = draw(sigma)
-        gaps.append(all_gaps(weights, x, y, labels, "tanh")[0])
+        gaps.append(all_gaps(*draw(sigma))[0])
     below = ~gaps[0].isnan()
     torch.testing.assert_close(
         gaps[0][below] / gaps[1][below], torch.full_like(gaps[0][below], 100), rtol=0.1, atol=0
@@ -109,19 +129,19 @@ def test_the_gap_vanishes_with_the_variability_and_is_of_its_order():
 @pytest.mark.parametrize("activation", SMOOTH)
 @pytest.mark.parametrize("weight_decay", [1e-3, 1.0])
 @pytest.mark.parametrize("partition", ["classes", "random"])
-def test_theorem_3_4_holds_at_any_weights_and_for_any_partition(activation, weight_decay, partition):
+@pytest.mark.parametrize("bias", [False, True])
+def test_theorem_3_4_holds_at_any_weights_and_for_any_partition(activation, weight_decay, partition, bias):
     for seed in range(20):
-        weights, x, y, labels = draw(sigma=0.3, seed=seed)
+        network, x, y, labels = draw(0.3, seed, activation, bias)
         if partition == "random":
             labels = labels[:, torch.randperm(POINTS, generator=torch.Generator().manual_seed(seed))]
-        _, gradient = loss_gradient(weights, x, y, activation)
-        r = torch.stack(
-            [(g + weight_decay * w).norm(dim=(1, 2)) for g, w in zip(gradient, weights, strict=True)], 1
-        )
-        gap, gap_bound = all_gaps(weights, x, y, labels, activation)
+        _, gradient, _ = network.gradient(x, y)
+        pairs = zip(gradient, network.weights, strict=True)
+        r = torch.stack([(g + weight_decay * w).norm(dim=(1, 2)) for g, w in pairs], 1)
+        gap, gap_bound = all_gaps(network, x, y, labels)
         assert (gap.nan_to_num() <= gap_bound.nan_to_num() * (1 + 1e-12)).all(), "Lemma 3.3"
         bound = np.nanmin(distance_bound(r[:, :, None], gap, weight_decay), axis=2)
-        for l, w in enumerate(weights):
+        for l, w in enumerate(network.weights):
             distance = torch.linalg.svdvals(w)[:, CLUSTERS:].norm(dim=1)
             assert (distance.numpy() <= bound[:, l] * (1 + 1e-12)).all()
 
@@ -137,9 +157,10 @@ def test_theorem_3_4_is_sharp():
     covariance = x[0].T @ x[0] / 2
     ridge = covariance @ torch.linalg.inv(covariance + weight_decay * torch.eye(3, dtype=torch.float64))
     labels = torch.zeros(1, 2, dtype=torch.long)
-    _, gradient = loss_gradient([ridge[None]], x, x, "linear")
+    network = Network([ridge[None]], "linear")
+    _, gradient, _ = network.gradient(x, x)
     residual = (gradient[0] + weight_decay * ridge).norm(dim=(1, 2))
-    gap, _ = all_gaps([ridge[None]], x, x, labels, "linear")
+    gap, _ = all_gaps(network, x, x, labels)
     bound = distance_bound(residual, gap[:, 0, 0], weight_decay)
     assert float(torch.linalg.svdvals(ridge)[1:].norm()) == pytest.approx(float(bound[0]), rel=1e-9)
 
@@ -151,24 +172,25 @@ def test_without_weight_decay_the_theorem_is_void():
 
 
 def test_bad_input_is_named():
-    weights, x, y, labels = draw()
+    network, x, y, labels = draw()
     emptied = torch.where(labels == 2, 0, labels)
     emptied[0] = labels[0]
-    broken = [weights[0], weights[1].clone(), weights[2]]
-    broken[1][2, 0, 0] = torch.nan
+    w1, w2, w3 = network.weights
+    broken = w2.clone()
+    broken[2, 0, 0] = torch.nan
     for changes, message in (
         ({"labels": emptied}, "cluster 2 of cell 1 is empty"),
         ({"labels": labels[:, 1:]}, "labels have shape .3, 29., but must have .3, 30., one a point"),
         ({"labels": labels + 1}, "a label is 3, but must be less than K = 3"),
-        ({"weights": broken}, "W_2 of cell 2 are not finite"),
-        ({"weights": weights[::-1]}, "W_1 have shape"),
+        ({"network": Network([w1, broken, w3])}, "W_2 of cell 2 are not finite"),
+        ({"network": Network([w3, w2, w1])}, "W_1 have shape"),
         ({"y": y[:, :-1]}, "the targets have shape .3, 29, 5., but .* call for .3, 30, 5."),
         ({"z": x * torch.inf}, "the inputs of cell 0 are not finite"),
     ):
-        given = {"weights": weights, "z": x, "y": y, "labels": labels, **changes}
+        given = {"network": network, "z": x, "y": y, "labels": labels, **changes}
         for function in (centroid_gradient, centroid_gap_bound):
             with pytest.raises(ValueError, match=message):
-                function(**given, clusters=CLUSTERS, activation="tanh")
+                function(**given, clusters=CLUSTERS)
 
 
 @pytest.mark.parametrize("activation", SMOOTH)
@@ -184,21 +206,19 @@ def test_derivative_bounds_are_the_suprema(activation):
         assert float(derivatives(t, order).detach().abs().max()) == pytest.approx(bound, rel=1e-6)
 
 
-def gradient_at(weights, layer, activation):
+def gradient_at(network, layer):
     """The function (z, y) -> grad_{W_l} ell(f(z), y) of one network, as a vector."""
 
     def g(pair):
-        z, y = pair.split([weights[0].shape[1], weights[-1].shape[0]])
-        _, gradient = loss_gradient([w[None] for w in weights], z[None, None], y[None, None], activation)
-        return gradient[layer][0].flatten()
+        z, y = pair.split([network.weights[0].shape[2], network.weights[-1].shape[1]])
+        return network.gradient(z[None, None], y[None, None])[1][layer][0].flatten()
 
     return g
 
 
-def curvature(weights, layer, activation, pair):
+def curvature(network, layer, pair):
     """The largest ||D^2 g [v, v]|| over unit v, by gradient ascent from many directions."""
-    g, jacobian = gradient_at(weights, layer, activation), torch.autograd.functional.jacobian
-    hessian = jacobian(lambda at: jacobian(g, at, create_graph=True), pair)
+    hessian = torch.func.hessian(gradient_at(network, layer))(pair)
     v = torch.randn(50, len(pair), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     for _ in range(100):
         v = v / v.norm(dim=1, keepdim=True)
@@ -208,31 +228,31 @@ def curvature(weights, layer, activation, pair):
     return float(value.norm(dim=1).max())
 
 
+@pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("activation", SMOOTH)
-def test_m_bounds_the_second_derivative_all_over_the_ball(activation):
-    weights, x, y, _ = draw(seed=3)
-    weights = [w[0] for w in weights]
+def test_m_bounds_the_second_derivative_all_over_the_ball(activation, bias):
+    stack, x, y, _ = draw(seed=3, activation=activation, bias=bias)
+    network = of_cell(stack, 0)
+    network = replace(network, weights=[w.detach() for w in network.weights])
     generator = torch.Generator().manual_seed(1)
     radius = torch.tensor([[0.5]], dtype=torch.float64)
-    m = second_derivative_bound([w[None] for w in weights], x[:1, :1], y[:1, :1], radius, activation)[0, 0]
+    m = second_derivative_bound(network, x[:1, :1], y[:1, :1], radius)[0, 0]
     centre = torch.cat([x[0, 0], y[0, 0]])
     for _ in range(2):
         step = torch.randn(len(centre), generator=generator, dtype=torch.float64)
         pair = centre + 0.5 * step / step.norm()
         for layer in range(3):
-            assert 0 < curvature(weights, layer, activation, pair) <= float(m[layer])
+            assert 0 < curvature(network, layer, pair) <= float(m[layer])
 
 
 def test_m_is_exact_for_one_linear_layer():
     """g = (W z - y) z', so M = s + sqrt(s^2 + 1), s = ||W||_2: a factor off by 10% shows."""
-    w = draw()[0][0][0]
+    network = Network([draw()[0].weights[0][:1]], "linear")
     zeros = torch.zeros(1, 1, 1, dtype=torch.float64)
-    m = second_derivative_bound(
-        [w[None]], zeros.expand(1, 1, 5), zeros.expand(1, 1, 7), zeros[0], "linear"
-    ).item()
-    s = float(torch.linalg.svdvals(w)[0])
+    m = second_derivative_bound(network, zeros.expand(1, 1, 5), zeros.expand(1, 1, 7), zeros[0]).item()
+    s = float(torch.linalg.svdvals(network.weights[0][0])[0])
     assert m == pytest.approx(s + (s**2 + 1) ** 0.5, rel=1e-12)
-    assert curvature([w], 0, "linear", torch.ones(12, dtype=torch.float64)) == pytest.approx(m, rel=1e-4)
+    assert curvature(network, 0, torch.ones(12, dtype=torch.float64)) == pytest.approx(m, rel=1e-4)
 
 
 def test_lemma_3_3_is_sharp():
@@ -241,7 +261,8 @@ def test_lemma_3_3_is_sharp():
     curvatures, directions = np.linalg.eigh([[2 * s, 1], [1, 0]])
     z, y = directions[:, np.argmax(curvatures)] * [1, -1]
     z, y = (torch.tensor([[[v], [-v]]]) for v in (z, y))
-    gap, bound = all_gaps([torch.tensor([[[s]]]).double()], z, y, torch.zeros(1, 2).long(), "linear")
+    network = Network([torch.tensor([[[s]]]).double()], "linear")
+    gap, bound = all_gaps(network, z, y, torch.zeros(1, 2).long())
     assert float(gap) == pytest.approx(float(bound), rel=1e-12)
 
 
@@ -261,21 +282,19 @@ def test_m_is_nearly_attained_where_one_term_rules(layer, second, z, y, centre_z
     The input's second entry is large and feeds nothing, and the target is far off, so that the
     other terms are small beside the one with that derivative.
     """
-    weights = [torch.tensor([[100.0, 0.0]]).double(), torch.tensor([[second]]).double()]
+    network = Network([torch.tensor([[[100.0, 0.0]]]).double(), torch.tensor([[[second]]]).double()])
     z, y, radius = (torch.tensor(v).double() for v in (z, [y], [[radius]]))
     centre_z = z if centre_z is None else torch.tensor(centre_z).double()
     centre_y = torch.tensor([centre_y]).double()
-    m = second_derivative_bound(
-        [w[None] for w in weights], centre_z[None, None], centre_y[None, None], radius, "tanh"
-    )
-    found = curvature(weights, layer, "tanh", torch.cat([z, y]))
+    m = second_derivative_bound(network, centre_z[None, None], centre_y[None, None], radius)
+    found = curvature(network, layer, torch.cat([z, y]))
     assert 0.97 * float(m[0, 0, layer]) < found <= float(m[0, 0, layer])
 
 
 def test_without_bounded_derivatives_there_is_no_m():
-    weights, x, y, labels = draw()
+    network, x, y, labels = draw()
     for how in ({"activation": "relu"}, {"activation": "tanh", "loss": "cross_entropy"}):
-        bound = centroid_gap_bound(weights, x, y, labels, CLUSTERS, **how)
+        bound = centroid_gap_bound(replace(network, **how), x, y, labels, CLUSTERS)
         assert bound.shape == (CELLS, 3)
         assert bound.isnan().all()
 
@@ -283,13 +302,12 @@ def test_without_bounded_derivatives_there_is_no_m():
 def test_the_rank_of_a_gradient_is_at_most_the_number_of_distinct_pairs():
     """Proposition 3.1, with equality while the pairs are fewer than the layer's sides."""
     for distinct in (1, 2, 4):
-        weights, x, y, _ = draw(seed=distinct)
-        chosen = torch.arange(POINTS) % distinct
-        leaves = [w[0].clone().requires_grad_() for w in weights]
+        stack, x, y, _ = draw(seed=distinct)
+        chosen, network = torch.arange(POINTS) % distinct, of_cell(stack, 0)
         repeated = x[:1, chosen], y[:1, chosen]
-        loss = (features([w[None] for w in leaves], repeated[0], "tanh")[-1] - repeated[1]).square().sum()
+        loss = (network.features(repeated[0])[-1] - repeated[1]).square().sum()
         assert gradient_rank_bound(*repeated).tolist() == [distinct]
-        ranks = [int(torch.linalg.matrix_rank(g)) for g in torch.autograd.grad(loss, leaves)]
+        ranks = [int(torch.linalg.matrix_rank(g)) for g in torch.autograd.grad(loss, network.weights)]
         assert ranks == [distinct] * 3
     both = gradient_rank_bound(np.zeros((2, 3, 2)), np.arange(12).reshape(2, 3, 2) * [[[1]], [[0]]])
     assert both.tolist() == [3, 1]

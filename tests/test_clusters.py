@@ -5,7 +5,8 @@ import pytest
 from sklearn.cluster import KMeans
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from nrc.clusters import best_partition, tcv_lower, tcv_lower_semidefinite, wcss
+from nrc.theory.clusters import best_partition, tcv_lower, tcv_lower_semidefinite
+from nrc.theory.wcss import wcss
 
 
 def blobs(points=30, clusters=3, features=4, sigma=0.3, seed=0):

@@ -3,7 +3,7 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
-from nrc.linear import (
+from nrc.theory.linear import (
     Autoencoder,
     at_centroids,
     centroid_shift_bounds,

@@ -5,42 +5,47 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from support.problems import mixture
 
-from nrc.data.mixture import draw_mixture
-from nrc.grid import Ended, Stack
-from nrc.linear import Autoencoder, at_centroids
-from nrc.linear_measures import centroid_shift, forecasts, trained_shift, transition
+from nrc.ended import Ended
+from nrc.grid import Stack
+from nrc.measures.linear import centroid_shift, forecasts, trained_shift, transition
 from nrc.network import Architecture, RegularisedLoss
 from nrc.optimize.lbfgs import LBFGS
-from nrc.optimize.levenberg_marquardt import LevenbergMarquardt
+from nrc.optimize.lm import LevenbergMarquardt
 from nrc.optimize.minimise import minimise
 from nrc.optimize.point import Point
 from nrc.stacks import (
-    autoencoder,
+    architecture_of,
     equivalent_points,
     initial_parameters,
-    mixture_points,
     regularised_loss,
-    training_points,
+    sample,
+    training_sample,
 )
+from nrc.theory.linear import Autoencoder, at_centroids
 
 STACK = Stack({"weight_decay": [0.02, 0.2], "sigma": [0.05, 0.3, 1.0], "width": 6, "depth": 4, "seed": 1})
-CPU = torch.device("cpu")
-MIXTURE = draw_mixture(
-    clusters=3, points=50, dimension=6, separation=2, covariance="full", weights=[3, 2, 1], seed=1
-)
-MIXTURES = [MIXTURE] * len(STACK)
+MIXTURE = mixture(clusters=3, points=50, dimension=6, covariance="full", weights=[3, 2, 1], seed=1)
+MIXTURES = {1: MIXTURE}
+
+
+def points_of(centroids=False):
+    """What each network sees, (cells, points, features)."""
+    seen = sample(STACK, MIXTURES, "autoencode", centroids=centroids)
+    assert seen.y is seen.x
+    return seen.x
 
 
 def stack_loss(penalty, centroids=False, linear=True, activation="linear"):
-    architecture = autoencoder(STACK, 6, activation)
-    x, shares = training_points(STACK, MIXTURES, centroids=centroids, linear=linear)
-    loss = regularised_loss(STACK, architecture, x, shares, torch.float64, penalty)
+    architecture = architecture_of(STACK, 6, 6, activation, False)
+    seen = training_sample(STACK, MIXTURES, "autoencode", centroids=centroids, linear=linear)
+    loss = regularised_loss(STACK, architecture, seen, torch.float64, penalty=penalty)
     return loss, initial_parameters(STACK, architecture)
 
 
 def product_of(architecture, theta):
-    w1, *others = architecture.split(theta)
+    w1, *others = architecture.network(theta).weights
     for w in others:
         w1 = w @ w1
     return w1.numpy()
@@ -49,7 +54,7 @@ def product_of(architecture, theta):
 def trained(penalty, centroids=False):
     loss, start = stack_loss(penalty, centroids)
     method = LevenbergMarquardt() if penalty == "product" else LBFGS(10)
-    end = minimise(loss, start, method, tolerance=1e-9, evaluations=5000)
+    end = minimise(loss, start, method, tolerance=1e-9, passes=5000)
     assert (end.ended == Ended.TOLERANCE).all()
     return loss, end
 
@@ -76,9 +81,9 @@ def test_equivalent_points_have_the_second_moments():
 
 def test_the_loss_on_centroids_is_the_mean_over_points_moved_there():
     few, theta = stack_loss("factors", centroids=True, linear=False, activation="tanh")
-    moved = torch.from_numpy(mixture_points(STACK, MIXTURES, centroids=True))
+    moved = torch.from_numpy(points_of(centroids=True))
     expected = np.stack(
-        [at_centroids(MIXTURE.points(cell["sigma"]), MIXTURE.labels) for cell in STACK.cells()]
+        [at_centroids(MIXTURE.x(cell["sigma"]), MIXTURE.labels) for cell in STACK.cells()]
     )
     np.testing.assert_allclose(moved, expected, atol=1e-14)
     plain = RegularisedLoss(few.architecture, moved, moved, few.weight_decay)
@@ -89,10 +94,10 @@ def test_the_loss_on_centroids_is_the_mean_over_points_moved_there():
 def test_the_penalty_on_the_product_agrees_with_autograd():
     loss, theta = stack_loss("product")
     leaf = theta.clone().requires_grad_()
-    w1, *others = loss.architecture.split(leaf)
+    w1, *others = loss.architecture.network(leaf).weights
     for w in others:
         w1 = w @ w1
-    points = torch.from_numpy(mixture_points(STACK, MIXTURES))
+    points = torch.from_numpy(points_of())
     error = (points @ w1.mT - points).square().sum((1, 2)) / (2 * 50)
     value = error + loss.weight_decay / 2 * w1.square().sum((1, 2))
     (gradient,) = torch.autograd.grad(value.sum(), leaf)
@@ -105,8 +110,12 @@ def test_the_penalty_on_the_product_agrees_with_autograd():
 
 def test_a_penalty_on_the_product_needs_a_linear_network_and_weight_decay():
     x = torch.zeros(1, 2, 3, dtype=torch.float64)
-    with pytest.raises(ValueError, match="only a linear network is the product of its layers"):
-        RegularisedLoss(Architecture((3, 3), "tanh"), x, x, torch.ones(1), penalty="product")
+    for architecture, what in (
+        (Architecture((3, 3), "tanh"), "the activation is tanh"),
+        (Architecture((3, 3), "linear", bias=True), "the activation is linear with biases"),
+    ):
+        with pytest.raises(ValueError, match=f"{what}; only a linear network without biases is the product"):
+            RegularisedLoss(architecture, x, x, torch.ones(1), penalty="product")
     with pytest.raises(ValueError, match=r"weight decay is 0, .* Theorem 5\.1"):
         RegularisedLoss(Architecture((3, 3), "linear"), x, x, torch.zeros(1), penalty="product")
 
@@ -115,7 +124,7 @@ def test_a_penalty_on_the_product_needs_a_linear_network_and_weight_decay():
 def test_levenberg_marquardt_ends_at_the_ridge_solution(centroids):
     loss, end = trained("product", centroids)
     for cell, w in zip(STACK.cells(), product_of(loss.architecture, end.point.theta), strict=True):
-        x = MIXTURE.points(cell["sigma"])
+        x = MIXTURE.x(cell["sigma"])
         x = at_centroids(x, MIXTURE.labels) if centroids else x
         moments = x.T @ x / len(x)
         ridge = np.linalg.solve(moments + cell["weight_decay"] * np.eye(6), moments)
@@ -133,17 +142,17 @@ def test_levenberg_marquardt_never_goes_up_and_needs_few_steps():
 
 def test_a_cell_alone_takes_the_same_steps():
     loss, theta = stack_loss("product")
-    together = minimise(loss, theta, LevenbergMarquardt(), tolerance=1e-9, evaluations=100)
+    together = minimise(loss, theta, LevenbergMarquardt(), tolerance=1e-9, passes=100)
     for cell in range(len(STACK)):
         at = torch.tensor([cell])
-        alone = minimise(loss.select(at), theta[at], LevenbergMarquardt(), tolerance=1e-9, evaluations=100)
+        alone = minimise(loss.select(at), theta[at], LevenbergMarquardt(), tolerance=1e-9, passes=100)
         assert torch.equal(alone.point.theta[0], together.point.theta[cell])
 
 
 def test_layers_are_balanced_and_as_forecast_under_weight_decay():
     loss, end = trained("factors")
-    weights = [w.numpy() for w in loss.architecture.split(end.point.theta)]
-    x = mixture_points(STACK, MIXTURES)
+    weights = [w.numpy() for w in loss.architecture.network(end.point.theta).weights]
+    x = points_of()
     weight_decay = loss.weight_decay.numpy()
     found = forecasts(weights, x, weight_decay, "factors")
     for v, w in pairwise(weights):
@@ -158,13 +167,13 @@ def test_layers_are_balanced_and_as_forecast_under_weight_decay():
 
 
 def test_a_small_start_is_stuck_at_a_lower_rank_and_marked():
-    architecture = autoencoder(STACK, 6, "linear")
     loss, _ = stack_loss("factors")
+    architecture = loss.architecture
     end = minimise(
-        loss, initial_parameters(STACK, architecture, gain=0.6), LBFGS(10), tolerance=1e-9, evaluations=5000
+        loss, initial_parameters(STACK, architecture, gain=0.6), LBFGS(10), tolerance=1e-9, passes=5000
     )
-    weights = [w.numpy() for w in architecture.split(end.point.theta)]
-    found = forecasts(weights, mixture_points(STACK, MIXTURES), loss.weight_decay.numpy(), "factors")
+    weights = [w.numpy() for w in architecture.network(end.point.theta).weights]
+    found = forecasts(weights, points_of(), loss.weight_decay.numpy(), "factors")
     ended = end.ended.numpy()
     lower = found["critical_rank"].values < found["forecast_rank"].values
     assert lower.any()
@@ -175,7 +184,7 @@ def test_a_small_start_is_stuck_at_a_lower_rank_and_marked():
 
 def test_the_shift_of_closed_forms_is_that_of_training():
     full, at_means = trained("product"), trained("product", centroids=True)
-    x, labels = mixture_points(STACK, MIXTURES), np.stack([MIXTURE.labels] * len(STACK))
+    x, labels = points_of(), np.stack([MIXTURE.labels] * len(STACK))
     weight_decay = full[0].weight_decay.numpy()
     closed = centroid_shift(x, labels, weight_decay, (6,) * 5, "product")
     products = [product_of(loss.architecture, end.point.theta) for loss, end in (full, at_means)]
@@ -188,9 +197,9 @@ def test_the_shift_of_closed_forms_is_that_of_training():
 
     cubes = []
     for (loss, end), points in zip(
-        (full, at_means), (x, mixture_points(STACK, MIXTURES, centroids=True)), strict=True
+        (full, at_means), (x, points_of(centroids=True)), strict=True
     ):
-        weights = [w.numpy() for w in loss.architecture.split(end.point.theta)]
+        weights = [w.numpy() for w in loss.architecture.network(end.point.theta).weights]
         cube = forecasts(weights, points, weight_decay, "product")
         cube["status"] = ("cell", np.zeros(len(STACK), dtype=np.int8))
         cubes.append(cube)
@@ -200,7 +209,7 @@ def test_the_shift_of_closed_forms_is_that_of_training():
 
 
 def test_the_forecast_transition_is_where_the_rank_passes_k():
-    x = mixture_points(STACK, MIXTURES)
+    x = points_of()
     line = transition(x, 4, 3)["transition"].values
     for factor, more in ((0.999, True), (1.001, False)):
         learnt = Autoencoder.of(x, factor * line, (6,) * 5, "factors").learnt.sum(1)

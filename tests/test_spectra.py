@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import entropy, ortho_group
 
-from nrc import spectra
+from nrc.theory import spectra
 
 MEASURES = {
     "stable_rank": spectra.stable_rank,

@@ -56,7 +56,7 @@ class FirstOrder:
             seed: np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(3,)))
             for seed in sorted(set(course.seeds))
         }
-        self._done, self._theta, self._update = 0, torch.empty(0), None
+        self._done, self._drawn, self._theta, self._update = 0, 0, torch.empty(0), None
 
     def step(self, objective: RegularisedLoss, point: Point) -> Step:
         if self._update is None or len(self._theta) != len(point.theta):
@@ -81,7 +81,9 @@ class FirstOrder:
 
     def _order(self, points: int) -> Tensor:
         """The order of the points in the next pass, (cells or 1, points)."""
-        orders = {seed: rng.permutation(points) for seed, rng in self._orders.items()}
+        while self._drawn <= self._done:  # from a state on, those of the passes done are drawn again
+            orders = {seed: rng.permutation(points) for seed, rng in self._orders.items()}
+            self._drawn += 1
         seeds = self._seeds.tolist() if len(self._seeds.unique()) > 1 else self._seeds[:1].tolist()
         return torch.from_numpy(np.stack([orders[seed] for seed in seeds]))
 

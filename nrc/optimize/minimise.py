@@ -210,9 +210,11 @@ class _Run:
         spent = self.end.evaluations[self.running] >= passes
         dead = self.point.theta.norm(dim=1) <= self.small[self.running]
         known = torch.full_like(spent, self.method.whole)
-        if not self.method.whole and bool((spent | dead | late).any()):
-            self._evaluate(~self.diverged)
-            known = torch.full_like(spent, True)
+        if not self.method.whole:
+            # a cell's own end alone: what its neighbours do must not end it
+            known = (spent | dead | late) & ~self.diverged
+            if known.any():
+                self._evaluate(known)
         # of several reasons the last one in this list counts
         ended = torch.full_like(self.running, RUNNING)
         ended[torch.full_like(spent, late)] = Ended.WALL_CLOCK
@@ -225,9 +227,10 @@ class _Run:
 
     def _evaluate(self, cells: Tensor) -> None:
         """Value, gradient and residual on the whole data, which a step on mini-batches does not give."""
-        whole = Point.at(self.objective.select(cells), self.point.theta[cells])
+        objective, theta = self.objective.select(cells), self.point.theta[cells]
+        whole = Point.at(objective, theta)
         self.point.put(cells, whole)
-        self.residual = self.objective.relative_residual(self.point.theta, self.point.gradient)
+        self.residual[cells] = objective.relative_residual(theta, whole.gradient)
         self.diverged = self.diverged | ~self.point.finite
 
     def leave(self, ended: Tensor) -> None:

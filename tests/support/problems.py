@@ -10,6 +10,7 @@ from torch import Tensor
 
 from nrc.data.mixture import draw_mixture
 from nrc.data.points import Points
+from nrc.determinism import make_deterministic
 from nrc.grid import Stack
 from nrc.network import Architecture, RegularisedLoss
 from nrc.optimize import build
@@ -27,6 +28,9 @@ __all__ = [
     "normal",
     "parameters_of",
 ]
+
+# before the first product: the bits of a cell are those of its stack only then
+make_deterministic()
 
 
 def mixture(*, clusters=2, points=21, dimension=3, seed=0, **changes) -> Points:
@@ -90,7 +94,7 @@ class Way:
     # whether a step is one evaluation of the whole data, so that a budget is spent to the last pass
     exact: bool = True
 
-    def method(self, passes: int = 100, seeds: Sequence[int] = (0,) * 4) -> Method:
+    def method(self, passes: int, seeds: Sequence[int]) -> Method:
         """A fresh one, for a run of so many passes and the seeds of its cells."""
         return build(self.name, self.options, Course(passes, seeds))
 

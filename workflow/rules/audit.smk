@@ -28,8 +28,6 @@ rule audit:
     localrule: True
     conda:
         ENVIRONMENT
-    resources:
-        **SMALL,
     params:
         code=code_of("audit.py"),
         settings=as_it_is(
@@ -37,5 +35,6 @@ rule audit:
             json.dumps({"delta": {name: e["measures"].get("delta") for name, e in EXPERIMENTS.items()}})
         ),
     shell:
-        "python {SCRIPTS}/audit.py --settings {params.settings:q} --measures {input:q}"
+        f"python {SCRIPTS}/audit.py"
+        " --settings {params.settings:q} --measures {input:q}"
         " --csv {output.csv:q} --markdown {output.markdown:q} --log {log:q}"

@@ -26,12 +26,11 @@ rule judge_claims:
     localrule: True
     conda:
         ENVIRONMENT
-    resources:
-        **SMALL,
     params:
         code=code_of("judge_claims.py"),
         settings=as_it_is(json.dumps({"experiment": "claims", "claims": CLAIMS})),
         cubes=[f"{cube}={path}" for cube, path in CLAIM_CUBES.items()],
     shell:
-        "python {SCRIPTS}/judge_claims.py --settings {params.settings:q} --cubes {params.cubes:q}"
+        f"python {SCRIPTS}/judge_claims.py"
+        " --settings {params.settings:q} --cubes {params.cubes:q}"
         " --output {output.claims:q} --markdown {output.markdown:q} --log {log:q}"

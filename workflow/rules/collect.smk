@@ -1,7 +1,7 @@
 rule collect:
     """Collect the measures of all cells of an experiment in one cube."""
     input:
-        lambda wildcards: stack_files("measure", wildcards.experiment, experiment_of(wildcards)),
+        lambda wildcards: stack_files("measure", wildcards.experiment, experiment_named(wildcards.experiment)),
     output:
         "results/{experiment}/measures.nc",
     log:
@@ -10,13 +10,11 @@ rule collect:
         "results/benchmarks/{experiment}/measures.tsv"
     conda:
         ENVIRONMENT
-    resources:
-        mem_mb=times_attempt(2000),
-        runtime=times_attempt(30),
     params:
         code=code_of("collect.py"),
         settings=whole_of,
     shell:
         # thousands of paths do not fit on a command line, but on a builtin's they do
         r"printf '%s\n' {input:q} |"
-        " python {SCRIPTS}/collect.py --settings {params.settings:q} --output {output:q} --log {log:q}"
+        f" python {SCRIPTS}/collect.py"
+        " --settings {params.settings:q} --output {output:q} --log {log:q}"

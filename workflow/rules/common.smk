@@ -1,5 +1,6 @@
 # Shared by all rules: the checked settings, and what rules ask of them.
 
+import atexit
 import gc
 import json
 import os
@@ -7,22 +8,25 @@ import sys
 from functools import cache
 from inspect import signature
 from pathlib import Path
+from shlex import quote
 
 sys.path[:0] = [workflow.basedir, f"{workflow.basedir}/workflow/scripts"]
 
 from nrc import data as data_kinds
 from pipeline import layout
 from pipeline.code import code_digest, summary_of
-from pipeline.layout import cube_file, stack_files
 from pipeline.drawn import twins
+from pipeline.layout import cube_file, stack_files
 from pipeline.settings import cube_of_claim, cube_of_figure, read_settings, twin_on_centroids
 
 ROOT = Path(os.path.relpath(workflow.basedir))
-SCRIPTS = ROOT / "workflow/scripts"
+SCRIPTS = quote(str(ROOT / "workflow/scripts"))
 ENVIRONMENT = "../../envs/nrc.yaml"
 
-# searching a growing graph of thousands of jobs for garbage would take a fifth of its planning
+# searching a growing graph of thousands of jobs for garbage would take a fifth of its planning, and once
+# more at the end a tenth
 gc.disable()
+atexit.register(gc.freeze)
 
 
 onstart:
@@ -68,17 +72,9 @@ def quick(function):
     return function
 
 
-def times_attempt(number):
-    """A resource that grows with every attempt."""
-    return quick(lambda wildcards, attempt: number * attempt)
-
-
 def as_it_is(text):
     """Text as a parameter: braces in a plain one would be wildcards."""
     return quick(lambda wildcards: text)
-
-
-SMALL = {"mem_mb": times_attempt(2000), "runtime": times_attempt(10)}
 
 
 def code_of(program, *kinds):
@@ -86,25 +82,25 @@ def code_of(program, *kinds):
     return code_digest(f"{workflow.basedir}/workflow/scripts/{program}", kinds)
 
 
-def experiment_of(wildcards):
+def experiment_named(name):
     """Settings of the experiment in a path."""
-    return or_exit(layout.experiment_of, wildcards.experiment, SETTINGS)
+    return or_exit(layout.experiment_of, name, SETTINGS)
 
 
 @cache
-def stack_at(experiment, cells):
+def stack_named(experiment, cells):
     return or_exit(layout.stack_of, experiment, cells, SETTINGS)
 
 
 def stack_of(wildcards):
     """The stack in a path."""
-    return stack_at(wildcards.experiment, wildcards.cells)
+    return stack_named(wildcards.experiment, wildcards.cells)
 
 
 @quick
 def data_files(wildcards):
     """The data files of the stack in a path."""
-    return layout.data_files(experiment_of(wildcards), stack_of(wildcards).seeds, SETTINGS)
+    return layout.data_files(experiment_named(wildcards.experiment), stack_of(wildcards).seeds, SETTINGS)
 
 
 def data_options(name):
@@ -113,19 +109,20 @@ def data_options(name):
     return {key: value for key, value in DATA[name].items() if key not in places}
 
 
-def slice_of(wildcards, *keys, **extra):
+def slice_of(experiment, *keys, **extra):
     """The part of an experiment's settings that a job depends on, as JSON."""
-    experiment = experiment_of(wildcards)
-    part = {key: experiment[key] for key in keys}
-    return json.dumps({"experiment": wildcards.experiment, **part, **extra}, sort_keys=True)
+    part = {key: experiment_named(experiment)[key] for key in keys}
+    return json.dumps({"experiment": experiment, **part, **extra}, sort_keys=True)
 
 
 @quick
 def whole_of(wildcards):
     """All settings of an experiment, as JSON."""
-    experiment = experiment_of(wildcards)
-    options = data_options(experiment["data"])
-    return slice_of(wildcards, *(experiment.keys() - {"data"}), data=options, device=SETTINGS["device"])
+    settings = experiment_named(wildcards.experiment)
+    options = data_options(settings["data"])
+    return slice_of(
+        wildcards.experiment, *settings.keys() - {"data"}, data=options, device=SETTINGS["device"]
+    )
 
 
 @cache
@@ -137,9 +134,9 @@ def size_of(data):
 @quick
 def stack_memory(wildcards, attempt):
     """Megabytes of a job with a stack: torch, then data, features and the memory of the method."""
-    experiment, stack = experiment_of(wildcards), stack_of(wildcards)
+    experiment, stack = experiment_named(wildcards.experiment), stack_of(wildcards)
     size, width, depth = size_of(experiment["data"]), stack.axes["width"], stack.axes["depth"]
-    widest = max(width, size.features)
+    widest = max(width, size.features, size.outputs or 0)
     features = size.points * widest * (depth + 4)
     parameters = depth * width * widest * (2 * experiment["training"]["method"].get("history", 10) + 10)
     return attempt * (1500 + round(len(stack) * (features + parameters) * 8 / 1e6))

@@ -1,7 +1,7 @@
 @quick
 def twin_of(wildcards):
     """The cube of the same networks trained on centroids."""
-    experiment_of(wildcards)
+    experiment_named(wildcards.experiment)
     return cube_file(or_exit(twin_on_centroids, wildcards.experiment, EXPERIMENTS))
 
 
@@ -19,11 +19,10 @@ rule compare_centroids:
     localrule: True
     conda:
         ENVIRONMENT
-    resources:
-        **SMALL,
     params:
         code=code_of("compare_centroids.py"),
         settings=whole_of,
     shell:
-        "python {SCRIPTS}/compare_centroids.py --settings {params.settings:q} --data {input.data:q}"
+        f"python {SCRIPTS}/compare_centroids.py"
+        " --settings {params.settings:q} --data {input.data:q}"
         " --centroids {input.centroids:q} --output {output:q} --log {log:q}"

@@ -51,13 +51,12 @@ for kind in dict.fromkeys([*DATA_RULES, *(options["kind"] for options in DATA.va
             data=names_of(kind),
         conda:
             ENVIRONMENT
-        resources:
-            **SMALL,
         params:
             code=code_of("make_data.py", f"nrc.data.{kind}"),
             settings=data_settings,
         shell:
-            "python {SCRIPTS}/make_data.py --settings {params.settings:q} --files {input.files:q}"
+            f"python {SCRIPTS}/make_data.py"
+            " --settings {params.settings:q} --files {input.files:q}"
             " --output {output:q} --log {log:q}"
 
     workflow.get_rule(DATA_RULES.get(kind, f"make_{kind}")).docstring = summary_of(f"nrc.data.{kind}")
@@ -78,8 +77,6 @@ rule fetch_mnist:
         split="train|test",
     conda:
         ENVIRONMENT
-    resources:
-        **SMALL,
     params:
         code=code_of("fetch_mnist.py"),
         settings=lambda wildcards: json.dumps(
@@ -87,5 +84,6 @@ rule fetch_mnist:
         ),
         bundled=str(ROOT / "resources/mnist"),
     shell:
-        "python {SCRIPTS}/fetch_mnist.py --settings {params.settings:q} --split {wildcards.split}"
+        f"python {SCRIPTS}/fetch_mnist.py"
+        " --settings {params.settings:q} --split {wildcards.split}"
         " --bundled {params.bundled:q} --output {output:q} --log {log:q}"

@@ -49,14 +49,13 @@ for name, figure in SETTINGS["figures"].items():
         localrule: True
         conda:
             ENVIRONMENT
-        resources:
-            **SMALL,
         params:
             code=code_of("plot.py", f"nrc.figures.{figure['kind']}"),
             settings=as_it_is(figure_settings(figure, of.values())),
             cubes=[f"{title}={cube}" for title, cube in cubes.items()],
         shell:
-            "python {SCRIPTS}/plot.py --settings {params.settings:q} --cubes {params.cubes:q}"
+            f"python {SCRIPTS}/plot.py"
+            " --settings {params.settings:q} --cubes {params.cubes:q}"
             " --template {input.template:q} --caption {output.caption:q} --numbers {output.numbers:q}"
             " --figures {output.png:q} {output.pdf:q} {output.svg:q} --log {log:q}"
 

@@ -4,6 +4,19 @@ rule measures:
         [cube_file(name) for name in EXPERIMENTS],
 
 
+@cache
+def measured_by(experiment):
+    """What measures depend on beside the networks and their data."""
+    settings = experiment_named(experiment)
+    return slice_of(
+        experiment,
+        *("task", "network", "loss", "measures"),
+        data=data_options(settings["data"]),
+        loss_on=settings["training"]["loss_on"],
+        penalty=settings["training"]["penalty"],
+    )
+
+
 rule measure:
     """Measure rank, within-class variability and residuals of a trained stack."""
     input:
@@ -19,18 +32,11 @@ rule measure:
         ENVIRONMENT
     resources:
         mem_mb=stack_memory,
-        runtime=times_attempt(30),
+        tmpdir=None,
     params:
         code=code_of("measure.py"),
-        settings=quick(
-            lambda wildcards: slice_of(
-                wildcards,
-                *("task", "network", "loss", "measures"),
-                data=data_options(experiment_of(wildcards)["data"]),
-                loss_on=experiment_of(wildcards)["training"]["loss_on"],
-                penalty=experiment_of(wildcards)["training"]["penalty"],
-            )
-        ),
+        settings=quick(lambda wildcards: measured_by(wildcards.experiment)),
     shell:
-        "python {SCRIPTS}/measure.py --settings {params.settings:q} --data {input.data:q}"
+        f"python {SCRIPTS}/measure.py"
+        " --settings {params.settings:q} --data {input.data:q}"
         " --trained {input.trained:q} --output {output:q} --log {log:q}"

@@ -4,7 +4,21 @@ rule train:
         [stack_files("train", *experiment) for experiment in EXPERIMENTS.items()],
 
 
-TRAINED_BY = ("task", "network", "loss", "training")
+@cache
+def training_code(experiment):
+    method = experiment_named(experiment)["training"]["method"]["name"]
+    return code_of("train.py", f"nrc.optimize.{method}")
+
+
+@quick
+def training_settings(wildcards):
+    """What training depends on beside the data."""
+    return slice_of(
+        wildcards.experiment,
+        *("task", "network", "loss", "training"),
+        device=SETTINGS["device"],
+        stack=stack_of(wildcards).axes,
+    )
 
 
 rule train_stack:
@@ -21,19 +35,12 @@ rule train_stack:
         ENVIRONMENT
     resources:
         mem_mb=stack_memory,
-        runtime=times_attempt(60),
         gpu=1 if SETTINGS["device"] == "cuda" else 0,
+        tmpdir=None,  # the environment's; Snakemake's would be asked for with every job
     params:
-        code=quick(
-            lambda wildcards: code_of(
-                "train.py", f"nrc.optimize.{experiment_of(wildcards)['training']['method']['name']}"
-            )
-        ),
-        settings=quick(
-            lambda wildcards: slice_of(
-                wildcards, *TRAINED_BY, device=SETTINGS["device"], stack=stack_of(wildcards).axes
-            )
-        ),
+        code=quick(lambda wildcards: training_code(wildcards.experiment)),
+        settings=training_settings,
     shell:
-        "python {SCRIPTS}/train.py --settings {params.settings:q} --data {input.data:q}"
+        f"python {SCRIPTS}/train.py"
+        " --settings {params.settings:q} --data {input.data:q}"
         " --output {output:q} --log {log:q}"

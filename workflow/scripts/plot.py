@@ -110,10 +110,11 @@ def _clauses(experiment: Settings, sizes: Settings, at: Settings) -> list[str]:
     kind = (
         f"{network['activation']} {NETWORKS[experiment['task']]}{' with biases' if network['bias'] else ''}"
     )
+    layers = "layer" if list(grid["depth"]) == [1] else "layers"
     choices = f" ({', '.join(_options(method, 'name'))})" if len(method) > 1 else ""
     drawn = _options(data, "kind", "clusters", "points", "dimension")
     return [
-        f"{kind}, {_listed(grid['depth'])} layers of width {_listed(grid['width'])}",
+        f"{kind}, {_listed(grid['depth'])} {layers} of width {_listed(grid['width'])}",
         f"{sizes['points']} points of {experiment['data']} ({', '.join([data['kind'], *drawn])}) "
         f"in dimension {sizes['dimension']}, K = {sizes['clusters']}",
         f"weight decay {_listed(grid['weight_decay'])}, noise level {_listed(grid['sigma'])}, "

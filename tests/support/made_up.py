@@ -1,0 +1,133 @@
+"""Made-up cubes with all that real ones have, and how figures are drawn of them."""
+
+import numpy as np
+import xarray as xr
+
+from nrc import figures
+from nrc.ended import Ended, Status
+from nrc.figures.style import styled
+from nrc.labels import describe, flag_attributes
+
+GRID = ("weight_decay", "sigma", "width", "depth", "seed")
+SNAPSHOTS = [0, 5, 9]
+K = 2
+OWN = {
+    "plane": {"certified": 0.1},
+    "bounds": {},
+    "shift": {"saturation": 0.5},
+    "forecast": {},
+    "spectra": {"colour_map": "Blues"},
+    "rank_curves": {"along": "width", "rank": ["stable_rank", "relative_distance"]},
+}
+
+
+def options(kind, **others):
+    return {"kind": kind, "of": ["one"], "at": {}, "colour_map": "viridis", "dpi": 50} | OWN[kind] | others
+
+
+def cube(name="one", *, made_of=0, without=(), mixture=True, classes=False, **axes):
+    """Measures with made-up numbers, the variables, dimensions and gaps of a real cube; all converged."""
+    rng = np.random.default_rng(made_of)
+    grid = {"weight_decay": [0.01, 0.1], "sigma": [0.1, 0.3, 1.0], "width": [4], "depth": [3], "seed": [0, 1]}
+    grid |= axes
+    depth, width = max(grid["depth"]), max(grid["width"])
+    sizes = {axis: len(values) for axis, values in grid.items()}
+    sizes |= {"layer": depth, "index": width, "source": depth, "snapshot": len(SNAPSHOTS)}
+    of_cell = ("relative_residual", "transition", "forecast_rank", "critical_rank", "critical_distance")
+    of_layer = ("stable_rank", "numerical_rank", "effective_rank", "mp_soft_rank")
+    dims = {
+        **dict.fromkeys(of_cell, ()),
+        **dict.fromkeys(("wcss_bound", "wcss_quantile") if mixture else (), ()),
+        **dict.fromkeys(("train_accuracy", "test_accuracy") if classes else (), ()),
+        **dict.fromkeys(of_layer, ("layer",)),
+        **dict.fromkeys(("singular_values", "forecast"), ("layer", "index")),
+        **dict.fromkeys(("tcv_lower", "tcv_upper", "wcss_class"), ("source",)),
+        **dict.fromkeys(("bound_measured", "bound_analytic"), ("layer", "source")),
+        "snapshot_singular_values": ("snapshot", "layer", "index"),
+        "snapshot_wcss": ("snapshot", "source"),
+    }
+    coords = grid | {
+        "layer": range(1, depth + 1),
+        "index": range(1, width + 1),
+        "source": range(depth),
+        "snapshot": SNAPSHOTS,
+    }
+    made = xr.Dataset(coords={axis: (axis, list(values)) for axis, values in coords.items()})
+    for variable, others in dims.items():
+        order = (*GRID, *others)
+        made[variable] = order, rng.uniform(0.1, 1, [sizes[dim] for dim in order])
+        if "layer" in others:  # networks of fewer layers have none beyond, thinner ones fewer singular values
+            made[variable] = made[variable].where(made["layer"] <= made["depth"])
+        if "index" in others:
+            made[variable] = made[variable].where(made["index"] <= made["width"])
+            made[variable].values = -np.sort(-made[variable].values, axis=-1)
+    s = made["singular_values"]
+    made["distance"] = np.sqrt((s.where(s["index"] > K, 0) ** 2).sum("index")).where(s.notnull().any("index"))
+    made["relative_distance"] = made["distance"] / np.sqrt((s**2).sum("index"))
+    for flag in ("status", "ended"):
+        made[flag] = GRID, np.zeros([sizes[axis] for axis in GRID], np.int8)
+    made["at_minimum"] = made["status"] + np.int8(1)
+    made = made.drop_vars(list(without)).assign_attrs(experiment=name, clusters=K, points=30, dimension=4)
+    made = describe(made, **{variable: {"long_name": variable} for variable in map(str, made.variables)})
+    made["status"].attrs |= flag_attributes(Status)
+    made["ended"].attrs |= flag_attributes(Ended)
+    return made
+
+
+def end(made, ended, **cell):
+    """Let some cells end in another way, with what that does to their measures."""
+    made["ended"].loc[cell] = ended
+    made["status"].loc[cell] = ended.status
+    if ended is Ended.DIVERGED:
+        for variable in made.data_vars:
+            kept = {"status", "ended", "tcv_lower", "tcv_upper", "wcss_class", "wcss_bound", "at_minimum"}
+            if variable not in kept and made[variable].dtype.kind == "f":
+                made[variable].loc[cell] = np.nan
+    if ended is Ended.ORIGIN:
+        for variable in ("singular_values", "distance"):
+            made[variable].loc[cell] = 0
+        for variable in ("relative_distance", "stable_rank"):
+            made[variable].loc[cell] = np.nan
+    return made
+
+
+def shift(name="one", *, slope=2.0, **axes):
+    """Shifts that grow with sigma to a power of their own."""
+    grid = {"weight_decay": [0.1, 1.0], "sigma": [0.01, 0.02, 0.05, 0.1]} | axes
+    made = cube(name, **grid)[["status", "ended", "at_minimum"]]
+    power = made["sigma"] ** (slope + 0.01 * made["seed"]) / made["weight_decay"]
+    made["shift"] = power.broadcast_like(made["status"])
+    made["noise_moment"] = (2 * made["sigma"] ** 2).broadcast_like(made["status"])
+    made["shift_forecast"], made["shift_bound"] = made["shift"] * 1.01, made["shift"] * 3
+    names = ("shift", "noise_moment", "shift_forecast", "shift_bound")
+    return describe(made, **{variable: {"long_name": variable} for variable in names})
+
+
+def named(cubes):
+    return {f"cube {i}": made for i, made in enumerate(cubes)}
+
+
+def drawn(kind, *cubes, render=False, **others):
+    """The figure, on request laid out as it is when it is saved."""
+    with styled():
+        figure = figures.kind(kind).draw(named(cubes), options(kind, **others))
+        if render:
+            figure.draw_without_rendering()
+    return figure
+
+
+def rows(kind, *cubes, **others):
+    return figures.kind(kind).rows(named(cubes), options(kind, **others))
+
+
+def facts(kind, *cubes, **others):
+    return figures.kind(kind).summary(named(cubes), options(kind, **others))
+
+
+def unlucky():
+    """A plane with a cell of each end: stopped and converged, all stopped, diverged, dead."""
+    made = cube()
+    end(made, Ended.PASSES, sigma=0.1, weight_decay=0.01, seed=0)
+    end(made, Ended.NO_DESCENT, sigma=0.3, weight_decay=0.01)
+    end(made, Ended.DIVERGED, sigma=1.0, weight_decay=0.01)
+    return end(made, Ended.ORIGIN, sigma=1.0, weight_decay=0.1)
