@@ -1,13 +1,26 @@
-# Two commands: `make` builds the environment and every figure, `make test` runs every test.
+# `make` builds the environment and every figure, `make check` is for every change, `make test` runs every test.
+#
+#     make CONFIG="workflow/scales/paper.yaml mine.yaml"   with overlays over config.yaml
 
 PYTHON ?= python3
 BIN := .venv/bin
+CONFIG ?=
+SNAKEMAKE := $(BIN)/snakemake $(if $(CONFIG),--configfile $(CONFIG))
+PYTEST := $(BIN)/pytest --numprocesses 2 --durations 15
 
-.PHONY: all env test test-slurm reliability lint bench clean
+.PHONY: all report settings env check lint test test-slurm reliability bench clean
 
-all: env
-	$(BIN)/snakemake
+all: settings
+	$(SNAKEMAKE)
 	@echo "Figures: $$(ls results/figures/*.png | tr '\n' ' ')"
+
+# the same, and all figures, the audit and the claims in one archive, to read in a browser
+report: all
+	$(SNAKEMAKE) --report report.zip
+
+# a mistake in the configuration is told in one line
+settings: env
+	@$(BIN)/python workflow/scripts/show_settings.py $(CONFIG) > /dev/null
 
 env: .venv/installed
 
@@ -22,27 +35,31 @@ env: .venv/installed
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
-test: env
-	$(BIN)/pytest --numprocesses 2
-
-# on a real SLURM of one node, which the tests install and start; only root can
-test-slurm: env
-	$(BIN)/pytest -m slurm tests/slurm
-
-# every fault, and the table of docs/reliability.md
-reliability: env
-	$(BIN)/pytest -m "slurm or not slurm" --faults docs/reliability.md tests/test_faults.py tests/slurm
-
-# the pins of the lock file, for conda
-envs/nrc.yaml: requirements.lock
-	{ sed '/- pip:/q' $@; sed -nE 's/^([a-z0-9][^ ]*==[^ ;]+)( ; [^\]*[^ \])?.*/      - "\1\2"/p' $<; } > $@.new
-	mv $@.new $@
+# lint and the tests that start no Snakemake: less than a minute
+check: lint
+	$(PYTEST) -m "not workflow and not slurm"
 
 lint: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check .
 	$(BIN)/snakemake --lint
+
+test: env
+	$(PYTEST)
+
+# on a real SLURM of one node, which the tests install and start; only root can
+test-slurm: env
+	$(BIN)/pytest --durations 5 -m slurm tests/slurm
+
+# every fault, and the table of docs/reliability.md
+reliability: env
+	$(BIN)/pytest -m "slurm or not slurm" --faults docs/reliability.md tests/test_faults*.py tests/slurm
+
+# the pins of the lock file, for conda
+envs/nrc.yaml: requirements.lock
+	{ sed '/- pip:/q' $@; sed -nE 's/^([a-z0-9][^ ]*==[^ ;]+)( ; [^\]*[^ \])?.*/      - "\1\2"/p' $<; } > $@.new
+	mv $@.new $@
 
 bench: env
 	$(BIN)/python bench/stack_against_loop.py

@@ -8,7 +8,7 @@ pytest.register_assert_rewrite("support")
 
 from support.checkout import Checkout, copy_project  # noqa: E402
 from support.faults import Faults  # noqa: E402
-from support.processes import end_all  # noqa: E402
+from support import processes, programs  # noqa: E402
 from support.shared import made_once  # noqa: E402
 
 FAULTS = Faults()
@@ -46,7 +46,8 @@ def survived():
 def nothing_is_left_running():
     """End what a test started."""
     yield
-    end_all()
+    processes.end_all()
+    programs.end_all()
 
 
 @pytest.fixture(scope="session")

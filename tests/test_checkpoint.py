@@ -7,16 +7,12 @@ import pathlib
 import numpy as np
 import pytest
 import torch
-from test_mnist import small, split  # noqa: F401
-from test_optimize import METHODS, problem
+from support.problems import METHODS, Way, autoencoders, classifiers
 
 from nrc.checkpoint import Checkpoint, Superseded
-from nrc.classifiers import Snapshots
-from nrc.optimize.epochs import Course, train_epochs
+from nrc.ended import Ended
 from nrc.optimize.minimise import minimise
-
-# some cells converge within it and some do not
-SHORT = {"tolerance": 1e-7, "evaluations": 150}
+from nrc.snapshots import Snapshots
 
 
 class Interrupt(Exception):
@@ -27,87 +23,93 @@ def checkpoint(folder, fingerprint="a", interval=0.0):
     return Checkpoint(folder / "output.nc", fingerprint, interval)
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("moment", [1, 7, 40])
-def test_a_minimisation_goes_on_in_the_same_bits(tmp_path, method, moment):
-    loss, start = problem()
-    unbroken = minimise(loss, start, METHODS[method](), **SHORT)
-    looks = 0
+def run(way, problem, passes, tolerance, **options):
+    """Train with looks, and return the end and what was seen."""
+    loss, start, seeds, labels = problem
+    seen = Snapshots(loss.architecture, loss.x, loss.y, labels, len(start), [0, 2, 5, 11, 40, passes])
+    method = way.method(passes, seeds)
+    return minimise(loss, start, method, tolerance=tolerance, passes=passes, look=seen, **options), seen
 
-    def look(progress, here):
-        nonlocal looks
-        looks += 1
-        if looks == moment:
+
+def assert_goes_on_in_the_same_bits(folder, way, problem, passes, tolerance, moment):
+    """Saved and stopped after so many reports, and taken up by a new process, as it were."""
+    unbroken, all_seen = run(way, problem, passes, tolerance)
+    reports = 0
+
+    def interrupt(progress, here):
+        nonlocal reports
+        reports += 1
+        if reports == moment:
             saved.save({"run": here()})
             raise Interrupt
 
-    saved = checkpoint(tmp_path)
+    saved = checkpoint(folder)
     assert saved.open() == {}
     with pytest.raises(Interrupt):
-        minimise(loss, start, METHODS[method](), report=look, **SHORT)
-    state = checkpoint(tmp_path).open()["run"]
-    resumed = minimise(loss, start, METHODS[method](), state=state, **SHORT)
+        run(way, problem, passes, tolerance, report=interrupt)
+    state = checkpoint(folder).open()["run"]
+    resumed, seen = run(way, problem, passes, tolerance, state=state)
     for name in ("residual", "iterations", "evaluations", "ended"):
-        assert torch.equal(getattr(resumed, name), getattr(unbroken, name)), name
+        torch.testing.assert_close(
+            getattr(resumed, name), getattr(unbroken, name), rtol=0, atol=0, equal_nan=True, msg=name
+        )
     for name in ("theta", "value", "gradient"):
         assert torch.equal(getattr(resumed.point, name), getattr(unbroken.point, name)), name
+    np.testing.assert_array_equal(seen.singular_values, all_seen.singular_values)
+    np.testing.assert_array_equal(seen.wcss, all_seen.wcss)
 
 
-@pytest.mark.parametrize("method", ["adam", "sgd", "lbfgs"])
-@pytest.mark.parametrize("moment", [1, 3, 4, 8])
-def test_epochs_go_on_in_the_same_bits(tmp_path, split, method, moment):  # noqa: F811
-    """Three mini-batches an epoch: within an epoch, at its end, after it."""
-    objective, theta, labels = small(split)
-    course = Course(method, epochs=9 if method == "lbfgs" else 3, batch=20, schedule="cosine", seed=5)
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("moment", [1, 2, 7, 40])
+def test_a_minimisation_goes_on_in_the_same_bits(tmp_path, name, moment):
+    """Within the budget some cells converge, and some do not."""
+    loss, start = METHODS[name].autoencoders(weight_decay=(0.02, 0.3))
+    if name == "lm":  # it is done after ten steps
+        moment = min(moment, 6)
+    labels = np.arange(loss.x.shape[1])[None] % 2
+    problem = loss, start, [0] * 4, labels
+    assert_goes_on_in_the_same_bits(tmp_path, METHODS[name], problem, 60, 1e-7, moment)
 
-    def snapshots():
-        return Snapshots(
-            objective.architecture, objective.x, objective.y, labels, every=2, last=course.epochs
-        )
 
-    seen = snapshots()
-    unbroken, _ = train_epochs(objective, theta, course, seen)
-    steps = 0
+@pytest.mark.parametrize(("name", "options"), [("adam", {}), ("sgd", {"momentum": 0.9}), ("sgd", {"momentum": 0})])
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+@pytest.mark.parametrize("moment", [1, 2, 4, 9])
+def test_mini_batches_of_several_seeds_go_on_in_the_same_bits(tmp_path, name, options, schedule, moment):
+    """One cell diverges at once: those of its seed go on in their order."""
+    loss, start, seeds = classifiers(seeds=(5, 8))
+    start[0] *= 1e200
+    way = Way(name, {"learning_rate": 0.01, "batch": 20, "schedule": schedule, **options})
+    problem = loss, start, seeds, loss.y.argmax(2).numpy()
+    assert_goes_on_in_the_same_bits(tmp_path, way, problem, 9, 1e-14, moment)
 
-    def look(here):
-        nonlocal steps
-        steps += 1
-        if steps == moment:
-            saved.save({"training": here(), "snapshots": broken.state})
-            raise Interrupt
 
-    saved, broken = checkpoint(tmp_path), snapshots()
+def test_a_state_may_be_that_of_the_end(tmp_path):
+    for name in METHODS:
+        loss, start = METHODS[name].autoencoders()
+        labels, saved = np.zeros((1, loss.x.shape[1]), dtype=int), checkpoint(tmp_path, name)
+        saved.open()
+        options = {"report": lambda progress, here, saved=saved: saved.save({"run": here()})}
+        end, _ = run(METHODS[name], (loss, start, [0] * 4, labels), 12, 1e-14, **options)
+        state = checkpoint(tmp_path, name).open()["run"]
+        again, _ = run(METHODS[name], (loss, start, [0] * 4, labels), 12, 1e-14, state=state)
+        assert torch.equal(again.point.theta, end.point.theta), name
+        assert torch.equal(again.evaluations, end.evaluations), name
+
+
+def test_time_spent_before_counts_for_the_wall_clock(tmp_path):
+    loss, start = autoencoders()
+    saved = checkpoint(tmp_path)
     saved.open()
+
+    def interrupt(progress, here):
+        saved.save({"run": {**here(), "seconds": 1e6}})
+        raise Interrupt
+
+    problem = loss, start, [0] * 4, np.zeros((1, 21), dtype=int)
     with pytest.raises(Interrupt):
-        train_epochs(objective, theta, course, broken, report=look)
-    state, again = checkpoint(tmp_path).open(), snapshots()
-    again.resume(state["snapshots"])
-    resumed, _ = train_epochs(objective, theta, course, again, state=state["training"])
-    assert torch.equal(resumed, unbroken)
-    assert again.epochs == seen.epochs
-    np.testing.assert_array_equal(again.singular_values, seen.singular_values)
-    np.testing.assert_array_equal(again.wcss, seen.wcss)
-
-
-def test_a_cell_that_diverges_leaves_the_others_alone(split):  # noqa: F811
-    objective, theta, labels = small(split)
-    huge = theta.clone()
-    huge[0] *= 1e200
-    course = Course("sgd", epochs=3, batch=20, learning_rate=0.1)
-
-    def train(start):
-        seen = Snapshots(objective.architecture, objective.x, objective.y, labels, every=1, last=3)
-        return *train_epochs(objective, start, course, seen), seen
-
-    together, diverged, seen = train(huge)
-    healthy, _, alone = train(theta)
-    assert diverged.tolist() == [True, False]
-    assert together.isfinite().all()
-    assert torch.equal(together[1], healthy[1])
-    for name in ("singular_values", "wcss"):
-        ours, theirs = np.array(getattr(seen, name)), np.array(getattr(alone, name))
-        np.testing.assert_array_equal(ours[:, 1], theirs[:, 1])
-        assert np.isnan(ours[1:, 0]).all()
+        run(METHODS["gd"], problem, 100, 1e-14, report=interrupt)
+    end, _ = run(METHODS["gd"], problem, 100, 1e-14, state=saved.open()["run"], wall_clock=1e5)
+    assert (end.ended == Ended.WALL_CLOCK).all()
 
 
 STATE = {"run": {"theta": torch.arange(3.0), "count": 4}, "size": 2}

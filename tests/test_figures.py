@@ -80,19 +80,24 @@ def test_the_bounds_have_a_row_for_each_layer_that_there_is():
     assert set(table["status"]) == {"converged"}
 
 
-@pytest.mark.parametrize("along", ["width", "depth"])
-def test_ranks_are_of_the_middle_against_width_and_a_mean_against_depth(along):
-    values = {"width": [2, 4, 8], "depth": [1, 2, 4]}[along]
-    made = cube(weight_decay=[0, 0.1], sigma=[0.0], seed=[0, 1, 2], **{along: values})
-    end(made, Ended.PASSES, weight_decay=0.1, seed=[0, 1], **{along: 4})
+@pytest.mark.parametrize("along", ["width", "depth", "sigma"])
+def test_ranks_are_of_the_middle_against_width_or_noise_and_a_mean_against_depth(along):
+    values = {"width": [2, 4, 8], "depth": [1, 2, 4], "sigma": [0, 0.1, 0.3]}[along]
+    made = cube(**{"weight_decay": [0, 0.1], "sigma": [0.0], "seed": [0, 1, 2], along: values})
+    end(made, Ended.PASSES, weight_decay=0.1, seed=[0, 1], **{along: values[1]})
     table = rows("rank_curves", made, along=along, rank="stable_rank").set_index(["weight_decay", along])
+    assert len(table) == 2 * 3
     for (decay, value), row in table.iterrows():
         of_seed = made["stable_rank"].sel({"weight_decay": decay, along: value}).squeeze().values
-        ranks = of_seed[:, 1] if along == "width" else of_seed[:, :value].mean(1)
+        ranks = of_seed[:, :value].mean(1) if along == "depth" else of_seed[:, 1]
         expected = [np.median(ranks), ranks.min(), ranks.max()]
         assert row[["median", "least", "largest"]].tolist() == pytest.approx(expected)
-    assert table.loc[(0.1, 4), ["converged", "stopped", "dead"]].tolist() == [1, 2, 0]
+    assert table.loc[(0.1, values[1]), ["converged", "stopped", "dead"]].tolist() == [1, 2, 0]
     assert table["converged"].sum() == 3 * 6 - 2
+    axis = drawn("rank_curves", made, along=along, render=True).axes[0]
+    title = "mean over layers" if along == "depth" else "layer 2"
+    assert (axis.get_title(), marks(axis, "o", "white")) == (title, 1)
+    assert facts("rank_curves", made, along=along)["middle"] == (None if along == "depth" else 2)
 
 
 def test_several_ranks_are_drawn_in_the_order_given():

@@ -1,4 +1,4 @@
-"""MNIST: the loader against the raw bytes, every kind of damage, training, snapshots, claims."""
+"""MNIST: the loader against the raw bytes, every kind of damage, the choice of images."""
 
 import functools
 import gc
@@ -7,21 +7,14 @@ import hashlib
 import http.server
 import shutil
 import threading
-from itertools import pairwise
 
 import numpy as np
 import pytest
-import torch
-import xarray as xr
-from conftest import PROJECT
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.metrics import log_loss
 
-from nrc.claims import CLAIMS, Verdict, judge
-from nrc.classifiers import Snapshots, accuracy, classifier, image_points
-from nrc.data.mnist import SPLITS, balanced_subsets, download_split, read_split
-from nrc.network import RegularisedLoss, features, loss_gradient
-from nrc.optimize.epochs import Course, train_epochs
+from nrc import store
+from nrc.data import Size, mnist
+from nrc.data.mnist import SPLITS, balanced_subsets, download_split, images_dataset, read_split
+from support.checkout import PROJECT
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
@@ -89,7 +82,7 @@ def empty(path):
 def flip(path):
     content = bytearray(gzip.decompress(path.read_bytes()))
     content[9000] ^= 1
-    path.write_bytes(gzip.compress(content))
+    path.write_bytes(gzip.compress(content, compresslevel=1))
 
 
 def swap(path):
@@ -160,175 +153,103 @@ def test_subsets_are_balanced_disjoint_and_from_the_seed(split):
         balanced_subsets(labels, [9000], seed=0)
 
 
-def small(split, points=60, activation="tanh", loss="cross_entropy", dtype=torch.float64):
-    x, y, labels = image_points(*split, balanced_subsets(split[1], [points], 0)[0])
-    network = classifier(7, 3, 784, activation)
-    tensors = (torch.from_numpy(a)[None].to(dtype) for a in (x, y))
-    weight_decay = torch.tensor([1e-3, 1e-1], dtype=dtype)
-    start = torch.stack([network.initial(0)] * 2).to(dtype)
-    return RegularisedLoss(network, *tensors, weight_decay, loss=loss), start, labels
+# ---- the kind of data -------------------------------------------------------------------------------
+
+OPTIONS = {"source": "bundled", "folder": None, "mirrors": None, "train_points": 300, "test_points": 205}
 
 
-def test_image_points_are_scaled_and_one_hot(split):
-    x, y, labels = image_points(*split, np.array([0, 5]))
-    np.testing.assert_array_equal(x * 255, split[0][[0, 5]].reshape(2, 784))
-    assert y.argmax(1).tolist() == labels.tolist() == split[1][[0, 5]].tolist()
-    assert (y.sum(1) == 1).all()
+@pytest.fixture(scope="module")
+def files(split, tmp_path_factory):
+    """The bundled images, and images that take the place of two splits: the first 4000, and the rest."""
+    folder = tmp_path_factory.mktemp("splits")
+    parts = {"all": slice(None), "train": slice(4000), "test": slice(4000, None)}
+    for name, part in parts.items():
+        store.save(images_dataset(*(array[part] for array in split)), folder / f"{name}.nc")
+    return {name: str(folder / f"{name}.nc") for name in parts}
 
 
-@pytest.mark.parametrize("activation", ["tanh", "relu"])
-@pytest.mark.parametrize("loss", ["cross_entropy", "squared_error"])
-def test_gradients_agree_with_autograd(split, activation, loss):
-    objective, theta, labels = small(split, activation=activation, loss=loss)
-    value, gradient = objective(theta)
-    leaf = theta.clone().requires_grad_()
-    output = features(objective.architecture.split(leaf), objective.x, activation)[-1]
-    if loss == "cross_entropy":
-        target = torch.from_numpy(labels).expand(2, -1)
-        plain = torch.nn.functional.cross_entropy(output.flatten(0, 1), target.flatten(), reduction="none")
-        plain = plain.reshape(2, -1).mean(1)
-    else:
-        plain = (output - objective.y).square().sum(2).mean(1) / 2
-    plain = plain + objective.weight_decay / 2 * leaf.square().sum(1)
-    (expected,) = torch.autograd.grad(plain.sum(), leaf)
-    torch.testing.assert_close(value, plain.detach(), rtol=1e-12, atol=0)
-    torch.testing.assert_close(gradient, expected, rtol=1e-9, atol=1e-12)
+def places(points, split):
+    """Which images the points are, by their pixels."""
+    numbers = {image.tobytes(): number for number, image in enumerate(split[0])}
+    pixels = np.rint(points * 255).astype(np.uint8)
+    np.testing.assert_array_equal(pixels / 255, points)
+    return [numbers[row.tobytes()] for row in pixels]
 
 
-def test_cross_entropy_agrees_with_scikit_learn(split):
-    objective, theta, labels = small(split)
-    output = features(objective.architecture.split(theta), objective.x, "tanh")[-1][0]
-    value, _ = loss_gradient(
-        objective.architecture.split(theta), objective.x, objective.y, "tanh", loss="cross_entropy"
-    )
-    expected = log_loss(labels, output.softmax(1).numpy(), labels=range(10))
-    assert float(value[0]) == pytest.approx(expected, rel=1e-9)
+@pytest.mark.parametrize("names", [["all"], ["train", "test"]], ids=["one split cut in two", "two splits"])
+def test_images_are_chosen_once_for_a_seed(files, split, names):
+    assert mnist.SEEDED
+    assert mnist.size(OPTIONS) == Size(points=300, features=784, clusters=10, outputs=None)
+    paths = [files[name] for name in names]
+    points, again, other = (mnist.draw(OPTIONS, seed, paths) for seed in (3, 3, 4))
+    for ours, same in zip(vars(points).values(), vars(again).values(), strict=True):
+        np.testing.assert_array_equal(ours, same)
+    train, test = places(points.base, split), places(points.test_base, split)
+    assert len({*train, *test}) == 505, "each image once, and none to train and to test on"
+    assert points.labels.tolist() == split[1][train].tolist()
+    assert points.test_labels.tolist() == split[1][test].tolist()
+    assert points.sizes.tolist() == [30] * 10
+    assert np.bincount(points.test_labels).tolist() == [21] * 5 + [20] * 5
+    assert set(train) != set(places(other.base, split))
+    if len(names) == 2:
+        assert max(train) < 4000 <= min(test)
+    assert points.noise is None
+    assert points.seed == 3
+    np.testing.assert_array_equal(points.x(0), points.base)
+    np.testing.assert_allclose((points.x(0.5) - points.base).std(), 0.5, rtol=0.01)
 
 
-@pytest.mark.parametrize("method", ["adam", "sgd"])
-@pytest.mark.parametrize("schedule", ["constant", "cosine"])
-def test_a_stack_trains_as_torch_trains_each_network(split, method, schedule):
-    """Against a plain PyTorch loop with weight decay as the L2 term of the loss."""
-    objective, theta, labels = small(split)
-    course = Course(method, epochs=3, batch=20, learning_rate=0.01, schedule=schedule, seed=5)
-    end, diverged = train_epochs(objective, theta, course, lambda epoch, at, lost: None)
-    assert not diverged.any()
-    for cell, weight_decay in enumerate((1e-3, 1e-1)):
-        leaves = [w[cell].clone().requires_grad_() for w in objective.architecture.split(theta)]
-        if method == "adam":
-            update = torch.optim.Adam(leaves, lr=0.01, weight_decay=weight_decay)
-        else:
-            update = torch.optim.SGD(leaves, lr=0.01, momentum=0.9, weight_decay=weight_decay)
-        rng = np.random.default_rng(np.random.SeedSequence(5, spawn_key=(3,)))
-        step = 0
-        for _ in range(3):
-            for some in torch.from_numpy(rng.permutation(60)).split(20):
-                share = (1 + np.cos(np.pi * step / 9)) / 2 if schedule == "cosine" else 1
-                update.param_groups[0]["lr"] = 0.01 * share
-                output = features([w[None] for w in leaves], objective.x[:, some], "tanh")[-1][0]
-                update.zero_grad()
-                torch.nn.functional.cross_entropy(output, torch.from_numpy(labels)[some]).backward()
-                update.step()
-                step += 1
-        plain = torch.cat([w.detach().flatten() for w in leaves])
-        torch.testing.assert_close(end[cell], plain, rtol=1e-6, atol=1e-8)
-
-
-def test_lbfgs_trains_on_the_full_batch(split):
-    objective, theta, _ = small(split)
-    values = []
-    train_epochs(
-        objective, theta, Course("lbfgs", epochs=20), lambda epoch, at, lost: values.append(objective(at)[0])
-    )
-    assert len(values) == 21
-    assert all((after <= before).all() for before, after in pairwise(values))
-    assert (values[-1] < 0.8 * values[0]).all()
-
-
-def test_snapshots_are_fresh_measurements(split):
-    objective, theta, labels = small(split)
-    seen = {}
-    snapshots = Snapshots(objective.architecture, objective.x, objective.y, labels, every=2, last=5)
-
-    def look(epoch, at, lost):
-        seen[epoch] = at.clone()
-        snapshots(epoch, at, lost)
-
-    train_epochs(objective, theta, Course("adam", epochs=5, batch=20), look)
-    assert snapshots.epochs == [0, 2, 4, 5]
-    for number, epoch in enumerate(snapshots.epochs):
-        weights = objective.architecture.split(seen[epoch])
-        for l, w in enumerate(weights):
-            s = snapshots.singular_values[number][:, l]
-            np.testing.assert_allclose(
-                s[:, : min(w.shape[1:])], np.linalg.svd(w.numpy(), compute_uv=False), rtol=1e-9, atol=1e-12
-            )
-            assert np.isnan(s[:, min(w.shape[1:]) :]).all()
-        for k, z in enumerate(features(weights, objective.x, "tanh")[:-1]):
-            for cell in range(2):
-                points = np.concatenate([z[cell % len(z)].numpy(), objective.y[0].numpy()], axis=1)
-                plain = sum(
-                    ((points[labels == digit] - points[labels == digit].mean(0)) ** 2).sum()
-                    for digit in range(10)
-                ) / len(points)
-                assert snapshots.wcss[number][cell, k] == pytest.approx(plain, rel=1e-9)
-
-
-def test_class_wcss_is_scikit_learns_within_class_scatter(split):
-    objective, theta, labels = small(split)
-    snapshots = Snapshots(objective.architecture, objective.x, objective.y, labels, every=1, last=0)
-    snapshots(0, theta, torch.zeros(2, dtype=torch.bool))
-    z = features(objective.architecture.split(theta), objective.x, "tanh")[1][0].numpy()
-    fitted = LinearDiscriminantAnalysis(solver="eigen", shrinkage=0.5, store_covariance=True)
-    scatter = sum(
-        np.trace(np.cov(z[labels == digit].T, bias=True)) * (labels == digit).mean() for digit in range(10)
-    )
-    fitted.fit(z, labels)
-    assert snapshots.wcss[0][0, 1] == pytest.approx(scatter, rel=1e-9)
-    assert np.trace(fitted.covariance_) == pytest.approx(scatter, rel=1e-6)
-
-
-def test_accuracy_counts(split):
-    objective, theta, labels = small(split)
-    weights = objective.architecture.split(theta)
-    share = accuracy(weights, objective.x, torch.from_numpy(labels), "tanh")
-    output = features(weights, objective.x, "tanh")[-1]
-    assert share.tolist() == [float((output[c].argmax(1).numpy() == labels).mean()) for c in range(2)]
-
-
-def verdict_of(values, least=None, most=None):
-    cube = xr.Dataset({"value": ("seed", values)}, {"seed": range(len(values))})
-    name = "transition"
-    claim = CLAIMS[name].__class__("says", "measure", ("any", "measures"), lambda cube: float(cube["value"]))
-    rules = {name: {"least": least, "most": most}}
-    with pytest.MonkeyPatch.context() as patch:
-        for other in list(CLAIMS):
-            patch.delitem(CLAIMS, other)
-        patch.setitem(CLAIMS, name, claim)
-        judged = judge({("any", "measures"): cube}, rules, 0.95)
-    return Verdict(int(judged["verdict"][0])), judged
+def test_null_takes_all_images_of_a_split(files):
+    options = {**OPTIONS, "source": "folder", "train_points": None, "test_points": None}
+    points = mnist.draw(options, 0, [files["train"], files["test"]])
+    assert (len(points.base), len(points.test_base)) == (4000, 6000)
+    assert mnist.size(options).points == 60_000
 
 
 @pytest.mark.parametrize(
-    ("values", "least", "most", "verdict"),
+    ("changes", "line"),
     [
-        ([1.0, 1.1, 0.9], 0.5, None, Verdict.CONFIRMED),
-        ([1.0, 1.1, 0.9], None, 0.5, Verdict.DENIED),
-        ([1.0, 1.1, 0.9], 1.0, None, Verdict.UNDECIDED),
-        ([1.0, 1.1, 0.9], 0.5, 1.5, Verdict.CONFIRMED),
-        ([1.0, 1.1, 0.9], 2.0, 3.0, Verdict.DENIED),
-        ([1.0], 0.5, None, Verdict.UNDECIDED),
-        ([1.0, np.nan], 0.5, None, Verdict.UNDECIDED),
-        ([-5.0, 5.0], 0.0, None, Verdict.UNDECIDED),
+        ({"source": "folder"}, "folder is null, but must be a folder with MNIST's IDX files for source: folder"),
+        ({"source": "folder", "folder": "nowhere/at/all"}, "folder is 'nowhere/at/all', but there is no such folder"),
+        ({"folder": "."}, "folder is '.', but source bundled reads none; take source: folder, or leave it out"),
+        ({"source": "torchvision", "folder": "."}, "folder is '.', but source torchvision reads none"),
+        ({"mirrors": ["http://127.0.0.1/"]}, "mirrors are given, but source bundled downloads nothing"),
+        ({"train_points": 9000, "test_points": 1001}, "train_points and test_points are 9000 and 1001, but must be at most 10000 together"),
+        ({"train_points": 9000, "test_points": 1000}, "train_points and test_points are 9000 and 1000, but digit 5 has 892 of the 1000 images that this takes; ask for fewer"),
+        ({"source": "torchvision", "train_points": 60_000}, "train_points is 60000, but digit 5 has 5421 of the 6000 images that this takes; ask for fewer"),
+        ({"train_points": None}, "train_points and test_points are None and 205, but must be at most 10000 together"),
+        ({"source": "torchvision", "train_points": 60_001}, "train_points is 60001, but MNIST has 60000; ask for fewer, or null"),
+        ({"source": "torchvision", "test_points": 10_001}, "test_points is 10001, but MNIST has 10000; ask for fewer, or null"),
+        ({"source": "folder", "folder": str(BUNDLED), "test_points": 10_001}, "test_points is 10001, but MNIST has 10000"),
     ],
-)
-def test_verdicts(values, least, most, verdict):
-    assert verdict_of(values, least, most)[0] == verdict
+)  # fmt: skip
+def test_options_are_checked_before_any_image_is_read(changes, line):
+    with pytest.raises(ValueError, match=f"^{line}"):
+        mnist.check({**OPTIONS, **changes})
 
 
-def test_the_interval_is_students():
-    _, judged = verdict_of([1.0, 2.0, 4.0], 0)
-    # t quantile 4.302653 of two degrees of freedom
-    half = 4.302653 * np.std([1, 2, 4], ddof=1) / 3**0.5
-    assert float(judged["low"][0]) == pytest.approx(7 / 3 - half, rel=1e-6)
-    assert float(judged["high"][0]) == pytest.approx(7 / 3 + half, rel=1e-6)
+def test_options_that_can_be_are_not_refused():
+    mnist.check(OPTIONS)
+    mnist.check({**OPTIONS, "train_points": 7920, "test_points": 1000})
+    mnist.check({**OPTIONS, "source": "folder", "folder": str(BUNDLED), "train_points": None})
+    mnist.check(
+        {**OPTIONS, "source": "torchvision", "mirrors": ["http://127.0.0.1/"], "train_points": 54_215}
+    )
+
+
+def test_images_come_from_the_source_of_the_options(server, folder, split, capsys):
+    options = {"bundled": {}, "folder": {"folder": folder}, "torchvision": {"mirrors": [server]}}
+    for source, others in options.items():
+        images, labels = mnist.fetch({**OPTIONS, "source": source, **others}, "test", BUNDLED)
+        np.testing.assert_array_equal(images, split[0])
+        np.testing.assert_array_equal(labels, split[1])
+
+
+def test_the_numbers_of_images_of_each_digit_are_mnists(split):
+    assert SPLITS["test"].digits == tuple(np.bincount(split[1]))
+    assert [SPLITS[name].points for name in ("train", "test")] == [60_000, 10_000]
+
+
+def test_more_images_of_a_digit_than_there_are(files):
+    with pytest.raises(ValueError, match="digit 5 has 892 left; ask for fewer points"):
+        mnist.draw({**OPTIONS, "train_points": 9000}, 0, [files["all"]])

@@ -1,6 +1,7 @@
 import hashlib
 import os
 
+import h5py
 import numpy as np
 import pytest
 import xarray as xr
@@ -76,6 +77,36 @@ def test_a_flipped_bit_is_found_wherever_it_is(tmp_path):
         path.write_bytes(damaged)
         with pytest.raises(OSError, match="is damaged"):
             store.load(path)
+
+
+def test_small_variables_are_contiguous_and_large_ones_compressed(tmp_path):
+    path = tmp_path / "a.nc"
+    store.save(dataset(np.arange(100.0)).assign(many=("y", np.zeros(100_000), ABOUT)), path)
+    with h5py.File(path) as file:
+        assert file["a"].chunks is None
+        assert file["many"].compression == "gzip"
+    assert path.stat().st_size < 50_000
+
+
+def test_how_a_file_was_stored_does_not_follow_its_contents(tmp_path):
+    store.save(dataset(np.arange(10_000.0)), tmp_path / "large.nc")
+    store.save(store.load(tmp_path / "large.nc").isel(x=slice(3)), tmp_path / "a.nc")
+    store.save(dataset([0.0, 1.0, 2.0]), tmp_path / "b.nc")
+    assert (tmp_path / "a.nc").read_bytes() == (tmp_path / "b.nc").read_bytes()
+
+
+def test_the_arrays_alone_are_those_of_the_file(tmp_path):
+    path = tmp_path / "a.nc"
+    whole = dataset().assign_coords(x=("x", [1, 2, 3], ABOUT), seed=((), 7, ABOUT))
+    store.save(whole, path)
+    arrays, attributes = store.load_arrays(path)
+    assert {name: array.tolist() for name, array in arrays.items()} == {
+        "a": [1.0, 2.0, 3.0], "b": 4, "x": [1, 2, 3], "seed": 7,
+    }  # fmt: skip
+    assert attributes["experiment"] == "test"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(OSError, match=r"a\.nc is damaged"):
+        store.load_arrays(path)
 
 
 def test_a_netcdf_file_of_another_program_is_not_trusted(tmp_path):

@@ -1,6 +1,7 @@
 """Data of one's own: x (points, features), labels (points) and perhaps y (points, outputs) from a file."""
 
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,9 @@ NAMES = {"x": "(points, features)", "labels": "(points,)", "y": "(points, output
 KINDS = {"x": "fiu", "labels": "iu", "y": "fiu"}
 SUFFIXES = ".npz, .npy, .nc"
 
+# What a file that is damaged or of another kind may raise.
+UNREADABLE = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
+
 
 def check(options: Mapping[str, Any]) -> None:
     """Check the file's header: its arrays are there, of shapes and types that fit.
@@ -33,7 +37,7 @@ def check(options: Mapping[str, Any]) -> None:
     file = options["file"]
     try:
         _check_headers(_headers(file))
-    except (OSError, ValueError, KeyError) as error:
+    except UNREADABLE as error:
         raise ValueError(f"file is {file!r}, but {_reason(error)}") from None
 
 
@@ -70,28 +74,38 @@ def read_arrays(file: str | Path) -> dict[str, NDArray]:
         headers = _headers(file)
         _check_headers(headers)
         arrays = _contents(file, headers)
-        for name in arrays.keys() - {"labels"}:
-            arrays[name] = arrays[name].astype(np.float64)
-            if not np.isfinite(arrays[name]).all():
-                at = tuple(int(i) for i in np.argwhere(~np.isfinite(arrays[name]))[0])
-                raise ValueError(
-                    f"its {name} is {arrays[name][at]} at {list(at)}; every number must be finite"
-                )
-        labels = arrays["labels"] = arrays["labels"].astype(np.int64)
-        missing = np.setdiff1d(np.arange(max(labels.max(), 0) + 1), labels)
-        if labels.min() < 0 or len(missing):
-            what = f"{missing[0]} is missing" if labels.min() >= 0 else f"{labels.min()} is one of them"
-            raise ValueError(f"its labels must be 0, 1, ..., K-1, each with a point, and {what}")
-    except (OSError, ValueError, KeyError) as error:
+        for name in ("x", "y"):
+            if name in arrays:
+                arrays[name] = arrays[name].astype(np.float64)
+                _check_finite(name, arrays[name])
+        arrays["labels"] = arrays["labels"].astype(np.int64)
+        _check_labels(arrays["labels"])
+    except UNREADABLE as error:
         raise ValueError(f"{file}: {_reason(error)}") from None
     return arrays
 
 
+def _check_finite(name: str, array: NDArray) -> None:
+    bad = np.argwhere(~np.isfinite(array))
+    if len(bad):
+        at = tuple(int(i) for i in bad[0])
+        raise ValueError(f"its {name} is {array[at]} at {list(at)}; every number must be finite")
+
+
+def _check_labels(labels: NDArray[np.int64]) -> None:
+    there = np.unique(labels)
+    gaps = np.flatnonzero(there != np.arange(len(there)))
+    if len(gaps):
+        what = f"{there[0]} is one of them" if there[0] < 0 else f"{gaps[0]} is missing"
+        raise ValueError(f"its labels must be 0, 1, ..., K-1, each with a point, and {what}")
+
+
 def _reason(error: Exception) -> str:
-    """What is wrong, in words that follow the file's name."""
-    if isinstance(error, OSError):
-        return f"it cannot be read ({error.strerror or ' '.join(str(error).split())})"
-    return str(error.args[0]) if error.args else "it cannot be read"
+    """What is wrong, in one line that follows the file's name."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"it cannot be read ({error.strerror})"
+    said = " ".join(str(error).split())
+    return said if isinstance(error, ValueError) else f"it is damaged ({said})"
 
 
 Headers = dict[str, tuple[tuple[int, ...], np.dtype]]
@@ -103,22 +117,30 @@ def _headers(file: str | Path) -> Headers:
     if not path.is_file():
         raise ValueError("there is no such file")
     if path.suffix == ".npz":
-        with _zip(path) as archive:
-            found = {name: f"{name}.npy" for name in NAMES if f"{name}.npy" in archive.namelist()}
-            return {name: _npy_header(archive.open(member)) for name, member in found.items()}
+        with zipfile.ZipFile(path) as archive:
+            return {
+                name: _member_header(archive, name) for name in NAMES if f"{name}.npy" in archive.namelist()
+            }
     if path.suffix == ".npy":
         with path.open("rb") as stream:
-            (points, *_), dtype = _npy_header(stream)
+            shape, dtype = _npy_header(stream)
         if dtype.fields is None:
             raise ValueError(
                 "it holds one plain array; save x and labels by numpy.savez(FILE, x=x, labels=labels)"
             )
         fields = {name: dtype[name] for name in NAMES if name in dtype.fields}
-        return {name: ((points, *field.shape), field.base) for name, field in fields.items()}
+        if any(dtype[name].hasobject for name in dtype.fields.keys() - fields.keys()):
+            raise ValueError("it holds objects beside x, labels and y, which are not read; leave them out")
+        return {name: ((*shape, *field.shape), field.base) for name, field in fields.items()}
     if path.suffix in (".nc", ".nc4", ".h5"):
         with _netcdf(path) as dataset:
             return {name: (dataset[name].shape, dataset[name].dtype) for name in NAMES if name in dataset}
     raise ValueError(f"its suffix is {path.suffix!r}; it must be one of {SUFFIXES}")
+
+
+def _member_header(archive: zipfile.ZipFile, name: str) -> tuple[tuple[int, ...], np.dtype]:
+    with archive.open(f"{name}.npy") as stream:
+        return _npy_header(stream)
 
 
 def _npy_header(stream: Any) -> tuple[tuple[int, ...], np.dtype]:
@@ -132,15 +154,15 @@ def _check_headers(headers: Headers) -> None:
     for name in ("x", "labels"):
         if name not in headers:
             raise ValueError(f"it has no {name}; it must hold x {NAMES['x']} and labels {NAMES['labels']}")
-    points = headers["x"][0][0] if headers["x"][0] else 0
     for name, (shape, dtype) in headers.items():
         if dtype.kind not in KINDS[name]:
             kind = "whole numbers" if name == "labels" else "numbers"
             raise ValueError(f"its {name} holds values of type {dtype}; they must be {kind}")
-        if len(shape) != NAMES[name].count(",") + (name != "labels") or shape[0] != points or 0 in shape:
-            raise ValueError(
-                f"its {name} has shape {shape}; it must be {NAMES[name]}, with the points of x: {points}"
-            )
+        wanted = f"its {name} has shape {shape}; it must be {NAMES[name]}"
+        if len(shape) != (1 if name == "labels" else 2) or 0 in shape:
+            raise ValueError(f"{wanted}, at least one of each")
+        if shape[0] != headers["x"][0][0]:
+            raise ValueError(f"{wanted}, with as many points as x, {headers['x'][0][0]}")
 
 
 def _contents(file: str | Path, headers: Headers) -> dict[str, NDArray]:
@@ -153,13 +175,6 @@ def _contents(file: str | Path, headers: Headers) -> dict[str, NDArray]:
         return {name: table[name] for name in headers}
     with _netcdf(path) as dataset:
         return {name: dataset[name].values for name in headers}
-
-
-def _zip(path: Path) -> zipfile.ZipFile:
-    try:
-        return zipfile.ZipFile(path)
-    except zipfile.BadZipFile as error:
-        raise ValueError(f"it is no .npz file ({error})") from None
 
 
 def _netcdf(path: Path) -> Any:

@@ -50,26 +50,31 @@ class Split:
 
     Attributes
     ----------
-    points : int
-        Number of images.
+    digits : tuple of int
+        Number of images of each digit.
     digests : dict
         SHA-256 of the uncompressed bytes of its IDX files, images first.
     """
 
-    points: int
+    digits: tuple[int, ...]
     digests: dict[str, str]
+
+    @property
+    def points(self) -> int:
+        """Number of images."""
+        return sum(self.digits)
 
 
 SPLITS = {
     "train": Split(
-        60_000,
+        (5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949),
         {
             "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
             "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
         },
     ),
     "test": Split(
-        10_000,
+        (980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009),
         {
             "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
             "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
@@ -109,12 +114,31 @@ def check(options: Mapping[str, Any]) -> None:
                 f"train_points and test_points are {asked['train_points']} and {asked['test_points']}, "
                 f"but must be at most {SPLITS['test'].points} together with source: bundled"
             )
+        _check_digits(asked, SPLITS["test"])
         return
     for split, (name, points) in zip(SPLITS.values(), asked.items(), strict=True):
         if points is not None and points > split.points:
             raise ValueError(
                 f"{name} is {points}, but MNIST has {split.points}; ask for fewer, or null for all"
             )
+        _check_digits({name: points}, split)
+
+
+def _check_digits(asked: Mapping[str, int | None], split: Split) -> None:
+    """Check that there are images enough of every digit to balance those asked for."""
+    needed = sum((_balanced(points) for points in asked.values() if points is not None), _balanced(0))
+    digit = int(np.argmax(needed - split.digits))
+    if needed[digit] > split.digits[digit]:
+        names, sizes = " and ".join(asked), " and ".join(map(str, asked.values()))
+        raise ValueError(
+            f"{names} {'is' if len(asked) == 1 else 'are'} {sizes}, but digit {digit} has "
+            f"{split.digits[digit]} of the {needed[digit]} images that this takes; ask for fewer"
+        )
+
+
+def _balanced(size: int) -> NDArray[np.int64]:
+    """Number of points of each class among so many."""
+    return np.full(CLASSES, size // CLASSES) + (np.arange(CLASSES) < size % CLASSES)
 
 
 def size(options: Mapping[str, Any]) -> Size:
@@ -303,7 +327,7 @@ def balanced_subsets(
             subsets.append(np.sort(np.concatenate(members)))
             members = [m[:0] for m in members]
             continue
-        shares = np.full(CLASSES, size // CLASSES) + (np.arange(CLASSES) < size % CLASSES)
+        shares = _balanced(size)
         short = [label for label, share in enumerate(shares) if share > len(members[label])]
         if short:
             raise ValueError(

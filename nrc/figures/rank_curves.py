@@ -1,4 +1,4 @@
-"""Measures of rank against the width or the depth of the networks."""
+"""Measures of rank against the width or the depth of the networks, or the noise in their data."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,30 +18,31 @@ from nrc.statistics import RANKS
 
 __all__ = ["draw", "rows", "summary"]
 
-OTHER = {"width": "depth", "depth": "width"}
+# against one of them for one value of the others
+AXES = {"width": "width of the network", "depth": "depth of the network", "sigma": r"noise level $\sigma$"}
 
 
 def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.DataFrame:
-    """The numbers drawn: a row for each measure, weight decay and width or depth.
+    """The numbers drawn: a row for each measure, weight decay and width, depth or sigma.
 
     Parameters
     ----------
     cubes : mapping
-        One cube of measures, of one sigma.
+        One cube of measures, of one value of the axes of `AXES` that it is not drawn along.
     options : mapping
-        `along`, width or depth; `rank`, a measure of rank or a list of them.
+        `along`, width, depth or sigma; `rank`, a measure of rank or a list of them.
 
     Returns
     -------
     DataFrame
-        `median`, `least` and `largest` over seeds of the rank: against width that of the
-        intermediate matrix, against depth its mean over layers; then the numbers of seeds that
-        `converged`, `stopped` and are `dead`.
+        `median`, `least` and `largest` over seeds of the rank: against depth its mean over layers,
+        else that of the intermediate matrix; then the numbers of seeds that `converged`, `stopped`
+        and are `dead`.
 
     Raises
     ------
     ValueError
-        If there are several sigmas or several of the other of width and depth, or no such measure.
+        If another axis has several values, or there is no such measure.
     """
     cube, along = _cube(cubes, options), options["along"]
     ended = {meaning: mask.sum("seed") for meaning, mask in flag_masks(cube["status"]).items()}
@@ -87,10 +88,11 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
             errorbar=("pi", 100), err_kws={"alpha": 0.25, "linewidth": 0}, legend=False, ax=axis,
         )  # fmt: skip
         _dots(axis, table[table["measure"] == name], along, palette)
-        axis.set_xticks(values, [str(value) for value in values])
-        axis.minorticks_off()
-        axis.set(xlabel=f"{along} of the network", ylabel=RANKS[name], ylim=(0, None))
-        axis.set_title(f"layer {_middle(cube)}" if along == "width" else "mean over layers")
+        if along != "sigma":
+            axis.set_xticks(values, [str(value) for value in values])
+            axis.minorticks_off()
+        axis.set(xlabel=AXES[along], ylabel=RANKS[name], ylim=(0, None))
+        axis.set_title("mean over layers" if along == "depth" else f"layer {_middle(cube)}")
     for axis in list(axes)[len(ranks) :]:
         axis.set_visible(False)
     handles = [
@@ -118,12 +120,12 @@ def summary(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> dict
         **endings(cube),
         "clusters": cube.attrs["clusters"],
         "ranks": [RANKS[name] for name in _ranks(options)],
-        "middle": _middle(cube) if options["along"] == "width" else None,
+        "middle": None if options["along"] == "depth" else _middle(cube),
     }
 
 
 def _cube(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> xr.Dataset:
-    cube = squeezed(only(cubes), "sigma", OTHER[options["along"]])
+    cube = squeezed(only(cubes), *(AXES.keys() - {options["along"]}))
     require(cube, _ranks(options), f"rank must be any of {', '.join(RANKS)}")
     return cube
 

@@ -59,7 +59,7 @@ class FirstOrder:
         self._done, self._drawn, self._theta, self._update = 0, 0, torch.empty(0), None
 
     def step(self, objective: RegularisedLoss, point: Point) -> Step:
-        if self._update is None or len(self._theta) != len(point.theta):
+        if self._update is None:
             self._begin(point.theta)
         self._theta.copy_(point.theta)
         if self.whole:
@@ -106,15 +106,16 @@ class FirstOrder:
 
     @property
     def state(self) -> State:
+        state = {"done": self._done, "seeds": self._seeds}
         if self._update is None:
-            return {}
+            return state
         memory = {name: v for name, v in self._update.state[self._theta].items() if v is not None}
-        return {"done": self._done, "theta": self._theta, "seeds": self._seeds, "memory": memory}
+        return {**state, "theta": self._theta, "memory": memory}
 
     def resume(self, state: State) -> None:
-        if not state:
-            return
         self._done, self._seeds = int(state["done"]), state["seeds"].cpu()
+        if "theta" not in state:
+            return
         self._begin(state["theta"])
         # torch counts steps on the CPU
         self._update.state[self._theta] = {

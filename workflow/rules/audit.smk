@@ -30,10 +30,7 @@ rule audit:
         ENVIRONMENT
     params:
         code=code_of("audit.py"),
-        settings=as_it_is(
-            # experiments whose data need no delta have none, and the audit asks for none
-            json.dumps({"delta": {name: e["measures"].get("delta") for name, e in EXPERIMENTS.items()}})
-        ),
+        settings=as_it_is(settings_json(slices.audit_slice)),
     shell:
         f"python {SCRIPTS}/audit.py"
         " --settings {params.settings:q} --measures {input:q}"

@@ -28,7 +28,7 @@ rule judge_claims:
         ENVIRONMENT
     params:
         code=code_of("judge_claims.py"),
-        settings=as_it_is(json.dumps({"experiment": "claims", "claims": CLAIMS})),
+        settings=as_it_is(settings_json(slices.claims_slice)),
         cubes=[f"{cube}={path}" for cube, path in CLAIM_CUBES.items()],
     shell:
         f"python {SCRIPTS}/judge_claims.py"

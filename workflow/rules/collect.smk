@@ -1,7 +1,7 @@
 rule collect:
     """Collect the measures of all cells of an experiment in one cube."""
     input:
-        lambda wildcards: stack_files("measure", wildcards.experiment, experiment_named(wildcards.experiment)),
+        measured_files,
     output:
         "results/{experiment}/measures.nc",
     log:
@@ -12,7 +12,7 @@ rule collect:
         ENVIRONMENT
     params:
         code=code_of("collect.py"),
-        settings=whole_of,
+        settings=quick(lambda wildcards: settings_json(slices.whole_slice, wildcards.experiment)),
     shell:
         # thousands of paths do not fit on a command line, but on a builtin's they do
         r"printf '%s\n' {input:q} |"

@@ -5,18 +5,18 @@ import gc
 import json
 import os
 import sys
-from functools import cache
+from functools import cache, partial
 from inspect import signature
 from pathlib import Path
 from shlex import quote
 
 sys.path[:0] = [workflow.basedir, f"{workflow.basedir}/workflow/scripts"]
 
-from nrc import data as data_kinds
-from pipeline import layout
+from nrc.data import kind as data_kind
+from pipeline import layout, slices
 from pipeline.code import code_digest, summary_of
 from pipeline.drawn import twins
-from pipeline.layout import cube_file, stack_files
+from pipeline.layout import cube_file
 from pipeline.settings import cube_of_claim, cube_of_figure, read_settings, twin_on_centroids
 
 ROOT = Path(os.path.relpath(workflow.basedir))
@@ -82,9 +82,9 @@ def code_of(program, *kinds):
     return code_digest(f"{workflow.basedir}/workflow/scripts/{program}", kinds)
 
 
-def experiment_named(name):
-    """Settings of the experiment in a path."""
-    return or_exit(layout.experiment_of, name, SETTINGS)
+def settings_json(part, *names):
+    """What a job depends on, as JSON: a slice of the settings."""
+    return json.dumps(or_exit(part, *names, SETTINGS), sort_keys=True)
 
 
 @cache
@@ -100,46 +100,56 @@ def stack_of(wildcards):
 @quick
 def data_files(wildcards):
     """The data files of the stack in a path."""
-    return layout.data_files(experiment_named(wildcards.experiment), stack_of(wildcards).seeds, SETTINGS)
-
-
-def data_options(name):
-    """What a data set is, as files tell it: where its bytes come from is no part of it."""
-    places = ("source", "folder", "mirrors", "file")
-    return {key: value for key, value in DATA[name].items() if key not in places}
-
-
-def slice_of(experiment, *keys, **extra):
-    """The part of an experiment's settings that a job depends on, as JSON."""
-    part = {key: experiment_named(experiment)[key] for key in keys}
-    return json.dumps({"experiment": experiment, **part, **extra}, sort_keys=True)
+    seeds = stack_of(wildcards).seeds
+    return layout.data_files(EXPERIMENTS[wildcards.experiment]["data"], seeds, SETTINGS)
 
 
 @quick
-def whole_of(wildcards):
-    """All settings of an experiment, as JSON."""
-    settings = experiment_named(wildcards.experiment)
-    options = data_options(settings["data"])
-    return slice_of(
-        wildcards.experiment, *settings.keys() - {"data"}, data=options, device=SETTINGS["device"]
-    )
+def measured_files(wildcards):
+    """The measures of all stacks of the experiment in a path."""
+    experiment = or_exit(layout.experiment_of, wildcards.experiment, SETTINGS)
+    return layout.stack_files("measure", wildcards.experiment, experiment)
+
+
+@quick
+def twin_file(wildcards):
+    """The cube of the same networks as in a path, but trained on centroids."""
+    or_exit(layout.experiment_of, wildcards.experiment, SETTINGS)
+    return cube_file(or_exit(twin_on_centroids, wildcards.experiment, EXPERIMENTS))
 
 
 @cache
 def size_of(data):
-    options = {key: value for key, value in DATA[data].items() if key != "kind"}
-    return data_kinds.kind(DATA[data]["kind"]).size(options)
+    options = dict(DATA[data])
+    return data_kind(options.pop("kind")).size(options)
 
 
 @quick
 def stack_memory(wildcards, attempt):
-    """Megabytes of a job with a stack: torch, then data, features and the memory of the method."""
-    experiment, stack = experiment_named(wildcards.experiment), stack_of(wildcards)
-    size, width, depth = size_of(experiment["data"]), stack.axes["width"], stack.axes["depth"]
-    widest = max(width, size.features, size.outputs or 0)
-    features = size.points * widest * (depth + 4)
-    parameters = depth * width * widest * (2 * experiment["training"]["method"].get("history", 10) + 10)
-    return attempt * (1500 + round(len(stack) * (features + parameters) * 8 / 1e6))
+    """Megabytes of a job with a stack."""
+    experiment = EXPERIMENTS[wildcards.experiment]
+    return attempt * slices.memory(experiment, stack_of(wildcards), size_of(experiment["data"]))
+
+
+@cache
+def training_code(experiment):
+    """Digest of the code that trains an experiment, its method's alone among all methods."""
+    return code_of("train.py", f"nrc.optimize.{EXPERIMENTS[experiment]['training']['method']['name']}")
+
+
+measure_settings = cache(partial(settings_json, slices.measure_slice))
+
+
+@quick
+def data_settings(wildcards):
+    """A data set of a seed, of 0 where it knows none."""
+    seed = or_exit(layout.seed_of, wildcards.data, wildcards.seed) if "seed" in wildcards.keys() else 0
+    return settings_json(slices.data_slice, wildcards.data, seed)
+
+
+def data_names(kind):
+    """A regular expression for the data sets of a kind."""
+    return "|".join(name for name, options in DATA.items() if options["kind"] == kind) or "(?!)"
 
 
 wildcard_constraints:

@@ -1,15 +1,8 @@
-@quick
-def twin_of(wildcards):
-    """The cube of the same networks trained on centroids."""
-    experiment_named(wildcards.experiment)
-    return cube_file(or_exit(twin_on_centroids, wildcards.experiment, EXPERIMENTS))
-
-
 rule compare_centroids:
     """Compare linear networks trained on data with those trained on centroids."""
     input:
         data="results/{experiment}/measures.nc",
-        centroids=twin_of,
+        centroids=twin_file,
     output:
         "results/{experiment}/shift.nc",
     log:
@@ -21,7 +14,7 @@ rule compare_centroids:
         ENVIRONMENT
     params:
         code=code_of("compare_centroids.py"),
-        settings=whole_of,
+        settings=quick(lambda wildcards: settings_json(slices.whole_slice, wildcards.experiment)),
     shell:
         f"python {SCRIPTS}/compare_centroids.py"
         " --settings {params.settings:q} --data {input.data:q}"

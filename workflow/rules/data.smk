@@ -1,7 +1,7 @@
 rule data:
     """All data sets."""
     input:
-        [layout.data_files(e, e["grid"]["seed"], SETTINGS) for e in EXPERIMENTS.values()],
+        [layout.data_files(e["data"], e["grid"]["seed"], SETTINGS) for e in EXPERIMENTS.values()],
 
 
 BUNDLED = [str(ROOT / f"resources/mnist/t10k-{part}-ubyte.gz") for part in ("images-idx3", "labels-idx1")]
@@ -10,37 +10,14 @@ BUNDLED = [str(ROOT / f"resources/mnist/t10k-{part}-ubyte.gz") for part in ("ima
 DATA_RULES = {"mixture": "make_mixture", "mnist": "choose_images", "arrays": "import_arrays"}
 
 
-def names_of(kind):
-    """A regular expression for the data of a kind."""
-    return "|".join(name for name, options in DATA.items() if options["kind"] == kind) or "(?!)"
-
-
-@quick
-def sources_of(wildcards):
-    """The files that data are made from."""
-    options = DATA[wildcards.data]
-    if options["kind"] == "mnist":
-        splits = ["test"] if options["source"] == "bundled" else ["train", "test"]
-        return [f"results/data/{wildcards.data}/{split}.nc" for split in splits]
-    return [options["file"]] if "file" in options else []
-
-
-@quick
-def data_settings(wildcards):
-    seed = or_exit(layout.seed_of, wildcards.data, wildcards.seed) if "seed" in wildcards.keys() else 0
-    return json.dumps(
-        {"experiment": wildcards.data, "data": data_options(wildcards.data), "seed": seed}, sort_keys=True
-    )
-
-
 for kind in dict.fromkeys([*DATA_RULES, *(options["kind"] for options in DATA.values())]):
-    place = "{data}/seed~{seed}" if data_kinds.kind(kind).SEEDED else "{data}/points"
+    place = "{data}/seed~{seed}" if data_kind(kind).SEEDED else "{data}/points"
 
     rule:
         name:
             DATA_RULES.get(kind, f"make_{kind}")
         input:
-            files=sources_of,
+            files=lambda wildcards: layout.source_files(wildcards.data, SETTINGS),
         output:
             f"results/data/{place}.nc",
         log:
@@ -48,7 +25,7 @@ for kind in dict.fromkeys([*DATA_RULES, *(options["kind"] for options in DATA.va
         benchmark:
             f"results/benchmarks/data/{place}.tsv"
         wildcard_constraints:
-            data=names_of(kind),
+            data=data_names(kind),
         conda:
             ENVIRONMENT
         params:
@@ -73,15 +50,13 @@ rule fetch_mnist:
     benchmark:
         "results/benchmarks/data/{data}/{split}.tsv"
     wildcard_constraints:
-        data=names_of("mnist"),
+        data=data_names("mnist"),
         split="train|test",
     conda:
         ENVIRONMENT
     params:
         code=code_of("fetch_mnist.py"),
-        settings=lambda wildcards: json.dumps(
-            {key: DATA[wildcards.data][key] for key in ("source", "folder", "mirrors")}
-        ),
+        settings=lambda wildcards: settings_json(slices.fetch_slice, wildcards.data),
         bundled=str(ROOT / "resources/mnist"),
     shell:
         f"python {SCRIPTS}/fetch_mnist.py"

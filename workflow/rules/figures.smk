@@ -4,19 +4,11 @@ rule figures:
         [f"results/figures/{name}.png" for name in SETTINGS["figures"]],
 
 
-def figure_settings(figure, experiments):
-    """A figure's settings, and those of the experiments that it draws, as JSON."""
-    about = {
-        name: {**EXPERIMENTS[name], "data_options": data_options(EXPERIMENTS[name]["data"])}
-        for name in experiments
-    }
-    return json.dumps({"figure": figure, "experiments": about}, sort_keys=True)
-
-
 for name, figure in SETTINGS["figures"].items():
     # experiments by the names that the figure gives them
     of = figure["of"] if isinstance(figure["of"], dict) else {e: e for e in figure["of"]}
     cubes = {title: cube_file(experiment, cube_of_figure(figure)) for title, experiment in of.items()}
+    kind = f"nrc.figures.{figure['kind']}"
     about = {
         "caption": Path(f"results/figures/{name}.rst").absolute(),
         "category": ", ".join(dict.fromkeys(of.values())),
@@ -50,8 +42,8 @@ for name, figure in SETTINGS["figures"].items():
         conda:
             ENVIRONMENT
         params:
-            code=code_of("plot.py", f"nrc.figures.{figure['kind']}"),
-            settings=as_it_is(figure_settings(figure, of.values())),
+            code=code_of("plot.py", kind),
+            settings=as_it_is(settings_json(slices.figure_slice, name)),
             cubes=[f"{title}={cube}" for title, cube in cubes.items()],
         shell:
             f"python {SCRIPTS}/plot.py"
@@ -59,6 +51,4 @@ for name, figure in SETTINGS["figures"].items():
             " --template {input.template:q} --caption {output.caption:q} --numbers {output.numbers:q}"
             " --figures {output.png:q} {output.pdf:q} {output.svg:q} --log {log:q}"
 
-    workflow.get_rule(f"plot_{name}").docstring = (
-        f"{summary_of('nrc.figures.' + figure['kind'])} Of {', '.join(of.values())}."
-    )
+    workflow.get_rule(f"plot_{name}").docstring = f"{summary_of(kind)} Of {about['category']}."

@@ -4,19 +4,6 @@ rule measures:
         [cube_file(name) for name in EXPERIMENTS],
 
 
-@cache
-def measured_by(experiment):
-    """What measures depend on beside the networks and their data."""
-    settings = experiment_named(experiment)
-    return slice_of(
-        experiment,
-        *("task", "network", "loss", "measures"),
-        data=data_options(settings["data"]),
-        loss_on=settings["training"]["loss_on"],
-        penalty=settings["training"]["penalty"],
-    )
-
-
 rule measure:
     """Measure rank, within-class variability and residuals of a trained stack."""
     input:
@@ -35,7 +22,7 @@ rule measure:
         tmpdir=None,
     params:
         code=code_of("measure.py"),
-        settings=quick(lambda wildcards: measured_by(wildcards.experiment)),
+        settings=quick(lambda wildcards: measure_settings(wildcards.experiment)),
     shell:
         f"python {SCRIPTS}/measure.py"
         " --settings {params.settings:q} --data {input.data:q}"

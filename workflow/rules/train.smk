@@ -1,24 +1,7 @@
 rule train:
     """All trained stacks."""
     input:
-        [stack_files("train", *experiment) for experiment in EXPERIMENTS.items()],
-
-
-@cache
-def training_code(experiment):
-    method = experiment_named(experiment)["training"]["method"]["name"]
-    return code_of("train.py", f"nrc.optimize.{method}")
-
-
-@quick
-def training_settings(wildcards):
-    """What training depends on beside the data."""
-    return slice_of(
-        wildcards.experiment,
-        *("task", "network", "loss", "training"),
-        device=SETTINGS["device"],
-        stack=stack_of(wildcards).axes,
-    )
+        [layout.stack_files("train", *experiment) for experiment in EXPERIMENTS.items()],
 
 
 rule train_stack:
@@ -39,7 +22,9 @@ rule train_stack:
         tmpdir=None,  # the environment's; Snakemake's would be asked for with every job
     params:
         code=quick(lambda wildcards: training_code(wildcards.experiment)),
-        settings=training_settings,
+        settings=quick(
+            lambda wildcards: settings_json(slices.training_slice, wildcards.experiment, stack_of(wildcards))
+        ),
     shell:
         f"python {SCRIPTS}/train.py"
         " --settings {params.settings:q} --data {input.data:q}"

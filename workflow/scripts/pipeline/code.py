@@ -28,7 +28,7 @@ def code_digest(program: str | Path, kinds: Sequence[str] = ()) -> str:
     """
     digest = hashlib.sha256(_contents(Path(program))[0])
     for name in sorted(closure(program, kinds)):
-        digest.update(f"{name} ".encode() + _contents(_file_of(name))[0])
+        digest.update(f"{name} ".encode() + _contents(_file_of(name), name)[0])
     return digest.hexdigest()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from nrc import data
 from nrc.grid import AXES, Stack, notation, number
 
-__all__ = ["cube_file", "data_files", "experiment_of", "seed_of", "stack_files", "stack_of"]
+__all__ = ["cube_file", "data_files", "experiment_of", "seed_of", "source_files", "stack_files", "stack_of"]
 
 # In a path every axis has a value, or this word where a stack extends along it.
 ALL = "all"
@@ -64,9 +64,17 @@ def stack_of(name: str, cells: str, settings: Mapping[str, Any]) -> Stack:
     return Stack(axes)
 
 
-def data_files(experiment: Mapping[str, Any], seeds: Sequence[int], settings: Mapping[str, Any]) -> list[str]:
-    """The files of the points of some seeds: one a seed, or one alone where the data know no seed."""
-    name = experiment["data"]
+def source_files(name: str, settings: Mapping[str, Any]) -> list[str]:
+    """The files that the points of a data set are made from."""
+    options = settings["data"][name]
+    if options["kind"] == "mnist":
+        splits = ["test"] if options["source"] == "bundled" else ["train", "test"]
+        return [f"results/data/{name}/{split}.nc" for split in splits]
+    return [options["file"]] if "file" in options else []
+
+
+def data_files(name: str, seeds: Sequence[int], settings: Mapping[str, Any]) -> list[str]:
+    """The files of the points of a data set: one for each seed, or one alone where it knows no seed."""
     if not data.kind(settings["data"][name]["kind"]).SEEDED:
         return [f"results/data/{name}/points.nc"]
     return [f"results/data/{name}/seed~{seed}.nc" for seed in seeds]

@@ -1,10 +1,9 @@
 """What each job depends on: the slice of the settings that its program takes, and the memory it needs."""
 
 from collections.abc import Mapping
-from functools import cache
 from typing import Any
 
-from nrc import data
+from nrc.data import Size
 from nrc.grid import Stack
 from pipeline.layout import experiment_of
 
@@ -78,11 +77,17 @@ def claims_slice(settings: Settings) -> dict[str, Any]:
     return {"experiment": "claims", "claims": settings["claims"]}
 
 
-def memory(name: str, stack: Stack, settings: Settings) -> int:
-    """Megabytes of a job with a stack: torch, then data, features and the memory of the method."""
-    experiment = experiment_of(name, settings)
-    options = settings["data"][experiment["data"]]
-    size = _size(tuple(options.items()))
+def memory(experiment: Settings, stack: Stack, size: Size) -> int:
+    """Megabytes of a job with a stack: torch, then data, features and the memory of the method.
+
+    Parameters
+    ----------
+    experiment : mapping
+        Settings of the experiment.
+    stack : Stack
+    size : nrc.data.Size
+        Of its data.
+    """
     width, depth = stack.axes["width"], stack.axes["depth"]
     widest = max(width, size.features, size.outputs or 0)
     features = size.points * widest * (depth + 4)

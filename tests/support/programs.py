@@ -1,0 +1,122 @@
+"""Programs of the pipeline, run by tests: each a process forked from one that has torch imported already."""
+
+import io
+import multiprocessing
+import os
+import resource
+import runpy
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from support.checkout import PROJECT
+
+__all__ = ["Program", "end_all"]
+
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(
+    ["torch", "h5netcdf", "xarray", "pandas", "scipy.stats", "sklearn.cluster", "seaborn", "jinja2"]
+)
+
+STARTED: list["Program"] = []
+
+
+class Program:
+    """A running program.
+
+    Parameters
+    ----------
+    script : str
+        Its name, without the suffix.
+    arguments : sequence of str
+    said : path
+        File that takes its output.
+    folder : path
+        A checkout, whose program it is.
+    given : str
+        Its standard input.
+    memory : int, optional
+        MiB that it may take, beside what it has after its imports.
+    """
+
+    def __init__(
+        self,
+        script: str,
+        arguments: Sequence[str],
+        said: Path,
+        *,
+        folder: Path = PROJECT,
+        given: str = "",
+        memory: int | None = None,
+    ) -> None:
+        self._said = said
+        how = script, list(arguments), str(said), str(folder), given, memory
+        self._process = CONTEXT.Process(target=_run, args=how)
+        self._process.start()
+        STARTED.append(self)
+
+    @property
+    def running(self) -> bool:
+        return self._process.is_alive()
+
+    def wait(self, seconds: float | None = None) -> int | None:
+        """Wait for the end: the exit status, None if it still runs."""
+        self._process.join(seconds)
+        return self._process.exitcode
+
+    def said(self) -> str:
+        """What it has printed."""
+        return self._said.read_text(encoding="utf-8") if self._said.exists() else ""
+
+    def signal(self, number: int) -> None:
+        os.kill(self._process.pid, number)
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def wait_for(self, file: Path, seconds: float = 60) -> None:
+        """Until a file is there, or the program has ended."""
+        end = time.monotonic() + seconds
+        while self.running and not file.exists():
+            assert time.monotonic() < end, f"no {file} after {seconds} s"
+            time.sleep(0.005)
+
+
+def end_all() -> None:
+    """End what a failed test left running."""
+    for program in STARTED:
+        program.kill()
+        program.wait()
+    STARTED.clear()
+
+
+def _run(
+    script: str, arguments: list[str], said: str, folder: str, given: str, memory: int | None
+) -> None:
+    with open(said, "wb") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    os.chdir(folder)
+    scripts = Path(folder) / "workflow/scripts"
+    sys.path[:0] = [folder, str(scripts)]
+    sys.stdin = io.StringIO(given)
+    if memory is not None:
+        _limit_memory(memory)
+    path = str(scripts / f"{script}.py")
+    sys.argv = [path, *arguments]
+    runpy.run_path(path, run_name="__main__")
+
+
+def _limit_memory(more: int) -> None:
+    import pipeline.training  # noqa: F401
+    import torch
+    import torch._dynamo
+
+    from nrc.determinism import make_deterministic
+
+    make_deterministic()
+    torch.ones(300, 300) @ torch.ones(300, 300)
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + more * 2**20
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))

@@ -1,0 +1,100 @@
+"""A training program in a folder, to be killed."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nrc import store
+from nrc.data.mixture import draw_mixture
+from nrc.labels import provenance
+from support.programs import Program
+
+__all__ = ["STACK", "Training"]
+
+DATA = {
+    "clusters": 2,
+    "points": 60,
+    "dimension": 6,
+    "separation": 2,
+    "covariance": "isotropic",
+    "weights": None,
+}
+STACK = {"weight_decay": [0.001, 0.002, 0.004, 0.008, 0.016], "sigma": [0.1, 0.2, 0.4], "width": 6, "depth": 4, "seed": 0}  # fmt: skip
+COMMON = {"loss_on": "data", "penalty": "factors", "look_every": None, "wall_clock": None}
+LBFGS = {"method": {"name": "lbfgs", "history": 10}, "tolerance": 1e-12, "passes": 500, "precision": "float64"}  # fmt: skip
+ADAM = {
+    "method": {"name": "adam", "learning_rate": 1e-3, "batch": 20, "schedule": "cosine"},
+    "tolerance": 1e-9,
+    "passes": 200,
+    "look_every": 10,
+    "precision": "float32",
+}
+KINDS = {
+    "lbfgs": {"task": "autoencode", "loss": "squared_error", "training": {**COMMON, **LBFGS}, "stack": STACK},
+    "adam": {
+        "task": "classify",
+        "loss": "cross_entropy",
+        "training": {**COMMON, **ADAM},
+        "stack": {**STACK, "weight_decay": [0.001, 0.01], "sigma": 0.2, "seed": [0, 1]},
+    },
+}
+
+
+class Training:
+    """A training program, its data and its output in a folder.
+
+    Parameters
+    ----------
+    folder : path
+    kind : {"lbfgs", "adam"}
+        Autoencoders on the whole data, or classifiers in mini-batches, with looks on the way.
+    points : int
+    """
+
+    def __init__(self, folder: Path, kind: str = "lbfgs", points: int = DATA["points"]) -> None:
+        self.folder, self.output = folder, folder / "train.nc"
+        network = {"activation": "tanh", "bias": False, "gain": 1}
+        self.settings = {"experiment": kind, "network": network, "device": "cpu", **KINDS[kind]}
+        seeds = self.settings["stack"]["seed"]
+        self.data = []
+        for seed in seeds if isinstance(seeds, list) else [seeds]:
+            self.data.append(folder / f"seed~{seed}.nc")
+            drawn = draw_mixture(**{**DATA, "points": points}, seed=seed).to_dataset()
+            store.save(drawn.assign_attrs(provenance({"experiment": "blobs"})), self.data[-1])
+
+    def training(self, **changes: Any) -> dict[str, Any]:
+        """The `training` settings with changes."""
+        return {**self.settings["training"], **changes}
+
+    def start(
+        self,
+        *,
+        interval: float = 0.05,
+        memory: int | None = None,
+        said: str = "said",
+        **settings: Mapping[str, Any],
+    ) -> Program:
+        """Start it, with other settings if they are given; `said` is the file that takes its output."""
+        arguments = [
+            *("--settings", json.dumps({**self.settings, **settings})),
+            *("--data", *map(str, self.data)),
+            *("--output", str(self.output)),
+            *("--checkpoint-interval", str(interval)),
+        ]
+        return Program("train", arguments, self.folder / said, memory=memory)
+
+    def run(self, **options: Any) -> tuple[bytes, str]:
+        """The bytes of the output, and what the program says."""
+        program = self.start(**options)
+        assert program.wait() == 0, program.said()
+        return self.output.read_bytes(), program.said()
+
+    def hidden(self, name: str) -> Path:
+        """The claim, the checkpoint or the earlier file beside the output."""
+        return self.output.with_name(f".{self.output.stem}.{name}")
+
+    def forget(self) -> None:
+        """Be as if nothing had ever run."""
+        for file in (self.output, *self.output.parent.glob(f".{self.output.stem}.*")):
+            file.unlink(missing_ok=True)

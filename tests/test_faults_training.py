@@ -1,0 +1,191 @@
+"""What machines do to training: afterwards the result is that of an undisturbed run, byte for byte."""
+
+import random
+import signal
+import time
+
+import numpy as np
+import pytest
+
+from nrc import store
+from support.processes import mounted
+from support.training import STACK, Training
+
+pytestmark = pytest.mark.workflow
+
+
+@pytest.mark.parametrize(("kind", "kills"), [("lbfgs", 12), ("adam", 5)])
+def test_a_training_process_is_killed_at_random_moments(tmp_path, survived, kind, kills):
+    training = Training(tmp_path, kind)
+    process = training.start()
+    process.wait_for(training.hidden("claim"))
+    began = time.monotonic()
+    assert process.wait() == 0, process.said()
+    duration = time.monotonic() - began
+    undisturbed = training.output.read_bytes()
+    training.forget()
+    rng, killed, resumed = random.Random(0), 0, 0
+    while killed < kills:
+        training.hidden("claim").unlink(missing_ok=True)  # of the killed one
+        process = training.start()
+        if rng.random() < 0.8:  # else while it is still importing, perhaps
+            process.wait_for(training.hidden("claim"))
+        process.wait(rng.uniform(0, 1.2) * duration)
+        if process.running:
+            process.kill()
+            killed += 1
+        process.wait()
+        resumed += "going on from a checkpoint" in process.said()
+        if training.output.exists():
+            assert training.output.read_bytes() == undisturbed
+            training.forget()
+    last, _ = training.run()
+    assert last == undisturbed
+    assert resumed > kills / 4, "the kills came before any checkpoint"
+    left = {file.name for file in tmp_path.iterdir() if "partial" not in file.name}
+    assert left == {*(file.name for file in training.data), "train.nc", ".train.earlier.nc", "said"}
+    survived(
+        "SIGKILL of a training process at a random moment",
+        "the work since the last checkpoint, `checkpoint_interval` seconds at most; run again",
+        tried=kills,
+        survived=kills,
+    )
+
+
+@pytest.mark.parametrize("request_", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_makes_a_checkpoint_at_once(tmp_path, survived, request_):
+    training = Training(tmp_path)
+    undisturbed, _ = training.run(interval=1e9)
+    training.forget()
+    process = training.start(interval=1e9)
+    process.wait_for(training.hidden("claim"))
+    time.sleep(0.3)
+    assert not training.hidden("checkpoint").exists()
+    process.signal(request_)
+    assert process.wait() == 1
+    assert process.said().endswith("stopped by a signal; run again to go on from the checkpoint\n")
+    assert "Traceback" not in process.said()
+    assert not training.output.exists()
+    again, said = training.run(interval=1e9)
+    assert "going on from a checkpoint" in said
+    assert again == undisturbed
+    assert not training.hidden("checkpoint").exists()
+    survived(
+        "SIGTERM or SIGINT to a training process",
+        "nothing: it writes a checkpoint at once and ends; run again, as `retries` does",
+    )
+
+
+def test_a_checkpoint_that_cannot_be_written_ends_nothing(tmp_path, survived):
+    training = Training(tmp_path)
+    undisturbed, _ = training.run()
+    training.output = tmp_path / "small" / "train.nc"
+    training.output.parent.mkdir()
+    # room for the output and not for a checkpoint, which has the memory of the method too
+    with mounted(training.output.parent, "-o", f"size={len(undisturbed) + 40_000}"):
+        again, said = training.run(interval=0.3)
+        left = {file.name for file in training.output.parent.iterdir()}
+    assert "train.checkpoint could not be written (No space left on device)" in said
+    assert "training goes on without a checkpoint" in said
+    assert again == undisturbed
+    assert left == {"train.nc", ".train.earlier.nc"}
+    survived("full disk while a checkpoint is written", "nothing: the log says so and training goes on")
+
+
+def test_a_growing_stack_trains_the_new_cells_only(tmp_path):
+    training = Training(tmp_path)
+    training.run(stack={**STACK, "weight_decay": [0.002, 0.008]})
+    grown, said = training.run()
+    assert "6 of 15 cells taken over from the earlier file" in said
+    assert "of 9 cells converged" in said
+    training.forget()
+    assert training.run()[0] == grown
+    shrunk, said = training.run(stack={**STACK, "sigma": [0.4]})
+    assert "5 of 5 cells taken over" in said
+    training.forget()
+    assert training.run(stack={**STACK, "sigma": [0.4]})[0] == shrunk
+
+
+def test_classifiers_and_their_looks_are_taken_over_too(tmp_path):
+    training = Training(tmp_path, "adam")
+    training.run(stack={**training.settings["stack"], "weight_decay": [0.01]})
+    grown, said = training.run()
+    assert "2 of 4 cells taken over" in said
+    training.forget()
+    assert training.run()[0] == grown
+
+
+@pytest.mark.parametrize("change", ["settings", "data", "damage"])
+def test_cells_of_other_settings_or_data_are_not_taken_over(tmp_path, change):
+    training = Training(tmp_path)
+    settings = {"training": training.training(passes=40)}
+    training.run(**settings)
+    if change == "settings":
+        settings = {"training": training.training(passes=41)}
+    elif change == "data":
+        (file,) = training.data
+        other = store.load(file)
+        other["noise"] = (1.01 * other["noise"]).assign_attrs(other["noise"].attrs)
+        store.save(other, file)
+    else:
+        earlier = training.hidden("earlier.nc")
+        earlier.write_bytes(earlier.read_bytes()[:-1])
+    again, said = training.run(**settings)
+    assert "taken over" not in said
+    assert ("damaged" in said) == (change == "damage")
+    training.forget()
+    assert training.run(**settings)[0] == again
+
+
+def test_two_processes_train_one_output(tmp_path, survived):
+    training = Training(tmp_path)
+    undisturbed, _ = training.run()
+    training.forget()
+    first = training.start(training=training.training(passes=100_000, tolerance=1e-30))
+    first.wait_for(training.hidden("checkpoint"))
+    second = training.start(said="second")
+    assert first.wait() == 1
+    assert "another process has begun to train this since, so this one ends" in first.said()
+    assert second.wait() == 0, second.said()
+    assert training.output.read_bytes() == undisturbed
+    survived(
+        "two processes train one output",
+        "nothing: the one that began last writes, the other gives up when it next looks",
+    )
+
+
+def test_a_stack_too_big_for_memory_is_split(tmp_path, survived):
+    training = Training(tmp_path, points=2000)
+    options = {
+        "stack": {**STACK, "weight_decay": [0.001 * k for k in range(1, 23)], "depth": 3},
+        "training": training.training(passes=15),
+    }
+    undisturbed, _ = training.run(**options)
+    training.forget()
+    again, said = training.run(memory=60, **options)
+    assert "66 cells do not fit in memory; training" in said
+    assert again == undisturbed
+    training.forget()
+    process = training.start(memory=6, **options)
+    assert process.wait() == 1
+    assert "memory" in process.said().splitlines()[-1]
+    assert "Traceback" not in process.said()
+    assert not training.output.exists()
+    survived("out of memory", "nothing: the stack is trained in parts; one network too big ends in one line")
+
+
+def test_a_network_that_diverges_does_not_poison_its_stack(tmp_path, survived):
+    training = Training(tmp_path)
+    options = {"training": training.training(method={"name": "gd", "step": 8}, passes=60)}
+    training.run(**options, stack={**STACK, "sigma": [0.1, 4.0]})
+    together = store.load(training.output)
+    diverged = together["ended"] == together["ended"].attrs["flag_meanings"].split().index("diverged")
+    assert diverged.any()
+    assert not diverged.all()
+    training.run(**options, stack={**STACK, "sigma": [0.1]})
+    alone = store.load(training.output)
+    for name in alone.data_vars:
+        same = together[name].sel(sigma=[0.1])
+        np.testing.assert_array_equal(same.transpose(*alone[name].dims), alone[name], err_msg=name)
+    assert together["loss"].isnull().equals(diverged)
+    survived("NaN in training", "the network that diverges: it is marked, and has no measures")

@@ -1,0 +1,153 @@
+"""Looks on the way: what a run with that budget would have ended with, measured afresh."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from support.problems import METHODS, classifiers
+
+from nrc.ended import Ended
+from nrc.network import Architecture
+from nrc.optimize.minimise import minimise
+from nrc.snapshots import Snapshots, look_times
+
+LABELS = np.arange(21)[None] % 2
+
+
+def snapshots(loss, start, times, labels=LABELS):
+    # linear networks train on fewer points
+    labels = labels[:, : loss.x.shape[1]]
+    return Snapshots(loss.architecture, loss.x, loss.y, labels, len(start), times)
+
+
+def run(name, loss, start, passes, look=None, tolerance=1e-14):
+    method = METHODS[name].method(passes, [0] * len(start))
+    return minimise(loss, start, method, look=look, tolerance=tolerance, passes=passes)
+
+
+def plain_wcss(z, y, labels):
+    """Points side by side, class by class."""
+    points = np.concatenate([z, y], axis=1)
+    classes = [points[labels == label] for label in np.unique(labels)]
+    return sum(((members - members.mean(0)) ** 2).sum() for members in classes) / len(points)
+
+
+def assert_measured(seen, number, loss, theta, labels=LABELS, cells=None):
+    """A look at networks holds their spectra and class WCSS, by numpy."""
+    network = loss.architecture.network(theta)
+    z = network.features(loss.x)[:-1]
+    for cell in range(len(theta)) if cells is None else cells:
+        for l, w in enumerate(network.weights):
+            s = seen.singular_values[cell, number, l]
+            shorter = min(w.shape[1:])
+            plain = np.linalg.svd(w[cell].numpy(), compute_uv=False)
+            np.testing.assert_allclose(s[:shorter], plain, rtol=1e-9, atol=1e-12)
+            assert np.isnan(s[shorter:]).all()
+        for k, space in enumerate(z):
+            here, y = space[cell % len(space)].numpy(), loss.y[cell % len(loss.y)].numpy()
+            plain = plain_wcss(here, y, labels[cell % len(labels), : len(y)])
+            assert seen.wcss[cell, number, k] == pytest.approx(plain, rel=1e-9, abs=1e-20)
+
+
+def test_the_looks_are_at_the_start_every_so_many_passes_and_at_the_end():
+    assert look_times(10, 30) == [0, 10, 20, 30]
+    assert look_times(7, 30) == [0, 7, 14, 21, 28, 30]
+    assert look_times(50, 30) == [0, 30]
+
+
+@pytest.mark.parametrize("name", [name for name, way in METHODS.items() if "cosine" not in way.options.values()])
+def test_a_look_is_where_a_run_with_that_budget_ends(name):
+    loss, start = METHODS[name].autoencoders()
+    times = [0, 1, 4, 9, 25]
+    seen = snapshots(loss, start, times)
+    run(name, loss, start, 25, seen)
+    for number, passes in enumerate(times):
+        theta = run(name, loss, start, passes).point.theta if passes else start
+        assert_measured(seen, number, loss, theta)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_looks_change_nothing(name):
+    loss, start = METHODS[name].autoencoders()
+    watched, plain = run(name, loss, start, 20, snapshots(loss, start, [0, 3, 20])), run(name, loss, start, 20)
+    assert torch.equal(watched.point.theta, plain.point.theta)
+    assert torch.equal(watched.evaluations, plain.evaluations)
+
+
+def test_a_cell_that_ends_early_holds_its_end():
+    loss, start = METHODS["lbfgs"].autoencoders(weight_decay=(0.02, 5.0), sigma=[0.1])
+    times = [0, 10, 20, 100, 300]
+    seen = snapshots(loss, start, times)
+    end = run("lbfgs", loss, start, 300, seen, tolerance=1e-10)
+    assert end.ended.tolist() == [Ended.TOLERANCE, Ended.ORIGIN]
+    assert (end.evaluations < 300).all()
+    for cell, last in enumerate(end.evaluations.tolist()):
+        held = [number for number, passes in enumerate(times) if passes >= last]
+        assert held
+        for number in held:
+            assert_measured(seen, number, loss, end.point.theta, cells=[cell])
+        assert (seen.singular_values[cell, 0] != seen.singular_values[cell, -1]).any()
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_cell_that_diverged_is_missing_and_spoils_no_look_at_another(name):
+    loss, start = METHODS[name].autoencoders(weight_decay=[0.05])
+    huge = torch.tensor([[[1.0]], [[1e170]]], dtype=torch.float64)
+    broken = replace(loss, x=loss.x * huge, y=loss.y * huge)
+    times = [0, 5, 10]
+    seen, alone = snapshots(broken, start, times), snapshots(loss.select(torch.tensor([0])), start[:1], times)
+    end = run(name, broken, start, 10, seen)
+    run(name, loss.select(torch.tensor([0])), start[:1], 10, alone)
+    assert end.ended[1] == Ended.DIVERGED
+    assert np.isnan(seen.singular_values[1]).all()
+    assert np.isnan(seen.wcss[1]).all()
+    np.testing.assert_array_equal(seen.singular_values[0], alone.singular_values[0])
+    np.testing.assert_array_equal(seen.wcss[0], alone.wcss[0])
+    assert np.isfinite(seen.wcss[0]).all()
+
+
+@pytest.mark.parametrize("name", ["gd", "sgd in batches"])
+def test_a_cell_is_missing_from_where_it_diverged(name):
+    loss, start = METHODS[name].autoencoders(weight_decay=(0.1, 90.0), sigma=[0.1])
+    times = list(range(0, 301, 5))
+    seen = snapshots(loss, start, times)
+    end = run(name, loss, start, 300, seen)
+    assert end.ended[1] == Ended.DIVERGED
+    there = np.isfinite(seen.singular_values[1]).all((1, 2))
+    # the iteration that was not finite is counted, and not looked at
+    assert there.tolist() == [passes < end.evaluations[1] for passes in times]
+    assert np.isfinite(seen.singular_values[0]).all()
+
+
+def test_features_that_overflow_are_missing_without_a_word():
+    architecture = Architecture((2, 2, 2), "linear")
+    x = torch.arange(8, dtype=torch.float64).reshape(1, 4, 2)
+    seen = Snapshots(architecture, x, x, np.zeros((1, 4), dtype=int), 1, [0])
+    theta = architecture.join([torch.eye(2, dtype=torch.float64)[None] * 1e200] * 2)
+    seen(torch.tensor([0]), torch.tensor([1]), theta, torch.tensor([False]))
+    assert np.isfinite(seen.singular_values).all()
+    np.testing.assert_array_equal(np.isnan(seen.wcss), [[[False, True]]])
+
+
+def test_cells_of_several_seeds_have_points_and_labels_of_their_own():
+    loss, start, seeds = classifiers(seeds=(5, 8), points=20)
+    labels = loss.y.argmax(2).numpy()
+    labels[1] = labels[1, ::-1]
+    seen = Snapshots(loss.architecture, loss.x, loss.y, labels, 4, [0])
+    some = torch.tensor([1, 2, 3])
+    seen(some, torch.zeros(3, dtype=torch.int64), start[some], torch.zeros(3, dtype=torch.bool))
+    assert_measured(seen, 0, loss, start, labels, cells=[1, 2, 3])
+    assert np.isnan(seen.wcss[0]).all()
+
+
+def test_class_wcss_is_scikit_learns_within_class_scatter():
+    loss, start, _ = classifiers()
+    labels = loss.y.argmax(2).numpy()
+    seen = snapshots(loss, start, [0], labels)
+    seen(torch.arange(2), torch.zeros(2, dtype=torch.int64), start, torch.zeros(2, dtype=torch.bool))
+    z = loss.architecture.network(start).features(loss.x)[1][0].numpy()
+    fitted = LinearDiscriminantAnalysis(solver="eigen", store_covariance=True).fit(z, labels[0])
+    # the targets are constant in a class
+    assert seen.wcss[0, 0, 1] == pytest.approx(np.trace(fitted.covariance_), rel=1e-9)
