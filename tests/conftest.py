@@ -6,9 +6,9 @@ import pytest
 
 pytest.register_assert_rewrite("support")
 
+from support import processes, programs  # noqa: E402
 from support.checkout import Checkout, copy_project  # noqa: E402
 from support.faults import Faults  # noqa: E402
-from support import processes, programs  # noqa: E402
 from support.shared import made_once  # noqa: E402
 
 FAULTS = Faults()

@@ -244,11 +244,15 @@ def test_own_targets_are_fitted_until_stationary(run):
 
 def test_noise_on_images_is_there(run):
     """The stored loss is that of the trained network on images with the noise that the seed draws."""
-    trained = run.load("results/noisy/train/weight_decay~all/sigma~all/width~8/depth~3/seed~all.nc").sel(seed=1)
+    trained = run.load("results/noisy/train/weight_decay~all/sigma~all/width~8/depth~3/seed~all.nc").sel(
+        seed=1
+    )
     cube = run.load("results/noisy/measures.nc").squeeze().sel(seed=1)
     assert cube["sigma"].values.tolist() == [0, 0.5]
     data = run.load("results/data/digits/seed~1.nc")
-    noise = np.random.default_rng(np.random.SeedSequence(1, spawn_key=(4,))).standard_normal(data["base"].shape)
+    noise = np.random.default_rng(np.random.SeedSequence(1, spawn_key=(4,))).standard_normal(
+        data["base"].shape
+    )
     for sigma in (0, 0.5):
         cell = trained.sel(sigma=sigma, weight_decay=0.001).squeeze()
         w1, w2, w3 = (cell[f"W{l}"].values.astype(float) for l in (1, 2, 3))

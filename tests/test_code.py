@@ -8,6 +8,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
+
 from support.checkout import PROJECT
 
 LIBRARY = sorted(PROJECT.glob("nrc/**/*.py"))

@@ -261,3 +261,27 @@ def test_one_that_is_dropped_may_be_replaced(tmp_path):
     assert twin_on_centroids("summer", settings["experiments"]) == "frost"
     assert settings["dropped"] == "configuration: experiments winter is dropped"
     assert {"shifts", "half"} < set(settings["figures"])
+
+
+IMAGES = """
+data: {images: {kind: mnist}}
+experiments:
+  one: {data: images, network: {activation: linear}, grid: {weight_decay: [0.1, 1], width: [4], depth: [2]}}
+  two: {like: one, training: {loss_on: centroids}}
+claims: {trend: {statistic: shift_trend, of: one, says: it falls, most: 0}}
+"""
+
+
+def test_a_comparison_goes_with_its_twin_where_sigma_is_a_default(tmp_path):
+    settings = read(tmp_path, IMAGES, "experiments: {two: null}", below=None)
+    assert settings["dropped"] == "configuration: experiments two is dropped, and with it claims trend"
+
+
+def test_an_experiment_on_centroids_has_no_twin(tmp_path):
+    text = """
+        experiments: {again: {like: linear_product_centroids, training: {tolerance: 1e-4}}}
+        figures: {figure2: null}
+        claims: {quadratic: null, decrease: null}
+        """
+    experiments = read(tmp_path, text)["experiments"]
+    assert twins("linear_product_centroids", experiments) == twins("again", experiments) == []

@@ -5,9 +5,10 @@ import tomllib
 from itertools import chain
 
 import yaml
-from conftest import PROJECT
-from faults import rows_of
 from packaging.requirements import Requirement
+
+from support.checkout import PROJECT
+from support.faults import rows_of
 
 LOCK = (PROJECT / "requirements.lock").read_text(encoding="utf-8")
 PIN = re.compile(r"^([a-z0-9][^ ]*==[^ ;]+(?: ; [^\\\n]*[^ \\\n])?)", re.MULTILINE)
@@ -57,7 +58,8 @@ def test_the_lock_file_meets_what_the_project_asks_for():
 
 def test_the_table_of_faults_is_of_these_tests_and_without_loss():
     rows = rows_of(PROJECT / "docs/reliability.md")
-    text = read("tests/test_faults.py") + read("tests/slurm/test_slurm.py")
+    files = [*PROJECT.glob("tests/test_faults_*.py"), PROJECT / "tests/slurm/test_slurm.py"]
+    text = "".join(file.read_text(encoding="utf-8") for file in files)
     faults = set(re.findall(r"survived\(\s*\"([^\"]+)\"", text))
     assert set(rows) == faults
     for tried, survived, lost, _ in rows.values():

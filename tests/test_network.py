@@ -66,7 +66,7 @@ def test_value_and_gradient_agree_with_autograd_on_torchs_layers(architecture, l
     theta, x, y = problem(architecture)
     objective = RegularisedLoss(architecture, x, y, WEIGHT_DECAY, shares, loss=loss)
     value, gradient = objective(theta)
-    for c, module in enumerate(modules(architecture, theta)):
+    for c, module in enumerate(modules(architecture.network(theta))):
         p = EVEN if shares is None else shares[c]
         plain = (p * plain_loss(module, x[c], y[c], loss)).sum()
         # biases count as weights in the penalty
@@ -94,7 +94,7 @@ def test_weight_decay_is_pytorchs(bias):
     architecture = Architecture(SIZES, "tanh", bias)
     theta, x, y = problem(architecture)
     _, gradient = RegularisedLoss(architecture, x, y, torch.full((CELLS,), 0.3, dtype=torch.float64))(theta)
-    module = modules(architecture, theta)[0]
+    module = modules(architecture.network(theta))[0]
     ((module(x[0]) - y[0]) ** 2).sum().div(2 * POINTS).backward()
     torch.optim.SGD(module.parameters(), lr=1.0, weight_decay=0.3).step()
     torch.testing.assert_close(parameters_of(module), (theta - gradient)[0], rtol=1e-12, atol=1e-14)
@@ -223,7 +223,7 @@ def test_a_batch_is_the_loss_of_its_points(shares, shared, order):
     objective, theta = objective_of(shares, shared)
     some = order[:, 2:6]
     value, _ = objective.on(some)(theta)
-    for c, module in enumerate(modules(objective.architecture, theta)):
+    for c, module in enumerate(modules(objective.architecture.network(theta))):
         here = some[c % len(some)]
         x, y = (a[c % len(a)][here] for a in (objective.x, objective.y))
         p = EVEN if shares is None else shares[c]

@@ -372,7 +372,7 @@ def test_a_stack_trains_as_torch_trains_each_network(name, schedule, batch):
     method = first_order(name, batch, schedule).method(PASSES, seeds)
     end = minimise(loss, start, method, tolerance=1e-14, passes=PASSES)
     assert (end.ended == Ended.PASSES).all()
-    for cell, module in enumerate(modules(loss.architecture, start)):
+    for cell, module in enumerate(modules(loss.architecture.network(start))):
         plain = plain_training(
             module,
             loss.x[cell],

@@ -7,11 +7,9 @@ import time
 
 import numpy as np
 import pytest
-from pipeline.code import closure
 
-from support.checkout import PROJECT, TINY, digests
+from support.checkout import digests
 
-SCRIPTS = PROJECT / "workflow/scripts"
 SEED_0 = "results/mixture/{}/weight_decay~all/sigma~all/width~4/depth~3/seed~0.nc"
 
 JUDGED = {"audit": 1, "judge_claims": 1}
@@ -96,54 +94,6 @@ def test_a_change_of_the_configuration_reruns_what_it_touches_and_nothing_else(c
     assert checkout.planned(overlays=checkout.overlay(changes)) == reruns
 
 
-METHODS = ("adam", "gd", "lbfgs", "lm", "sgd")
-KINDS = {
-    "make_data.py": [f"nrc.data.{kind}" for kind in ("arrays", "mixture", "mnist")],
-    "train.py": [f"nrc.optimize.{method}" for method in METHODS],
-    "plot.py": [f"nrc.figures.{kind}" for kind in ("bounds", "forecast", "plane", "rank_curves", "shift", "spectra")],
-}  # fmt: skip
-ONE_KIND = ("fetch_mnist.py", "measure.py", "collect.py", "compare_centroids.py", "audit.py", "judge_claims.py")  # fmt: skip
-TRAINING = {f"train {method}" for method in METHODS}
-PLOTTING = {f"plot {kind.rpartition('.')[2]}" for kind in KINDS["plot.py"]}
-
-
-@pytest.fixture(scope="module")
-def jobs():
-    """The modules that each kind of job imports."""
-    found = {name.removesuffix(".py"): closure(SCRIPTS / name) for name in ONE_KIND}
-    for program, kinds in KINDS.items():
-        for kind in kinds:
-            job = f"{program.removesuffix('.py')} {kind.rpartition('.')[2]}"
-            found[job] = closure(SCRIPTS / program, (kind,))
-    return found
-
-
-@pytest.mark.parametrize(
-    ("module", "touched"),
-    [
-        *((f"nrc.optimize.{method}", {f"train {method}"}) for method in ("gd", "lbfgs", "lm")),
-        *((kind, {f"plot {kind.rpartition('.')[2]}"}) for kind in KINDS["plot.py"]),
-        ("nrc.figures.style", PLOTTING),
-        ("nrc.optimize.first_order", {"train adam", "train sgd"}),
-        ("nrc.optimize.minimise", TRAINING | {"measure"}),
-        ("pipeline.training", TRAINING),
-        ("nrc.measures.ranks", {"measure", "compare_centroids"}),
-        ("nrc.measures.variability", {"measure", "compare_centroids"}),
-        ("nrc.claims", {"judge_claims"}),
-        ("nrc.audit", {"audit"}),
-        ("nrc.data.mixture", {"make_data mixture"}),
-        ("nrc.data.arrays", {"make_data arrays"}),
-        ("nrc.version", set()),
-        ("pipeline.settings", set()),
-        ("pipeline.layout", set()),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_a_module_touches_the_jobs_that_run_it(jobs, module, touched):
-    """What a dry run shows for some modules, for the others: whose jobs have them in their code."""
-    assert {job for job, modules in jobs.items() if module in modules} == touched
-
-
 def test_only_new_cells_are_trained_and_the_others_keep_their_bits(checkout):
     """A new value on an axis, a new seed and a new release number, in one run."""
     before, old = digests(checkout), checkout.load(SEED_0.format("measure"))
@@ -155,9 +105,7 @@ def test_only_new_cells_are_trained_and_the_others_keep_their_bits(checkout):
             "experiments.depth.grid.weight_decay": [0.001, 0.01, 0.1],
         }
     )
-    said = checkout.snakemake(
-        "results/mixture/measures.nc", "results/depth/measures.nc", overlays=overlays
-    )
+    said = checkout.snakemake("results/mixture/measures.nc", "results/depth/measures.nc", overlays=overlays)
     after = digests(checkout)
     same = {path for path in before if "results/mixture/" in path and "seed~0" in path}
     assert len(same) == 2
@@ -187,5 +135,5 @@ def test_an_edit_that_changes_no_number_changes_no_bytes(checkout):
 
 
 def test_the_same_inputs_give_the_same_bytes(finished, fresh):
-    fresh.snakemake(overlays=[TINY])
+    fresh.snakemake()
     assert digests(fresh) == digests(finished)

@@ -6,20 +6,12 @@ import sys
 from collections import Counter
 
 import numpy as np
-import pytest
-from pipeline import layout
-from pipeline.settings import read_settings
 
 from nrc.grid import Stack
-from support.checkout import PROJECT, TINY
+from support.checkout import TINY
 
 CELLS = "weight_decay~0.1/sigma~0.05/width~4/depth~3/seed~0"
 PLANE = "results/mixture/{}/weight_decay~all/sigma~all/width~4/depth~3/seed~0.nc"
-
-
-@pytest.fixture(scope="module")
-def settings():
-    return read_settings([PROJECT / "config.yaml", PROJECT / TINY])
 
 
 def test_a_cell_on_the_grid_or_off_it_is_a_target(checkout):
@@ -36,32 +28,6 @@ def test_a_cell_on_the_grid_or_off_it_is_a_target(checkout):
     measured = checkout.load(off)
     assert measured["relative_distance"].dims == ("layer",)
     assert float(measured["sigma"]) == 0.2
-
-
-@pytest.mark.parametrize(
-    ("wrong", "right"),
-    [
-        ("weight_decay~1e-1", "weight_decay~0.1"),
-        ("weight_decay~0.10", "weight_decay~0.1"),
-        ("weight_decay~strong", "weight_decay~0.01"),
-        ("weight_decay~-0.1", "weight_decay~0.01"),
-        ("weight_decay~nan", "weight_decay~0.01"),
-        ("width~4.0", "width~4"),
-        ("width~all", "width~4"),
-        ("seed~one", "seed~0"),
-        ("seed~12345678901234567890123", "seed~0"),
-        ("sigma", "sigma~0.05"),
-        ("sigma~0.05/temperature~1", "sigma~0.05"),
-        ("sigma~0.05/sigma~0.05", "sigma~0.05"),
-    ],
-)
-def test_another_notation_is_refused_with_the_path_to_ask_for(settings, wrong, right):
-    axis = wrong.partition("~")[0]
-    parts = [wrong if part.startswith(axis) else part for part in CELLS.split("/")]
-    with pytest.raises(ValueError, match="ask for results/mixture/train/") as refusal:
-        layout.stack_of("mixture", "/".join(parts), settings)
-    assert f"ask for results/mixture/train/{'/'.join(parts).replace(wrong, right)}.nc" in str(refusal.value)
-    assert "\n" not in str(refusal.value)
 
 
 def test_a_target_that_cannot_be_is_refused_in_one_line_before_any_job(fresh):

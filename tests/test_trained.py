@@ -66,7 +66,7 @@ def test_the_networks_that_are_written_are_read(tmp_path, bias):
 def test_its_numbers_are_those_of_the_networks_by_torch(tmp_path):
     loss, end, arrays = train()
     flat = cells_of(round_trip(tmp_path, arrays))
-    for cell, module in enumerate(modules(loss.architecture, end.point.theta)):
+    for cell, module in enumerate(modules(loss.architecture.network(end.point.theta))):
         plain = functional.cross_entropy(module(loss.x[cell]), loss.y[cell])
         penalty = loss.weight_decay[cell] / 2 * sum((p**2).sum() for p in module.parameters())
         (plain + penalty).backward()

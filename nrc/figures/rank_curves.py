@@ -125,7 +125,7 @@ def summary(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> dict
 
 
 def _cube(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> xr.Dataset:
-    cube = squeezed(only(cubes), *(AXES.keys() - {options["along"]}))
+    cube = squeezed(only(cubes), *(axis for axis in AXES if axis != options["along"]))
     require(cube, _ranks(options), f"rank must be any of {', '.join(RANKS)}")
     return cube
 

@@ -122,12 +122,12 @@ def centroid_gap_bound(network: Network, z: Tensor, y: Tensor, labels: Tensor, c
     """
     network.check(z, y)
     if network.loss != "squared_error":
-        return torch.full((len(z), len(network.weights)), torch.nan, dtype=z.dtype)
+        return z.new_full((len(z), len(network.weights)), torch.nan)
     points = torch.cat([z, y], dim=2)
     means, _ = centroids(points, labels, clusters)
     distance = (points - means.gather(1, labels[:, :, None].expand_as(points))).norm(dim=2)
     # a cluster's convex hull is in the ball around its centroid that holds its points
-    radius = torch.zeros(means.shape[:2], dtype=z.dtype).scatter_reduce(1, labels, distance, "amax")
+    radius = z.new_zeros(means.shape[:2]).scatter_reduce(1, labels, distance, "amax")
     z_mean, y_mean = means.split([z.shape[2], y.shape[2]], dim=2)
     m = second_derivative_bound(network, z_mean, y_mean, radius)
     return m.amax(1) / 2 * distance.square().mean(1, keepdim=True)
@@ -162,7 +162,7 @@ def second_derivative_bound(network: Network, z: Tensor, y: Tensor, radius: Tens
     """
     depth, bounds = len(network.weights), ACTIVATIONS[network.activation].derivative_bounds
     if bounds is None:
-        return torch.full((*radius.shape, depth), torch.nan, dtype=z.dtype)
+        return z.new_full((*radius.shape, depth), torch.nan)
     p1, p2, p3 = bounds
     s = [torch.linalg.matrix_norm(w, ord=2)[:, None] for w in network.weights]
     at_centre = network.features(z)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from conftest import TINY, Checkout, copy_project, digests
-from test_faults import start
-from test_workflow import write_scale
+
+from support.checkout import TINY, Checkout, copy_project, digests
+from support.processes import start
 
 pytestmark = pytest.mark.slurm
 
@@ -37,13 +37,13 @@ class Cluster:
     """A checkout whose user edited the two lines of the profile."""
 
     checkout: Checkout
-    scale: tuple[str, ...] = TINY
+    overlays: tuple[str, ...] = (TINY,)
 
     def start(self, *targets: str, options=()) -> subprocess.Popen:
         command = [
-            sys.executable, str(HERE / "snakemake_polling.py"), "--profile", str(Path(PROFILE).parent),
+            sys.executable, str(HERE / "snakemake_polling.py"), "--workflow-profile", str(Path(PROFILE).parent),
             "--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "10",
-            *options, "--configfile", *self.scale, "--", *targets,
+            *options, "--configfile", *self.overlays, "--", *targets,
         ]  # fmt: skip
         return start(command, cwd=self.checkout.folder)
 
@@ -54,9 +54,9 @@ class Cluster:
         return said
 
 
-def on_cluster(checkout, scale=TINY) -> Cluster:
+def on_cluster(checkout, overlays=(TINY,)) -> Cluster:
     checkout.edit(PROFILE, "slurm_account: default", "slurm_account: lab")
-    return Cluster(checkout, tuple(scale))
+    return Cluster(checkout, tuple(overlays))
 
 
 def wait_for(found, seconds: float = 90):
@@ -77,25 +77,25 @@ def slurm(*command: str) -> str:
 
 
 def test_the_tiny_scale_gives_the_bytes_of_a_local_run(finished, fresh):
-    gpus = [
-        "--set-resources", "train_stack:gres=gpu:null:1", "train_classifier:gpu=1", "train_classifier:gpu_model=null",
-    ]  # fmt: skip
-    began = time.strftime("%Y-%m-%dT%H:%M:%S")
-    on_cluster(fresh).run(options=gpus)
+    """Training asks for a GPU by its number and model, or as a generic resource."""
+    began, cluster = time.strftime("%Y-%m-%dT%H:%M:%S"), on_cluster(fresh)
+    one = "results/mixture/train/weight_decay~all/sigma~all/width~4/depth~3/seed~0.nc"
+    cluster.run(one, options=["--set-resources", "train_stack:gpu=1", "train_stack:gpu_model=null"])
+    cluster.run(options=["--set-resources", "train_stack:gres=gpu:null:1"])
     assert digests(fresh) == digests(finished)
     said = slurm("sacct", "-X", "-n", "-P", "-S", began, "-o", "Comment,AllocTRES,State")
     states = [line for line in said.splitlines() if line.startswith("rule_train")]
-    assert len(states) == 11
+    assert len(states) == 8
     assert all("gres/gpu" in line and line.endswith("COMPLETED") for line in states), said
-    (report,) = (fresh.folder / "results/logs/slurm").glob("efficiency*.csv")
-    assert report.read_text(encoding="utf-8").count("rule_train_classifier") == 6
+    reports = (fresh.folder / "results/logs/slurm").glob("efficiency*.csv")
+    assert "".join(report.read_text(encoding="utf-8") for report in reports).count("rule_train_stack") == 8
     fresh.snakemake(options=["--report", "report.zip"])
     assert (fresh.folder / "report.zip").stat().st_size > 100_000
 
 
 SLOW = {
-    "experiments.mixture.training": {"evaluations": 30000, "tolerance": 1e-30},
-    "experiments.mixture.data": {"points": 60, "dimension": 6},
+    "experiments.mixture.training": {"passes": 30000, "tolerance": 1e-30},
+    "data.blobs": {"points": 60, "dimension": 6},
     "checkpoint_interval": 1,
 }
 CELLS = "results/mixture/train/weight_decay~{}/sigma~all/width~4/depth~3/seed~0.nc"
@@ -105,7 +105,7 @@ TARGETS = [CELLS.format(value) for value in (0.01, 0.02, 0.03, 0.04)]
 @pytest.fixture(scope="module")
 def trained_locally(tmp_path_factory) -> tuple[Checkout, dict[str, str]]:
     checkout = copy_project(tmp_path_factory.mktemp("local"))
-    checkout.snakemake(*TARGETS, scale=write_scale(checkout, **SLOW))
+    checkout.snakemake(*TARGETS, overlays=checkout.overlay(SLOW))
     return checkout, digests(checkout)
 
 
@@ -119,10 +119,9 @@ def nothing_is_left_in_the_queue(cluster):
 def slow(trained_locally, tmp_path) -> Cluster:
     """A checkout with data, in which four jobs are to train for some seconds."""
     local, _ = trained_locally
-    folder = tmp_path / "cluster"
-    shutil.copytree(local.folder, folder, symlinks=True)
-    shutil.rmtree(folder / "results/mixture")
-    return on_cluster(Checkout(folder), write_scale(Checkout(folder), **SLOW))
+    checkout = local.copy(tmp_path / "cluster")
+    shutil.rmtree(checkout.folder / "results/mixture")
+    return on_cluster(checkout, checkout.overlay(SLOW))
 
 
 def training_job(cluster: Cluster, target: str) -> str:
@@ -144,8 +143,7 @@ def training_job(cluster: Cluster, target: str) -> str:
 
 
 def log_of(cluster: Cluster, target: str) -> str:
-    log = cluster.checkout.folder / target.replace("results/", "results/logs/").replace(".nc", ".log")
-    return log.read_text(encoding="utf-8")
+    return cluster.checkout.log(target)
 
 
 def processes(target: str) -> list[int]:
@@ -207,7 +205,7 @@ def test_snakemake_is_killed_while_its_slurm_jobs_run_and_started_again(slow, tr
     signal_all(frozen, signal.SIGSTOP)  # until the new jobs train
     first.kill()
     first.wait()
-    slow.checkout.snakemake(options=["--unlock"], scale=slow.scale)
+    slow.checkout.snakemake(options=["--unlock"], overlays=slow.overlays)
     second = slow.start(*both)
     wait_for(lambda: all("going on from a checkpoint" in log_of(slow, target) for target in both))
     signal_all(frozen, signal.SIGCONT)

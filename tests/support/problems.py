@@ -12,7 +12,7 @@ from nrc.data.mixture import draw_mixture
 from nrc.data.points import Points
 from nrc.determinism import make_deterministic
 from nrc.grid import Stack
-from nrc.network import Architecture, RegularisedLoss
+from nrc.network import Network, RegularisedLoss
 from nrc.optimize import build
 from nrc.optimize.point import Course, Method
 from nrc.stacks import architecture_of, initial_parameters, regularised_loss, training_sample
@@ -115,17 +115,17 @@ METHODS = {
 }
 
 
-def modules(architecture: Architecture, theta: Tensor) -> list[torch.nn.Sequential]:
+def modules(network: Network) -> list[torch.nn.Sequential]:
     """Each network of a stack as torch's own layers, with copies of the parameters."""
-    phi = {"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU, "linear": torch.nn.Identity}[architecture.activation]
-    network, made = architecture.network(theta), []
-    for cell in range(len(theta)):
+    phi = {"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU, "linear": torch.nn.Identity}[network.activation]
+    made = []
+    for cell in range(len(network.weights[0])):
         layers: list[torch.nn.Module] = []
         for l, w in enumerate(network.weights):
-            layer = torch.nn.Linear(w.shape[2], w.shape[1], architecture.bias, dtype=theta.dtype)
+            layer = torch.nn.Linear(w.shape[2], w.shape[1], network.biases is not None, dtype=w.dtype)
             with torch.no_grad():
                 layer.weight.copy_(w[cell])
-                if architecture.bias:
+                if network.biases is not None:
                     layer.bias.copy_(network.biases[l][cell])
             layers += [layer, phi()]
         made.append(torch.nn.Sequential(*layers[:-1]))

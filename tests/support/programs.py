@@ -91,10 +91,8 @@ def end_all() -> None:
     STARTED.clear()
 
 
-def _run(
-    script: str, arguments: list[str], said: str, folder: str, given: str, memory: int | None
-) -> None:
-    with open(said, "wb") as file:
+def _run(script: str, arguments: list[str], said: str, folder: str, given: str, memory: int | None) -> None:
+    with Path(said).open("wb") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     os.chdir(folder)
@@ -109,10 +107,10 @@ def _run(
 
 
 def _limit_memory(more: int) -> None:
-    import pipeline.training  # noqa: F401
     import torch
     import torch._dynamo
 
+    import pipeline.training  # noqa: F401
     from nrc.determinism import make_deterministic
 
     make_deterministic()

@@ -44,7 +44,7 @@ for name, figure in SETTINGS["figures"].items():
         params:
             code=code_of("plot.py", kind),
             settings=as_it_is(settings_json(slices.figure_slice, name)),
-            cubes=[f"{title}={cube}" for title, cube in cubes.items()],
+            cubes=as_it_is([f"{title}={cube}" for title, cube in cubes.items()]),
         shell:
             f"python {SCRIPTS}/plot.py"
             " --settings {params.settings:q} --cubes {params.cubes:q}"

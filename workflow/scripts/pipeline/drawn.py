@@ -113,7 +113,7 @@ def _joined_grid(key: str, at: Mapping[str, Any], experiments: Mapping[str, Any]
             if value not in known:
                 raise ConfigurationError(
                     f"configuration: {key}.at.{axis} is {notation(value)}, but must be of the values of "
-                    f"{' and '.join(experiments)}: {', '.join(map(notation, known))}"
+                    f"{' and '.join(experiments)}: {_some(known)}"
                 )
     selected = {
         name: {
@@ -130,6 +130,11 @@ def _joined_grid(key: str, at: Mapping[str, Any], experiments: Mapping[str, Any]
             )
     _refuse_overlaps(key, selected)
     return {axis: _union(list(selected.values()), axis) for axis in AXES}
+
+
+def _some(values: Sequence[float]) -> str:
+    """The values as people write them, cut if there are many."""
+    return ", ".join(map(notation, values[:20])) + (", ..." if len(values) > 20 else "")
 
 
 def _union(grids: Sequence[Mapping[str, list]], axis: str) -> list:
@@ -171,12 +176,16 @@ def twin_on_centroids(name: str, experiments: Mapping[str, Any]) -> str:
 
 
 def twins(name: str, experiments: Mapping[str, Any]) -> list[str]:
-    """All experiments that are the same but on centroids."""
+    """All experiments that are the same but on centroids; one that is on centroids itself has none."""
+    if experiments[name]["training"]["loss_on"] == "centroids":
+        return []
     return [other for other in _on_centroids(name, experiments) if not _differences(name, other, experiments)]
 
 
 def _twin_fault(name: str, experiments: Mapping[str, Any]) -> str | None:
     """Why there is no one experiment to compare with, in words."""
+    if experiments[name]["training"]["loss_on"] == "centroids":
+        return "it is on centroids itself, and only one on data is compared with them"
     found = twins(name, experiments)
     if len(found) == 1:
         return None

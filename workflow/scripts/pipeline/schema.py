@@ -128,7 +128,9 @@ def unmet(rows: list[dict[str, Any]], chooser: Mapping[str, Any], experiment: An
 
 def dotted(path: tuple[str | int, ...]) -> str:
     """A path as people write it: grid.sigma[0]."""
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
+    # in one line, whatever a key holds
+    words = (f"[{part}]" if isinstance(part, int) else f".{' '.join(part.split())}" for part in path)
+    return "".join(words).lstrip(".")
 
 
 def written(value: Any) -> str:

@@ -118,7 +118,8 @@ def _fallen(drops: Drops, likes: Likes) -> dict[str, dict[str, Any]]:
     for name in drops.gone("experiments"):
         try:
             entry = merged(None, likes.inherited(name))
-            if not mistakes(entry, schema()["$defs"]["experiment"]) and "sigma" in entry["grid"]:
+            if not mistakes(entry, schema()["$defs"]["experiment"]):
+                entry["grid"].setdefault("sigma", [0])
                 fallen[name] = axes_as_lists(name, entry, likes)
         except ConfigurationError:
             continue

@@ -1,0 +1,164 @@
+"""What a user sees when something is wrong: one line before any job, or one line and the log of a job."""
+
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from nrc import store
+from support.checkout import TINY
+
+MIXTURE = "results/mixture/{}/weight_decay~all/sigma~all/width~4/depth~3/seed~0.nc"
+IMAGES = "results/{}/{}/weight_decay~all/sigma~0/width~4/depth~3/seed~all.nc"
+
+
+def shown_with_log(said: str) -> dict[str, str]:
+    """The errors that a terminal shows, each by the log that it names."""
+    return {log: error for error, log in re.findall(r"^Error: (.*)\n  log: (\S+)$", said, re.MULTILINE)}
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_training_that_fails_says_why_and_where_its_log_is(checkout):
+    """With the default profile, and not as a job whose output is slow to come."""
+    said = checkout.snakemake("results/mixture/measures.nc", overlays=checkout.overlay({"device": "cuda"}), fails=True)  # fmt: skip
+    log = MIXTURE.format("train").replace("results", "results/logs").replace(".nc", ".log")
+    told = "device: cuda is asked for, but torch finds no GPU here; use device: auto or cpu"
+    assert shown_with_log(said) == {log: told}
+    assert f"Error: {told}" in checkout.read(log)
+    assert "completed successfully" not in said
+    assert "latency" not in said
+    assert "Traceback" not in said
+    assert "set -euo pipefail" in said, "a program that fails in a pipe fails its job"
+    assert not (checkout.folder / MIXTURE.format("train")).exists()
+
+
+def test_files_that_are_damaged_or_hold_no_networks_are_named(checkout):
+    """Three jobs that fail, each with its own line; what was there is gone or left whole."""
+    damaged = MIXTURE.format("train")
+    infinite, misfit = IMAGES.format("width", "train"), IMAGES.format("depth", "train").replace("depth~3", "depth~2")  # fmt: skip
+    file = checkout.folder / damaged
+    file.write_bytes(file.read_bytes()[:500])
+    trained = store.load(checkout.folder / infinite)
+    store.save(trained.assign(W2=trained["W2"] * np.nan), checkout.folder / infinite)
+    trained = store.load(checkout.folder / misfit)
+    store.save(trained.assign(W1=trained["W1"].isel(n0=slice(3)).rename(n0="m0")), checkout.folder / misfit)
+    targets = ["results/mixture/measures.nc", "results/width/measures.nc", "results/depth/measures.nc"]
+    shown = shown_with_log(checkout.snakemake(*targets, options=["--keep-going"], fails=True))
+    for path, message in (
+        (damaged, f"{damaged} is damaged"),
+        (infinite, "W2 holds a weight that is not finite; train the stack again"),
+        (misfit, "W_1 have shape (4, 4, 3), but the arrays before them call"),
+    ):
+        measured = path.replace("/train/", "/measure/")
+        log = measured.replace("results", "results/logs", 1).replace(".nc", ".log")
+        assert message in shown.pop(log)
+        assert f"Error: {message[:20]}" in checkout.read(log) or message in checkout.read(log)
+        assert not (checkout.folder / measured).exists()
+    assert not shown
+
+
+def test_missing_images_stop_before_training(fresh):
+    """Those that no mirror gives, and those that are not in a folder."""
+    digits = {"kind": "mnist", "train_points": 40, "test_points": 20}
+    changes = {
+        "data.away": {**digits, "source": "torchvision", "mirrors": ["http://127.0.0.1:9/"]},
+        "data.empty": {**digits, "source": "folder", "folder": "resources"},
+        "experiments.far": {"like": "mnist", "data": "away"},
+        "experiments.near": {"like": "mnist", "data": "empty"},
+    }
+    targets = ["results/far/measures.nc", "results/near/measures.nc"]
+    said = fresh.snakemake(*targets, overlays=fresh.overlay(changes), options=["--keep-going"], fails=True)
+    shown = shown_with_log(said)
+    assert set(shown) == {
+        f"results/logs/data/{data}/{split}.log" for data in ("away", "empty") for split in ("train", "test")
+    }
+    for log, error in shown.items():
+        told = {
+            "away": "data source torchvision: MNIST could not be downloaded from http://127.0.0.1:9/",
+            "empty": "data source folder: resources has neither",
+        }
+        assert error.startswith(told[log.split("/")[3]])
+    assert "Traceback" not in said
+    assert not list((fresh.folder / "results").rglob("*.nc"))
+
+
+REFUSED = {
+    "what a figure cannot draw": (
+        {"experiments.mixture.grid.depth": [2, 3]},
+        "figures.figure1 (plane) cannot draw mixture: grid.depth is [2, 3], but must be one value",
+    ),
+    "a folder that is not there": (
+        {"data.digits": {"kind": "mnist", "source": "folder", "folder": "nowhere"}},
+        "data.digits.folder is 'nowhere', but there is no such folder",
+    ),
+    "more images than there are": (
+        {"data.digits.train_points": 9999},
+        "data.digits.train_points and test_points are 9999 and 20, but must be at most 10000 together",
+    ),
+    "a batch larger than the data": (
+        {"experiments.mnist.training.method.batch": 41},
+        "experiments.mnist.training.method.batch is 41, but must be at most 40, the number of points of digits",
+    ),
+    "empty blobs": (
+        {"data.blobs.weights": [1, 1000]},
+        "data.blobs.weights is [1, 1000], but 24 points in 2 blobs leave a blob empty",
+    ),
+    "a seed of 23 digits": (
+        {"experiments.mixture.grid.seed": [12345678901234567890123]},
+        "experiments.mixture.grid.seed[0] is 12345678901234567890123, but must be a whole number of at least 0 and at most",
+    ),
+    "reversed limits": (
+        {"claims.transition": {"least": 3, "most": 1}},
+        "claims.transition.least is 3, but must be at most claims.transition.most, which is 1",
+    ),
+    "a shift without a counterpart": (
+        {"experiments.linear_centroids.training.loss_on": "data"},
+        "cannot draw linear: it needs an experiment that is the same but for training.loss_on: centroids",
+    ),
+    "a penalty on the product that is 0": (
+        {"experiments.linear.grid.weight_decay": [0, 0.1]},
+        "which needs grid.weight_decay",
+    ),
+    "an option of another method": (
+        {"experiments.mixture.training.method.step": 0.1},
+        "experiments.mixture.training.method.step is no key here; lbfgs has history",
+    ),
+    "a name that is not there": ({"experiments.mixture.sigmas": [1]}, "experiments.mixture.sigmas is no key here"),
+}  # fmt: skip
+
+
+def test_a_mistake_is_told_in_one_line_before_any_job(unplanned):
+    """The texts are tested where they are made; here each stops Snakemake before it plans."""
+    for changes, message in REFUSED.values():
+        error = unplanned.refused(overlays=unplanned.overlay(changes))
+        assert error.startswith("Error: configuration: ")
+        assert message in error
+
+
+def test_a_file_that_is_no_configuration_is_told_with_its_line(unplanned):
+    (unplanned.folder / "twice.yaml").write_text("device: cpu\n\ndevice: cuda\n", encoding="utf-8")
+    program = [sys.executable, "workflow/scripts/show_settings.py"]
+    for file, message in (
+        ("twice.yaml", "twice.yaml, line 3: device stands here again, first in line 1"),
+        ("nowhere.yaml", "nowhere.yaml cannot be read (No such file or directory)"),
+        ("resources/mnist/t10k-images-idx3-ubyte.gz", "t10k-images-idx3-ubyte.gz is no text"),
+    ):
+        done = subprocess.run(
+            [*program, file], cwd=unplanned.folder, text=True, capture_output=True, check=False
+        )
+        assert done.returncode == 1
+        assert message in done.stderr
+        assert done.stderr.count("\n") == 1
+        assert done.stdout == ""
+    assert "line 3: device stands here again" in unplanned.refused(overlays=[TINY, "twice.yaml"])
+
+
+def test_numbers_on_the_command_line_are_numbers(unplanned):
+    options = ["--dry-run", "--quiet", "all", "--config", "figures={style: {dpi: 150}}", "device=cpu"]
+    unplanned.snakemake(options=options)
+    options[-1] = "checkpoint_interval=soon"
+    said = unplanned.snakemake(options=options, fails=True)
+    assert "Error: configuration: checkpoint_interval is 'soon', but must be a finite number" in said

@@ -1,0 +1,348 @@
+"""Training on a GPU: on one that is pretended everywhere, and on a real one where torch finds it."""
+
+import argparse
+import logging
+from contextlib import contextmanager
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import train
+from nrc import store
+from nrc.checkpoint import Checkpoint
+from nrc.ended import Ended
+from nrc.labels import provenance
+from nrc.network import LOSSES, Network
+from nrc.optimize.line_search import weak_wolfe
+from nrc.optimize.minimise import minimise
+from nrc.optimize.point import Point
+from nrc.snapshots import Snapshots
+from nrc.theory.centroids import centroid_gap, centroid_gap_bound, centroid_gradient, centroids
+from nrc.trained import cells_of
+from pipeline import training
+from support.pretended_gpu import GPU, pretended_gpu
+from support.problems import METHODS, autoencoders, classifiers, mixture, normal
+
+# what torch refuses on a GPU, or does in another order each time (its notes on determinism)
+NOT_DETERMINISTIC = {"bincount", "cumsum", "histc", "kthvalue", "median", "put", "put_", "scatter_reduce"}
+
+# torch finds singular values of such tensors by another way
+SVD = 1e-12
+
+# torch's own, when it loads its compiler
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:FutureWarning")
+
+
+# ---- all on one device ------------------------------------------------------------------------------
+
+
+def test_the_pretended_gpu_refuses_what_a_gpu_refuses():
+    here = torch.arange(6.0).reshape(2, 3)
+    with pretended_gpu():
+        there = here.to(GPU)
+        assert there.device.type == "cuda"
+        assert torch.equal((there @ there.mT)[0, 1:].cpu(), (here @ here.mT)[0, 1:])
+        assert there[torch.tensor([1])].device == there.device, "indices may be on the CPU"
+        assert torch.equal(there[there > 2].cpu(), here[here > 2])
+        index = torch.tensor([1], device=GPU)
+        for mixed in (
+            lambda: there + here,
+            lambda: there @ here.mT,
+            lambda: torch.cat([there, here]),
+            lambda: torch.where(there > 2, here, there),
+            lambda: here[index],
+            lambda: there.index_put_((index,), here[:1]),
+        ):
+            with pytest.raises(RuntimeError, match="cuda"):
+                mixed()
+        for direct in (there.numpy, lambda: np.asarray(there)):
+            with pytest.raises((RuntimeError, TypeError)):
+                direct()
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("penalty", ["factors", "product"])
+def test_value_and_gradient_have_the_bits_of_the_cpu(loss, penalty):
+    if penalty == "product":
+        objective, theta = METHODS["lm"].autoencoders()
+        objective = replace(objective, loss=loss)
+    else:
+        objective, theta, _ = classifiers(loss=loss)
+    some = torch.tensor([[0, 2]])
+    plain = objective(theta), objective.on(some)(theta), objective.select(torch.tensor([1]))(theta[1:2])
+    residual = objective.relative_residual(theta, plain[0][1])
+    with pretended_gpu():
+        there, at = objective.to(GPU), theta.to(GPU)
+        found = there(at), there.on(some.to(GPU))(at), there.select(torch.tensor([1]))(at[1:2])
+        for ours, theirs in zip(found, plain, strict=True):
+            assert all(part.device.type == "cuda" for part in ours)
+            assert all(torch.equal(a.cpu(), b) for a, b in zip(ours, theirs, strict=True))
+        assert torch.equal(there.relative_residual(at, found[0][1]).cpu(), residual)
+
+
+def test_a_mix_of_devices_is_found():
+    """Each by what would be forgotten: so the tests here can fail."""
+    objective, theta, _ = classifiers()
+    with pretended_gpu():
+        there, at = objective.to(GPU), theta.to(GPU)
+        for mixed in (
+            lambda: there(theta),
+            lambda: objective(at),
+            lambda: replace(there, x=objective.x)(at),
+            lambda: replace(there, y=objective.y)(at),
+            lambda: replace(there, weight_decay=objective.weight_decay)(at),
+            lambda: replace(there, shares=torch.ones(2, 50))(at),
+        ):
+            with pytest.raises(RuntimeError, match="cuda"):
+                mixed()
+
+
+def test_a_line_search_has_the_bits_of_the_cpu():
+    loss, start = autoencoders()
+    plain = Point.at(loss, start)
+    expected = weak_wolfe(loss, plain, -30 * plain.gradient)
+    with pretended_gpu():
+        there = loss.to(GPU)
+        point = Point.at(there, start.to(GPU))
+        found = weak_wolfe(there, point, -30 * point.gradient)
+        assert torch.equal(found.point.theta.cpu(), expected.point.theta)
+        assert torch.equal(found.passes.cpu(), expected.passes)
+    assert (expected.passes > 1).any()
+
+
+def run(name, loss, start, device, folder, *, report=None, state=None, times=(0, 2, 4)):
+    """Train with looks on a device."""
+    objective = loss.to(device)
+    labels = np.arange(loss.x.shape[1])[None] % 2
+    seen = Snapshots(objective.architecture, objective.x, objective.y, labels, len(start), list(times))
+    method = METHODS[name].method(4, [0, 1, 0, 1])
+    end = minimise(
+        objective, start.to(device), method, tolerance=1e-6, passes=4, look=seen, report=report, state=state
+    )
+    return end, seen
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_has_the_bits_of_the_cpu_and_goes_on_on_its_device(name, tmp_path):
+    """With looks, cells that diverge, and a checkpoint between."""
+    loss, start = METHODS[name].autoencoders()
+    start[3] *= 1e170
+    plain, looks = run(name, loss, start, "cpu", tmp_path)
+    assert plain.ended[3] == Ended.DIVERGED
+    with pretended_gpu() as gpu:
+        saved, reports = Checkpoint(tmp_path / "a.nc", "a", 0), []
+        saved.open()
+
+        def report(progress, here):
+            reports.append(progress)
+            if len(reports) == 2:
+                saved.save({"run": here()})
+
+        first, _ = run(name, loss, start, GPU, tmp_path, report=report)
+        state = saved.open(GPU)["run"]
+        for end, seen in ((first, _), run(name, loss, start, GPU, tmp_path, state=state)):
+            assert end.point.theta.device.type == "cuda"
+            for what in ("theta", "value", "gradient"):
+                ours, theirs = getattr(end.point, what).cpu(), getattr(plain.point, what)
+                torch.testing.assert_close(ours, theirs, rtol=0, atol=0, equal_nan=True)
+            assert torch.equal(end.ended.cpu(), plain.ended)
+            assert torch.equal(end.evaluations.cpu(), plain.evaluations)
+            np.testing.assert_allclose(seen.singular_values, looks.singular_values, rtol=SVD, atol=SVD)
+            np.testing.assert_array_equal(seen.wcss, looks.wcss)
+        with pytest.raises(RuntimeError, match="cuda"):
+            run(name, loss, start, GPU, tmp_path, state=saved.open("cpu")["run"])
+    assert {"mm", "bmm"} & gpu.operations
+    assert not NOT_DETERMINISTIC & gpu.operations
+
+
+def test_centroids_are_computed_where_the_network_is():
+    network = Network([normal(2, 4, 3), normal(2, 3, 4)], biases=[normal(2, 4), normal(2, 3)])
+    x, labels = normal(2, 9, 3, seed=1), torch.arange(18).reshape(2, 9) % 3
+
+    def computed(device):
+        parts = ([p.to(device) for p in part] for part in (network.weights, network.biases))
+        weights, biases = parts
+        after = (
+            replace(network, weights=weights, biases=biases),
+            x.to(device),
+            x.to(device),
+            labels.to(device),
+        )
+        gradient = centroid_gradient(*after, 3)
+        gap = centroid_gap(after[0].gradient(*after[1:3])[1], gradient)
+        return [gap, centroid_gap_bound(*after, 3), *gradient, *centroids(*after[1:4:2], 3)]
+
+    plain = computed("cpu")
+    with pretended_gpu():
+        for ours, theirs in zip(computed(GPU), plain, strict=True):
+            assert ours.device.type == "cuda"
+            torch.testing.assert_close(ours.cpu(), theirs, rtol=SVD, atol=0)
+
+
+# ---- the whole program, on both ---------------------------------------------------------------------
+
+STACK = {"weight_decay": [0.05, 0.1], "sigma": [0.1, 0.3], "width": 3, "depth": 3, "seed": 0}
+KINDS = {
+    "lbfgs": ("autoencode", "squared_error", {"name": "lbfgs", "history": 10}, 8),
+    "adam": (
+        *("classify", "cross_entropy"),
+        {"name": "adam", "learning_rate": 1e-2, "batch": 8, "schedule": "cosine"},
+        4,
+    ),
+}
+
+
+class Pretended:
+    """The program on the pretended GPU: the bits of the CPU.
+
+    In `memory`, the inputs of two networks on `points` fit, and those of four do not.
+    """
+
+    rounding = 0.0
+    points, memory = 21, 2 * 21 * 3 * 8
+
+    @contextmanager
+    def on_gpu(self, memory=None):
+        with pytest.MonkeyPatch.context() as patch, pretended_gpu() as gpu:
+            patch.setattr(torch.cuda, "is_available", lambda: True)
+            patch.setattr(torch.cuda, "get_device_name", lambda device: "a GPU that is not there")
+            gpu.memory = memory or gpu.memory
+            yield
+
+
+class Real:
+    """The program on a GPU: the numbers of the CPU, to rounding.
+
+    In `memory`, what a network on `points` takes fits beside the 64 MiB of cuBLAS, and that of four does not.
+    """
+
+    rounding = 1e-5
+    points, memory = 400_001, 300 * 2**20
+
+    @contextmanager
+    def on_gpu(self, memory=None):
+        total = torch.cuda.get_device_properties(0).total_memory
+        torch.cuda.empty_cache()
+        torch.cuda.set_per_process_memory_fraction((memory or total) / total)
+        try:
+            yield
+        finally:
+            torch.cuda.set_per_process_memory_fraction(1.0)
+
+
+@pytest.fixture(
+    params=[
+        Pretended,
+        pytest.param(
+            Real,
+            marks=[
+                pytest.mark.gpu,
+                pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU"),
+            ],
+        ),
+    ],
+    ids=["pretended", "real"],
+)
+def gpu(request):
+    return request.param()
+
+
+class Interrupt(Exception):
+    pass
+
+
+@pytest.fixture
+def program(tmp_path, monkeypatch):
+    """Trains in a folder of its own, and returns the file; interrupted after some reports if asked."""
+    monkeypatch.setattr(training.signal, "signal", lambda *_: None)
+
+    def run_program(kind, points, device, name="train", interrupt=None):
+        task, loss, method, passes = KINDS[kind]
+        data, output = tmp_path / f"data-{points}.nc", tmp_path / name / "train.nc"
+        drawn = mixture(clusters=2, points=points).to_dataset()
+        store.save(drawn.assign_attrs(provenance({"experiment": "blobs"})), data)
+        settings = {
+            "experiment": "tiny", "device": device, "task": task, "loss": loss, "stack": STACK,
+            "network": {"activation": "tanh", "bias": True, "gain": 1},
+            "training": {
+                "method": method, "tolerance": 1e-9, "passes": passes, "look_every": 4, "loss_on": "data",
+                "penalty": "factors", "precision": "float64", "wall_clock": None,
+            },
+        }  # fmt: skip
+        reports = 0
+
+        def log(progress):
+            nonlocal reports
+            reports += 1
+            if reports == interrupt:
+                raise Interrupt
+
+        monkeypatch.setattr(train, "progress_log", lambda name: log)
+        train.main(
+            argparse.Namespace(
+                settings=settings, data=[str(data)], output=str(output), checkpoint_interval=0.0
+            )
+        )
+        return output
+
+    return run_program
+
+
+def assert_same(found, expected, rounding):
+    """The same numbers, to rounding; the weights of cells that stopped, which rounding leads elsewhere, apart."""
+    ours, theirs = store.load(found), store.load(expected)
+    assert theirs.attrs["device"] == "cpu"
+    assert ours.attrs["device"] != "cpu"
+    ours, theirs = cells_of(ours), cells_of(theirs)
+    assert ours.keys() == theirs.keys()
+    np.testing.assert_array_equal(ours["ended"], theirs["ended"])
+    exact = set(theirs) - {"fingerprint"}
+    inexact = {"iterations", "evaluations", "gradient_norm", "relative_residual"}
+    for name in exact - (inexact if rounding else set()):
+        to = max(rounding, SVD) if name == "snapshot_singular_values" else rounding
+        np.testing.assert_allclose(ours[name], theirs[name], rtol=to, atol=to, err_msg=name)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_gpu_gives_the_numbers_of_the_cpu(program, gpu, kind):
+    expected = program(kind, 21, "cpu", "cpu")
+    with gpu.on_gpu():
+        found = program(kind, 21, "cuda", "gpu")
+    assert_same(found, expected, gpu.rounding)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_training_that_was_stopped_goes_on_in_the_same_bits_on_its_gpu(program, gpu, kind, caplog):
+    caplog.set_level(logging.INFO)
+    with gpu.on_gpu():
+        unbroken = program(kind, 21, "cuda", "unbroken")
+        with pytest.raises(Interrupt):
+            program(kind, 21, "cuda", "broken", interrupt=4)
+        caplog.clear()
+        resumed = program(kind, 21, "cuda", "broken")
+    assert "going on from a checkpoint" in caplog.text
+    assert resumed.read_bytes() == unbroken.read_bytes()
+
+
+def test_a_stack_that_does_not_fit_trains_in_parts(program, gpu, caplog):
+    expected = program("lbfgs", gpu.points, "cpu", "cpu")
+    with gpu.on_gpu(gpu.memory):
+        found = program("lbfgs", gpu.points, "cuda", "gpu")
+    assert "4 cells do not fit in memory; training 2 at a time" in caplog.text
+    assert_same(found, expected, gpu.rounding)
+
+
+def test_a_network_that_does_not_fit_is_told(program, gpu):
+    with gpu.on_gpu(8), pytest.raises(ValueError, match="one network does not fit in memory; use fewer"):
+        program("lbfgs", gpu.points, "cuda")
+
+
+def test_a_gpu_that_is_asked_for_and_not_there_is_told(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert training.choose_device("auto").type == "cpu"
+    with pytest.raises(
+        ValueError, match="device: cuda is asked for, but torch finds no GPU here; use device"
+    ):
+        training.choose_device("cuda")

@@ -1,0 +1,93 @@
+"""The README's overlays, as they stand there, through `make` and `snakemake`."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from support.checkout import PROJECT, TINY
+
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
+
+
+def block(name: str) -> str:
+    """The indented block that follows the paragraph on a file."""
+    return textwrap.dedent(re.search(rf"`{name}`:\n\n((?:    .*\n)+)", README)[1])
+
+
+def make(checkout, *overlays: str) -> str:
+    """What `make CONFIG=...` says, in the environment that the tests run in."""
+    for file in ("Makefile", "requirements.lock", "pyproject.toml"):
+        shutil.copy(PROJECT / file, checkout.folder)
+    programs = checkout.folder / ".venv/bin"
+    programs.mkdir(parents=True)
+    for name, module in (("python", ""), ("snakemake", " -m snakemake")):
+        (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}"{module} "$@"\n', encoding="utf-8")
+        (programs / name).chmod(0o755)
+    (checkout.folder / ".venv/installed").touch()  # newer than the files that it is made from
+    done = subprocess.run(
+        ["make", f"CONFIG={' '.join(overlays)}"],
+        cwd=checkout.folder,
+        env={**os.environ, "PYTHONPATH": str(checkout.folder)},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def test_ten_lines_bring_data_of_ones_own_to_a_figure(checkout):
+    """Classified by ReLU networks with biases and L-BFGS, marked where they stop."""
+    overlay = block("mine.yaml")
+    assert overlay.count("\n") <= 10
+    (checkout.folder / "mine.yaml").write_text(overlay, encoding="utf-8")
+    rng = np.random.default_rng(0)
+    x, labels = rng.standard_normal((30, 4)).astype(np.float32), np.arange(30) % 3
+    np.savez(checkout.folder / "mine.npz", x=x, labels=labels)
+    said = make(checkout, TINY, "mine.yaml")
+    assert "results/figures/mine.png" in said
+    experiment = yaml.safe_load(overlay)["experiments"]["mine"]
+    cube = checkout.load("results/mine/measures.nc")
+    assert (cube.sizes["weight_decay"], cube.sizes["sigma"]) == (5, 3)
+    assert (cube.attrs["clusters"], cube.attrs["points"], cube.attrs["dimension"]) == (3, 30, 4)
+    assert cube["train_accuracy"].notnull().all()
+    stopped = cube["status"].squeeze() == 1
+    over = cube["evaluations"].squeeze() >= experiment["training"]["passes"]
+    assert stopped.any()
+    np.testing.assert_array_equal(stopped, over, "they stop where their passes are over")
+    numbers = pd.read_csv(checkout.folder / "results/figures/mine.csv").query("panel == 'plane'")
+    for row in numbers.itertuples():
+        at = cube.sel(sigma=row.sigma, weight_decay=row.weight_decay).squeeze()
+        assert row.stopped == int(at["status"] == 1)
+    caption = " ".join(checkout.read("results/figures/mine.rst").split())
+    assert f"{int(stopped.sum())} stopped before they were stationary" in caption
+    assert "Relu classifiers with biases" in caption
+    assert "mine" in set(pd.read_csv(checkout.folder / "results/audit.csv")["experiment"])
+
+
+def test_three_lines_take_all_of_mnist_away(checkout, fresh):
+    overlay = block("without_mnist.yaml")
+    assert overlay.count("\n") <= 3
+    for one in (checkout, fresh):
+        (one.folder / "without_mnist.yaml").write_text(overlay, encoding="utf-8")
+    said = make(checkout, TINY, "without_mnist.yaml")
+    (line,) = {line for line in said.splitlines() if "dropped" in line}
+    assert "experiments mnist is dropped, and with it experiments width, depth, figures figure3," in line
+    assert "claims tail, head," in line
+    left = {"mixture", "linear", "linear_centroids", "linear_product", "linear_product_centroids"}
+    assert set(pd.read_csv(checkout.folder / "results/audit.csv")["experiment"]) == left
+    assert checkout.load("results/claims.nc").sizes["claim"] == 5
+    # and where nothing is there yet, the rest is all that runs
+    planned = fresh.planned(overlays=[TINY, "without_mnist.yaml"])
+    assert planned == {
+        "make_mixture": 3, "train_stack": 5, "measure": 5, "collect": 5, "compare_centroids": 2,
+        "plot_figure1": 1, "plot_bounds": 1, "plot_figure2": 1, "plot_forecast": 1, "audit": 1, "judge_claims": 1,
+    }  # fmt: skip
