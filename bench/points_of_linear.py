@@ -9,9 +9,9 @@ from nrc.determinism import make_deterministic
 from nrc.grid import Stack
 from nrc.optimize.lbfgs import LBFGS
 from nrc.optimize.minimise import minimise
-from nrc.stacks import autoencoder, initial_parameters, regularised_loss, training_points
+from nrc.stacks import architecture_of, initial_parameters, regularised_loss, training_sample
 
-EVALUATIONS = 300
+PASSES = 300
 POINTS = [1_000, 10_000, 100_000, 1_000_000]
 # All points themselves, beside: only up to here.
 LARGEST_PLAIN = 100_000
@@ -22,12 +22,12 @@ def milliseconds(points: int, linear: bool) -> float:
     mixture = draw_mixture(
         clusters=5, points=points, dimension=10, separation=2, covariance="isotropic", weights=None, seed=0
     )
-    x, shares = training_points(stack, [mixture] * len(stack), centroids=False, linear=linear)
-    architecture = autoencoder(stack, 10, "linear")
-    loss = regularised_loss(stack, architecture, x, shares, torch.float64)
+    seen = training_sample(stack, {0: mixture}, "autoencode", centroids=False, linear=linear)
+    architecture = architecture_of(stack, 10, 10, "linear", bias=False)
+    loss = regularised_loss(stack, architecture, seen, torch.float64)
     theta = initial_parameters(stack, architecture)
     begin = time.perf_counter()
-    end = minimise(loss, theta, LBFGS(10), tolerance=1e-14, evaluations=EVALUATIONS)
+    end = minimise(loss, theta, LBFGS(10), tolerance=1e-14, passes=PASSES)
     return 1000 * (time.perf_counter() - begin) / int(end.evaluations.max())
 
 

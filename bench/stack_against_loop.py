@@ -1,6 +1,6 @@
 """Time of training a plane of networks as one stack, and one by one.
 
-Both follow the same method for the same number of evaluations, and end in the same bits.
+Both follow the same method for the same number of passes, and end in the same bits.
 """
 
 import time
@@ -13,9 +13,9 @@ from nrc.determinism import make_deterministic
 from nrc.grid import Stack
 from nrc.optimize.lbfgs import LBFGS
 from nrc.optimize.minimise import minimise
-from nrc.stacks import autoencoder, initial_parameters, regularised_loss, training_points
+from nrc.stacks import architecture_of, initial_parameters, regularised_loss, training_sample
 
-EVALUATIONS = 200
+PASSES = 200
 SHAPES = [(64, 100, 10), (64, 200, 20), (64, 500, 50), (16, 1000, 100)]
 
 
@@ -35,16 +35,16 @@ def plane(cells: int, points: int, dimension: int):
         weights=None,
         seed=0,
     )
-    x, shares = training_points(stack, [mixture] * len(stack), centroids=False, linear=False)
-    architecture = autoencoder(stack, dimension, "tanh")
+    seen = training_sample(stack, {0: mixture}, "autoencode", centroids=False, linear=False)
+    architecture = architecture_of(stack, dimension, dimension, "tanh", bias=False)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    loss = regularised_loss(stack, architecture, x, shares, torch.float64).to(device)
+    loss = regularised_loss(stack, architecture, seen, torch.float64).to(device)
     return loss, initial_parameters(stack, architecture).to(device)
 
 
 def seconds(loss, start) -> float:
     begin = time.perf_counter()
-    minimise(loss, start, LBFGS(10), tolerance=1e-12, evaluations=EVALUATIONS)
+    minimise(loss, start, LBFGS(10), tolerance=1e-12, passes=PASSES)
     return time.perf_counter() - begin
 
 

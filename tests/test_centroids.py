@@ -93,9 +93,7 @@ def test_the_gap_agrees_with_autograd(activation, bias):
     for c in range(CELLS):
         one = of_cell(network, c)
         z = one.features(x[c : c + 1])
-        full = torch.autograd.grad(
-            ((z[-1] - y[c]) ** 2).sum() / (2 * POINTS), one.weights, retain_graph=True
-        )
+        full = torch.autograd.grad(((z[-1] - y[c]) ** 2).sum() / (2 * POINTS), one.weights, retain_graph=True)
         for k in range(3):
             loss = plain_centroid_loss(one.after(k), z[k][0], y[c], labels[c])
             for l, gradient in enumerate(torch.autograd.grad(loss, one.weights[k:]), start=k):

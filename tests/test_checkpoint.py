@@ -7,12 +7,12 @@ import pathlib
 import numpy as np
 import pytest
 import torch
-from support.problems import METHODS, Way, autoencoders, classifiers
 
 from nrc.checkpoint import Checkpoint, Superseded
 from nrc.ended import Ended
 from nrc.optimize.minimise import minimise
 from nrc.snapshots import Snapshots
+from support.problems import METHODS, Way, autoencoders, classifiers
 
 
 class Interrupt(Exception):
@@ -71,7 +71,9 @@ def test_a_minimisation_goes_on_in_the_same_bits(tmp_path, name, moment):
     assert_goes_on_in_the_same_bits(tmp_path, METHODS[name], problem, 60, 1e-7, moment)
 
 
-@pytest.mark.parametrize(("name", "options"), [("adam", {}), ("sgd", {"momentum": 0.9}), ("sgd", {"momentum": 0})])
+@pytest.mark.parametrize(
+    ("name", "options"), [("adam", {}), ("sgd", {"momentum": 0.9}), ("sgd", {"momentum": 0})]
+)
 @pytest.mark.parametrize("schedule", ["constant", "cosine"])
 @pytest.mark.parametrize("moment", [1, 2, 4, 9])
 def test_mini_batches_of_several_seeds_go_on_in_the_same_bits(tmp_path, name, options, schedule, moment):

@@ -185,7 +185,7 @@ def test_centroids_are_computed_where_the_network_is():
 
 STACK = {"weight_decay": [0.05, 0.1], "sigma": [0.1, 0.3], "width": 3, "depth": 3, "seed": 0}
 KINDS = {
-    "lbfgs": ("autoencode", "squared_error", {"name": "lbfgs", "history": 10}, 8),
+    "lbfgs": ("autoencode", "squared_error", {"name": "lbfgs", "history": 10}, 6),
     "adam": (
         *("classify", "cross_entropy"),
         {"name": "adam", "learning_rate": 1e-2, "batch": 8, "schedule": "cosine"},
@@ -201,7 +201,7 @@ class Pretended:
     """
 
     rounding = 0.0
-    points, memory = 21, 2 * 21 * 3 * 8
+    points, memory = 201, 2 * 201 * 3 * 8
 
     @contextmanager
     def on_gpu(self, memory=None):

@@ -5,7 +5,6 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from support.problems import mixture
 
 from nrc.ended import Ended
 from nrc.grid import Stack
@@ -24,6 +23,7 @@ from nrc.stacks import (
     training_sample,
 )
 from nrc.theory.linear import Autoencoder, at_centroids
+from support.problems import mixture
 
 STACK = Stack({"weight_decay": [0.02, 0.2], "sigma": [0.05, 0.3, 1.0], "width": 6, "depth": 4, "seed": 1})
 MIXTURE = mixture(clusters=3, points=50, dimension=6, covariance="full", weights=[3, 2, 1], seed=1)
@@ -82,9 +82,7 @@ def test_equivalent_points_have_the_second_moments():
 def test_the_loss_on_centroids_is_the_mean_over_points_moved_there():
     few, theta = stack_loss("factors", centroids=True, linear=False, activation="tanh")
     moved = torch.from_numpy(points_of(centroids=True))
-    expected = np.stack(
-        [at_centroids(MIXTURE.x(cell["sigma"]), MIXTURE.labels) for cell in STACK.cells()]
-    )
+    expected = np.stack([at_centroids(MIXTURE.x(cell["sigma"]), MIXTURE.labels) for cell in STACK.cells()])
     np.testing.assert_allclose(moved, expected, atol=1e-14)
     plain = RegularisedLoss(few.architecture, moved, moved, few.weight_decay)
     for ours, theirs in zip(few(theta), plain(theta), strict=True):
@@ -196,9 +194,7 @@ def test_the_shift_of_closed_forms_is_that_of_training():
     assert (closed["restriction"] <= closed["restriction_bound"]).all()
 
     cubes = []
-    for (loss, end), points in zip(
-        (full, at_means), (x, points_of(centroids=True)), strict=True
-    ):
+    for (loss, end), points in zip((full, at_means), (x, points_of(centroids=True)), strict=True):
         weights = [w.numpy() for w in loss.architecture.network(end.point.theta).weights]
         cube = forecasts(weights, points, weight_decay, "product")
         cube["status"] = ("cell", np.zeros(len(STACK), dtype=np.int8))

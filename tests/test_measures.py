@@ -273,7 +273,9 @@ def test_networks_that_diverged_have_no_measures_but_those_of_the_inputs():
 @pytest.mark.parametrize("task", ["autoencode", "classify"])
 def test_bounds_of_a_mixture_are_for_what_its_networks_see(covariance, task):
     """By plain calls for each cell; and they hold for the WCSS of the classes of the first space."""
-    data = {seed: mixture(clusters=3, points=40, dimension=4, covariance=covariance, seed=seed) for seed in (1, 2)}
+    data = {
+        seed: mixture(clusters=3, points=40, dimension=4, covariance=covariance, seed=seed) for seed in (1, 2)
+    }
     axes = {"weight_decay": 0.1, "sigma": [0.0, 0.3], "width": 4, "depth": 2, "seed": [1, 2]}
     stack = Stack(axes)
     dataset = mixture_bounds(stack, data, task, delta=0.01)

@@ -99,7 +99,10 @@ def test_the_kind_draws_it_from_its_options():
     ("changes", "line"),
     [
         ({"weights": [1, 1, 1]}, r"weights is \[1, 1, 1\], but must have 4 numbers, one a cluster"),
-        ({"weights": [1, 1, 1, 1000]}, r"weights is .*1000\], but 90 points in 4 blobs leave a blob empty; use more"),
+        (
+            {"weights": [1, 1, 1, 1000]},
+            r"weights is .*1000\], but 90 points in 4 blobs leave a blob empty; use more",
+        ),
         ({"clusters": 91}, "clusters is 91, but 90 points in 91 blobs leave a blob empty"),
     ],
 )

@@ -6,10 +6,10 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-from support.problems import gradient_of, modules, normal, parameters_of
 from torch.nn import functional
 
 from nrc.network import ACTIVATIONS, LOSSES, Architecture, RegularisedLoss
+from support.problems import gradient_of, modules, normal, parameters_of
 
 CELLS, POINTS, SIZES = 3, 11, (4, 6, 5, 3)
 WEIGHT_DECAY = torch.tensor([0.0, 0.1, 3.0], dtype=torch.float64)
@@ -17,7 +17,9 @@ EVEN = torch.full((POINTS,), 1 / POINTS, dtype=torch.float64)
 SHARES = torch.from_numpy(np.random.default_rng(1).dirichlet(np.ones(POINTS), CELLS))
 
 
-@pytest.fixture(params=product(sorted(ACTIVATIONS), (False, True)), ids=lambda p: p[0] + " with biases" * p[1])
+@pytest.fixture(
+    params=product(sorted(ACTIVATIONS), (False, True)), ids=lambda p: p[0] + " with biases" * p[1]
+)
 def architecture(request):
     return Architecture(SIZES, *request.param)
 
@@ -166,7 +168,7 @@ def test_biases_begin_at_zero_and_leave_the_weights_as_they_are():
         (lambda n, x, y: (n, x, y[:, :-1]), r"the targets have shape \(3, 10, 3\), but .* call for \(3, 11, 3\)"),
         (lambda n, x, y: (n, x[:, :, 1:], y), r"W_1 have shape \(3, 6, 4\), but .* call for \(3, 6, 3\)"),
         (lambda n, x, y: (n, x * torch.inf, y), "the inputs of cell 0 are not finite"),
-        (lambda n, x, y: (replace(n, biases=n.biases[:2] + [n.biases[1]]), x, y), r"b_3 have shape \(3, 5\), but .* call for \(3, 3\)"),
+        (lambda n, x, y: (replace(n, biases=[*n.biases[:2], n.biases[1]]), x, y), r"b_3 have shape \(3, 5\), but .* call for \(3, 3\)"),
         (lambda n, x, y: (replace(n, biases=[b / torch.tensor([[1], [0], [1]]) for b in n.biases]), x, y), "b_1 of cell 1 are not finite"),
     ],
 )  # fmt: skip

@@ -7,8 +7,6 @@ import numpy as np
 import pytest
 import torch
 from scipy.optimize import minimize
-from support.problems import METHODS, Way, autoencoders, classifiers, modules, parameters_of
-from torch.nn import functional
 
 from nrc.ended import Ended, Status
 from nrc.network import RegularisedLoss
@@ -16,10 +14,11 @@ from nrc.optimize import minimise as driver
 from nrc.optimize.line_search import weak_wolfe
 from nrc.optimize.minimise import minimise
 from nrc.optimize.point import Point
+from support.problems import METHODS, Way, autoencoders, classifiers
 
 BUDGET = {"tolerance": 1e-8, "passes": 20_000}
-# a loose tolerance for those whose steps do not shorten by themselves
-LOOSE = {"adam": 1e-4, "sgd": 1e-8}
+# a loose tolerance where steps do not shorten by themselves
+LOOSE = {"adam": 1e-4}
 WHOLE = [name for name in METHODS if "batches" not in name]
 IN_BATCHES = [name for name in METHODS if "batches" in name]
 
@@ -108,7 +107,7 @@ def test_a_cell_that_diverges_on_its_way_keeps_the_last_finite_point(name):
     points = {}
 
     def look(cells, passes, theta, lost):
-        points.update(zip(cells.tolist(), theta.clone(), strict=True))
+        points.update(zip(cells[~lost].tolist(), theta[~lost], strict=True))
 
     look.state = {}
     end = minimise(loss, start, METHODS[name].method(300, [0, 0]), look=look, tolerance=1e-14, passes=300)
@@ -118,6 +117,7 @@ def test_a_cell_that_diverges_on_its_way_keeps_the_last_finite_point(name):
     assert end.point.theta[1].isfinite().all()
     assert end.point.theta[1].norm() > 1e100
     assert torch.equal(end.point.theta[1], points[1])
+    assert end.point.value.isfinite().all()
     assert torch.equal(end.point.theta[0], alone.point.theta[0])
 
 
@@ -161,12 +161,12 @@ def test_on_mini_batches_a_cell_is_judged_at_its_end():
     way = Way("sgd", {"learning_rate": 0.2, "momentum": 0.9, "batch": 21, "schedule": "constant"})
     loss, start = autoencoders(weight_decay=[0.1])
     ends = [
-        minimise(loss, start, way.method(2000, [0, 0]), tolerance=tolerance, passes=2000)
+        minimise(loss, start, way.method(600, [0, 0]), tolerance=tolerance, passes=600)
         for tolerance in (1e-9, 1e-30)
     ]
     for end, reason in zip(ends, (Ended.TOLERANCE, Ended.PASSES), strict=True):
         assert (end.ended == reason).all()
-        assert (end.evaluations == 2000).all()
+        assert (end.evaluations == 600).all()
         assert_fresh(loss, end)
     torch.testing.assert_close(ends[0].residual, ends[1].residual, rtol=0, atol=0)
 
@@ -320,104 +320,3 @@ def test_lbfgs_goes_down_alone():
         points.append(method.step(loss, points[-1]).point)
     assert all((after.value <= before.value).all() for before, after in pairwise(points))
     assert (points[-1].value < 0.8 * points[0].value).all()
-
-
-# ---- first-order methods against torch's -------------------------------------------------------------
-
-FIRST_ORDER = {"adam": {}, "sgd": {"momentum": 0.9}}
-PASSES, POINTS = 4, 50
-
-
-def first_order(name, batch, schedule):
-    return Way(name, {"learning_rate": 0.01, "batch": batch, "schedule": schedule, **FIRST_ORDER[name]})
-
-
-def plain_training(module, x, y, name, weight_decay, batches, schedule):
-    """A plain PyTorch loop with weight decay as the L2 term of the loss."""
-    make = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[name]
-    update = make(module.parameters(), lr=0.01, weight_decay=weight_decay, **FIRST_ORDER[name])
-    plan = {"constant": lambda lr: torch.optim.lr_scheduler.ConstantLR(update, 1, 0), "cosine": None}
-    schedule = plan[schedule] or (lambda steps: torch.optim.lr_scheduler.CosineAnnealingLR(update, steps))
-    rates = schedule(batches.steps)
-    for some in batches:
-        update.zero_grad()
-        functional.cross_entropy(module(x[some]), y[some]).backward()
-        update.step()
-        rates.step()
-    return parameters_of(module)
-
-
-class Batches(list):
-    """The batches of all steps of a seed, and how many steps its schedule has."""
-
-    def __init__(self, seed, size):
-        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(3,)))
-        if size is None:
-            # the first of the passes is where it begins
-            super().__init__([torch.arange(POINTS)] * (PASSES - 1))
-            self.steps = PASSES
-        else:
-            orders = [torch.from_numpy(rng.permutation(POINTS)) for _ in range(PASSES)]
-            super().__init__(some for order in orders for some in order.split(size))
-            self.steps = len(self)
-
-
-@pytest.mark.parametrize("name", FIRST_ORDER)
-@pytest.mark.parametrize("schedule", ["constant", "cosine"])
-@pytest.mark.parametrize("batch", [None, 20, 1], ids="batch {}".format)
-def test_a_stack_trains_as_torch_trains_each_network(name, schedule, batch):
-    """Networks of two seeds with data, start and order of their own; 20 does not divide the points."""
-    loss, start, seeds = classifiers(seeds=(5, 8))
-    assert seeds == [5, 8, 5, 8]
-    method = first_order(name, batch, schedule).method(PASSES, seeds)
-    end = minimise(loss, start, method, tolerance=1e-14, passes=PASSES)
-    assert (end.ended == Ended.PASSES).all()
-    for cell, module in enumerate(modules(loss.architecture.network(start))):
-        plain = plain_training(
-            module,
-            loss.x[cell],
-            loss.y[cell],
-            name,
-            float(loss.weight_decay[cell]),
-            Batches(seeds[cell], batch),
-            schedule,
-        )
-        torch.testing.assert_close(end.point.theta[cell], plain, rtol=1e-6, atol=1e-8)
-
-
-@pytest.mark.parametrize("name", FIRST_ORDER)
-@pytest.mark.parametrize("batch", [None, 20], ids="batch {}".format)
-def test_each_seed_alone_has_the_bits_of_the_stack_of_seeds(name, batch):
-    together, start, seeds = classifiers(seeds=(5, 8, 9))
-    way = first_order(name, batch, "cosine")
-    end = minimise(together, start, way.method(PASSES, seeds), tolerance=1e-14, passes=PASSES)
-    for seed in (5, 8, 9):
-        loss, begin, own = classifiers(seeds=(seed,))
-        assert len(loss.x) == 2
-        alone = minimise(loss, begin, way.method(PASSES, own), tolerance=1e-14, passes=PASSES)
-        of_seed = torch.tensor(seeds) == seed
-        for what in ("theta", "value", "gradient"):
-            assert torch.equal(getattr(alone.point, what), getattr(end.point, what)[of_seed])
-
-
-@pytest.mark.parametrize("name", FIRST_ORDER)
-def test_each_pass_sees_every_point_once_and_each_seed_in_its_own_order(name):
-    seen = []
-
-    class Watched(RegularisedLoss):
-        def on(self, points):
-            seen.append(points)
-            return super().on(points)
-
-    loss, start, seeds = classifiers(seeds=(5, 8))
-    watched = Watched(**vars(loss))
-    minimise(
-        watched, start, first_order(name, 20, "constant").method(3, seeds), tolerance=1e-14, passes=3
-    )
-    assert [points.shape[1] for points in seen] == [20, 20, 10] * 3
-    passes = [torch.cat(seen[first : first + 3], dim=1) for first in (0, 3, 6)]
-    for order in passes:
-        assert (order.sort(dim=1).values == torch.arange(POINTS)).all()
-        assert torch.equal(order[0], order[2]), "cells of one seed see the points in one order"
-        assert not torch.equal(order[0], order[1])
-    assert not torch.equal(passes[0], passes[1])

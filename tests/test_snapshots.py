@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from support.problems import METHODS, classifiers
 
 from nrc.ended import Ended
 from nrc.network import Architecture
 from nrc.optimize.minimise import minimise
 from nrc.snapshots import Snapshots, look_times
+from support.problems import METHODS, classifiers
 
 LABELS = np.arange(21)[None] % 2
 
@@ -57,7 +57,9 @@ def test_the_looks_are_at_the_start_every_so_many_passes_and_at_the_end():
     assert look_times(50, 30) == [0, 30]
 
 
-@pytest.mark.parametrize("name", [name for name, way in METHODS.items() if "cosine" not in way.options.values()])
+@pytest.mark.parametrize(
+    "name", [name for name, way in METHODS.items() if "cosine" not in way.options.values()]
+)
 def test_a_look_is_where_a_run_with_that_budget_ends(name):
     loss, start = METHODS[name].autoencoders()
     times = [0, 1, 4, 9, 25]
@@ -71,7 +73,10 @@ def test_a_look_is_where_a_run_with_that_budget_ends(name):
 @pytest.mark.parametrize("name", METHODS)
 def test_looks_change_nothing(name):
     loss, start = METHODS[name].autoencoders()
-    watched, plain = run(name, loss, start, 20, snapshots(loss, start, [0, 3, 20])), run(name, loss, start, 20)
+    watched, plain = (
+        run(name, loss, start, 20, snapshots(loss, start, [0, 3, 20])),
+        run(name, loss, start, 20),
+    )
     assert torch.equal(watched.point.theta, plain.point.theta)
     assert torch.equal(watched.evaluations, plain.evaluations)
 
@@ -132,7 +137,7 @@ def test_features_that_overflow_are_missing_without_a_word():
 
 
 def test_cells_of_several_seeds_have_points_and_labels_of_their_own():
-    loss, start, seeds = classifiers(seeds=(5, 8), points=20)
+    loss, start, _ = classifiers(seeds=(5, 8), points=20)
     labels = loss.y.argmax(2).numpy()
     labels[1] = labels[1, ::-1]
     seen = Snapshots(loss.architecture, loss.x, loss.y, labels, 4, [0])

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from support.problems import METHODS, Way, classifiers, gradient_of, modules
 from torch.nn import functional
 
 from nrc import store
@@ -22,6 +21,7 @@ from nrc.trained import (
     trained_dataset,
     trained_network,
 )
+from support.problems import METHODS, Way, classifiers, gradient_of, modules
 
 STACK = Stack({"weight_decay": [1e-3, 1e-1], "sigma": 0.4, "width": 7, "depth": 3, "seed": [5, 8]})
 TIMES = [0, 3, 6]
@@ -50,7 +50,10 @@ def round_trip(folder, arrays, times=TIMES) -> xr.Dataset:
 def test_the_networks_that_are_written_are_read(tmp_path, bias):
     loss, end, arrays = train(bias)
     dataset = round_trip(tmp_path, arrays)
-    network, trained = trained_network(dataset, "tanh", "cross_entropy"), loss.architecture.network(end.point.theta)
+    network, trained = (
+        trained_network(dataset, "tanh", "cross_entropy"),
+        loss.architecture.network(end.point.theta),
+    )
     assert (network.activation, network.loss) == ("tanh", "cross_entropy")
     assert (network.biases is None) == (trained.biases is None) == (not bias)
     assert torch.equal(loss.architecture.join(network.weights, network.biases or []), end.point.theta)
@@ -144,7 +147,9 @@ def test_a_single_cell_is_a_file_without_dimensions_of_a_stack(tmp_path):
     store.save(trained_dataset(cell, {name: a[2:3] for name, a in arrays.items()}, TIMES), tmp_path / "a.nc")
     dataset = store.load(tmp_path / "a.nc")
     assert dataset["W1"].dims == ("n1", "n0")
-    np.testing.assert_array_equal(trained_network(dataset, "tanh", "cross_entropy").weights[0][0], arrays["W1"][2])
+    np.testing.assert_array_equal(
+        trained_network(dataset, "tanh", "cross_entropy").weights[0][0], arrays["W1"][2]
+    )
     assert Stack.of(dataset) == cell
 
 
