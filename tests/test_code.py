@@ -132,7 +132,7 @@ def digests(folder: Path) -> dict[str, str]:
         ("nrc/optimize/lm.py", {"train lm"}),
         ("nrc/data/arrays.py", {"make_data arrays"}),
         ("nrc/figures/plane.py", {"plot plane"}),
-        ("nrc/measures/ranks.py", {"measure", "compare_centroids"}),
+        ("nrc/measures/ranks.py", {"measure"}),
         ("nrc/claims.py", {"judge_claims"}),
         ("nrc/audit.py", {"audit"}),
         ("workflow/scripts/collect.py", {"collect"}),

@@ -10,8 +10,8 @@ from torch.nn import functional
 
 from nrc.data.points import Points
 from nrc.grid import Stack
-from nrc.measures import accuracy, measure, without
 from nrc.measures.mixture import mixture_bounds
+from nrc.measures.network import accuracy, measure, without
 from nrc.network import Network
 from nrc.optimize.minimise import minimise
 from nrc.theory.bounds import gaussian_wcss_bound, isotropic_wcss_quantile

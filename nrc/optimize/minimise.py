@@ -88,7 +88,7 @@ class Progress:
     cells, converged, running : int
         Numbers of cells: all, converged, still in the stack.
     worst : float
-        Largest relative residual of a running cell (nan if none runs).
+        Largest relative residual of a running cell; nan if none runs, or on mini-batches.
     passes, budget : int
         Passes of the running cell that made most, and its limit.
     seconds : float
@@ -256,6 +256,8 @@ class _Run:
         self.point = step.point
         if self.method.whole:
             self.residual = self.objective.relative_residual(self.point.theta, self.point.gradient)
+        else:  # known again where it is evaluated on the whole data
+            self.residual = torch.full_like(self.residual, torch.nan)
 
     def state(self) -> State:
         """Where this is, for a later call to go on from."""

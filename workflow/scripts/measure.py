@@ -13,8 +13,9 @@ from nrc.determinism import make_deterministic
 from nrc.ended import Status
 from nrc.grid import Stack
 from nrc.labels import provenance
-from nrc.measures import accuracy, linear, measure, without
+from nrc.measures import linear
 from nrc.measures.mixture import mixture_bounds
+from nrc.measures.network import accuracy, measure, without
 from nrc.network import Network
 from nrc.stacks import Sample, load_points, sample, test_sample, unflatten
 from nrc.trained import course_of, diverged_cells, trained_network
@@ -103,9 +104,7 @@ def accuracies(network: Network, seen: Sample, unseen: Sample | None, dtype: np.
 
 def arguments() -> argparse.ArgumentParser:
     parser = program(__doc__, "experiment, task, network, loss, loss_on, penalty and measures")
-    parser.add_argument(
-        "--data", nargs="+", required=True, metavar="FILE", help="data of each seed"
-    )
+    parser.add_argument("--data", nargs="+", required=True, metavar="FILE", help="data of each seed")
     parser.add_argument("--trained", required=True, metavar="FILE", help="NetCDF file of the trained stack")
     parser.add_argument("--output", required=True, metavar="FILE", help="NetCDF file to write")
     return parser

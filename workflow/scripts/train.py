@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import math
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -117,8 +118,9 @@ def progress_log(name: str) -> Callable[[Progress], None]:
             logger.info(f"{converged}, after {progress.passes} passes in {progress.seconds:.0f} s")
         elif time.monotonic() - last > SECONDS_BETWEEN_REPORTS:
             last = time.monotonic()
+            worst = "" if math.isnan(progress.worst) else f"worst relative residual {progress.worst:.1e}, "
             logger.info(
-                f"{converged}, {progress.running} running, worst relative residual {progress.worst:.1e}, "
+                f"{converged}, {progress.running} running, {worst}"
                 f"{progress.rate:.0f} passes/s, at most {progress.seconds_left:.0f} s left"
             )
 
