@@ -1,6 +1,8 @@
 """A training program in a folder, to be killed."""
 
+import contextlib
 import json
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,7 @@ LBFGS = {"method": {"name": "lbfgs", "history": 10}, "tolerance": 1e-12, "passes
 ADAM = {
     "method": {"name": "adam", "learning_rate": 1e-3, "batch": 20, "schedule": "cosine"},
     "tolerance": 1e-9,
-    "passes": 200,
+    "passes": 300,
     "look_every": 10,
     "precision": "float32",
 }
@@ -93,6 +95,17 @@ class Training:
     def hidden(self, name: str) -> Path:
         """The claim, the checkpoint or the earlier file beside the output."""
         return self.output.with_name(f".{self.output.stem}.{name}")
+
+    def wait_for_checkpoints(self, program: Program, count: int) -> None:
+        """Until it has written some checkpoints, or has ended."""
+        checkpoint, before = self.hidden("checkpoint"), set()
+        with contextlib.suppress(FileNotFoundError):
+            before.add(checkpoint.stat().st_mtime_ns)
+        seen = set(before)
+        while program.running and len(seen - before) < count:
+            with contextlib.suppress(FileNotFoundError):
+                seen.add(checkpoint.stat().st_mtime_ns)
+            time.sleep(0.005)
 
     def forget(self) -> None:
         """Be as if nothing had ever run."""
