@@ -178,7 +178,7 @@ def test_the_program_joins_selects_and_tells(tmp_path):
         "confirmed if": "at least -0.5 and at most 0.5",
         "verdict": "confirmed",
     }
-    assert (second["interval"], second["seeds"], second["verdict"]) == ("unknown", "1", "undecided")
+    assert (second["interval"], second["seeds"], second["verdict"]) == ("one seed", "1", "undecided")
     assert second["claim"] == r"\|x\| is one seed"
     assert (second["not converged"], second["confirmed if"]) == ("none of 6", "at most 0.1")
     assert third["seeds"] == "2"

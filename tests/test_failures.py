@@ -162,3 +162,13 @@ def test_numbers_on_the_command_line_are_numbers(unplanned):
     options[-1] = "checkpoint_interval=soon"
     said = unplanned.snakemake(options=options, fails=True)
     assert "Error: configuration: checkpoint_interval is 'soon', but must be a finite number" in said
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_after_a_failure_nothing_behind_it_passes_for_up_to_date(checkout):
+    """Snakemake removes the output of a failed job, and would take what was made of the last one."""
+    overlays = checkout.overlay({"device": "cuda"})
+    checkout.snakemake("results/figures/figure1.png", overlays=overlays, fails=True)
+    assert checkout.planned("results/figures/figure1.png", overlays=overlays) == {
+        "train_stack": 1, "measure": 1, "collect": 1, "plot_figure1": 1,
+    }  # fmt: skip

@@ -14,7 +14,7 @@ from support.training import STACK, Training
 pytestmark = pytest.mark.workflow
 
 
-@pytest.mark.parametrize(("kind", "kills"), [("lbfgs", 12), ("adam", 5)])
+@pytest.mark.parametrize(("kind", "kills"), [("lbfgs", 10), ("adam", 4)])
 def test_a_training_process_is_killed_at_random_moments(tmp_path, survived, kind, kills):
     training = Training(tmp_path, kind)
     undisturbed, _ = training.run()

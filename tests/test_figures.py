@@ -170,7 +170,12 @@ def test_every_end_is_marked_on_the_plane_and_counted():
     axis = figure.axes[0]
     assert [marks(axis, marker) for marker in "o^x"] == [2, 1, 1]
     assert np.ma.getmaskarray(axis.collections[0].get_array()).sum() == 3, "hatched: no number"
-    told = {"a seed stopped, not stationary", "a seed diverged", "a seed dead", "no seed converged"}
+    told = {
+        "a seed stopped, not stationary",
+        "a seed diverged",
+        "a seed dead",
+        "no seed converged: where they stopped",
+    }
     assert told < set(labels(figure))
     told = facts("plane", unlucky())
     assert [told[end] for end in ("cells", "converged", "stopped", "diverged", "dead")] == [12, 5, 5, 2, 2]
@@ -342,3 +347,24 @@ def test_the_same_cube_gives_the_same_bytes_in_every_process():
         check=True,
     )
     assert json.loads(done.stdout) == digests()
+
+
+def test_layers_of_rank_k_by_their_shape_are_told_and_not_counted():
+    made = cube(width=[4])
+    made["singular_values"] = made["singular_values"].where((made["layer"] < 3) | (made["index"] <= K))
+    made["bound_measured"] = 0 * made["bound_measured"]
+    told = facts("plane", made)
+    assert told["trivial"] == [3]
+    assert told["certified"] == (2 * 6, 2 * 6)
+    titles = [axis.get_title() for axis in drawn("plane", made).axes[:3]]
+    assert [title.endswith("by shape)") for title in titles] == [False, False, True]
+
+
+def test_where_no_seed_converged_the_plane_shows_where_they_stopped():
+    made = cube(seed=[0])
+    end(made, Ended.PASSES, sigma=0.1, weight_decay=0.1)
+    axis = drawn("plane", made).axes[0]
+    stopped = made["relative_distance"].sel(sigma=0.1, weight_decay=0.1, layer=1).item()
+    shown = [np.ma.compressed(mesh.get_array()) for mesh in axis.collections if mesh.get_array() is not None]
+    assert [values.tolist() for values in shown if values.size == 1] == [[pytest.approx(stopped)]]
+    assert [mesh.get_hatch() for mesh in axis.collections if mesh.get_hatch()] == ["/////"]

@@ -115,7 +115,7 @@ def _headers(file: str | Path) -> Headers:
     """Shape and type of each array of the file that has one of the names."""
     path = Path(file)
     if not path.is_file():
-        raise ValueError("there is no such file")
+        raise ValueError("there is no such file (a relative path starts at the working folder)")
     if path.suffix == ".npz":
         with zipfile.ZipFile(path) as archive:
             return {

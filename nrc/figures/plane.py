@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 from matplotlib.patheffects import Normal, Stroke
 
 from nrc.figures.cube import endings, only, squeezed
-from nrc.figures.style import COLOURS, MARKS, UNKNOWN, LogScale, colour_map, log_axis
+from nrc.figures.style import COLOURS, MARKS, UNKNOWN, LogScale, colour_map, from_zero, log_axis
 from nrc.flags import flag_masks
 
 __all__ = ["draw", "rows", "summary"]
@@ -78,6 +78,8 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
     options : mapping
         `colour_map`; `certified`, the relative distance to rank K at which to draw the line of the
         measured bound.
+
+    A layer with at most K rows or columns has rank K by its shape: its title says so.
     """
     cube = squeezed(only(cubes), "width", "depth")
     table, curves = _maps(cube), _curves(cube)
@@ -92,13 +94,15 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
     for axis, layer in zip(axes.flat, layers, strict=False):
         of_layer = table[table["layer"] == layer]
         mesh = _heat_map(axis, of_layer, scales, colour_map(options["colour_map"]))
-        certified |= _certified_line(axis, of_layer, scales, options["certified"])
+        trivial = layer in _trivial(cube)
+        if not trivial:
+            certified |= _certified_line(axis, of_layer, scales, options["certified"])
         if "transition" in curves:
             line = curves["transition"].where(curves["transition"] > 0)
             axis.plot(scales["sigma"](curves["sigma"]), line, **FORECAST)
         # the plane alone: beyond it there are no networks
         axis.set(xlim=scales["sigma"].edges[[0, -1]], ylim=scales["weight_decay"].edges[[0, -1]])
-        axis.set_title(f"layer {layer}")
+        axis.set_title(f"layer {layer}" + (r" (rank $\leq K$ by shape)" if trivial else ""))
         scales["sigma"].label(axis.xaxis)
         scales["weight_decay"].label(axis.yaxis)
     for axis in axes.flat[len(layers) :]:
@@ -126,19 +130,28 @@ def summary(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> dict
     -------
     dict
         That of `cube.endings`, `clusters`, `draws`, the columns of `rows`; `certified`, in how many
-        of how many cells of the maps Theorem 3.4 certifies what is asked for; and `noise`, the WCSS
-        expected of the noise over sigma^2 d.
+        of how many cells of the maps Theorem 3.4 certifies what is asked for; `trivial`, the layers
+        that have rank K by their shape and are not counted; and `noise`, the WCSS expected of the
+        noise over sigma^2 d.
     """
     cube, table = only(cubes), rows(cubes, options)
-    maps = table[table["panel"] == "plane"]
+    maps = table[(table["panel"] == "plane") & ~table["layer"].isin(_trivial(cube))]
     bound = maps.get("relative_bound", pd.Series(dtype=float))
     return {
         **endings(cube),
         "clusters": cube.attrs["clusters"],
         "draws": list(table),
         "certified": (int((bound <= options["certified"]).sum()), len(maps)),
+        "trivial": _trivial(cube),
         "noise": _noise(cube),
     }
+
+
+def _trivial(cube: xr.Dataset) -> list[int]:
+    """Layers with at most K rows or columns."""
+    s = cube["singular_values"]
+    sides = s.notnull().any([dim for dim in s.dims if dim not in ("layer", "index")]).sum("index")
+    return [int(layer) for layer in s["layer"].values[(sides <= cube.attrs["clusters"]).values]]
 
 
 def _maps(cube: xr.Dataset) -> pd.DataFrame:
@@ -187,6 +200,12 @@ def _heat_map(axis: Axes, table: pd.DataFrame, scales: Mapping[str, LogScale], c
     mesh = axis.pcolormesh(*edges, distance, cmap=colours, vmin=0, vmax=1, rasterized=True)
     axis.set(xscale="log", yscale="log")
     axis.patch.set(**UNKNOWN)
+    stopped = np.ma.masked_invalid(wide["relative_distance_stopped"].to_numpy(dtype=float))
+    stopped = np.ma.masked_where(~distance.mask, stopped) if distance.mask.any() else stopped[:0]
+    if stopped.count():
+        axis.pcolormesh(*edges, stopped, cmap=colours, vmin=0, vmax=1, alpha=0.7, rasterized=True)
+        hatched = axis.pcolor(*edges, stopped, hatch=UNKNOWN["hatch"], edgecolors="white", linewidth=0)
+        hatched.set(array=None, facecolor="none")
     trained = _trained(wide).to_numpy(dtype=int)
     if (trained == 0).any():
         white = np.ma.masked_where(trained > 0, np.zeros(trained.shape))
@@ -239,7 +258,7 @@ def _explain(maps: SubFigure, table: pd.DataFrame, forecast: bool, certified: fl
         handles.append(Line2D([], [], color=CERTIFIED, label=label))
     handles += [Line2D([], [], **MARKS[name]) for name, marked in _marked(table).items() if len(marked)]
     if (table["converged"] == 0).any():
-        handles.append(Patch(label="no seed converged", **UNKNOWN))
+        handles.append(Patch(label="no seed converged: where they stopped", **UNKNOWN))
     if (_trained(table) == 0).any():
         handles.append(Patch(label="not trained", **UNTRAINED))
     maps.legend(handles=handles, loc="outside lower center", ncols=2, handletextpad=0.5, columnspacing=1.5)
@@ -248,6 +267,8 @@ def _explain(maps: SubFigure, table: pd.DataFrame, forecast: bool, certified: fl
 def _variation(right: SubFigure, curves: pd.DataFrame, scale: LogScale, cube: xr.Dataset) -> None:
     """The TCV against sigma, and below over that of the noise where the noise is all there is to it."""
     pure = "wcss_bound" in curves
+    # without noise there is nothing on a logarithmic axis
+    curves = curves[curves["sigma"] > 0] if (curves["sigma"] > 0).any() else curves
     axes = right.subplots(1 + pure, 1, sharex=True, squeeze=False, height_ratios=[1.25, 1][: 1 + pure]).flat
     _variation_curves(axes[0], curves, scale, 1.0)
     axes[0].set(xscale="log", yscale="log", ylabel=r"$\mathrm{TCV}_{K,0}$ of $(x,y)$")
@@ -257,7 +278,8 @@ def _variation(right: SubFigure, curves: pd.DataFrame, scale: LogScale, cube: xr
         variance = _noise(cube) * cube.attrs["dimension"] * curves["sigma"] ** 2
         _variation_curves(axes[1], curves, scale, variance.where(variance > 0))
         share = "2" if _noise(cube) == 2 else ""
-        axes[1].set(ylabel=rf"the same over ${share}\sigma^2d$", ylim=(0, None))
+        axes[1].set_ylabel(rf"the same over ${share}\sigma^2d$")
+        from_zero(axes[1])
     axes[-1].set_xlabel(r"noise level $\sigma$")
     for axis in axes:
         scale.label(axis.xaxis)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from nrc.figures.cube import endings, only, require, squeezed
-from nrc.figures.style import colours
+from nrc.figures.style import colours, from_zero
 from nrc.flags import flag_masks
 from nrc.grid import notation
 from nrc.statistics import RANKS
@@ -91,7 +91,8 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
         if along != "sigma":
             axis.set_xticks(values, [str(value) for value in values])
             axis.minorticks_off()
-        axis.set(xlabel=AXES[along], ylabel=RANKS[name], ylim=(0, None))
+        axis.set(xlabel=AXES[along], ylabel=RANKS[name])
+        from_zero(axis)
         axis.set_title("mean over layers" if along == "depth" else f"layer {_middle(cube)}")
     for axis in list(axes)[len(ranks) :]:
         axis.set_visible(False)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from nrc.figures.cube import endings, only, require, squeezed
-from nrc.figures.style import colours
+from nrc.figures.style import colours, from_zero
 from nrc.flags import flag_masks
 from nrc.grid import notation
 from nrc.theory.spectra import relative_tail
@@ -94,7 +94,7 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
     for axis, layer in zip(axes[:-1, 0], layers, strict=True):
         axis.set_ylabel(f"layer {layer}\ntail beyond $r$")
     axes[-1, 0].set_ylabel(WCSS)
-    axes[-1, 0].set_ylim(0, None)
+    from_zero(*axes[-1])
     handles = [
         Line2D([], [], color=shades[look], label=f"pass {look}") for look in sorted({*looks[:1], *looks[-1:]})
     ]

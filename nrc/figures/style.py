@@ -6,13 +6,25 @@ import logging
 import matplotlib as mpl
 import numpy as np
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["COLOURS", "FORMATS", "MARKS", "UNKNOWN", "LogScale", "colours", "log_axis", "picture", "styled"]
+__all__ = [
+    "COLOURS",
+    "FORMATS",
+    "MARKS",
+    "UNKNOWN",
+    "LogScale",
+    "colours",
+    "from_zero",
+    "log_axis",
+    "picture",
+    "styled",
+]
 
 # It warns of the time stamps in matplotlib's own fonts.
 logging.getLogger("fontTools").setLevel(logging.ERROR)
@@ -149,6 +161,12 @@ class LogScale:
         axis.set_minor_locator(NullLocator())
         zero = self._zero if self.values[0] == 0 else np.nan
         axis.set_major_formatter(FuncFormatter(lambda value, _: "0" if value == zero else f"{value:.3g}"))
+
+
+def from_zero(*axes: Axes) -> None:
+    """Begin the y-axis of axes that share it at 0, and end it above all that is drawn."""
+    tops = [axis.dataLim.y1 for axis in axes if np.isfinite(axis.dataLim.y1)]
+    axes[0].set_ylim(0, 1.05 * max(tops, default=0) or 1)
 
 
 def log_axis(axis: Axis) -> None:

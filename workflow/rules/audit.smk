@@ -30,6 +30,7 @@ rule audit:
         ENVIRONMENT
     params:
         code=code_of("audit.py"),
+        made_by=[cube_by(name) for name in EXPERIMENTS],
         settings=as_it_is(settings_json(slices.audit_slice)),
     shell:
         f"python {SCRIPTS}/audit.py"

@@ -2,9 +2,11 @@
 
 import atexit
 import gc
+import hashlib
 import json
 import os
 import sys
+import time
 from functools import cache, partial
 from inspect import signature
 from pathlib import Path
@@ -29,6 +31,9 @@ gc.disable()
 atexit.register(gc.freeze)
 
 
+BEGAN = time.time()
+
+
 onstart:
     gc.enable()
     Path("results").mkdir(exist_ok=True)
@@ -36,6 +41,15 @@ onstart:
         sys.exit(
             "Error: results/ cannot be written; give write permission there, or choose another --directory"
         )
+
+
+onerror:
+    # at the very end, where people look: why each job failed
+    for log in sorted(Path("results/logs").rglob("*.log")):
+        if log.stat().st_mtime >= BEGAN:
+            last = log.read_text(encoding="utf-8", errors="replace").rstrip().rpartition("\n")[2]
+            if last.startswith("Error:"):
+                print(f"{last}\n  log: {log}", file=sys.stderr)
 
 
 def or_exit(function, *arguments):
@@ -116,7 +130,12 @@ def measured_files(wildcards):
 def twin_file(wildcards):
     """The cube of the same networks as in a path, but trained on centroids."""
     or_exit(layout.experiment_of, wildcards.experiment, SETTINGS)
-    return cube_file(or_exit(twin_on_centroids, wildcards.experiment, EXPERIMENTS))
+    return cube_file(twin_of(wildcards.experiment))
+
+
+def twin_of(experiment):
+    """The same experiment, but trained on centroids."""
+    return or_exit(twin_on_centroids, experiment, EXPERIMENTS)
 
 
 @cache
@@ -139,6 +158,44 @@ def training_code(experiment):
 
 
 measure_settings = cache(partial(settings_json, slices.measure_slice))
+
+
+# A job depends on all that its inputs were made by, not on its inputs alone: where one before it failed, and
+# Snakemake removed its output, what lies behind must not pass for up to date.
+
+
+@cache
+def data_by(data):
+    """Digest of what a data set is made by: settings, code, and the contents of a file of one's own."""
+    kind, file = DATA[data]["kind"], DATA[data].get("file")
+    contents = hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else DATA[data].get("source")
+    settings = slices.data_slice(data, 0, SETTINGS)
+    return digest_of(settings, contents, code_of("make_data.py", f"nrc.data.{kind}"))
+
+
+@cache
+def networks_by(experiment):
+    """Digest of what the networks of an experiment are made by, whatever the cell."""
+    training = or_exit(slices.training_of_any, experiment, SETTINGS)
+    return digest_of(training, training_code(experiment), data_by(EXPERIMENTS[experiment]["data"]))
+
+
+@cache
+def measures_by(experiment):
+    """Digest of what the measures of an experiment are made by, whatever the cell."""
+    return digest_of(measure_settings(experiment), code_of("measure.py"), networks_by(experiment))
+
+
+def cube_by(experiment, cube="measures"):
+    """Digest of what a cube of an experiment is made by."""
+    if cube == "measures":
+        return measures_by(experiment)
+    both = (measures_by(experiment), measures_by(twin_of(experiment)))
+    return digest_of(*both, code_of("compare_centroids.py"))
+
+
+def digest_of(*parts):
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 @quick

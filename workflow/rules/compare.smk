@@ -14,6 +14,7 @@ rule compare_centroids:
         ENVIRONMENT
     params:
         code=code_of("compare_centroids.py"),
+        made_by=quick(lambda wildcards: cube_by(wildcards.experiment, "shift")),
         settings=quick(lambda wildcards: settings_json(slices.whole_slice, wildcards.experiment)),
     shell:
         f"python {SCRIPTS}/compare_centroids.py"

@@ -43,6 +43,7 @@ for name, figure in SETTINGS["figures"].items():
             ENVIRONMENT
         params:
             code=code_of("plot.py", kind),
+            made_by=[cube_by(experiment, cube_of_figure(figure)) for experiment in of.values()],
             settings=as_it_is(settings_json(slices.figure_slice, name)),
             cubes=as_it_is([f"{title}={cube}" for title, cube in cubes.items()]),
         shell:

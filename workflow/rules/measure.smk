@@ -22,6 +22,7 @@ rule measure:
         tmpdir=None,
     params:
         code=code_of("measure.py"),
+        made_by=quick(lambda wildcards: networks_by(wildcards.experiment)),
         settings=quick(lambda wildcards: measure_settings(wildcards.experiment)),
     shell:
         f"python {SCRIPTS}/measure.py"

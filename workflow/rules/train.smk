@@ -22,6 +22,7 @@ rule train_stack:
         tmpdir=None,  # the environment's; Snakemake's would be asked for with every job
     params:
         code=quick(lambda wildcards: training_code(wildcards.experiment)),
+        made_by=quick(lambda wildcards: data_by(EXPERIMENTS[wildcards.experiment]["data"])),
         settings=quick(
             lambda wildcards: settings_json(slices.training_slice, wildcards.experiment, stack_of(wildcards))
         ),

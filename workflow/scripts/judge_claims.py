@@ -60,14 +60,14 @@ def table(judged: xr.Dataset, claims: Mapping[str, Mapping[str, Any]]) -> pd.Dat
             for axis, values in claim["at"].items()
         ]
         limits = {"at least": row["least"], "at most": row["most"]}
-        interval = "unknown" if np.isnan(row["low"]) else f"{row['low']:.3g} to {row['high']:.3g}"
+        interval = "one seed" if np.isnan(row["low"]) else f"{row['low']:.3g} to {row['high']:.3g}"
         ended = [f"{row[how]} {how}" for how in ("stopped", "diverged", "dead") if row[how]]
         rows.append(
             (
                 claim["says"].replace("|", r"\|"),
                 "; ".join([", ".join(claim["of"]), *at]),
                 STATISTICS[claim["statistic"]].measure,
-                "unknown" if np.isnan(row["mean"]) else f"{row['mean']:.3g}",
+                "too few values" if np.isnan(row["mean"]) else f"{row['mean']:.3g}",
                 interval,
                 int(judged["statistic"].sel(claim=name).count()),
                 f"{', '.join(ended) or 'none'} of {row['cells']}",

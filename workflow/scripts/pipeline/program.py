@@ -49,7 +49,7 @@ def run(main: Callable[[argparse.Namespace], None], parser: argparse.ArgumentPar
     terminal = _open_log(arguments.log)
     try:
         main(arguments)
-    except (OSError, ValueError, MemoryError) as error:
+    except (OSError, ValueError, MemoryError, KeyError) as error:
         _end(_in_words(error), arguments.log, terminal)
     except Exception as error:
         _end(f"{type(error).__name__}: {error} (a fault of the program)", arguments.log, terminal)
@@ -57,9 +57,15 @@ def run(main: Callable[[argparse.Namespace], None], parser: argparse.ArgumentPar
 
 def _settings(text: str) -> Any:
     try:
-        return json.loads(text)
+        settings = json.loads(text)
     except json.JSONDecodeError:
-        pass
+        settings = _read(text)
+    if not isinstance(settings, dict):
+        raise argparse.ArgumentTypeError(f"{text!r} holds {settings!r}, but must hold a mapping of settings")
+    return settings
+
+
+def _read(text: str) -> Any:
     try:
         return yaml.safe_load(Path(text).read_text(encoding="utf-8"))
     except OSError as error:
@@ -89,6 +95,8 @@ def _open_log(log: Path | None) -> Any:
 def _in_words(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return f"not enough memory ({error}); give the job more (mem_mb), or fewer networks (stack)"
+    if isinstance(error, KeyError):
+        return f"{error} is missing in the settings; show_settings.py prints settings that are complete"
     return str(error)
 
 

@@ -15,6 +15,7 @@ __all__ = [
     "figure_slice",
     "measure_slice",
     "memory",
+    "training_of_any",
     "training_slice",
     "whole_slice",
 ]
@@ -37,8 +38,12 @@ def data_slice(name: str, seed: int, settings: Settings) -> dict[str, Any]:
 
 def training_slice(name: str, stack: Stack, settings: Settings) -> dict[str, Any]:
     """What the training of a stack depends on beside its data."""
-    part = _part(name, ("task", "network", "loss", "training"), settings)
-    return {**part, "device": settings["device"], "stack": stack.axes}
+    return {**training_of_any(name, settings), "stack": stack.axes}
+
+
+def training_of_any(name: str, settings: Settings) -> dict[str, Any]:
+    """What the training of every stack of an experiment depends on beside its data and its cells."""
+    return {**_part(name, ("task", "network", "loss", "training"), settings), "device": settings["device"]}
 
 
 def measure_slice(name: str, settings: Settings) -> dict[str, Any]:
