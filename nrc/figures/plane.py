@@ -21,6 +21,7 @@ __all__ = ["draw", "rows", "summary"]
 
 INPUTS = ("tcv_lower", "tcv_upper", "wcss_class", "wcss_bound", "wcss_quantile", "transition")
 # White: an experiment joined to others may have cells there, this one has none.
+STOPPED = {"facecolor": "none", "edgecolor": "white", "hatch": "////", "linewidth": 0, "hatch_linewidth": 0.5}
 UNTRAINED = {"facecolor": "white", "edgecolor": "0.6"}
 CERTIFIED = COLOURS["orange"]
 # The class WCSS is drawn where the classes are not blobs, of which Proposition 4.1 tells.
@@ -203,9 +204,10 @@ def _heat_map(axis: Axes, table: pd.DataFrame, scales: Mapping[str, LogScale], c
     stopped = np.ma.masked_invalid(wide["relative_distance_stopped"].to_numpy(dtype=float))
     stopped = np.ma.masked_where(~distance.mask, stopped) if distance.mask.any() else stopped[:0]
     if stopped.count():
-        axis.pcolormesh(*edges, stopped, cmap=colours, vmin=0, vmax=1, alpha=0.7, rasterized=True)
-        hatched = axis.pcolor(*edges, stopped, hatch=UNKNOWN["hatch"], edgecolors="white", linewidth=0)
-        hatched.set(array=None, facecolor="none")
+        axis.pcolormesh(*edges, stopped, cmap=colours, vmin=0, vmax=1, rasterized=True)
+    for row, column in np.argwhere(~np.ma.getmaskarray(stopped)):
+        (left, right), (low, high) = edges[0][column : column + 2], edges[1][row : row + 2]
+        axis.fill([left, right, right, left], [low, low, high, high], **STOPPED)
     trained = _trained(wide).to_numpy(dtype=int)
     if (trained == 0).any():
         white = np.ma.masked_where(trained > 0, np.zeros(trained.shape))
