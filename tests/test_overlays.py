@@ -219,3 +219,12 @@ def test_the_schema_is_open_to_yaml_of_every_style(tmp_path):
     settings = read(tmp_path, text)
     assert settings["experiments"]["b"]["grid"]["seed"] == [1]
     assert settings["experiments"]["b"]["network"]["gain"] == 2
+
+
+@pytest.mark.parametrize("text", ["claims: null", "claims:"])
+def test_a_section_without_entries_drops_those_it_has(tmp_path, text):
+    settings = read(tmp_path, text)
+    assert settings["claims"] == {}
+    assert settings["dropped"].startswith("configuration: claims transition, quadratic,")
+    assert settings["dropped"].endswith("depth are dropped")
+    assert read(tmp_path, text, "claims: {level: 0.9}")["claims"] == {}

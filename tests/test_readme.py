@@ -21,7 +21,7 @@ def block(name: str) -> str:
     return textwrap.dedent(re.search(rf"`{name}`:\n\n((?:    .*\n)+)", README)[1])
 
 
-def make(checkout, *overlays: str) -> str:
+def make(checkout, *overlays: str, fails: bool = False) -> str:
     """What `make CONFIG=...` says, in the environment that the tests run in."""
     for file in ("Makefile", "requirements.lock", "pyproject.toml"):
         shutil.copy(PROJECT / file, checkout.folder)
@@ -40,7 +40,7 @@ def make(checkout, *overlays: str) -> str:
         stderr=subprocess.STDOUT,
         check=False,
     )
-    assert done.returncode == 0, done.stdout
+    assert (done.returncode != 0) == fails, done.stdout
     return done.stdout
 
 
@@ -91,3 +91,10 @@ def test_three_lines_take_all_of_mnist_away(checkout, fresh):
         "make_mixture": 3, "train_stack": 5, "measure": 5, "collect": 5, "compare_centroids": 2,
         "plot_figure1": 1, "plot_bounds": 1, "plot_figure2": 1, "plot_forecast": 1, "audit": 1, "judge_claims": 1,
     }  # fmt: skip
+
+
+def test_an_overlay_that_is_not_there_is_told_in_one_line(fresh):
+    said = make(fresh, "nowhere.yaml", fails=True)
+    assert "Error: configuration: nowhere.yaml cannot be read (No such file or directory)" in said
+    assert "Traceback" not in said
+    assert not (fresh.folder / "results").exists()

@@ -139,6 +139,8 @@ class Written:
         for section, reserved in SECTIONS.items():
             entries, known = layer.get(section), self.content.get(section)
             known = known if isinstance(known, dict) else {}
+            if section in layer and entries is None:  # a section without entries drops those it has
+                entries = dict.fromkeys(name for name in known if name not in reserved)
             if not isinstance(entries, dict):
                 continue
             for name, entry in entries.items():
