@@ -15,7 +15,6 @@ MISTAKES = [
     ("measures.delta", 1, "is 1, but must be a finite number greater than 0 and less than 1"),
     ("measures.kmeans_restarts", None, "is null, but must be a whole number of at least 1"),
     ("experiments", [], "is [], but must be a mapping"),
-    ("figures", None, "is null, but must be a mapping"),
     ("data.blobs.kind", "foo", "is 'foo', but must be one of mixture, mnist, arrays"),
     ("data.blobs.sigma", 1, "is no key here; mixture has clusters, points, dimension, separation"),
     ("data.digits.folder", 3, "is 3, but must be a text, or null"),
@@ -220,7 +219,9 @@ def test_data_of_ones_own_are_read_from_the_working_directory(tmp_path):
     rng = np.random.default_rng(0)
     arrays = {"x": rng.standard_normal((6, 3)), "labels": np.array([0, 0, 1, 1, 2, 2])}
     classify, regress = OWN.replace("TASK", "classify"), OWN.replace("TASK", "regress")
-    assert refused(tmp_path, classify) == "data.mine.file is 'mine.npz', but there is no such file"
+    assert refused(tmp_path, classify) == (
+        "data.mine.file is 'mine.npz', but there is no such file (a relative path starts at the working folder)"
+    )
     np.savez(tmp_path / "mine.npz", **arrays)
     own = read(tmp_path, classify)["experiments"]["own"]
     assert own["grid"]["sigma"] == [0]
