@@ -145,7 +145,7 @@ def test_a_violation_fails_the_run_with_the_name_of_the_cell(checkout):
     store.save(cube, checkout.folder / "results/mixture/measures.nc")
     shown = checkout.snakemake("audit", fails=True)
     for said in (shown, checkout.read("results/logs/audit.log")):
-        (line,) = [line for line in said.splitlines() if line.startswith("Error: ")]
+        (line,) = {line for line in said.splitlines() if line.startswith("Error: ")}
         assert line.startswith(
             "Error: Theorem 3.4, measured is violated in 3 of 12 numbers of mixture, by a factor of "
         )
