@@ -336,6 +336,7 @@ def digests():
     return found
 
 
+@pytest.mark.workflow
 def test_the_same_cube_gives_the_same_bytes_in_every_process():
     """Another process has other hashes, and so another order of sets."""
     script = "import json, test_figures; print(json.dumps(test_figures.digests()))"

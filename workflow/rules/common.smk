@@ -47,9 +47,10 @@ onerror:
     # at the very end, where people look: why each job failed
     for log in sorted(Path("results/logs").rglob("*.log")):
         if log.stat().st_mtime >= BEGAN:
-            last = log.read_text(encoding="utf-8", errors="replace").rstrip().rpartition("\n")[2]
-            if last.startswith("Error:"):
-                print(f"{last}\n  log: {log}", file=sys.stderr)
+            text = "\n" + log.read_text(encoding="utf-8", errors="replace").rstrip()
+            _, told, why = text.rpartition("\nError: ")
+            if told:
+                print(f"Error: {why}\n  log: {log}", file=sys.stderr)
 
 
 def or_exit(function, *arguments):
