@@ -47,8 +47,8 @@ onerror:
     # at the very end, where people look: why each job failed
     for log in sorted(Path("results/logs").rglob("*.log")):
         if log.stat().st_mtime >= BEGAN:
-            text = "\n" + log.read_text(encoding="utf-8", errors="replace").rstrip()
-            _, told, why = text.rpartition("\nError: ")
+            said = log.read_text(encoding="utf-8", errors="replace").rstrip()
+            _, told, why = f"\n{said}".rpartition("\nError: ")
             if told:
                 print(f"Error: {why}\n  log: {log}", file=sys.stderr)
 

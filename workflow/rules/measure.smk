@@ -21,8 +21,7 @@ rule measure:
         mem_mb=stack_memory,
         tmpdir=None,
     params:
-        code=code_of("measure.py"),
-        made_by=quick(lambda wildcards: networks_by(wildcards.experiment)),
+        made_by=quick(lambda wildcards: measures_by(wildcards.experiment)),
         settings=quick(lambda wildcards: measure_settings(wildcards.experiment)),
     shell:
         f"python {SCRIPTS}/measure.py"

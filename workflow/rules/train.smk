@@ -21,8 +21,7 @@ rule train_stack:
         gpu=1 if SETTINGS["device"] == "cuda" else 0,
         tmpdir=None,  # the environment's; Snakemake's would be asked for with every job
     params:
-        code=quick(lambda wildcards: training_code(wildcards.experiment)),
-        made_by=quick(lambda wildcards: data_by(EXPERIMENTS[wildcards.experiment]["data"])),
+        made_by=quick(lambda wildcards: networks_by(wildcards.experiment)),
         settings=quick(
             lambda wildcards: settings_json(slices.training_slice, wildcards.experiment, stack_of(wildcards))
         ),
