@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nrc import store
-from nrc.data.points import Points
+from nrc.data.points import Points, one_hot
 from nrc.grid import Stack
 from nrc.network import Architecture, RegularisedLoss
 
@@ -107,8 +107,7 @@ def test_sample(stack: Stack, points: Mapping[int, Points]) -> Sample | None:
 
     def of_cell(cell: Mapping) -> tuple[Array, ...]:
         data = points[cell["seed"]]
-        y = (data.test_labels[:, None] == np.arange(data.clusters)).astype(np.float64)
-        return data.test_x(cell["sigma"]), y, data.test_labels
+        return data.test_x(cell["sigma"]), one_hot(data.test_labels, data.clusters), data.test_labels
 
     return _stacked(stack, of_cell)
 

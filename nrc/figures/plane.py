@@ -85,7 +85,7 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
     cube = squeezed(only(cubes), "width", "depth")
     table, curves = _maps(cube), _curves(cube)
     scales = {axis: LogScale(cube[axis]) for axis in ("sigma", "weight_decay")}
-    layers = sorted(table["layer"].unique())
+    layers, trivial = sorted(table["layer"].unique()), _trivial(cube)
     columns = min(len(layers), max(2, -(-len(layers) // 2)))
     width = 1.75 * max(2, columns)
     figure = Figure(figsize=(1.6 + width + 2.2, 4.3))
@@ -95,15 +95,14 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
     for axis, layer in zip(axes.flat, layers, strict=False):
         of_layer = table[table["layer"] == layer]
         mesh = _heat_map(axis, of_layer, scales, colour_map(options["colour_map"]))
-        trivial = layer in _trivial(cube)
-        if not trivial:
+        if layer not in trivial:
             certified |= _certified_line(axis, of_layer, scales, options["certified"])
         if "transition" in curves:
             line = curves["transition"].where(curves["transition"] > 0)
             axis.plot(scales["sigma"](curves["sigma"]), line, **FORECAST)
         # the plane alone: beyond it there are no networks
         axis.set(xlim=scales["sigma"].edges[[0, -1]], ylim=scales["weight_decay"].edges[[0, -1]])
-        axis.set_title(f"layer {layer}" + (r" (rank $\leq K$ by shape)" if trivial else ""))
+        axis.set_title(f"layer {layer}" + (r" (rank $\leq K$ by shape)" if layer in trivial else ""))
         scales["sigma"].label(axis.xaxis)
         scales["weight_decay"].label(axis.yaxis)
     for axis in axes.flat[len(layers) :]:

@@ -152,12 +152,6 @@ def stack_memory(wildcards, attempt):
     return attempt * slices.memory(experiment, stack_of(wildcards), size_of(experiment["data"]))
 
 
-@cache
-def training_code(experiment):
-    """Digest of the code that trains an experiment, its method's alone among all methods."""
-    return code_of("train.py", f"nrc.optimize.{EXPERIMENTS[experiment]['training']['method']['name']}")
-
-
 measure_settings = cache(partial(settings_json, slices.measure_slice))
 
 
@@ -178,7 +172,9 @@ def data_by(data):
 def networks_by(experiment):
     """Digest of what the networks of an experiment are made by, whatever the cell."""
     training = or_exit(slices.training_of_any, experiment, SETTINGS)
-    return digest_of(training, training_code(experiment), data_by(EXPERIMENTS[experiment]["data"]))
+    # of all methods the experiment's alone
+    code = code_of("train.py", f"nrc.optimize.{training['training']['method']['name']}")
+    return digest_of(training, code, data_by(EXPERIMENTS[experiment]["data"]))
 
 
 @cache
