@@ -4,16 +4,20 @@ A stack holds networks of one architecture. Every tensor has the cell as its fir
 operation mixes cells, so a cell's numbers do not depend on the company it trains in.
 
 Conventions: z^0 = x and z^l = phi(W_l z^{l-1} + b_l), the last layer without phi; biases b_l are
-optional. In code a point is a row, so the product reads ``z @ W.mT``.
+optional. In code a point is a row, but in memory a feature is: products then read ``w @ z.mT``.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from math import prod
+from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from nrc.optimize.point import Point
 
 __all__ = [
     "ACTIVATIONS",
@@ -22,7 +26,31 @@ __all__ = [
     "Architecture",
     "Network",
     "RegularisedLoss",
+    "Scratch",
+    "by_features",
 ]
+
+
+class Scratch:
+    """Memory that each evaluation uses again: fresh memory would cost more than the arithmetic.
+
+    What lies in it is lost with the next evaluation. Not for two threads at a time.
+    """
+
+    def __init__(self) -> None:
+        self._memory: dict[object, Tensor] = {}
+
+    def __call__(self, name: object, like: Tensor, *shape: int) -> Tensor:
+        """A tensor of a shape, of the type of another, with any content."""
+        size, memory = prod(shape), self._memory.get(name)
+        if memory is None or len(memory) < size or memory.dtype != like.dtype:
+            memory = self._memory[name] = torch.empty(size, dtype=like.dtype, device=like.device)
+        return memory[:size].view(shape)
+
+
+def by_features(x: Tensor) -> Tensor:
+    """The same points (cells, points, features), with a feature of all points in a row of memory."""
+    return x.mT.contiguous().mT
 
 
 @dataclass(frozen=True)
@@ -32,40 +60,65 @@ class Activation:
     Attributes
     ----------
     value : callable
-        phi.
+        phi(t), written into its second argument if that is not None.
     derivative : callable
-        phi'(t) in terms of a = phi(t).
+        phi'(t) in terms of a = phi(t), likewise.
+    curvature : callable, optional
+        phi''(t) in terms of a = phi(t); None where it does not exist.
     derivative_bounds : tuple of float, optional
         The largest absolute values of the first three derivatives; None where they do not exist.
     """
 
-    value: Callable[[Tensor], Tensor]
-    derivative: Callable[[Tensor], Tensor]
+    value: Callable[[Tensor, Tensor | None], Tensor]
+    derivative: Callable[[Tensor, Tensor | None], Tensor]
+    curvature: Callable[[Tensor], Tensor] | None = None
     derivative_bounds: tuple[float, float, float] | None = None
 
 
+def _tanh(t: Tensor, out: Tensor | None) -> Tensor:
+    if out is None or t.device.type != "cpu":
+        return torch.tanh(t, out=out)
+    np.tanh(t.numpy(), out=out.numpy())  # several times as fast as torch's
+    return out
+
+
+def _one(a: Tensor, out: Tensor | None) -> Tensor:
+    return torch.ones_like(a) if out is None else out.fill_(1)
+
+
 ACTIVATIONS = {
-    "tanh": Activation(torch.tanh, lambda a: 1 - a * a, (1.0, 4 / 27**0.5, 2.0)),
-    "linear": Activation(lambda t: t, torch.ones_like, (1.0, 0.0, 0.0)),
-    "relu": Activation(torch.relu, lambda a: (a > 0).to(a.dtype)),
+    "tanh": Activation(
+        _tanh,
+        lambda a, out: torch.addcmul(a.new_ones(()), a, a, value=-1, out=out),
+        lambda a: -2 * a * (1 - a * a),
+        (1.0, 4 / 27**0.5, 2.0),
+    ),
+    "linear": Activation(lambda t, out: t, _one, torch.zeros_like, (1.0, 0.0, 0.0)),
+    "relu": Activation(lambda t, out: torch.clamp(t, min=0, out=out), lambda a, out: torch.sign(a, out=out)),
 }
 
 
-def _squared_error(output: Tensor, y: Tensor, p: Tensor | float) -> tuple[Tensor, Tensor]:
+def _squared_error(
+    output: Tensor, y: Tensor, p: Tensor | float, scratch: Scratch | None
+) -> tuple[Tensor, Tensor]:
     """ell = (1/2) ||f - y||^2."""
-    error = output - y
-    delta = p * error
-    return (delta * error).flatten(1).sum(1) / 2, delta
+    output, y, p = output.mT, y.mT, p.mT if isinstance(p, Tensor) else p
+    error = torch.sub(output, y, out=scratch and output)
+    delta = torch.mul(error, p, out=scratch and scratch("delta", error, *error.shape))
+    squares = torch.mul(error, delta, out=scratch and error)
+    return squares.flatten(1).sum(1) / 2, delta.mT
 
 
-def _cross_entropy(output: Tensor, y: Tensor, p: Tensor | float) -> tuple[Tensor, Tensor]:
+def _cross_entropy(
+    output: Tensor, y: Tensor, p: Tensor | float, scratch: Scratch | None
+) -> tuple[Tensor, Tensor]:
     """ell = -sum_j y_j log softmax(f)_j, y a distribution over the classes."""
     logs = output.log_softmax(-1)
     return -(p * y * logs).flatten(1).sum(1), p * (logs.exp() * y.sum(-1, keepdim=True) - y)
 
 
-# Functions of outputs, targets and weights p_i: the loss sum_i p_i ell_i of every cell, and its
-# derivative in the outputs.
+# Functions of outputs, which they may overwrite, targets and weights p_i: the loss sum_i p_i ell_i of
+# every cell, and its derivative in the outputs.
 LOSSES = {"squared_error": _squared_error, "cross_entropy": _cross_entropy}
 
 
@@ -98,20 +151,66 @@ class Network:
         biases = None if self.biases is None else [b.to(dtype) for b in self.biases]
         return replace(self, weights=[w.to(dtype) for w in self.weights], biases=biases)
 
-    def features(self, x: Tensor) -> list[Tensor]:
-        """Features z^0, ..., z^L of points x (cells, points, n_0), each (cells, points, n_l)."""
-        phi = ACTIVATIONS[self.activation].value
-        z = [x]
-        for l in range(len(self.weights) - 1):
-            z.append(phi(self._layer(l, z[-1])))
-        return [*z, self._layer(len(self.weights) - 1, z[-1])]
+    def features(self, x: Tensor, scratch: Scratch | None = None) -> list[Tensor]:
+        """Features z^0, ..., z^L of points x (cells, points, n_0), each (cells, points, n_l).
 
-    def _layer(self, l: int, z: Tensor) -> Tensor:
-        a = z @ self.weights[l].mT
-        return a if self.biases is None else a + self.biases[l][:, None]
+        They lie in the scratch memory if it is given. Else autograd may follow them.
+        """
+        z = self.hidden(x, scratch)
+        return [*z, self.output(z, scratch)]
+
+    def hidden(self, x: Tensor, scratch: Scratch | None = None) -> list[Tensor]:
+        """Features z^0, ..., z^{L-1}."""
+        phi, z = ACTIVATIONS[self.activation].value, [x]
+        for l in range(1, len(self.weights)):
+            a = self._layer(l, z[-1], scratch).mT
+            z.append(phi(a, scratch and a).mT)
+        return z
+
+    def output(self, z: list[Tensor], scratch: Scratch | None = None) -> Tensor:
+        """z^L from the features z^0, ..., z^{L-1}."""
+        return self._layer(len(z), z[-1], scratch)
+
+    def _layer(self, l: int, z: Tensor, scratch: Scratch | None) -> Tensor:
+        w = self.weights[l - 1]
+        out = scratch and scratch(("z", l), w, len(w), w.shape[1], z.shape[1])
+        a = torch.matmul(w, z.mT, out=out)
+        if self.biases is not None:
+            a += self.biases[l - 1][:, :, None]
+        return a.mT
+
+    def deltas(self, z: list[Tensor], delta: Tensor, scratch: Scratch | None = None) -> list[Tensor]:
+        """Derivatives delta^1, ..., delta^L in a^l = W_l z^{l-1} + b_l, by back-propagation.
+
+        Parameters
+        ----------
+        z : list of Tensor
+            Features z^0, ..., z^{L-1}.
+        delta : Tensor
+            Derivative in the outputs, (cells, points, n_L).
+
+        Returns
+        -------
+        list of Tensor
+            Each (cells, points, n_l): delta^L as given, and delta^l = (W_{l+1}' delta^{l+1}) phi'(a^l).
+        """
+        derivative, deltas = ACTIVATIONS[self.activation].derivative, [delta]
+        for l in range(len(self.weights) - 1, 0, -1):
+            w = self.weights[l]
+            shape = w, len(w), w.shape[2], delta.shape[1]
+            before = torch.matmul(w.mT, deltas[0].mT, out=scratch and scratch(("delta", l), *shape))
+            slope = derivative(z[l].mT, scratch and scratch("slope", *shape))
+            deltas.insert(0, torch.mul(before, slope, out=scratch and before).mT)
+        return deltas
 
     def gradient(
-        self, x: Tensor, y: Tensor, shares: Tensor | None = None
+        self,
+        x: Tensor,
+        y: Tensor,
+        shares: Tensor | None = None,
+        *,
+        scratch: Scratch | None = None,
+        out: "Network | None" = None,
     ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         """The loss sum_i p_i ell(f(x_i), y_i) and its gradient, by back-propagation.
 
@@ -121,6 +220,10 @@ class Network:
             Inputs (cells, points, n_0) and targets (cells, points, n_L).
         shares : Tensor, optional
             Weights p_i of the points, (cells, points); 1/N each if not given.
+        scratch : Scratch, optional
+            Memory for the features; autograd may follow if it is not given.
+        out : Network, optional
+            Where to write the gradient.
 
         Returns
         -------
@@ -131,17 +234,30 @@ class Network:
         of_biases : list of Tensor
             The gradient in b_1, ..., b_L; empty without biases.
         """
-        derivative = ACTIVATIONS[self.activation].derivative
-        z = self.features(x)
-        p = 1 / x.shape[1] if shares is None else shares[:, :, None]
-        # delta is the derivative of the loss in W_l z^{l-1} + b_l, from the last layer down
-        value, delta = LOSSES[self.loss](z[-1], y, p)
-        deltas = [delta]
-        for l in range(len(self.weights) - 1, 0, -1):
-            delta = (delta @ self.weights[l]) * derivative(z[l])
-            deltas.insert(0, delta)
-        gradient = [delta.mT @ inputs for delta, inputs in zip(deltas, z[:-1], strict=True)]
-        return value, gradient, [] if self.biases is None else [delta.sum(1) for delta in deltas]
+        return self.gradient_at(self.features(x, scratch), y, shares, scratch, out)
+
+    def gradient_at(
+        self,
+        z: list[Tensor],
+        y: Tensor,
+        shares: Tensor | None,
+        scratch: Scratch | None = None,
+        out: "Network | None" = None,
+    ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+        """The same where the features z^0, ..., z^L are known; with scratch z^L is overwritten."""
+        p = 1 / y.shape[1] if shares is None else shares[:, :, None]
+        value, delta = LOSSES[self.loss](z[-1], y, p, scratch)
+        deltas = self.deltas(z[:-1], delta, scratch)
+        into = [None] * len(deltas) if out is None else out.weights
+        weights = [
+            torch.matmul(d.mT, inputs, out=there)
+            for d, inputs, there in zip(deltas, z[:-1], into, strict=True)
+        ]
+        if self.biases is None:
+            return value, weights, []
+        into = [None] * len(deltas) if out is None else out.biases
+        biases = [torch.sum(d, 1, out=there) for d, there in zip(deltas, into, strict=True)]
+        return value, weights, biases
 
     def check(self, x: Tensor, y: Tensor) -> None:
         """Check that weights, inputs and targets are finite and fit each other.
@@ -194,12 +310,21 @@ class Architecture:
         """Shapes (n_l, n_{l-1}) of W_1, ..., W_L."""
         return [(n_out, n_in) for n_in, n_out in pairwise(self.sizes)]
 
+    @property
+    def parameters(self) -> int:
+        """Number of parameters of a cell."""
+        return sum(map(prod, self.shapes)) + (sum(self.sizes[1:]) if self.bias else 0)
+
     def network(self, theta: Tensor, loss: str = "squared_error") -> Network:
         """The networks of parameters (cells, parameters), whose arrays are views of them."""
-        weights = [n_out * n_in for n_out, n_in in self.shapes]
-        parts = theta.split([*weights, *(self.sizes[1:] if self.bias else ())], dim=1)
-        matrices = [part.unflatten(1, shape) for part, shape in zip(parts, self.shapes, strict=False)]
-        return Network(matrices, self.activation, loss, list(parts[len(weights) :]) if self.bias else None)
+        weights, biases, place = [], [], 0
+        for n_out, n_in in self.shapes:
+            weights.append(theta[:, place : place + n_out * n_in].view(-1, n_out, n_in))
+            place += n_out * n_in
+        for n in self.sizes[1:] if self.bias else ():
+            biases.append(theta[:, place : place + n])
+            place += n
+        return Network(weights, self.activation, loss, biases if self.bias else None)
 
     def join(self, weights: Sequence[Tensor], biases: Sequence[Tensor] = ()) -> Tensor:
         """Put matrices (cells, n_l, n_{l-1}) and biases (cells, n_l) into one tensor (cells, parameters)."""
@@ -237,6 +362,8 @@ class RegularisedLoss:
     penalty : {"factors", "product"}
     loss : str
         A key of `LOSSES`.
+    scratch : Scratch
+        Memory for the features.
 
     Raises
     ------
@@ -251,6 +378,7 @@ class RegularisedLoss:
     shares: Tensor | None = None
     penalty: str = "factors"
     loss: str = "squared_error"
+    scratch: Scratch = field(default_factory=Scratch, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.penalty == "product" and (self.architecture.activation != "linear" or self.architecture.bias):
@@ -265,12 +393,27 @@ class RegularisedLoss:
                 "X X' + N lambda I invertible, and the residual is measured against the penalty"
             )
 
-    def __call__(self, theta: Tensor) -> tuple[Tensor, Tensor]:
+    @property
+    def variables(self) -> int:
+        """Number of parameters of a cell."""
+        return self.architecture.parameters
+
+    def at(self, theta: Tensor) -> Point:
         """Value (cells,) and gradient (cells, parameters) at theta (cells, parameters)."""
-        network = self.architecture.network(theta, self.loss)
-        loss, *gradient = network.gradient(self.x, self.y, self.shares)
-        penalty, penalty_gradient = self.penalty_gradient(theta)
-        return loss + penalty, self.architecture.join(*gradient) + penalty_gradient
+        return self.at_features(theta, self.network(theta).features(self.x, self.scratch))
+
+    def at_features(self, theta: Tensor, z: list[Tensor]) -> Point:
+        """The same where the features z^0, ..., z^L are known; z^L is overwritten."""
+        gradient = torch.empty_like(theta)
+        loss, *_ = self.network(theta).gradient_at(
+            z, self.y, self.shares, self.scratch, out=self.network(gradient)
+        )
+        penalty, of_penalty = self.penalty_gradient(theta)
+        return Point(theta, loss + penalty, gradient.add_(of_penalty))
+
+    def network(self, theta: Tensor) -> Network:
+        """The networks of parameters (cells, parameters), whose arrays are views of them."""
+        return self.architecture.network(theta, self.loss)
 
     def penalty_gradient(self, theta: Tensor) -> tuple[Tensor, Tensor]:
         """Value (cells,) and gradient (cells, parameters) of the penalty."""
@@ -293,21 +436,25 @@ class RegularisedLoss:
         For a penalty on the factors this is ||r|| / (lambda ||Theta||), and eq. 4 holds where it is
         0. Missing (nan) where the penalty's gradient is 0.
         """
-        size = self.penalty_gradient(theta)[1].norm(dim=1)
+        if self.penalty == "factors":
+            size = self.weight_decay * theta.norm(dim=1)
+        else:
+            size = self.penalty_gradient(theta)[1].norm(dim=1)
         return torch.where(size > 0, gradient.norm(dim=1) / size, torch.nan)
 
-    def select(self, cells: Tensor) -> "RegularisedLoss":
+    def select(self, cells: Tensor) -> Self:
         """The same for some of the cells, given by index or mask."""
         shares = None if self.shares is None else self.shares[cells]
         # points that all cells share have a first axis of 1
-        x, y = (a if len(a) == 1 < len(self.weight_decay) else a[cells] for a in (self.x, self.y))
+        x, y = (a if len(a) == 1 < len(self.weight_decay) else a.mT[cells].mT for a in (self.x, self.y))
         return replace(self, x=x, y=y, weight_decay=self.weight_decay[cells], shares=shares)
 
     def to(self, device: torch.device) -> "RegularisedLoss":
         """The same on a device."""
         shares = None if self.shares is None else self.shares.to(device)
-        moved = {name: getattr(self, name).to(device) for name in ("x", "y", "weight_decay")}
-        return replace(self, shares=shares, **moved)
+        x, weight_decay = self.x.to(device), self.weight_decay.to(device)
+        y = x if self.y is self.x else self.y.to(device)
+        return replace(self, x=x, y=y, weight_decay=weight_decay, shares=shares, scratch=Scratch())
 
     def on(self, points: Tensor) -> "RegularisedLoss":
         """The same on some of the points, (1 or cells, batch) by index: an unbiased estimate of the loss.

@@ -13,7 +13,7 @@ from torch import Tensor
 from nrc import store
 from nrc.data.points import Points, one_hot
 from nrc.grid import Stack
-from nrc.network import Architecture, RegularisedLoss
+from nrc.network import Architecture, RegularisedLoss, by_features
 
 __all__ = [
     "Sample",
@@ -204,8 +204,8 @@ def regularised_loss(
 ) -> RegularisedLoss:
     """loss_lambda of every cell on what it sees."""
     weight_decay = torch.tensor([cell["weight_decay"] for cell in stack.cells()], dtype=dtype)
-    x = torch.tensor(seen.x, dtype=dtype)
-    y = x if seen.y is seen.x else torch.tensor(seen.y, dtype=dtype)
+    x = by_features(torch.tensor(seen.x, dtype=dtype))
+    y = x if seen.y is seen.x else by_features(torch.tensor(seen.y, dtype=dtype))
     shares = None if seen.shares is None else torch.tensor(seen.shares, dtype=dtype)
     if shares is not None and len(shares) < len(weight_decay):
         shares = shares.expand(len(weight_decay), -1)

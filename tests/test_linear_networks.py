@@ -13,7 +13,7 @@ from nrc.network import Architecture, RegularisedLoss
 from nrc.optimize.lbfgs import LBFGS
 from nrc.optimize.lm import LevenbergMarquardt
 from nrc.optimize.minimise import minimise
-from nrc.optimize.point import Point
+from nrc.optimize.point import Phase
 from nrc.stacks import (
     architecture_of,
     equivalent_points,
@@ -23,7 +23,7 @@ from nrc.stacks import (
     training_sample,
 )
 from nrc.theory.linear import Autoencoder, at_centroids
-from support.problems import mixture
+from support.problems import mixture, value_and_gradient
 
 STACK = Stack({"weight_decay": [0.02, 0.2], "sigma": [0.05, 0.3, 1.0], "width": 6, "depth": 4, "seed": 1})
 MIXTURE = mixture(clusters=3, points=50, dimension=6, covariance="full", weights=[3, 2, 1], seed=1)
@@ -53,7 +53,7 @@ def product_of(architecture, theta):
 
 def trained(penalty, centroids=False):
     loss, start = stack_loss(penalty, centroids)
-    method = LevenbergMarquardt() if penalty == "product" else LBFGS(10)
+    method = [Phase(LevenbergMarquardt() if penalty == "product" else LBFGS(10))]
     end = minimise(loss, start, method, tolerance=1e-9, passes=5000)
     assert (end.ended == Ended.TOLERANCE).all()
     return loss, end
@@ -66,7 +66,7 @@ def test_equivalent_points_give_the_loss_of_all_points(penalty, centroids):
     every, _ = stack_loss(penalty, centroids, linear=False)
     assert few.x.shape[1] == 6
     assert every.x.shape[1] == (3 if centroids else 50)
-    for ours, plain in zip(few(theta), every(theta), strict=True):
+    for ours, plain in zip(value_and_gradient(few, theta), value_and_gradient(every, theta), strict=True):
         torch.testing.assert_close(ours, plain, rtol=1e-12, atol=1e-13)
 
 
@@ -85,7 +85,7 @@ def test_the_loss_on_centroids_is_the_mean_over_points_moved_there():
     expected = np.stack([at_centroids(MIXTURE.x(cell["sigma"]), MIXTURE.labels) for cell in STACK.cells()])
     np.testing.assert_allclose(moved, expected, atol=1e-14)
     plain = RegularisedLoss(few.architecture, moved, moved, few.weight_decay)
-    for ours, theirs in zip(few(theta), plain(theta), strict=True):
+    for ours, theirs in zip(value_and_gradient(few, theta), value_and_gradient(plain, theta), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-14)
 
 
@@ -99,7 +99,7 @@ def test_the_penalty_on_the_product_agrees_with_autograd():
     error = (points @ w1.mT - points).square().sum((1, 2)) / (2 * 50)
     value = error + loss.weight_decay / 2 * w1.square().sum((1, 2))
     (gradient,) = torch.autograd.grad(value.sum(), leaf)
-    ours, our_gradient = loss(theta)
+    ours, our_gradient = value_and_gradient(loss, theta)
     torch.testing.assert_close(ours, value.detach(), rtol=1e-12, atol=0)
     torch.testing.assert_close(our_gradient, gradient, rtol=1e-11, atol=1e-13)
     penalty, _ = loss.penalty_gradient(theta)
@@ -131,7 +131,7 @@ def test_levenberg_marquardt_ends_at_the_ridge_solution(centroids):
 
 def test_levenberg_marquardt_never_goes_up_and_needs_few_steps():
     loss, theta = stack_loss("product")
-    method, point = LevenbergMarquardt(), Point.at(loss, theta)
+    method, point = LevenbergMarquardt(), loss.at(theta)
     for _ in range(60):
         before, point = point, method.step(loss, point).point
         assert (point.value <= before.value * (1 + 1e-12)).all()
@@ -140,10 +140,12 @@ def test_levenberg_marquardt_never_goes_up_and_needs_few_steps():
 
 def test_a_cell_alone_takes_the_same_steps():
     loss, theta = stack_loss("product")
-    together = minimise(loss, theta, LevenbergMarquardt(), tolerance=1e-9, passes=100)
+    together = minimise(loss, theta, [Phase(LevenbergMarquardt())], tolerance=1e-9, passes=100)
     for cell in range(len(STACK)):
         at = torch.tensor([cell])
-        alone = minimise(loss.select(at), theta[at], LevenbergMarquardt(), tolerance=1e-9, passes=100)
+        alone = minimise(
+            loss.select(at), theta[at], [Phase(LevenbergMarquardt())], tolerance=1e-9, passes=100
+        )
         assert torch.equal(alone.point.theta[0], together.point.theta[cell])
 
 
@@ -168,7 +170,11 @@ def test_a_small_start_is_stuck_at_a_lower_rank_and_marked():
     loss, _ = stack_loss("factors")
     architecture = loss.architecture
     end = minimise(
-        loss, initial_parameters(STACK, architecture, gain=0.6), LBFGS(10), tolerance=1e-9, passes=5000
+        loss,
+        initial_parameters(STACK, architecture, gain=0.6),
+        [Phase(LBFGS(10))],
+        tolerance=1e-9,
+        passes=5000,
     )
     weights = [w.numpy() for w in architecture.network(end.point.theta).weights]
     found = forecasts(weights, points_of(), loss.weight_decay.numpy(), "factors")

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 
 from nrc.network import ACTIVATIONS, LOSSES, Architecture, RegularisedLoss
-from support.problems import gradient_of, modules, normal, parameters_of
+from support.problems import gradient_of, modules, normal, parameters_of, value_and_gradient
 
 CELLS, POINTS, SIZES = 3, 11, (4, 6, 5, 3)
 WEIGHT_DECAY = torch.tensor([0.0, 0.1, 3.0], dtype=torch.float64)
@@ -67,7 +67,7 @@ def test_features_and_loss_agree_with_a_plain_loop(architecture):
 def test_value_and_gradient_agree_with_autograd_on_torchs_layers(architecture, loss, shares):
     theta, x, y = problem(architecture)
     objective = RegularisedLoss(architecture, x, y, WEIGHT_DECAY, shares, loss=loss)
-    value, gradient = objective(theta)
+    value, gradient = value_and_gradient(objective, theta)
     for c, module in enumerate(modules(architecture.network(theta))):
         p = EVEN if shares is None else shares[c]
         plain = (p * plain_loss(module, x[c], y[c], loss)).sum()
@@ -81,12 +81,12 @@ def test_value_and_gradient_agree_with_autograd_on_torchs_layers(architecture, l
 def test_gradient_agrees_with_finite_differences(architecture):
     theta, x, y = problem(architecture)
     loss = RegularisedLoss(architecture, x, y, WEIGHT_DECAY)
-    _, gradient = loss(theta)
+    _, gradient = value_and_gradient(loss, theta)
     step = 1e-6
     for j in range(theta.shape[1]):
         shift = torch.zeros_like(theta)
         shift[:, j] = step
-        slope = (loss(theta + shift)[0] - loss(theta - shift)[0]) / (2 * step)
+        slope = (loss.at(theta + shift).value - loss.at(theta - shift).value) / (2 * step)
         torch.testing.assert_close(gradient[:, j], slope, rtol=1e-6, atol=1e-8)
 
 
@@ -95,7 +95,8 @@ def test_weight_decay_is_pytorchs(bias):
     """One step of SGD with weight_decay moves by the gradient of our loss, biases too."""
     architecture = Architecture(SIZES, "tanh", bias)
     theta, x, y = problem(architecture)
-    _, gradient = RegularisedLoss(architecture, x, y, torch.full((CELLS,), 0.3, dtype=torch.float64))(theta)
+    loss = RegularisedLoss(architecture, x, y, torch.full((CELLS,), 0.3, dtype=torch.float64))
+    gradient = loss.at(theta).gradient
     module = modules(architecture.network(theta))[0]
     ((module(x[0]) - y[0]) ** 2).sum().div(2 * POINTS).backward()
     torch.optim.SGD(module.parameters(), lr=1.0, weight_decay=0.3).step()
@@ -106,7 +107,7 @@ def test_the_relative_residual_is_the_gradient_over_the_penaltys():
     architecture = Architecture(SIZES, "tanh", bias=True)
     theta, x, y = problem(architecture)
     objective = RegularisedLoss(architecture, x, y, WEIGHT_DECAY)
-    gradient = objective(theta)[1]
+    gradient = objective.at(theta).gradient
     residual = objective.relative_residual(theta, gradient)
     assert residual[0].isnan(), "without weight decay there is no such number"
     for c in (1, 2):
@@ -119,7 +120,7 @@ def test_no_cell_depends_on_another(architecture):
     loss = RegularisedLoss(architecture, x, y, WEIGHT_DECAY)
     spoiled = theta.clone()
     spoiled[1] = torch.nan
-    for ours, other in zip(loss(theta), loss(spoiled), strict=True):
+    for ours, other in zip(value_and_gradient(loss, theta), value_and_gradient(loss, spoiled), strict=True):
         assert torch.equal(ours[[0, 2]], other[[0, 2]])
         assert other[1].isnan().all()
 
@@ -209,10 +210,10 @@ CASES = [
 def test_the_batches_of_a_pass_are_the_whole_loss(shares, shared, order, batch):
     """Each counts by its size: then the points have the weights that they have in the whole."""
     objective, theta = objective_of(shares, shared)
-    value, gradient = objective(theta)
+    value, gradient = value_and_gradient(objective, theta)
     parts = order.split(batch, dim=1)
     sizes = [part.shape[1] / POINTS for part in parts]
-    found = [objective.on(part)(theta) for part in parts]
+    found = [value_and_gradient(objective.on(part), theta) for part in parts]
     mean = sum(size * part[0] for size, part in zip(sizes, found, strict=True))
     slope = sum(size * part[1] for size, part in zip(sizes, found, strict=True))
     torch.testing.assert_close(mean, value, rtol=1e-12, atol=1e-14)
@@ -224,7 +225,7 @@ def test_a_batch_is_the_loss_of_its_points(shares, shared, order):
     """By torch's layers: the sum over the points of the batch of N/b p_i ell_i, and the whole penalty."""
     objective, theta = objective_of(shares, shared)
     some = order[:, 2:6]
-    value, _ = objective.on(some)(theta)
+    value, _ = value_and_gradient(objective.on(some), theta)
     for c, module in enumerate(modules(objective.architecture.network(theta))):
         here = some[c % len(some)]
         x, y = (a[c % len(a)][here] for a in (objective.x, objective.y))
@@ -237,18 +238,19 @@ def test_a_batch_is_the_loss_of_its_points(shares, shared, order):
 @pytest.mark.parametrize(("shares", "shared", "order"), CASES)
 def test_a_cell_alone_has_the_bits_of_the_stack_on_a_batch(shares, shared, order):
     objective, theta = objective_of(shares, shared)
-    together = objective.on(order[:, :4])(theta)
+    together = value_and_gradient(objective.on(order[:, :4]), theta)
     for c in range(CELLS):
         cell = torch.tensor([c])
         here = order[c % len(order)][None, :4]
-        for ours, theirs in zip(objective.select(cell).on(here)(theta[cell]), together, strict=True):
+        alone = value_and_gradient(objective.select(cell).on(here), theta[cell])
+        for ours, theirs in zip(alone, together, strict=True):
             assert torch.equal(ours[0], theirs[c])
 
 
 @pytest.mark.parametrize(("shares", "shared", "order"), CASES[::2])
 def test_select_keeps_cells_as_they_are(shares, shared, order):
     objective, theta = objective_of(shares, shared)
-    whole = objective(theta)
+    whole = value_and_gradient(objective, theta)
     for some in (torch.tensor([2, 0]), torch.tensor([True, False, True]), torch.tensor([1])):
-        for ours, theirs in zip(objective.select(some)(theta[some]), whole, strict=True):
+        for ours, theirs in zip(value_and_gradient(objective.select(some), theta[some]), whole, strict=True):
             assert torch.equal(ours, theirs[some])

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-from nrc.optimize.point import Course, Method
+from nrc.optimize.point import Course, Phase
 
 __all__ = ["build"]
 
 
-def build(name: str, options: Mapping[str, Any], course: Course) -> Method:
-    """A fresh method of a name, with its options."""
+def build(name: str, options: Mapping[str, Any], course: Course) -> list[Phase]:
+    """Fresh phases of the method of a name, with its options."""
     return import_module(f"nrc.optimize.{name}").build(course, **options)

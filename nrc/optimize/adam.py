@@ -5,12 +5,12 @@ from functools import partial
 import torch
 
 from nrc.optimize.first_order import FirstOrder
-from nrc.optimize.point import Course
+from nrc.optimize.point import Course, Phase
 
 __all__ = ["build"]
 
 
-def build(course: Course, *, learning_rate: float, batch: int | None, schedule: str) -> FirstOrder:
+def build(course: Course, *, learning_rate: float, batch: int | None, schedule: str) -> list[Phase]:
     """Adam with the options of `FirstOrder`."""
     update = partial(torch.optim.Adam, lr=learning_rate)
-    return FirstOrder(update, course, learning_rate=learning_rate, batch=batch, schedule=schedule)
+    return [Phase(FirstOrder(update, course, learning_rate=learning_rate, batch=batch, schedule=schedule))]

@@ -64,13 +64,13 @@ class FirstOrder:
         self._theta.copy_(point.theta)
         if self.whole:
             self._step(point.gradient, 0, 1)
-            after = Point.at(objective, self._theta.clone())
+            after = objective.at(self._theta.clone())
         else:
             batches = self._order(objective.x.shape[1]).to(point.theta.device).split(self._batch, dim=1)
             for number, some in enumerate(batches):
-                value, gradient = objective.on(some)(self._theta)
-                self._step(gradient, number, len(batches))
-            after = Point(self._theta.clone(), value, gradient)
+                point = objective.on(some).at(self._theta)
+                self._step(point.gradient, number, len(batches))
+            after = Point(self._theta.clone(), point.value, point.gradient)
         self._done += 1
         once = torch.ones_like(point.value, dtype=torch.int64)
         return Step(after, once, torch.zeros_like(once, dtype=torch.bool))

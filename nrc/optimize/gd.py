@@ -3,13 +3,13 @@
 import torch
 from torch import Tensor
 
-from nrc.optimize.point import Course, Objective, Point, State, Step
+from nrc.optimize.point import Course, Objective, Phase, Point, State, Step
 
 __all__ = ["GradientDescent", "build"]
 
 
-def build(course: Course, *, step: float) -> "GradientDescent":
-    return GradientDescent(step)
+def build(course: Course, *, step: float) -> list[Phase]:
+    return [Phase(GradientDescent(step))]
 
 
 class GradientDescent:
@@ -21,7 +21,7 @@ class GradientDescent:
         self.length = step
 
     def step(self, objective: Objective, point: Point) -> Step:
-        after = Point.at(objective, point.theta - self.length * point.gradient)
+        after = objective.at(point.theta - self.length * point.gradient)
         once = torch.ones_like(point.value, dtype=torch.int64)
         return Step(after, once, torch.zeros_like(once, dtype=torch.bool))
 

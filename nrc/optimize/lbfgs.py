@@ -1,83 +1,123 @@
 """Limited-memory BFGS with a weak Wolfe line search for every cell (Nocedal & Wright 2006, ch. 7)."""
 
 from collections import deque
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from nrc.optimize.line_search import weak_wolfe
-from nrc.optimize.point import Course, Objective, Point, State, Step, dot
+from nrc.optimize.point import Course, Objective, Phase, Point, State, Step, dot
 
-__all__ = ["LBFGS", "build"]
+__all__ = ["LBFGS", "Preconditioner", "build"]
+
+# Iterations with one initial inverse Hessian.
+REFRESH = 50
+
+PRECISION = torch.float32
+
+# H_0 q for q (cells, parameters): an inverse Hessian, up to a factor.
+Preconditioner = Callable[[Tensor], Tensor]
 
 
-def build(course: Course, *, history: int) -> "LBFGS":
-    return LBFGS(history)
+def build(course: Course, *, history: int) -> list[Phase]:
+    return [Phase(LBFGS(history))]
 
 
 class LBFGS:
     """Quasi-Newton steps from the last `history` pairs of each cell.
 
     A pair is (s, y) = (difference of points, difference of gradients) with rho = 1 / s'y; rho = 0
-    switches a pair off for one cell.
+    switches a pair off for one cell. The initial inverse Hessian is gamma H_0, gamma = s'y / y'H_0 y
+    with the last pair.
 
     Parameters
     ----------
     history : int
         Number of pairs remembered.
+    initial : callable, optional
+        H_0 of a stack from objective and parameters, refreshed every 50 iterations; pairs survive that.
+        The identity if not given.
     """
 
     whole = True
 
-    def __init__(self, history: int) -> None:
+    def __init__(
+        self, history: int, initial: Callable[[Objective, Tensor], Preconditioner] | None = None
+    ) -> None:
         self.pairs: deque[tuple[Tensor, Tensor, Tensor]] = deque(maxlen=history)
         self.scale: Tensor | None = None
+        self._initial, self._h, self._iterations = initial, None, 0
+        # where H_0 was taken
+        self._theta: Tensor | None = None
 
     def step(self, objective: Objective, point: Point) -> Step:
         if self.scale is None:
-            self.scale = _steepest_scale(point)
-        direction = self._direction(point.gradient)
+            self.scale = self._first_scale(point)
+        self._refresh(objective, point)
+        some = slice(objective.variables)
+        direction = self._direction(point.gradient[:, some])
         found = weak_wolfe(objective, point, direction)
         # A cell without an acceptable step forgets its pairs and tries steepest descent next;
         # if it had none to forget, rounding hides any further descent.
         stuck = ~found.accepted & self._fresh()
-        self._remember(found.point.theta - point.theta, found.point.gradient - point.gradient)
-        self._forget(~found.accepted, _steepest_scale(point))
+        after = found.point
+        self._remember((after.theta - point.theta)[:, some], (after.gradient - point.gradient)[:, some])
+        if not found.accepted.all():
+            self._forget(~found.accepted, self._first_scale(point))
+        self._iterations += 1
         return Step(found.point, found.passes, stuck)
 
     def keep(self, cells: Tensor) -> None:
         self.pairs = deque(((s[cells], y[cells], rho[cells]) for s, y, rho in self.pairs), self.pairs.maxlen)
+        self._h = None
         if self.scale is not None:
             self.scale = self.scale[cells]
+        if self._theta is not None:
+            self._theta = self._theta[cells]
 
     @property
     def state(self) -> State:
         if self.scale is None:
             return {}
         s, y, rho = (torch.stack(parts) for parts in zip(*self.pairs, strict=True))
-        return {"s": s, "y": y, "rho": rho, "scale": self.scale}
+        place = {} if self._theta is None else {"theta": self._theta}
+        return {"s": s, "y": y, "rho": rho, "scale": self.scale, "iterations": self._iterations, **place}
 
     def resume(self, state: State) -> None:
         if state:
             self.pairs.extend(zip(state["s"], state["y"], state["rho"], strict=True))
-            self.scale = state["scale"]
+            self.scale, self._iterations = state["scale"], int(state["iterations"])
+            self._theta = state.get("theta")
+
+    def _refresh(self, objective: Objective, point: Point) -> None:
+        if self._initial is None:
+            return
+        if self._iterations % REFRESH == 0:
+            self._theta, self._h = point.theta, None
+        if self._h is None:
+            self._h = self._initial(objective, self._theta)
+
+    def _h_0(self, q: Tensor) -> Tensor:
+        return q if self._h is None else self._h(q)
 
     def _direction(self, gradient: Tensor) -> Tensor:
         """-H gradient by the two-loop recursion, H the inverse Hessian model of each cell."""
-        q, alphas = gradient, []
+        q, alphas = gradient.to(PRECISION, copy=True), []
         for s, y, rho in reversed(self.pairs):
             alphas.append(rho * dot(s, q))
-            q = q - alphas[-1][:, None] * y
-        q = self.scale[:, None] * q
+            q.addcmul_(y, alphas[-1][:, None], value=-1)
+        q = self.scale[:, None] * self._h_0(q)
         for (s, y, rho), alpha in zip(self.pairs, reversed(alphas), strict=True):
-            q = q + (alpha - rho * dot(y, q))[:, None] * s
-        return -q
+            q.addcmul_(s, (alpha - rho * dot(y, q))[:, None])
+        return q.neg_().to(gradient.dtype)
 
     def _remember(self, s: Tensor, y: Tensor) -> None:
-        sy, yy = dot(s, y), dot(y, y)
+        s, y = s.to(PRECISION), y.to(PRECISION)
+        sy = dot(s, y)
         curved = sy > 0
         self.pairs.append((s, y, torch.where(curved, 1 / sy, 0)))
-        self.scale = torch.where(curved, sy / yy, self.scale)
+        self.scale = torch.where(curved, sy / dot(y, self._h_0(y)), self.scale)
 
     def _forget(self, cells: Tensor, scale: Tensor) -> None:
         for _, _, rho in self.pairs:
@@ -91,7 +131,8 @@ class LBFGS:
             fresh &= rho == 0
         return fresh
 
-
-def _steepest_scale(point: Point) -> Tensor:
-    """Scale of a steepest-descent step: at most the gradient, at most unit length."""
-    return 1 / point.gradient.norm(dim=1).clamp(min=1)
+    def _first_scale(self, point: Point) -> Tensor:
+        """Scale of the first step: Newton's with H_0, else at most the gradient, at most unit length."""
+        if self._initial is not None:
+            return torch.ones_like(point.value, dtype=PRECISION)
+        return 1 / point.gradient.norm(dim=1).clamp(min=1).to(PRECISION)

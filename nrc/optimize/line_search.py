@@ -38,36 +38,42 @@ def weak_wolfe(objective: Objective, start: Point, direction: Tensor) -> Found:
     objective : Objective
     start : Point
     direction : Tensor
-        Descent directions, (cells, parameters).
+        Descent directions, (cells, variables).
     """
-    slope = dot(start.gradient, direction)
-    cells, rounding = len(slope), ROUNDING * torch.finfo(slope.dtype).eps
+    variables = direction.shape[1]
+    slope = dot(start.gradient[:, :variables], direction)
+    rounding = ROUNDING * getattr(objective, "rounding", torch.finfo(slope.dtype).eps)
     low, high, t = torch.zeros_like(slope), torch.full_like(slope, torch.inf), torch.ones_like(slope)
-    found = Found(
-        start.clone(),
-        passes=torch.zeros_like(slope, dtype=torch.int64),
-        accepted=torch.zeros_like(slope, dtype=torch.bool),
-    )
-    search = (slope < 0).nonzero()[:, 0]
+    passes, accepted = torch.zeros_like(slope, dtype=torch.int64), torch.zeros_like(slope, dtype=torch.bool)
+    found, search = start, (slope < 0).nonzero()[:, 0]
     for _ in range(TRIALS):
         if len(search) == 0:
             break
-        everyone = len(search) == cells
-        part = objective if everyone else objective.select(search)
-        step, slope_0, value_0 = t[search], slope[search], start.value[search]
-        trial = Point.at(part, start.theta[search] + step[:, None] * direction[search])
-        found.passes[search] += 1
-        slope_t = dot(trial.gradient, direction[search])
+        everyone = len(search) == len(slope)
+        part, begin, along = objective, start, direction
+        if not everyone:
+            part, begin, along = objective.select(search), start[search], direction[search]
+        step, slope_0 = t[search], slope[search]
+        theta = begin.theta.clone()
+        theta[:, :variables].addcmul_(along, step[:, None])
+        trial = part.at(theta)
+        passes[search] += 1
+        slope_t = dot(trial.gradient[:, :variables], along)
 
-        decreased = trial.value <= value_0 + DECREASE * step * slope_0
-        flat = (trial.value <= value_0 + rounding * value_0.abs()) & (slope_t <= (2 * DECREASE - 1) * slope_0)
+        decreased = trial.value <= begin.value + DECREASE * step * slope_0
+        level = begin.value + rounding * begin.value.abs()
+        flat = (trial.value <= level) & (slope_t <= (2 * DECREASE - 1) * slope_0)
         short = (decreased | flat) & (slope_t < CURVATURE * slope_0)
-        accepted = (decreased | flat) & ~short & trial.finite
+        good = (decreased | flat) & ~short & trial.finite
 
-        found.point.put(search[accepted], trial[accepted])
-        found.accepted[search[accepted]] = True
+        if everyone and good.all():  # most often at once
+            return Found(trial, passes, good)
+        if found is start:
+            found = start.clone()
+        found.put(search[good], trial[good])
+        accepted[search[good]] = True
         low[search] = torch.where(short, step, low[search])
         high[search] = torch.where(short, high[search], step)
         t = torch.where(high.isinf(), 2 * t, (low + high) / 2)
-        search = search[~accepted]
-    return found
+        search = search[~good]
+    return Found(found, passes, accepted)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from nrc.network import RegularisedLoss
-from nrc.optimize.point import Course, Point, State, Step
+from nrc.optimize.point import Course, Phase, Point, State, Step
 
 __all__ = ["LevenbergMarquardt", "build"]
 
@@ -12,8 +12,8 @@ FASTER, SLOWER = 1 / 5, 4
 FIRST_DAMPING, LARGEST_DAMPING = 1e-2, 1e12
 
 
-def build(course: Course) -> "LevenbergMarquardt":
-    return LevenbergMarquardt()
+def build(course: Course) -> list[Phase]:
+    return [Phase(LevenbergMarquardt())]
 
 
 class LevenbergMarquardt:
@@ -37,7 +37,7 @@ class LevenbergMarquardt:
     def step(self, objective: RegularisedLoss, point: Point) -> Step:
         if self.damping is None:
             self.damping = torch.full_like(point.value, FIRST_DAMPING)
-        trial = Point.at(objective, point.theta + _damped_step(objective, point.theta, self.damping))
+        trial = objective.at(point.theta + _damped_step(objective, point.theta, self.damping))
         # in the end the value's decrease is lost in rounding, and the gradient's is not
         lower = trial.value < point.value
         flatter = (trial.value <= point.value * (1 + 1e-12)) & (

@@ -1,7 +1,7 @@
 """Driving a method until every cell of a stack is stationary, or out of budget."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from nrc.ended import Ended
-from nrc.optimize.point import Method, Objective, Point, State
+from nrc.optimize.point import Method, Objective, Phase, Point, State
 
 __all__ = ["Look", "Minimum", "Progress", "minimise"]
 
 # A cell is dead when its parameters shrank to this fraction of where they began.
 DEAD = 1e-6
-# Code of a cell that has not ended.
-RUNNING = -1
+# Codes of cells that have not ended: they stay in the phase, or leave it for the next.
+STAYS, RUNNING = -2, -1
 
 
 class Look(Protocol):
@@ -62,12 +62,12 @@ class Minimum:
     ended: Tensor
 
     @classmethod
-    def begin(cls, point: Point, residual: Tensor, passes: int) -> "Minimum":
-        """Where every cell begins, after so many passes."""
-        ended = torch.full_like(residual, RUNNING, dtype=torch.int64)
-        return cls(
-            point.clone(), residual.clone(), torch.zeros_like(ended), torch.full_like(ended, passes), ended
-        )
+    def begin(cls, theta: Tensor) -> "Minimum":
+        """Where every cell begins."""
+        unknown = theta.new_full((len(theta),), torch.nan)
+        none = torch.zeros_like(unknown, dtype=torch.int64)
+        point = Point(theta.clone(), unknown, torch.full_like(theta, torch.nan))
+        return cls(point, unknown.clone(), none, none.clone(), torch.full_like(none, RUNNING))
 
     @classmethod
     def resume(cls, state: State) -> "Minimum":
@@ -129,7 +129,7 @@ class Progress:
 def minimise(
     objective: Objective,
     theta: Tensor,
-    method: Method,
+    phases: Sequence[Phase],
     *,
     tolerance: float,
     passes: int,
@@ -138,15 +138,16 @@ def minimise(
     state: State | None = None,
     report: Callable[[Progress, Callable[[], State]], None] | None = None,
 ) -> Minimum:
-    """Follow a method from theta until every cell has ended; an ended cell leaves the stack.
+    """Follow methods from theta until every cell has ended; an ended cell leaves the stack.
 
     Parameters
     ----------
     objective : Objective
     theta : Tensor
         Starting points, (cells, parameters).
-    method : Method
-        Fresh, without memory. One on mini-batches is judged at the end of its budget alone.
+    phases : sequence of Phase
+        What the cells go through, one after the other. The methods are fresh, without memory. One on
+        mini-batches is judged at the end of its budget alone.
     tolerance : float
         A cell has converged when its relative residual is at most this.
     passes : int
@@ -166,82 +167,127 @@ def minimise(
     Minimum
         A cell that diverges keeps its last finite point.
     """
-    run = _Run(objective, theta, method, look, state)
+    run = _Run(objective, theta, phases, look, state)
     while True:
         late = wall_clock is not None and run.seconds > wall_clock
         run.leave(run.judge(tolerance, passes, late))
         if report is not None:
             report(Progress.of(run.end, run.running, run.residual, passes, run.seconds), run.state)
-        if len(run.running) == 0:
+        if len(run.running):
+            run.step()
+        elif not run.go_on():
             return run.end
-        run.step()
 
 
 class _Run:
-    """A minimisation under way: the running cells, and where the others ended."""
+    """A minimisation under way: the cells running in a phase, and where the others are."""
 
     def __init__(
-        self, objective: Objective, theta: Tensor, method: Method, look: Look | None, state: State | None
+        self,
+        objective: Objective,
+        theta: Tensor,
+        phases: Sequence[Phase],
+        look: Look | None,
+        state: State | None,
     ) -> None:
-        self.method, self.look = method, look
+        self._whole, self._phases, self.look = objective, phases, look
         self._start = time.monotonic() - float(state["seconds"] if state else 0)
+        self.small = DEAD * theta.norm(dim=1)
         if state:
-            self.running, self.residual = state["running"], state["residual"]
+            self.number, self.running, self.residual = (
+                int(state["phase"]),
+                state["running"],
+                state["residual"],
+            )
             self.point, self.end = Point(**state["point"]), Minimum.resume(state["end"])
-            self.objective = objective.select(self.running)
-            method.resume(state.get("method", {}))
+            self.begun, self.objective = state["begun"], self._seen(self.running)
+            self.method.resume(state.get("method", {}))
+            self.stuck, self.diverged = torch.zeros_like(self.running, dtype=torch.bool), ~self.point.finite
             if look is not None:
                 look.resume(state["look"])
         else:
-            self.running = torch.arange(len(theta), device=theta.device)
-            self.objective, self.point = objective, Point.at(objective, theta)
-            self.residual = objective.relative_residual(self.point.theta, self.point.gradient)
-            # what a method on mini-batches does not evaluate is no part of its budget
-            self.end = Minimum.begin(self.point, self.residual, passes=int(method.whole))
-        self.small = DEAD * theta.norm(dim=1)
-        self.stuck, self.diverged = torch.zeros_like(self.running, dtype=torch.bool), ~self.point.finite
+            self.number, self.end = 0, Minimum.begin(theta)
+            self._begin()
+
+    @property
+    def phase(self) -> Phase:
+        return self._phases[self.number]
+
+    @property
+    def method(self) -> Method:
+        return self.phase.method
+
+    @property
+    def last(self) -> bool:
+        return self.number == len(self._phases) - 1
 
     @property
     def seconds(self) -> float:
         return time.monotonic() - self._start
 
+    def _seen(self, cells: Tensor) -> Objective:
+        return self.phase.objective(self._whole.select(cells))
+
+    def _begin(self) -> None:
+        """Let the cells that have not ended begin the phase."""
+        self.running = (self.end.ended == RUNNING).nonzero()[:, 0]
+        self.objective = self._seen(self.running)
+        self.point = self.objective.at(self.end.point.theta[self.running])
+        self.residual = self.objective.relative_residual(self.point.theta, self.point.gradient)
+        # what a method on mini-batches does not evaluate is no part of its budget
+        self.end.evaluations[self.running] += int(self.method.whole)
+        self.begun = self.end.evaluations.clone()
+        self.stuck, self.diverged = torch.zeros_like(self.running, dtype=torch.bool), ~self.point.finite
+
+    def go_on(self) -> bool:
+        """Begin the next phase, if there is one and a cell for it."""
+        if self.last or not (self.end.ended == RUNNING).any():
+            return False
+        self.number += 1
+        self._begin()
+        return True
+
     def judge(self, tolerance: float, passes: int, late: bool) -> Tensor:
-        """How each running cell ends now, (running,), or that it does not."""
-        spent = self.end.evaluations[self.running] >= passes
-        dead = self.point.theta.norm(dim=1) <= self.small[self.running]
-        known = torch.full_like(spent, self.method.whole)
-        if not self.method.whole:
-            # a cell's own end alone: what its neighbours do must not end it
+        """How each running cell leaves the phase now, (running,), or that it stays."""
+        done = self.end.evaluations[self.running]
+        spent, dead = done >= passes, self.point.theta.norm(dim=1) <= self.small[self.running]
+        near = self.residual <= max(self.phase.tolerance, tolerance)
+        over = done - self.begun[self.running] >= self.phase.passes
+        # a cell's own end alone: what its neighbours do must not end it
+        known = torch.full_like(spent, self.last and self.method.whole)
+        if not known.all():
             known = (spent | dead | late) & ~self.diverged
             if known.any():
                 self._evaluate(known)
         # of several reasons the last one in this list counts
-        ended = torch.full_like(self.running, RUNNING)
-        ended[torch.full_like(spent, late)] = Ended.WALL_CLOCK
-        ended[spent] = Ended.PASSES
-        ended[self.stuck] = Ended.NO_DESCENT
-        ended[known & (self.residual <= tolerance)] = Ended.TOLERANCE
-        ended[dead] = Ended.ORIGIN
-        ended[self.diverged] = Ended.DIVERGED
-        return ended
+        left = torch.full_like(self.running, STAYS)
+        left[self.stuck] = Ended.NO_DESCENT
+        if not self.last:
+            left[near | over | self.stuck] = RUNNING
+        left[torch.full_like(spent, late)] = Ended.WALL_CLOCK
+        left[spent] = Ended.PASSES
+        left[known & (self.residual <= tolerance)] = Ended.TOLERANCE
+        left[dead] = Ended.ORIGIN
+        left[self.diverged] = Ended.DIVERGED
+        return left
 
     def _evaluate(self, cells: Tensor) -> None:
-        """Value, gradient and residual on the whole data, which a step on mini-batches does not give."""
-        objective, theta = self.objective.select(cells), self.point.theta[cells]
-        whole = Point.at(objective, theta)
+        """Value, gradient and residual of the objective itself, which not every phase gives."""
+        objective, theta = self._whole.select(self.running[cells]), self.point.theta[cells]
+        whole = objective.at(theta)
         self.point.put(cells, whole)
         self.residual[cells] = objective.relative_residual(theta, whole.gradient)
         self.diverged = self.diverged | ~self.point.finite
 
-    def leave(self, ended: Tensor) -> None:
-        """Let cells leave the stack, and look at all."""
-        leaving = ended != RUNNING
+    def leave(self, left: Tensor) -> None:
+        """Let cells leave the phase, and look at all."""
+        leaving = left != STAYS
         if self.look is not None:
             beyond = torch.full_like(self.running, torch.iinfo(torch.int64).max)
-            passes = torch.where(leaving, beyond, self.end.evaluations[self.running])
+            passes = torch.where(left > RUNNING, beyond, self.end.evaluations[self.running])
             self.look(self.running, passes, self.point.theta, self.diverged)
         if leaving.any():
-            self.end.put(self.running[leaving], self.point[leaving], self.residual[leaving], ended[leaving])
+            self.end.put(self.running[leaving], self.point[leaving], self.residual[leaving], left[leaving])
             self.running, self.point = self.running[~leaving], self.point[~leaving]
             self.residual, self.objective = self.residual[~leaving], self.objective.select(~leaving)
             self.method.keep(~leaving)
@@ -252,7 +298,8 @@ class _Run:
         self.end.iterations[self.running] += 1
         self.end.evaluations[self.running] += step.passes
         self.stuck, self.diverged = step.stuck, ~step.point.finite
-        step.point.put(self.diverged, self.point[self.diverged])
+        if self.diverged.any():
+            step.point.put(self.diverged, self.point[self.diverged])
         self.point = step.point
         if self.method.whole:
             self.residual = self.objective.relative_residual(self.point.theta, self.point.gradient)
@@ -262,9 +309,11 @@ class _Run:
     def state(self) -> State:
         """Where this is, for a later call to go on from."""
         return {
+            "phase": self.number,
             "running": self.running,
             "point": vars(self.point),
             "residual": self.residual,
+            "begun": self.begun,
             "end": vars(self.end) | {"point": vars(self.end.point)},
             "method": self.method.state,
             "seconds": self.seconds,

@@ -1,22 +1,30 @@
 """What the driver and the methods share: a stack of points, and the protocols of functions and methods."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, Self
 
 from torch import Tensor
 
-__all__ = ["Course", "Method", "Objective", "Point", "State", "Step", "dot"]
+__all__ = ["Course", "Method", "Objective", "Phase", "Point", "State", "Step", "dot"]
 
 # Where an iteration is: a tree of tensors and numbers, in dictionaries with text keys.
 State = Mapping[str, Any]
 
 
 class Objective(Protocol):
-    """Independent functions, one per cell, each a mean over points."""
+    """Independent functions, one per cell, each a mean over points.
 
-    def __call__(self, theta: Tensor) -> tuple[Tensor, Tensor]:
-        """Values (cells,) and gradients (cells, parameters) at theta (cells, parameters)."""
+    Attributes
+    ----------
+    variables : int
+        How many parameters of a cell, the first ones, its function depends on.
+    """
+
+    variables: int
+
+    def at(self, theta: Tensor) -> "Point":
+        """Values and gradients at theta (cells, parameters), completed where a cell has less variables."""
 
     def relative_residual(self, theta: Tensor, gradient: Tensor) -> Tensor:
         """How far each cell is from stationary, (cells,)."""
@@ -40,10 +48,6 @@ class Point:
     value: Tensor
     gradient: Tensor
 
-    @classmethod
-    def at(cls, objective: Objective, theta: Tensor) -> Self:
-        return cls(theta, *objective(theta))
-
     def __getitem__(self, cells: Tensor) -> "Point":
         return Point(self.theta[cells], self.value[cells], self.gradient[cells])
 
@@ -57,7 +61,8 @@ class Point:
     @property
     def finite(self) -> Tensor:
         """Mask (cells,) of the cells with finite parameters, value and gradient."""
-        return self.value.isfinite() & self.gradient.isfinite().all(1) & self.theta.isfinite().all(1)
+        # a sum is finite where its terms are, and several times as fast to tell
+        return (self.value + self.gradient.sum(1) + self.theta.sum(1)).isfinite()
 
 
 @dataclass
@@ -101,6 +106,27 @@ class Method(Protocol):
 
     def resume(self, state: State) -> None:
         """Take up a memory, in a fresh method."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A method for a stretch of the way: cells go on with the next phase, and end in the last.
+
+    Attributes
+    ----------
+    method : Method
+    objective : callable, optional
+        What the method sees of an objective: another with the same stationary points, or in another
+        precision. The last phase's has the values and gradients of the objective itself.
+    tolerance, passes : optional
+        A cell goes on at this relative residual, or after so many passes in the phase; it also does where
+        the method is stuck.
+    """
+
+    method: Method
+    objective: Callable[[Objective], Objective] = lambda objective: objective
+    tolerance: float = 0.0
+    passes: float = float("inf")
 
 
 def dot(a: Tensor, b: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from nrc.determinism import make_deterministic
 from nrc.grid import Stack
 from nrc.network import Network, RegularisedLoss
 from nrc.optimize import build
-from nrc.optimize.point import Course, Method
+from nrc.optimize.point import Course, Objective, Phase
 from nrc.stacks import architecture_of, initial_parameters, regularised_loss, training_sample
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "modules",
     "normal",
     "parameters_of",
+    "value_and_gradient",
 ]
 
 # before the first product: the bits of a cell are those of its stack only then
@@ -94,8 +95,8 @@ class Way:
     # whether a step is one evaluation of the whole data, so that a budget is spent to the last pass
     exact: bool = True
 
-    def method(self, passes: int, seeds: Sequence[int]) -> Method:
-        """A fresh one, for a run of so many passes and the seeds of its cells."""
+    def method(self, passes: int, seeds: Sequence[int]) -> list[Phase]:
+        """Fresh phases, for a run of so many passes and the seeds of its cells."""
         return build(self.name, self.options, Course(passes, seeds))
 
     def autoencoders(self, **changes) -> tuple[RegularisedLoss, Tensor]:
@@ -106,6 +107,7 @@ _ADAM = {"learning_rate": 0.02, "batch": None, "schedule": "constant"}
 _SGD = {"learning_rate": 0.2, "momentum": 0.9, "batch": None, "schedule": "constant"}
 METHODS = {
     "lbfgs": Way("lbfgs", {"history": 10}, exact=False),
+    "varpro": Way("varpro", {"history": 10, "plain": 3}, exact=False),
     "gd": Way("gd", {"step": 0.2}),
     "lm": Way("lm", {}, {"activation": "linear", "penalty": "product"}),
     "adam": Way("adam", _ADAM),
@@ -145,6 +147,11 @@ def gradient_of(module: torch.nn.Sequential) -> Tensor:
 def _in_order(module: torch.nn.Sequential) -> list[Tensor]:
     layers = [layer for layer in module if isinstance(layer, torch.nn.Linear)]
     return [layer.weight for layer in layers] + [layer.bias for layer in layers if layer.bias is not None]
+
+
+def value_and_gradient(objective: Objective, theta: Tensor) -> tuple[Tensor, Tensor]:
+    point = objective.at(theta)
+    return point.value, point.gradient
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:

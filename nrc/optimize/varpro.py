@@ -1,0 +1,139 @@
+"""Variable projection: the last layer by ridge regression, the others by preconditioned L-BFGS.
+
+For a squared error, a penalty on the factors and a last layer without activation, the best last
+layer for given W_1, ..., W_{L-1} is a ridge regression (Golub & Pereyra 1973). What is left, as a
+function of the other layers, has the same stationary points and is far better conditioned.
+"""
+
+from dataclasses import dataclass
+from math import prod
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nrc.network import Network, RegularisedLoss
+from nrc.optimize.lbfgs import LBFGS, Preconditioner
+from nrc.optimize.point import Course, Phase, Point
+
+__all__ = ["Projected", "build", "right_preconditioner"]
+
+# Share of the weight decay that the preconditioner adds to every eigenvalue.
+DAMPING = 10
+
+
+def build(course: Course, *, plain: int, history: int) -> list[Phase]:
+    """L-BFGS on all layers for some passes, so that the initial last layer has its say; then on the rest."""
+    first = [Phase(LBFGS(history), passes=plain)] if plain else []
+    return [*first, Phase(LBFGS(history, right_preconditioner), Projected)]
+
+
+@dataclass(frozen=True)
+class Projected:
+    """phi(W_1, ..., W_{L-1}) = min over W_L (and b_L) of the regularised loss.
+
+    With points as columns, P = diag(p_i), Z the last features and Y the targets, the minimum is at
+    W_L' = (Z P Z' + lambda I)^{-1} Z P Y'. There the gradient in W_L is 0, and by the envelope theorem
+    that of phi is the gradient in the other layers. A bias is a feature that is 1 everywhere.
+
+    Raises
+    ------
+    ValueError
+        If the loss is not a squared error with a positive penalty on the factors.
+    """
+
+    loss: RegularisedLoss
+
+    def __post_init__(self) -> None:
+        loss = self.loss
+        if loss.loss != "squared_error" or loss.penalty != "factors" or not (loss.weight_decay > 0).all():
+            raise ValueError(
+                f"loss {loss.loss} with a penalty on the {loss.penalty} and weight decay "
+                f"{float(loss.weight_decay.min()):g}: variable projection needs the squared error, and a "
+                "weight decay above 0 on the factors"
+            )
+
+    @property
+    def variables(self) -> int:
+        architecture = self.loss.architecture
+        # biases lie behind W_L
+        return architecture.parameters - (0 if architecture.bias else prod(architecture.shapes[-1]))
+
+    def at(self, theta: Tensor) -> Point:
+        """Value and gradient where the last layer is the best for the others."""
+        loss, theta = self.loss, theta.clone()
+        network = loss.network(theta)
+        z = network.hidden(loss.x, loss.scratch)
+        _fit_last_layer(network, z[-1], loss)
+        return loss.at_features(theta, [*z, network.output(z, loss.scratch)])
+
+    def relative_residual(self, theta: Tensor, gradient: Tensor) -> Tensor:
+        return self.loss.relative_residual(theta, gradient)
+
+    def select(self, cells: Tensor) -> Self:
+        return Projected(self.loss.select(cells))
+
+
+def _fit_last_layer(network: Network, z: Tensor, loss: RegularisedLoss) -> None:
+    """Overwrite W_L and b_L by the ridge regression of the targets on the features z^{L-1}."""
+    z = _with_ones(z, network)
+    # without shares both sides times N
+    weighted, times = (z, z.shape[1]) if loss.shares is None else (z * loss.shares[:, :, None], 1)
+    moments = weighted.mT @ z
+    moments.diagonal(dim1=1, dim2=2).add_(times * loss.weight_decay[:, None])
+    # where rounding leaves no factor the value is not finite, and the line search goes back
+    factor, _ = torch.linalg.cholesky_ex(moments)
+    last = torch.cholesky_solve(weighted.mT @ loss.y, factor).mT
+    w = network.weights[-1]
+    w.copy_(last[:, :, : w.shape[2]])
+    if network.biases is not None:
+        network.biases[-1].copy_(last[:, :, -1])
+
+
+def _with_ones(z: Tensor, network: Network) -> Tensor:
+    """Features (cells, points, n), and beside them the 1 that a bias multiplies."""
+    return z if network.biases is None else torch.cat([z, torch.ones_like(z[:, :, :1])], dim=2)
+
+
+def right_preconditioner(objective: Projected, theta: Tensor) -> Preconditioner:
+    """The right half of K-FAC (Martens & Grosse 2015): Q_l -> Q_l (c_l A_l + 10 lambda I)^{-1}.
+
+    A_l = z^{l-1} P z^{l-1}' are second moments of the layer's inputs, and c_l is the mean curvature
+    sum_i p_i ||u_i^l||^2 / n_l of its outputs, with u_i^l the derivative in them of a combination of the
+    network's outputs with random signs.
+    """
+    loss = objective.loss
+    architecture, network = loss.architecture, loss.network(theta)
+    z = network.hidden(loss.x, loss.scratch)
+    points, outputs = loss.x.shape[1], architecture.sizes[-1]
+    p = theta.new_full((1, points), 1 / points) if loss.shares is None else loss.shares
+    u = network.deltas(z, _signs(points, outputs).to(theta).expand(len(theta), -1, -1), loss.scratch)
+    inverses = []
+    layers = list(zip(z, u, strict=True))[: None if architecture.bias else -1]
+    for inputs, outgoing in layers:
+        a = _with_ones(inputs, network)
+        curvature = (p * outgoing.square().sum(2)).sum(1) / outgoing.shape[2]
+        moments = curvature[:, None, None] * ((p[:, :, None] * a).mT @ a)
+        moments.diagonal(dim1=1, dim2=2).add_(DAMPING * loss.weight_decay[:, None])
+        inverses.append(torch.linalg.inv(moments).float())
+
+    def apply(q: Tensor) -> Tensor:
+        result = torch.empty_like(q)
+        layers, results = architecture.network(q), architecture.network(result)
+        for l, inverse in enumerate(inverses):
+            if architecture.bias:
+                both = torch.cat([layers.weights[l], layers.biases[l][:, :, None]], dim=2) @ inverse
+                results.weights[l].copy_(both[:, :, :-1])
+                results.biases[l].copy_(both[:, :, -1])
+            else:
+                torch.matmul(layers.weights[l], inverse, out=results.weights[l])
+        return result
+
+    return apply
+
+
+def _signs(*shape: int) -> Tensor:
+    """Random signs that depend on the shape alone."""
+    rng = np.random.default_rng(np.random.SeedSequence(0, spawn_key=(4,)))
+    return torch.from_numpy(rng.choice([-1.0, 1.0], size=shape))
