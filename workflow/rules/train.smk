@@ -16,6 +16,7 @@ rule train_stack:
         "results/benchmarks/{experiment}/train/{cells}.tsv"
     conda:
         ENVIRONMENT
+    threads: 8  # or as many as there are; the same bits for any number
     resources:
         mem_mb=stack_memory,
         gpu=1 if SETTINGS["device"] == "cuda" else 0,
@@ -28,4 +29,4 @@ rule train_stack:
     shell:
         f"python {SCRIPTS}/train.py"
         " --settings {params.settings:q} --data {input.data:q}"
-        " --output {output:q} --log {log:q}"
+        " --output {output:q} --threads {threads} --log {log:q}"

@@ -2,11 +2,11 @@
 
 import argparse
 import logging
-import math
 import os
 import time
 from collections.abc import Callable, Mapping
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 
@@ -29,8 +29,9 @@ from nrc.stacks import (
 )
 from nrc.trained import Arrays, network_arrays
 from pipeline.code import code_digest
+from pipeline.parts import Cells, Report, block_size
 from pipeline.program import program, run
-from pipeline.training import Report, choose_device, train_stack
+from pipeline.training import choose_device, train_stack
 
 SECONDS_BETWEEN_REPORTS = 10
 # tf32 is float32 whose products a GPU may round to ten bits
@@ -48,16 +49,20 @@ def main(arguments: argparse.Namespace) -> None:
     seeds = [cell["seed"] for cell in stack.cells()]
     times = look_times(training["look_every"], training["passes"]) if training["look_every"] else []
     name, options = training["method"]["name"], {k: v for k, v in training["method"].items() if k != "name"}
-    log = progress_log(arguments.output)
+    log = ProgressLog(arguments.output, len(stack))
 
-    def train(cells: NDArray, state: State, report: Report) -> Arrays:
+    def train(cells: Cells, state: State, report: Report, spent: float) -> Arrays:
         some = loss.select(torch.from_numpy(cells)).to(device)
         snapshots = snapshots_of(some, shown, cells, times) if times else None
         course = Course(training["passes"], [seeds[cell] for cell in cells])
 
         def after_step(progress: Progress, here: Callable[[], State]) -> None:
-            log(progress)
+            log(int(cells[0]), progress)
             report(here)
+
+        wall_clock = training["wall_clock"]
+        if wall_clock is not None:  # of the stack; a part's clock goes on from its state
+            wall_clock += float(state.get("seconds", 0)) - spent
 
         end = minimise(
             some,
@@ -65,18 +70,22 @@ def main(arguments: argparse.Namespace) -> None:
             build(name, options, course),
             tolerance=training["tolerance"],
             passes=training["passes"],
-            wall_clock=training["wall_clock"],
+            wall_clock=wall_clock,
             look=snapshots,
             state=state,
             report=after_step,
         )
         return network_arrays(some, end, snapshots)
 
+    seen = training["method"].get("batch") or loss.x.shape[1]
+    block = block_size(loss.architecture, seen, loss.x.dtype) if device.type == "cpu" else len(stack)
     train_stack(
         arguments.output,
         settings,
         arguments.data,
         train,
+        size=min(block, -(-len(stack) // arguments.threads)),
+        threads=arguments.threads,
         code=code_digest(__file__, (f"nrc.optimize.{name}",)),
         device=device,
         times=times,
@@ -107,29 +116,45 @@ def snapshots_of(loss: RegularisedLoss, shown: Sample, cells: NDArray, times: li
     return Snapshots(loss.architecture, x, y, labels, len(cells), times)
 
 
-def progress_log(name: str) -> Callable[[Progress], None]:
-    """A function that logs progress now and then, and at the end."""
-    last = time.monotonic()
+class ProgressLog:
+    """Logs the progress of a stack's parts now and then, and at the end.
 
-    def log(progress: Progress) -> None:
-        nonlocal last
-        converged = f"{name}: {progress.converged} of {progress.cells} cells converged"
-        if not progress.running:
-            logger.info(f"{converged}, after {progress.passes} passes in {progress.seconds:.0f} s")
-        elif time.monotonic() - last > SECONDS_BETWEEN_REPORTS:
-            last = time.monotonic()
-            worst = "" if math.isnan(progress.worst) else f"worst relative residual {progress.worst:.1e}, "
-            logger.info(
-                f"{converged}, {progress.running} running, {worst}"
-                f"{progress.rate:.0f} passes/s, at most {progress.seconds_left:.0f} s left"
-            )
+    Parameters
+    ----------
+    name : str
+        Of the output.
+    cells : int
+        Number of cells of all parts.
+    """
 
-    return log
+    def __init__(self, name: str, cells: int) -> None:
+        self._name, self._cells, self._last = name, cells, time.monotonic()
+        self._parts: dict[int, Progress] = {}
+
+    def __call__(self, part: int, progress: Progress) -> None:
+        """Take up where a part is, given by its first cell."""
+        self._parts[part] = progress
+        now, last = time.monotonic(), self._last
+        if progress.running and now - last < SECONDS_BETWEEN_REPORTS:
+            return
+        parts = list(self._parts.values())
+        ended = sum(part.cells - part.running for part in parts)
+        if not progress.running and ended < self._cells and now - last < SECONDS_BETWEEN_REPORTS:
+            return
+        self._last = now
+        running, worst = sum(part.running for part in parts), np.nanmax([p.worst for p in parts] + [0.0])
+        logger.info(
+            f"{self._name}: {sum(part.converged for part in parts)} of {self._cells} cells converged, "
+            f"{ended} ended, {running} running" + (f", worst relative residual {worst:.1e}" if worst else "")
+        )
 
 
 def arguments() -> argparse.ArgumentParser:
     parser = program(__doc__, "experiment, stack, task, network, loss, training and device")
     parser.add_argument("--data", nargs="+", required=True, metavar="FILE", help="data of each seed")
+    parser.add_argument(
+        "--threads", type=int, default=1, metavar="CORES", help="parts of the stack at a time (default: 1)"
+    )
     parser.add_argument("--output", required=True, metavar="FILE", help="NetCDF file to write")
     parser.add_argument(
         "--checkpoint-interval",

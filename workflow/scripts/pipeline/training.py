@@ -1,30 +1,25 @@
 """Training a stack: take over cells, train the rest under checkpoints, write the file."""
 
-import gc
 import logging
 import platform
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from nrc import store
 from nrc.checkpoint import Checkpoint, Superseded
 from nrc.grid import Stack
 from nrc.labels import provenance
-from nrc.optimize.point import State
-from nrc.trained import Arrays, as_arrays, joined, trained_dataset
+from nrc.trained import joined, trained_dataset
 from pipeline.earlier_cells import digest, fingerprints, keep, taken_over
+from pipeline.parts import Train, train_in_parts
 
-__all__ = ["Report", "choose_device", "train_stack"]
+__all__ = ["choose_device", "train_stack"]
 
 logger = logging.getLogger(__name__)
-
-# To be called often while training, with a function that returns the state to go on from.
-Report = Callable[[Callable[[], State]], None]
 
 
 def choose_device(name: str) -> torch.device:
@@ -40,8 +35,10 @@ def train_stack(
     output: str,
     settings: Mapping[str, Any],
     files: Sequence[str],
-    train: Callable[[NDArray[np.int64], State, Report], Arrays],
+    train: Train,
     *,
+    size: int,
+    threads: int,
     code: str,
     device: torch.device,
     times: Sequence[int],
@@ -60,7 +57,9 @@ def train_stack(
     files : sequence of path
         Data files: one for each seed of the stack, or one for all.
     train : callable
-        Trains some cells, given by number, from a state on (empty at first).
+        Trains some cells, given by number.
+    size, threads : int
+        Cells of a part, and parts that train at a time.
     code : str
         Digest of the program's code.
     device : torch.device
@@ -86,7 +85,8 @@ def train_stack(
     for request in (signal.SIGTERM, signal.SIGINT):
         signal.signal(request, checkpoint.ask)
     try:
-        pieces = [(found, arrays), *train_in_parts(output, wanted, train, checkpoint, device)]
+        trained = train_in_parts(output, wanted, train, checkpoint, device, size=size, threads=threads)
+        pieces = [(found, arrays), *trained]
         checkpoint.check()
     except Superseded:
         raise OSError(f"{output}: another process has begun to train this since, so this one ends") from None
@@ -95,63 +95,3 @@ def train_stack(
     store.save(trained_dataset(stack, arrays, times).assign_attrs(provenance(settings, **versions)), output)
     keep(output)
     checkpoint.remove()
-
-
-def train_in_parts(
-    output: str,
-    wanted: NDArray[np.int64],
-    train: Callable[[NDArray[np.int64], State, Report], Arrays],
-    checkpoint: Checkpoint,
-    device: torch.device,
-) -> list[tuple[NDArray[np.int64], Arrays]]:
-    """Train cells, all at once or in as many parts as memory asks for: the cells and arrays of each."""
-    state = checkpoint.open(device)
-    cells = as_arrays(state.get("cells", {}))
-    finished = {part: (cells[part], as_arrays(arrays)) for part, arrays in state.get("finished", {}).items()}
-    size, run = int(state.get("size", len(wanted))), state.get("run", {})
-    if state:
-        logger.info(f"{output}: going on from a checkpoint")
-
-    def here(run: State) -> State:
-        return {
-            "size": size,
-            "run": run,
-            "cells": {part: cells for part, (cells, _) in finished.items()},
-            "finished": {part: arrays for part, (_, arrays) in finished.items()},
-        }
-
-    def report(run: Callable[[], State]) -> None:
-        if checkpoint.due:
-            try:
-                checkpoint.save(here(run()))
-            except OSError as error:
-                if checkpoint.asked:
-                    raise
-                logger.warning(f"{error}; training goes on without a checkpoint")
-        if checkpoint.asked:
-            raise OSError(f"{output}: stopped by a signal; run again to go on from the checkpoint")
-
-    while len(left := np.setdiff1d(wanted, [cell for cells, _ in finished.values() for cell in cells])):
-        part = left[:size]
-        try:
-            finished[str(len(finished))] = part, train(part, run, report)
-        except (MemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error):
-                raise
-            if len(part) == 1:
-                raise ValueError(
-                    f"{output}: one network does not fit in memory; use fewer points or a smaller width"
-                ) from None
-            size = -(-len(part) // 2)
-            logger.warning(f"{output}: {len(part)} cells do not fit in memory; training {size} at a time")
-        run = {}
-        gc.collect()
-        torch.cuda.empty_cache()
-        if size < len(wanted):
-            checkpoint.save(here(run))
-    return list(finished.values())
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    # on a CPU torch has no class of its own for it
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
