@@ -27,6 +27,7 @@ from nrc.stacks import (
     sample,
     training_sample,
 )
+from nrc.start import Start, read_start
 from nrc.trained import Arrays, network_arrays
 from pipeline.code import code_digest
 from pipeline.program import program, run
@@ -44,9 +45,14 @@ def main(arguments: argparse.Namespace) -> None:
     make_deterministic(tf32=training["precision"] == "tf32")
     stack, device = Stack(settings["stack"]), choose_device(settings["device"])
     loss, shown = objective_of(settings, stack, load_points(stack, arguments.data))
-    start = initial_parameters(stack, loss.architecture, settings["network"]["gain"]).to(loss.x.dtype)
+    if arguments.start:
+        start = read_start(arguments.start, stack)
+    else:
+        start = Start(initial_parameters(stack, loss.architecture, settings["network"]["gain"]))
+    theta = start.theta.to(loss.x.dtype)
     seeds = [cell["seed"] for cell in stack.cells()]
     times = look_times(training["look_every"], training["passes"]) if training["look_every"] else []
+    times = start.to_come(times)
     name, options = training["method"]["name"], {k: v for k, v in training["method"].items() if k != "name"}
     log = progress_log(arguments.output)
 
@@ -61,7 +67,7 @@ def main(arguments: argparse.Namespace) -> None:
 
         end = minimise(
             some,
-            start[cells].to(device),
+            theta[cells].to(device),
             build(name, options, course),
             tolerance=training["tolerance"],
             passes=training["passes"],
@@ -70,7 +76,7 @@ def main(arguments: argparse.Namespace) -> None:
             state=state,
             report=after_step,
         )
-        return network_arrays(some, end, snapshots)
+        return start.whole_way(network_arrays(some, end, snapshots), cells)
 
     train_stack(
         arguments.output,
@@ -79,7 +85,8 @@ def main(arguments: argparse.Namespace) -> None:
         train,
         code=code_digest(__file__, (f"nrc.optimize.{name}",)),
         device=device,
-        times=times,
+        start=start,
+        times=start.since_the_beginning(times),
         interval=arguments.checkpoint_interval,
     )
 
@@ -130,6 +137,9 @@ def progress_log(name: str) -> Callable[[Progress], None]:
 def arguments() -> argparse.ArgumentParser:
     parser = program(__doc__, "experiment, stack, task, network, loss, training and device")
     parser.add_argument("--data", nargs="+", required=True, metavar="FILE", help="data of each seed")
+    parser.add_argument(
+        "--start", nargs="?", metavar="FILE", help="trained networks to go on from (default: initial weights)"
+    )
     parser.add_argument("--output", required=True, metavar="FILE", help="NetCDF file to write")
     parser.add_argument(
         "--checkpoint-interval",

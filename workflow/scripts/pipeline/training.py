@@ -16,6 +16,7 @@ from nrc.checkpoint import Checkpoint, Superseded
 from nrc.grid import Stack
 from nrc.labels import provenance
 from nrc.optimize.point import State
+from nrc.start import Start
 from nrc.trained import Arrays, as_arrays, joined, trained_dataset
 from pipeline.earlier_cells import digest, fingerprints, keep, taken_over
 
@@ -44,6 +45,7 @@ def train_stack(
     *,
     code: str,
     device: torch.device,
+    start: Start,
     times: Sequence[int],
     interval: float,
 ) -> None:
@@ -64,8 +66,10 @@ def train_stack(
     code : str
         Digest of the program's code.
     device : torch.device
+    start : Start
+        Where the cells start.
     times : sequence of int
-        Passes of the looks on the way, if there are any.
+        Passes since the initial weights of the looks on the way, if there are any.
     interval : float
         Seconds between checkpoints.
     """
@@ -76,7 +80,8 @@ def train_stack(
         "device": name,
         "precision": settings["training"]["precision"],
     }
-    prints = fingerprints(stack, settings, files, versions | {"python": platform.python_version()}, code)
+    software = versions | {"python": platform.python_version()}
+    prints = fingerprints(stack, settings, files, software, code, start.fingerprints)
     found, arrays = taken_over(output, prints)
     if len(found):
         logger.info(f"{output}: {len(found)} of {len(stack)} cells taken over from the earlier file")
@@ -92,7 +97,8 @@ def train_stack(
         raise OSError(f"{output}: another process has begun to train this since, so this one ends") from None
     arrays = joined([piece for piece in pieces if len(piece[0])])
     arrays["fingerprint"] = np.array(prints, dtype="S64")
-    store.save(trained_dataset(stack, arrays, times).assign_attrs(provenance(settings, **versions)), output)
+    trained = trained_dataset(stack, arrays, times, start.passes)
+    store.save(trained.assign_attrs(provenance(settings, **versions)), output)
     keep(output)
     checkpoint.remove()
 
