@@ -267,7 +267,7 @@ def program(tmp_path, monkeypatch):
             "experiment": "tiny", "device": device, "task": task, "loss": loss, "stack": STACK,
             "network": {"activation": "tanh", "bias": True, "gain": 1},
             "training": {
-                "method": method, "tolerance": 1e-9, "passes": passes, "look_every": 4, "loss_on": "data",
+                "start": None, "method": method, "tolerance": 1e-9, "passes": passes, "look_every": 4, "loss_on": "data",
                 "penalty": "factors", "precision": "float64", "wall_clock": None,
             },
         }  # fmt: skip
@@ -282,7 +282,7 @@ def program(tmp_path, monkeypatch):
         monkeypatch.setattr(train, "progress_log", lambda name: log)
         train.main(
             argparse.Namespace(
-                settings=settings, data=[str(data)], output=str(output), checkpoint_interval=0.0
+                settings=settings, data=[str(data)], start=None, output=str(output), checkpoint_interval=0.0
             )
         )
         return output

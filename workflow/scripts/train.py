@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from nrc.data.points import Points
 from nrc.determinism import make_deterministic
 from nrc.grid import Stack
-from nrc.network import RegularisedLoss
+from nrc.network import Architecture, RegularisedLoss
 from nrc.optimize import build
 from nrc.optimize.minimise import Progress, minimise
 from nrc.optimize.point import Course, State
@@ -45,10 +45,7 @@ def main(arguments: argparse.Namespace) -> None:
     make_deterministic(tf32=training["precision"] == "tf32")
     stack, device = Stack(settings["stack"]), choose_device(settings["device"])
     loss, shown = objective_of(settings, stack, load_points(stack, arguments.data))
-    if arguments.start:
-        start = read_start(arguments.start, stack)
-    else:
-        start = Start(initial_parameters(stack, loss.architecture, settings["network"]["gain"]))
+    start = start_of(arguments, stack, loss.architecture)
     theta = start.theta.to(loss.x.dtype)
     seeds = [cell["seed"] for cell in stack.cells()]
     times = look_times(training["look_every"], training["passes"]) if training["look_every"] else []
@@ -105,6 +102,16 @@ def objective_of(
     )
     dtype, penalty = DTYPES[training["precision"]], training["penalty"]
     return regularised_loss(stack, architecture, seen, dtype, loss=settings["loss"], penalty=penalty), shown
+
+
+def start_of(arguments: argparse.Namespace, stack: Stack, architecture: Architecture) -> Start:
+    """Where the cells start: at initial weights, or at the networks of another experiment."""
+    name = arguments.settings["training"]["start"]
+    if (name is None) != (arguments.start is None):
+        raise ValueError(f"training.start is {name}, but --start is {arguments.start}; give both, or neither")
+    if arguments.start is None:
+        return Start(initial_parameters(stack, architecture, arguments.settings["network"]["gain"]))
+    return read_start(arguments.start, stack)
 
 
 def snapshots_of(loss: RegularisedLoss, shown: Sample, cells: NDArray, times: list[int]) -> Snapshots:
