@@ -75,12 +75,17 @@ class Training:
         interval: float = 0.05,
         memory: int | None = None,
         said: str = "said",
+        before: Path | None = None,
         **settings: Mapping[str, Any],
     ) -> Program:
-        """Start it, with other settings if they are given; `said` is the file that takes its output."""
+        """Start it, with other settings if they are given.
+
+        `said` is the file that takes its output, `before` the trained networks that it goes on from.
+        """
         arguments = [
             *("--settings", json.dumps({**self.settings, **settings})),
             *("--data", *map(str, self.data)),
+            *(("--start", str(before)) if before else ()),
             *("--output", str(self.output)),
             *("--checkpoint-interval", str(interval)),
         ]
