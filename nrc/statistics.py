@@ -12,6 +12,7 @@ __all__ = ["RANKS", "quadratic", "quadratic_slopes", "student_interval"]
 RANKS = {
     "stable_rank": "stable rank",
     "numerical_rank": "numerical rank",
+    "exact_rank": "exact rank",
     "effective_rank": "effective rank",
     "relative_distance": "relative distance to rank K",
     "mp_soft_rank": "Marchenko-Pastur soft rank",

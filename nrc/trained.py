@@ -74,7 +74,7 @@ def network_arrays(objective: RegularisedLoss, end: Minimum, snapshots: Snapshot
     return arrays
 
 
-def trained_dataset(stack: Stack, arrays: Arrays, times: Sequence[int] = ()) -> xr.Dataset:
+def trained_dataset(stack: Stack, arrays: Arrays, times: Sequence[int] = (), start: int = 0) -> xr.Dataset:
     """The arrays of all cells of a stack, with its dimensions and coordinates.
 
     Parameters
@@ -84,6 +84,9 @@ def trained_dataset(stack: Stack, arrays: Arrays, times: Sequence[int] = ()) -> 
         Of all cells, and their `fingerprint`.
     times : sequence of int
         Passes of the looks, if there are any.
+    start : int
+        Passes since the initial weights at which the training began, where it goes on from another: an
+        attribute then, of the file and of the looks' coordinate.
     """
     depth = stack.axes["depth"]
     about: dict[str, tuple[tuple[str, ...], Mapping[str, Any]]] = {}
@@ -96,7 +99,7 @@ def trained_dataset(stack: Stack, arrays: Arrays, times: Sequence[int] = ()) -> 
     if len(times):
         about |= ABOUT_SNAPSHOTS
         coordinates = _snapshot_coordinates(times, depth, arrays["snapshot_singular_values"].shape[-1])
-    return xr.Dataset(
+    dataset = xr.Dataset(
         {
             name: (
                 stack.dims + dims,
@@ -107,6 +110,10 @@ def trained_dataset(stack: Stack, arrays: Arrays, times: Sequence[int] = ()) -> 
         },
         {**stack.coords, **coordinates},
     )
+    if start:
+        for part in (dataset, *([dataset["snapshot"]] if len(times) else [])):
+            part.attrs["start"] = start
+    return dataset
 
 
 def _snapshot_coordinates(times: Sequence[int], depth: int, longest: int) -> dict[str, tuple]:

@@ -99,15 +99,15 @@ def test_rank_curves_are_the_measures_of_joined_experiments(finished):
                 assert row.median == pytest.approx(float(at.median()))
                 assert (row.least, row.largest) == pytest.approx((float(at.min()), float(at.max())))
     others = set(numbers(finished, "figure4_supplement")["measure"])
-    assert others == {"numerical_rank", "effective_rank", "relative_distance", "mp_soft_rank"}
+    assert others == {"numerical_rank", "exact_rank", "effective_rank", "relative_distance", "mp_soft_rank"}
 
 
 def test_claims_have_a_verdict_each(finished):
     claims = finished.load("results/claims.nc")
     assert claims["verdict"].attrs["flag_meanings"] == "confirmed denied undecided"
     assert set(np.unique(claims["verdict"])) <= {0, 1, 2}
-    assert claims.sizes["claim"] == 14
-    assert finished.read("results/claims.md").count("\n") == 14 + 2
+    assert claims.sizes["claim"] == 20
+    assert finished.read("results/claims.md").count("\n") == 20 + 2
     # one seed is no interval
     assert int(claims["verdict"].sel(claim="transition")) == 2
 

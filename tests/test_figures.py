@@ -370,3 +370,42 @@ def test_where_no_seed_converged_the_plane_shows_where_they_stopped():
     assert [values.tolist() for values in shown if values.size == 1] == [[pytest.approx(stopped)]]
     (hatched,) = [patch for patch in axis.patches if patch.get_hatch()]
     assert hatched.get_path().contains_point((0.1, 0.1))
+
+
+def test_spectra_say_where_training_goes_on_from_another():
+    made = cube(sigma=[0.0], seed=[0, 1, 2])
+    assert facts("spectra", made)["start"] is None
+    assert drawn("spectra", made).axes[-1].get_xscale() == "linear"
+    looks = [*range(0, 201, 2), *range(450, 5201, 250)]
+    way = made.isel(snapshot=[0] * len(looks)).assign_coords(
+        snapshot=("snapshot", looks, {**made["snapshot"].attrs, "start": 200})
+    )
+    shown = rows("spectra", way).query("panel == 'relative tail'")["snapshot"].unique()
+    assert (len(shown), shown[0], shown[10], shown[-1]) == (21, 0, 200, 5200)
+    assert facts("spectra", way)["start"] == 200
+    figure = drawn("spectra", way, render=True)
+    assert "pass 200: another method" in labels(figure)
+    for axis in figure.axes[-2:]:
+        assert (axis.get_xscale(), axis.get_xlim()) == ("symlog", (0, 5200))
+        assert [text.get_text() for text in axis.get_xticklabels()] == ["0", "200", "1000", "5200"]
+        assert [200, 200] in [list(line.get_xdata()) for line in axis.lines]
+    # where the looks begin there, it is the first
+    late = way.isel(snapshot=slice(100, None))
+    shown = rows("spectra", late).query("panel == 'relative tail'")["snapshot"].unique()
+    assert (len(shown), shown[0]) == (late.sizes["snapshot"], 200)
+    drawn("spectra", late, render=True)
+
+
+def test_spectra_have_the_exact_rank_of_every_look():
+    made = cube(sigma=[0.0], seed=[0, 1, 2])
+    s = made["snapshot_singular_values"]
+    s.loc[{"snapshot": 5, "layer": 2, "index": 4}] = 1e-6 * s.sel(snapshot=5, layer=2, index=1)
+    end(made, Ended.DIVERGED, weight_decay=0.1, seed=[0, 1])
+    table = rows("spectra", made).query("panel == 'exact rank'")
+    table = table.set_index(["weight_decay", "layer", "snapshot"])["value"]
+    for (decay, layer, look), value in table.items():
+        at = s.sel(weight_decay=decay, layer=layer, snapshot=look, seed=2).squeeze().values
+        assert value == np.linalg.matrix_rank(np.diag(at), rtol=1e-5) == 4 - ((layer, look) == (2, 5))
+    assert len(table) == 2 * 3 * 3
+    texts = [text.get_text() for text in drawn("spectra", made).axes[0].texts]
+    assert texts == ["exact rank 4"]

@@ -278,7 +278,7 @@ def program(tmp_path, monkeypatch):
             "experiment": "tiny", "device": device, "task": task, "loss": loss, "stack": STACK,
             "network": {"activation": "tanh", "bias": True, "gain": 1},
             "training": {
-                "method": method, "tolerance": 1e-9, "passes": passes, "look_every": 4, "loss_on": "data",
+                "start": None, "method": method, "tolerance": 1e-9, "passes": passes, "look_every": 4, "loss_on": "data",
                 "penalty": "factors", "precision": "float64", "wall_clock": None,
             },
         }  # fmt: skip
@@ -293,7 +293,12 @@ def program(tmp_path, monkeypatch):
         monkeypatch.setattr(train, "ProgressLog", lambda name, cells: log)
         train.main(
             argparse.Namespace(
-                settings=settings, data=[str(data)], output=str(output), threads=1, checkpoint_interval=0.0
+                settings=settings,
+                data=[str(data)],
+                output=str(output),
+                start=None,
+                threads=1,
+                checkpoint_interval=0.0,
             )
         )
         return output

@@ -83,6 +83,7 @@ def test_ranks_agree_with_numpy_on_each_matrix():
             "relative_distance": np.linalg.norm(w - nearest) / np.linalg.norm(w),
             "stable_rank": np.linalg.norm(w) ** 2 / np.linalg.norm(w, 2) ** 2,
             "numerical_rank": np.linalg.matrix_rank(w, rtol=0.3),
+            "exact_rank": np.linalg.matrix_rank(w, rtol=1e-5),
             "effective_rank": np.exp(-(p * np.log(p)).sum()),
         }
         for name, value in plain.items():
@@ -91,6 +92,18 @@ def test_ranks_agree_with_numpy_on_each_matrix():
         assert at["singular_values"][len(s) :].isnull().all()
         tail = [np.sqrt((s[r:] ** 2).sum() / (s**2).sum()) for r in range(1, len(s) + 1)]
         np.testing.assert_allclose(at["relative_tail"][: len(s)], tail, rtol=1e-9, atol=1e-12)
+
+
+def test_the_exact_rank_counts_what_training_would_not_leave():
+    """Layers of rank 3 but for rounding, or for a tail of the size that training leaves or does not."""
+    network, x, y, labels = draw()
+    for noise, ranks in ((0, [3, 3, 3]), (1e-7, [3, 3, 3]), (1e-3, [5, 6, 4])):
+        for w in network.weights:
+            u, s, vt = torch.linalg.svd(w, full_matrices=False)
+            s = torch.where(torch.arange(s.shape[1]) < 3, s, noise * s[:, :1])
+            w.copy_((u * s[:, None]) @ vt)
+        exact = measured(network, x, y, labels)["exact_rank"].transpose("cell", "layer")
+        assert exact.values.tolist() == [ranks] * CELLS
 
 
 def test_variability_agrees_with_a_plain_loop():
@@ -210,7 +223,7 @@ def test_dead_cells_have_no_relative_measures():
     dataset = measured(network, x, y, labels, dead=np.array([False, True, False])).sel(index=1)
     for name in (
         *("relative_tail", "relative_distance"),
-        *("stable_rank", "numerical_rank", "effective_rank", "mp_soft_rank"),
+        *("stable_rank", "numerical_rank", "exact_rank", "effective_rank", "mp_soft_rank"),
     ):
         assert dataset[name].isel(cell=1).isnull().all(), name
         assert dataset[name].isel(cell=0).notnull().all(), name

@@ -107,9 +107,14 @@ def test_what_hangs_on_a_dropped_experiment_goes_with_it(tmp_path):
     ]
     assert settings["data"] == desk()["data"]
     assert settings["dropped"] == (
-        "configuration: experiments mnist is dropped, and with it experiments width, depth, figures figure3, "
-        "figure4, figure4_supplement, figure5, figure5_supplement, claims tail, head, tail_with_decay, "
-        "variability, variability_with_decay, width, width_with_decay, rank_with_decay, depth"
+        "configuration: experiments mnist is dropped, and with it experiments width, depth, mnist_stationary, "
+        "width_stationary, depth_stationary, figures figure3, "
+        "figure4, figure4_supplement, figure5, figure5_supplement, figure3_stationary, figure4_stationary, "
+        "figure4_stationary_supplement, figure5_stationary, figure5_stationary_supplement, "
+        "claims tail, head, tail_with_decay, "
+        "variability, variability_with_decay, width, width_with_decay, rank_with_decay, depth, "
+        "tail_with_decay_stationary, variability_with_decay_stationary, width_stationary, "
+        "width_with_decay_stationary, rank_with_decay_stationary, depth_stationary"
     )
 
 
@@ -226,5 +231,5 @@ def test_a_section_without_entries_drops_those_it_has(tmp_path, text):
     settings = read(tmp_path, text)
     assert settings["claims"] == {}
     assert settings["dropped"].startswith("configuration: claims transition, quadratic,")
-    assert settings["dropped"].endswith("depth are dropped")
+    assert settings["dropped"].endswith("depth_stationary are dropped")
     assert read(tmp_path, text, "claims: {level: 0.9}")["claims"] == {}

@@ -10,11 +10,12 @@ import pytest
 from nrc import store
 
 LINEAR = ("linear", "linear_centroids", "linear_product", "linear_product_centroids")
-MNIST = ("mnist", "width", "depth")
+MNIST = ("mnist", "width", "depth", "mnist_stationary", "width_stationary", "depth_stationary")
 PLANE = "results/mixture/{}/weight_decay~all/sigma~all/width~4/depth~3/seed~0.nc"
 FIGURES = (
     *("figure1", "bounds", "figure2", "forecast", "figure3", "figure4", "figure4_supplement"),
-    *("figure5", "figure5_supplement"),
+    *("figure5", "figure5_supplement", "figure3_stationary"),
+    *(f"figure{n}_stationary{part}" for n in (4, 5) for part in ("", "_supplement")),
 )
 
 

@@ -31,6 +31,7 @@ def settings(**others):
             "seed": [0, 1],
         },
         "training": {
+            "start": None,
             "method": {"name": "lbfgs", "history": 10},
             "tolerance": 1e-6,
             "passes": 500,
@@ -169,3 +170,44 @@ def test_the_program_tells_an_error_in_one_line(tmp_path):
     assert done.returncode == 1
     assert done.stderr == "Error: at.seed is 7, but must be one of 0, 1\n"
     assert written(tmp_path) == []
+
+
+def test_the_caption_of_ranks_says_whether_networks_are_stationary(tmp_path):
+    for number, (seeds, said) in enumerate(
+        (
+            ([], "All of these networks are at stationary points."),
+            ([0], "Filled dots are of networks at stationary points alone, white ones of some"),
+            (
+                [0, 1],
+                "None of these networks is at a stationary point: they are as 500 passes of training left",
+            ),
+        )
+    ):
+        made = end(cube(sigma=[0.0], width=[2, 4]), Ended.PASSES, seed=seeds)
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        assert said in run(folder, options("rank_curves"), one=made)
+
+
+def test_the_caption_of_spectra_tells_where_training_goes_on_and_the_exact_ranks(tmp_path):
+    made = cube(sigma=[0.0])
+    s = made["snapshot_singular_values"]
+    s.loc[{"snapshot": 9, "layer": 1, "index": [3, 4]}] = 1e-9
+    s.loc[{"snapshot": 9, "layer": 1, "index": 3, "seed": 1}] = 1e-3
+    before = run(tmp_path, options("spectra"), one=made)
+    assert "trained on" not in before
+    assert "Over all networks it is 2 to 3 in layer 1, 4 in layer 2, 4 in layer 3." in before
+    made["snapshot"].attrs["start"] = 5
+    (tmp_path / "one.nc").unlink()
+    figure = options("spectra")
+    arguments = command(tmp_path, figure, one=made)
+    experiment = settings()
+    experiment["training"] |= {"start": "earlier", "method": {"name": "lbfgs", "history": 10}}
+    arguments[1] = json.dumps({"figure": figure, "experiments": {"one": experiment}})
+    plot.main(plot.arguments().parse_args(arguments))
+    caption = " ".join((tmp_path / "my_figure.rst").read_text(encoding="utf-8").split())
+    assert "trained on from those of earlier by lbfgs (history 10)" in caption
+    assert (
+        "The networks are those of ``earlier``, trained on: orange is pass 5, where their method" in caption
+    )
+    assert "ends and lbfgs begins" in caption

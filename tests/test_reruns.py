@@ -15,12 +15,19 @@ SEED_0 = "results/mixture/{}/weight_decay~all/sigma~all/width~4/depth~3/seed~0.n
 JUDGED = {"audit": 1, "judge_claims": 1}
 PLOTS_OF_MIXTURE = {"plot_figure1": 1, "plot_bounds": 1}
 PLOTS_OF_LINEAR = {"plot_figure2": 1, "plot_forecast": 1}
-PLOTS_OF_RANKS = {f"plot_figure{n}{supplement}": 1 for n in (4, 5) for supplement in ("", "_supplement")}
-PLOTS_OF_MNIST = {"plot_figure3": 1, **PLOTS_OF_RANKS}
+PLOTS_OF_STATIONARY = {
+    "plot_figure3_stationary": 1,
+    **{f"plot_figure{n}_stationary{part}": 1 for n in (4, 5) for part in ("", "_supplement")},
+}
+PLOTS_OF_MNIST = {
+    **{name.replace("_stationary", ""): 1 for name in PLOTS_OF_STATIONARY},
+    **PLOTS_OF_STATIONARY,
+}
 MIXTURE_ON = {"train_stack": 1, "measure": 1, "collect": 1, **PLOTS_OF_MIXTURE, **JUDGED}
-MNIST_ON = {"train_stack": 3, "measure": 3, "collect": 3, **PLOTS_OF_MNIST, **JUDGED}
+MNIST_ON = {"train_stack": 6, "measure": 6, "collect": 6, **PLOTS_OF_MNIST, **JUDGED}
+STATIONARY_ON = {"train_stack": 3, "measure": 3, "collect": 3, **PLOTS_OF_STATIONARY, **JUDGED}
 MEASURE_ON = {
-    **{"measure": 8, "collect": 8, "compare_centroids": 2},
+    **{"measure": 11, "collect": 11, "compare_centroids": 2},
     **PLOTS_OF_MIXTURE,
     **PLOTS_OF_LINEAR,
     **PLOTS_OF_MNIST,
@@ -63,7 +70,7 @@ ADDED = "\n\nANOTHER = 1\n"
         (["nrc/measures/ranks.py"], MEASURE_ON),
         (["nrc/optimize/adam.py"], MNIST_ON),
         (["nrc/optimize/lm.py", "nrc/claims.py"], {"train_stack": 2, "measure": 2, "collect": 2, "compare_centroids": 1, "plot_figure2": 1, **JUDGED}),
-        (["workflow/report/plane.rst", "workflow/report/spectra.rst"], {"plot_figure1": 1, "plot_figure3": 1}),
+        (["workflow/report/plane.rst", "workflow/report/spectra.rst"], {"plot_figure1": 1, "plot_figure3": 1, "plot_figure3_stationary": 1}),
     ],
     ids=lambda value: "+".join(value) if isinstance(value, list) else "",
 )  # fmt: skip

@@ -46,6 +46,7 @@ def test_settings_are_complete_and_plain(tmp_path):
                 "loss": "squared_error",
                 "grid": {"weight_decay": [0.1], "sigma": [0.5], "width": [4], "depth": [2], "seed": [0]},
                 "training": {
+                    "start": None,
                     "method": {"name": "lbfgs", "history": 10},
                     "tolerance": 1e-6,
                     "passes": 20000,

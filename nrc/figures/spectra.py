@@ -1,6 +1,7 @@
 """The spectra of all layers, and their class WCSS, through training."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -10,18 +11,22 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
+from numpy.typing import NDArray
 
 from nrc.figures.cube import endings, only, require, squeezed
-from nrc.figures.style import colours, from_zero
+from nrc.figures.style import COLOURS, colours, from_zero
 from nrc.flags import flag_masks
 from nrc.grid import notation
-from nrc.theory.spectra import relative_tail
+from nrc.theory.spectra import EXACT, exact_rank, relative_tail
 
 __all__ = ["draw", "rows", "summary"]
 
-TAIL, WCSS = "relative tail", "class WCSS"
+TAIL, EXACT_RANK, WCSS = "relative tail", "exact rank", "class WCSS"
 # Spectra in a panel at most: more cannot be told apart.
 LOOKS = 21
+# Where training goes on from another: the spectrum there, and the pass.
+CHANGE = {"color": COLOURS["orange"], "linewidth": 1.0}
 
 
 def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.DataFrame:
@@ -36,9 +41,10 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.Data
     Returns
     -------
     DataFrame
-        Rows of two panels: the relative tail of each layer (its number `layer`) for each `index`, at
-        21 snapshots at most, the first and the last among them; and the class WCSS of each space
-        (`layer` k for z^k) at all snapshots; `value` for each weight decay and `snapshot`.
+        Rows of three kinds (`panel`): the relative tail of each layer (its number `layer`) for each
+        `index`, at 21 snapshots at most, the first, the last and the one where training goes on from
+        another among them; the exact rank of each layer, and the class WCSS of each space (`layer` k
+        for z^k), at all snapshots; `value` for each weight decay and `snapshot`.
 
     Raises
     ------
@@ -46,11 +52,12 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.Data
         If there are several sigmas, widths or depths, or no snapshots.
     """
     cube = _cube(cubes)
-    chosen = np.unique(np.linspace(0, cube.sizes["snapshot"] - 1, LOOKS).round().astype(int))
-    tail = _tails(cube["snapshot_singular_values"].isel(snapshot=chosen)).median("seed")
+    tail = _tails(cube["snapshot_singular_values"].isel(snapshot=_chosen(cube))).median("seed")
+    rank = _exact_ranks(cube).median("seed")
     wcss = cube["snapshot_wcss"].median("seed")
     tables = {
         TAIL: tail.rename("value").to_dataframe().reset_index(),
+        EXACT_RANK: rank.rename("value").to_dataframe().reset_index(),
         WCSS: wcss.rename("value").to_dataframe().reset_index().rename(columns={"source": "layer"}),
     }
     table = pd.concat(tables, names=["panel"]).droplevel(1).reset_index().dropna(subset="value")
@@ -61,6 +68,9 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.Data
 def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
     """Draw a column for each weight decay: a row for each layer, and the class WCSS below.
 
+    Where training goes on from another, passes up to there are on a linear scale, and logarithmic
+    beyond.
+
     Parameters
     ----------
     cubes : mapping
@@ -70,7 +80,8 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
     """
     cube, table = _cube(cubes), rows(cubes, options)
     decays, layers = cube["weight_decay"].values, cube["layer"].values
-    tails, wcss = (table[table["panel"] == panel] for panel in (TAIL, WCSS))
+    tails, ranks, wcss = (table[table["panel"] == panel] for panel in (TAIL, EXACT_RANK, WCSS))
+    start = _start(cube)
     wcss = wcss[wcss["layer"] > 0]
     looks, spaces = sorted(tails["snapshot"].unique()), sorted(wcss["layer"].unique())
     shades = dict(zip(looks, colours(options["colour_map"], len(looks), 0.2, 1.0), strict=True))
@@ -86,10 +97,19 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
             # the tail beyond the last singular value is 0
             part = part[part["index"] < part["index"].max()].astype({"index": int})
             _lines(axis, part, "index", "snapshot", shades, linewidth=0.7)
+            changed = part[part["snapshot"] == start]
+            axis.plot(changed["index"], changed["value"], **CHANGE)
+            at = (ranks["weight_decay"] == weight_decay) & (ranks["layer"] == layer)
+            for value in ranks[at]["value"].tail(1):
+                axis.annotate(
+                    f"exact rank {value:g}", (0.97, 0.86), xycoords="axes fraction", ha="right", fontsize=6
+                )
             axis.set(yscale="log", ylim=(1e-3, 1.2), xlabel="", ylabel="")
         part = wcss[wcss["weight_decay"] == weight_decay]
         _lines(column[-1], part, "snapshot", "layer", hues)
         column[-1].set(xlabel="passes", ylabel="")
+        if start is not None:
+            _scale_passes(column[-1], start, *cube["snapshot"].values[[0, -1]])
         column[-2].set_xlabel(r"$r$")
     for axis, layer in zip(axes[:-1, 0], layers, strict=True):
         axis.set_ylabel(f"layer {layer}\ntail beyond $r$")
@@ -98,6 +118,8 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
     handles = [
         Line2D([], [], color=shades[look], label=f"pass {look}") for look in sorted({*looks[:1], *looks[-1:]})
     ]
+    if start is not None:
+        handles.insert(1, Line2D([], [], label=f"pass {start}: another method", **CHANGE))
     handles += [Line2D([], [], color=hues[space], label=rf"$z^{{{space}}}$") for space in spaces]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 3 * len(decays)))
     return figure
@@ -109,14 +131,22 @@ def summary(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> dict
     Returns
     -------
     dict
-        That of `cube.endings`; the numbers of `looks` and of those `drawn`; `residual`, the least
-        and the largest relative residual.
+        That of `cube.endings`; the numbers of `looks` and of those `drawn`; `start`, the pass at which
+        training goes on from another, None from initial weights; `exact`, the tolerance of the exact
+        rank, and `exact_ranks`, for each layer the least and the largest at the end; `residual`, the
+        least and the largest relative residual.
     """
     cube, residual = _cube(cubes), only(cubes)["relative_residual"]
+    ranks = _exact_ranks(cube).isel(snapshot=-1).dropna("layer", how="all")
     return {
         **endings(cube),
         "looks": cube.sizes["snapshot"],
-        "drawn": min(LOOKS, cube.sizes["snapshot"]),
+        "drawn": len(_chosen(cube)),
+        "start": _start(cube),
+        "exact": EXACT,
+        "exact_ranks": {
+            int(of["layer"]): (int(of.min()), int(of.max())) for of in ranks.transpose("layer", ...)
+        },
         "residual": (float(residual.min()), float(residual.max())),
     }
 
@@ -126,6 +156,38 @@ def _cube(cubes: Mapping[str, xr.Dataset]) -> xr.Dataset:
     names = ("snapshot_singular_values", "snapshot_wcss")
     require(cube, names, "training takes snapshots where training.look_every is set")
     return squeezed(cube, "sigma", "width", "depth").drop_vars(["sigma", "width", "depth"])
+
+
+def _start(cube: xr.Dataset) -> int | None:
+    """The pass at which training goes on from another, if it does."""
+    start = cube["snapshot"].attrs.get("start")
+    return None if start is None else int(start)
+
+
+def _chosen(cube: xr.Dataset) -> NDArray[np.int64]:
+    """Places of the snapshots whose spectra are drawn, as many before training goes on as after."""
+    snapshots, start = cube["snapshot"].values, _start(cube)
+    change = 0 if start is None else int(np.searchsorted(snapshots, start))
+    ends = sorted({0, change, len(snapshots) - 1})
+    count = 1 + (LOOKS - 1) // (len(ends) - 1)
+    return np.unique([np.linspace(*part, count).round().astype(int) for part in pairwise(ends)])
+
+
+def _exact_ranks(cube: xr.Dataset) -> xr.DataArray:
+    """Exact rank of each layer at each snapshot."""
+    s = cube["snapshot_singular_values"].transpose(..., "index")
+    return s.isel(index=0, drop=True).copy(data=exact_rank(s.fillna(0).values))
+
+
+def _scale_passes(axis: Axes, start: int, first: int, last: int) -> None:
+    """Passes linear up to where training goes on from another, then logarithmic, with a line between."""
+    axis.set_xscale("symlog", linthresh=start)
+    axis.set_xlim(first, last)
+    axis.axvline(start, zorder=0, **CHANGE)
+    powers = [mark for mark in (10**power for power in range(12)) if 2 * start <= mark <= last / 2]
+    axis.xaxis.set_major_locator(FixedLocator(sorted({first, start, *powers, last})))
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.xaxis.set_major_formatter(ScalarFormatter())
 
 
 def _lines(axis: Axes, table: pd.DataFrame, x: str, hue: str, palette: Mapping, **look) -> None:

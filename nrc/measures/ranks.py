@@ -25,6 +25,10 @@ ABOUT = {
         **DEAD_ONLY,
     },
     "stable_rank": {"long_name": "stable rank ||W||^2 / ||W||_2^2", **DEAD_ONLY},
+    "exact_rank": {
+        "long_name": f"exact rank, singular values above {spectra.EXACT:g} of the largest",
+        **DEAD_ONLY,
+    },
     "effective_rank": {
         "long_name": "effective rank, exponential of the entropy of the spectrum",
         "reference": "Roy & Vetterli 2007",
@@ -83,6 +87,7 @@ def _of_layer(w: NDArray, dead: NDArray[np.bool_], clusters: int, tolerance: flo
             "relative_distance": ("cell", spectra.relative_distance(alive, clusters)),
             "stable_rank": ("cell", spectra.stable_rank(alive)),
             "numerical_rank": ("cell", spectra.numerical_rank(alive, tolerance)),
+            "exact_rank": ("cell", spectra.exact_rank(alive)),
             "effective_rank": ("cell", spectra.effective_rank(alive)),
             "mp_soft_rank": ("cell", spectra.mp_soft_rank(alive, w.shape[1:])),
         },

@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
+    "EXACT",
     "distance",
     "effective_rank",
+    "exact_rank",
     "mp_soft_rank",
     "numerical_rank",
     "relative_distance",
@@ -18,6 +20,11 @@ __all__ = [
 ]
 
 Array = NDArray[np.float64]
+
+# Share of s_1 above which a singular value counts for the exact rank. Training to a stationary point leaves
+# no singular value in between: a layer that is rank-deficient there has its next one at most 1e-5 of the
+# last, and it goes to 0 with the residual.
+EXACT = 1e-5
 
 
 def distance(s: ArrayLike, rank: int) -> Array:
@@ -43,6 +50,11 @@ def numerical_rank(s: ArrayLike, tolerance: float) -> Array:
     """Number of singular values above tolerance * s_1, shape (...)."""
     s = _or_nan(s)
     return np.where(np.isnan(s[..., 0]), np.nan, (s > tolerance * s[..., :1]).sum(-1))
+
+
+def exact_rank(s: ArrayLike) -> Array:
+    """Number of singular values that are not 0 but for the accuracy of training, shape (...)."""
+    return numerical_rank(s, EXACT)
 
 
 def stable_rank(s: ArrayLike) -> Array:

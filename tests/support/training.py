@@ -23,7 +23,7 @@ DATA = {
     "weights": None,
 }
 STACK = {"weight_decay": [0.001, 0.002, 0.004, 0.008, 0.016], "sigma": [0.1, 0.2, 0.4], "width": 6, "depth": 4, "seed": 0}  # fmt: skip
-COMMON = {"loss_on": "data", "penalty": "factors", "look_every": None, "wall_clock": None}
+COMMON = {"start": None, "loss_on": "data", "penalty": "factors", "look_every": None, "wall_clock": None}
 LBFGS = {"method": {"name": "lbfgs", "history": 10}, "tolerance": 1e-12, "passes": 500, "precision": "float64"}  # fmt: skip
 ADAM = {
     "method": {"name": "adam", "learning_rate": 1e-3, "batch": 20, "schedule": "cosine"},
@@ -75,12 +75,17 @@ class Training:
         interval: float = 0.05,
         memory: int | None = None,
         said: str = "said",
+        before: Path | None = None,
         **settings: Mapping[str, Any],
     ) -> Program:
-        """Start it, with other settings if they are given; `said` is the file that takes its output."""
+        """Start it, with other settings if they are given.
+
+        `said` is the file that takes its output, `before` the trained networks that it goes on from.
+        """
         arguments = [
             *("--settings", json.dumps({**self.settings, **settings})),
             *("--data", *map(str, self.data)),
+            *(("--start", str(before)) if before else ()),
             *("--output", str(self.output)),
             *("--checkpoint-interval", str(interval)),
         ]

@@ -121,6 +121,12 @@ def data_files(wildcards):
 
 
 @quick
+def start_files(wildcards):
+    """The trained networks that those in a path start from, if they do not from initial weights."""
+    return or_exit(layout.start_files, wildcards.experiment, wildcards.cells, SETTINGS)
+
+
+@quick
 def measured_files(wildcards):
     """The measures of all stacks of the experiment in a path."""
     experiment = or_exit(layout.experiment_of, wildcards.experiment, SETTINGS)
@@ -172,9 +178,11 @@ def data_by(data):
 def networks_by(experiment):
     """Digest of what the networks of an experiment are made by, whatever the cell."""
     training = or_exit(slices.training_of_any, experiment, SETTINGS)
+    start = training["training"]["start"]
     # of all methods the experiment's alone
     code = code_of("train.py", f"nrc.optimize.{training['training']['method']['name']}")
-    return digest_of(training, code, data_by(EXPERIMENTS[experiment]["data"]))
+    before = networks_by(start) if start else None
+    return digest_of(training, code, data_by(EXPERIMENTS[experiment]["data"]), before)
 
 
 @cache

@@ -8,6 +8,7 @@ rule train_stack:
     """Train the cells of a stack until each is stationary or out of budget."""
     input:
         data=data_files,
+        start=start_files,
     output:
         "results/{experiment}/train/{cells}.nc",
     log:
@@ -28,5 +29,5 @@ rule train_stack:
         ),
     shell:
         f"python {SCRIPTS}/train.py"
-        " --settings {params.settings:q} --data {input.data:q}"
+        " --settings {params.settings:q} --data {input.data:q} --start {input.start:q}"
         " --output {output:q} --threads {threads} --log {log:q}"

@@ -107,6 +107,7 @@ def _clauses(experiment: Settings, sizes: Settings, at: Settings) -> list[str]:
         budget += f" or {training['wall_clock']} s"
     if training["precision"] != "float64":
         budget += f", in {training['precision']}"
+    on = f"on from those of {training['start']} " if training["start"] else ""
     kind = (
         f"{network['activation']} {NETWORKS[experiment['task']]}{' with biases' if network['bias'] else ''}"
     )
@@ -120,7 +121,7 @@ def _clauses(experiment: Settings, sizes: Settings, at: Settings) -> list[str]:
         f"weight decay {_listed(grid['weight_decay'])}, noise level {_listed(grid['sigma'])}, "
         f"{_counted(len(grid['seed']), 'seed')}",
         loss,
-        f"trained by {method['name']}{choices} to {budget}",
+        f"trained {on}by {method['name']}{choices} to {budget}",
     ]
 
 

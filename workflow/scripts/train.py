@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from nrc.data.points import Points
 from nrc.determinism import make_deterministic
 from nrc.grid import Stack
-from nrc.network import RegularisedLoss
+from nrc.network import Architecture, RegularisedLoss
 from nrc.optimize import build
 from nrc.optimize.minimise import Progress, minimise
 from nrc.optimize.point import Course, State
@@ -27,6 +27,7 @@ from nrc.stacks import (
     sample,
     training_sample,
 )
+from nrc.start import Start, read_start
 from nrc.trained import Arrays, network_arrays
 from pipeline.code import code_digest
 from pipeline.parts import Cells, Report, block_size
@@ -45,9 +46,11 @@ def main(arguments: argparse.Namespace) -> None:
     make_deterministic(tf32=training["precision"] == "tf32")
     stack, device = Stack(settings["stack"]), choose_device(settings["device"])
     loss, shown = objective_of(settings, stack, load_points(stack, arguments.data))
-    start = initial_parameters(stack, loss.architecture, settings["network"]["gain"]).to(loss.x.dtype)
+    start = start_of(arguments, stack, loss.architecture)
+    theta = start.theta.to(loss.x.dtype)
     seeds = [cell["seed"] for cell in stack.cells()]
     times = look_times(training["look_every"], training["passes"]) if training["look_every"] else []
+    times = start.to_come(times)
     name, options = training["method"]["name"], {k: v for k, v in training["method"].items() if k != "name"}
     log = ProgressLog(arguments.output, len(stack))
 
@@ -66,7 +69,7 @@ def main(arguments: argparse.Namespace) -> None:
 
         end = minimise(
             some,
-            start[cells].to(device),
+            theta[cells].to(device),
             build(name, options, course),
             tolerance=training["tolerance"],
             passes=training["passes"],
@@ -75,7 +78,7 @@ def main(arguments: argparse.Namespace) -> None:
             state=state,
             report=after_step,
         )
-        return network_arrays(some, end, snapshots)
+        return start.whole_way(network_arrays(some, end, snapshots), cells)
 
     seen = training["method"].get("batch") or loss.x.shape[1]
     block = block_size(loss.architecture, seen, loss.x.dtype) if device.type == "cpu" else len(stack)
@@ -88,7 +91,8 @@ def main(arguments: argparse.Namespace) -> None:
         threads=arguments.threads,
         code=code_digest(__file__, (f"nrc.optimize.{name}",)),
         device=device,
-        times=times,
+        start=start,
+        times=start.since_the_beginning(times),
         interval=arguments.checkpoint_interval,
     )
 
@@ -107,6 +111,16 @@ def objective_of(
     )
     dtype, penalty = DTYPES[training["precision"]], training["penalty"]
     return regularised_loss(stack, architecture, seen, dtype, loss=settings["loss"], penalty=penalty), shown
+
+
+def start_of(arguments: argparse.Namespace, stack: Stack, architecture: Architecture) -> Start:
+    """Where the cells start: at initial weights, or at the networks of another experiment."""
+    name = arguments.settings["training"]["start"]
+    if (name is None) != (arguments.start is None):
+        raise ValueError(f"training.start is {name}, but --start is {arguments.start}; give both, or neither")
+    if arguments.start is None:
+        return Start(initial_parameters(stack, architecture, arguments.settings["network"]["gain"]))
+    return read_start(arguments.start, stack)
 
 
 def snapshots_of(loss: RegularisedLoss, shown: Sample, cells: NDArray, times: list[int]) -> Snapshots:
@@ -152,6 +166,9 @@ class ProgressLog:
 def arguments() -> argparse.ArgumentParser:
     parser = program(__doc__, "experiment, stack, task, network, loss, training and device")
     parser.add_argument("--data", nargs="+", required=True, metavar="FILE", help="data of each seed")
+    parser.add_argument(
+        "--start", nargs="?", metavar="FILE", help="trained networks to go on from (default: initial weights)"
+    )
     parser.add_argument(
         "--threads", type=int, default=1, metavar="CORES", help="parts of the stack at a time (default: 1)"
     )

@@ -5,6 +5,7 @@ from typing import Any
 
 from pipeline.drawn import names_of
 from pipeline.likes import Likes
+from pipeline.starts import start_of
 from pipeline.yaml_files import Written
 
 __all__ = ["Drops"]
@@ -13,8 +14,8 @@ __all__ = ["Drops"]
 class Drops:
     """What is dropped by `NAME: null`, and what hangs on it.
 
-    Experiments go with their data and with the one they are like, figures and claims with any
-    experiment they are of.
+    Experiments go with their data, with the one they are like and with the one they start from, figures
+    and claims with any experiment they are of.
 
     Attributes
     ----------
@@ -25,8 +26,8 @@ class Drops:
     def __init__(self, layers: Written, likes: Likes) -> None:
         self.asked = layers.dropped
         self.followed: dict[str, list[str]] = {section: [] for section in self.asked}
-        for name in likes.experiments:
-            if name not in self.asked["experiments"] and self._falls(name, likes):
+        while falling := [name for name in likes.experiments if self._falls(name, likes)]:
+            for name in falling:
                 self.follow("experiments", name)
         gone = self.gone("experiments")
         for section in ("figures", "claims"):
@@ -54,11 +55,18 @@ class Drops:
         return line
 
     def _falls(self, name: str, likes: Likes) -> bool:
+        """Whether an experiment that is still there hangs on what is gone."""
+        if name in self.gone("experiments"):
+            return False
         chain = likes.chain(name, self.asked["experiments"])
         if chain[-1] in self.asked["experiments"]:
             return True
         wholes: list[Any] = [likes.inherited(model) for model in chain]
-        return any(isinstance(whole, Mapping) and whole.get("data") in self.asked["data"] for whole in wholes)
+        return any(
+            whole.get("data") in self.asked["data"] or start_of(whole) in self.gone("experiments")
+            for whole in wholes
+            if isinstance(whole, Mapping)
+        )
 
 
 def _listed(names: Mapping[str, list[str]]) -> str:

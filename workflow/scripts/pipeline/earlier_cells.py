@@ -55,7 +55,12 @@ def taken_over(output: str | Path, prints: Sequence[str]) -> tuple[NDArray[np.in
 
 
 def fingerprints(
-    stack: Stack, settings: Mapping[str, Any], files: Iterable[str], versions: Mapping[str, str], code: str
+    stack: Stack,
+    settings: Mapping[str, Any],
+    files: Iterable[str],
+    versions: Mapping[str, str],
+    code: str,
+    start: Sequence[str] = (),
 ) -> list[str]:
     """For each cell the SHA-256 of all that its training depends on: settings, data, versions, code.
 
@@ -69,13 +74,16 @@ def fingerprints(
         Of software, and the device.
     code : str
         Digest of the program's code.
+    start : sequence of str
+        Fingerprint of the network that each cell starts from; empty at initial weights.
     """
     common = {name: value for name, value in settings.items() if name not in ("experiment", "stack")}
     data = [_file_digest(file) for file in files]
     of_seed = dict(zip(stack.seeds, data if len(data) > 1 else data * len(stack.seeds), strict=True))
+    before = list(start) or [None] * len(stack)
     return [
-        digest(json.dumps([common, dict(versions), code, cell, of_seed[cell["seed"]]], sort_keys=True))
-        for cell in stack.cells()
+        digest(json.dumps([common, dict(versions), code, cell, of_seed[cell["seed"]], start], sort_keys=True))
+        for cell, start in zip(stack.cells(), before, strict=True)
     ]
 
 

@@ -7,7 +7,16 @@ from typing import Any
 from nrc import data
 from nrc.grid import AXES, Stack, notation, number
 
-__all__ = ["cube_file", "data_files", "experiment_of", "seed_of", "source_files", "stack_files", "stack_of"]
+__all__ = [
+    "cube_file",
+    "data_files",
+    "experiment_of",
+    "seed_of",
+    "source_files",
+    "stack_files",
+    "stack_of",
+    "start_files",
+]
 
 # In a path every axis has a value, or this word where a stack extends along it.
 ALL = "all"
@@ -78,6 +87,12 @@ def data_files(name: str, seeds: Sequence[int], settings: Mapping[str, Any]) -> 
     if not data.kind(settings["data"][name]["kind"]).SEEDED:
         return [f"results/data/{name}/points.nc"]
     return [f"results/data/{name}/seed~{seed}.nc" for seed in seeds]
+
+
+def start_files(name: str, cells: str, settings: Mapping[str, Any]) -> list[str]:
+    """The file of the networks that those of a path start from, the same cells; none if initial weights."""
+    start = experiment_of(name, settings)["training"]["start"]
+    return [] if start is None else [f"results/{start}/train/{cells}.nc"]
 
 
 def seed_of(name: str, text: str) -> int:

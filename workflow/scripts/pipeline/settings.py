@@ -18,6 +18,7 @@ from pipeline.drops import Drops
 from pipeline.experiments import axes_as_lists, check_data, check_experiment, complete
 from pipeline.likes import Likes
 from pipeline.schema import Mistake, dotted, mistakes, schema
+from pipeline.starts import check_start
 from pipeline.yaml_files import SECTIONS, ConfigurationError, merge_files, merged
 
 __all__ = ["ConfigurationError", "cube_of_claim", "cube_of_figure", "read_settings", "twin_on_centroids"]
@@ -66,6 +67,8 @@ def read_settings(
         check_data(name, experiment["data"], data, sizes, likes)
         complete(name, experiment, data[experiment["data"]], likes)
         check_experiment(name, experiment, data[experiment["data"]], sizes[experiment["data"]], likes)
+    for name in settings["experiments"]:
+        check_start(name, settings["experiments"], likes)
     _drop_twinless(settings, drops, likes)
     _finish(settings)
     return {**settings, "dropped": drops.line()}

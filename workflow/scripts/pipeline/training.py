@@ -13,6 +13,7 @@ from nrc import store
 from nrc.checkpoint import Checkpoint, Superseded
 from nrc.grid import Stack
 from nrc.labels import provenance
+from nrc.start import Start
 from nrc.trained import joined, trained_dataset
 from pipeline.earlier_cells import digest, fingerprints, keep, taken_over
 from pipeline.parts import Train, train_in_parts
@@ -41,6 +42,7 @@ def train_stack(
     threads: int,
     code: str,
     device: torch.device,
+    start: Start,
     times: Sequence[int],
     interval: float,
 ) -> None:
@@ -63,8 +65,10 @@ def train_stack(
     code : str
         Digest of the program's code.
     device : torch.device
+    start : Start
+        Where the cells start.
     times : sequence of int
-        Passes of the looks on the way, if there are any.
+        Passes since the initial weights of the looks on the way, if there are any.
     interval : float
         Seconds between checkpoints.
     """
@@ -75,7 +79,8 @@ def train_stack(
         "device": name,
         "precision": settings["training"]["precision"],
     }
-    prints = fingerprints(stack, settings, files, versions | {"python": platform.python_version()}, code)
+    software = versions | {"python": platform.python_version()}
+    prints = fingerprints(stack, settings, files, software, code, start.fingerprints)
     found, arrays = taken_over(output, prints)
     if len(found):
         logger.info(f"{output}: {len(found)} of {len(stack)} cells taken over from the earlier file")
@@ -92,6 +97,7 @@ def train_stack(
         raise OSError(f"{output}: another process has begun to train this since, so this one ends") from None
     arrays = joined([piece for piece in pieces if len(piece[0])])
     arrays["fingerprint"] = np.array(prints, dtype="S64")
-    store.save(trained_dataset(stack, arrays, times).assign_attrs(provenance(settings, **versions)), output)
+    trained = trained_dataset(stack, arrays, times, start.passes)
+    store.save(trained.assign_attrs(provenance(settings, **versions)), output)
     keep(output)
     checkpoint.remove()

@@ -1,0 +1,96 @@
+"""Where training starts: at initial weights, or at the networks of an earlier training, cell by cell."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nrc import store
+from nrc.grid import AXES, Stack, notation
+from nrc.snapshots import ABOUT as ABOUT_SNAPSHOTS
+from nrc.trained import Arrays, cells_of
+
+__all__ = ["Start", "read_start"]
+
+
+@dataclass(frozen=True)
+class Start:
+    """Parameters that the cells of a stack start from, and the way that led there.
+
+    Attributes
+    ----------
+    theta : Tensor
+        (cells, parameters), in float64.
+    passes : int
+        Budget of all training before, in passes since the initial weights.
+    fingerprints : sequence of str
+        Of each cell's training before; empty at initial weights.
+    times : sequence of int
+        Passes of the looks before, since the initial weights.
+    looks : mapping
+        What they saw, arrays (cells, snapshot, ...) by their names in the file.
+    """
+
+    theta: Tensor
+    passes: int = 0
+    fingerprints: Sequence[str] = ()
+    times: Sequence[int] = ()
+    looks: Arrays = field(default_factory=dict)
+
+    def to_come(self, times: list[int]) -> list[int]:
+        """Of the looks of the training from here on, those that are new: the last before is at its pass 0."""
+        return times[1:] if len(self.times) else times
+
+    def since_the_beginning(self, times: Sequence[int]) -> list[int]:
+        """Passes since the initial weights of all looks, if there are any from here on."""
+        return [*self.times, *(self.passes + time for time in times)] if len(times) else []
+
+    def whole_way(self, arrays: Arrays, cells: NDArray[np.int64]) -> Arrays:
+        """The arrays of some cells, trained from here on, with the looks before in front of their own."""
+        joined = {
+            name: np.concatenate([before[cells], arrays[name]], axis=1)
+            for name, before in self.looks.items()
+            if name in arrays
+        }
+        return arrays | joined
+
+
+def read_start(path: str | Path, stack: Stack) -> Start:
+    """The networks of a trained file as a start for the cells of a stack, which the file has and maybe more.
+
+    A network that diverged starts at its last finite parameters, a dead one where it died.
+
+    Raises
+    ------
+    ValueError
+        If the file lacks a cell of the stack.
+    """
+    trained = store.load(path)
+    flat = cells_of(trained)
+    there = {_key(cell): place for place, cell in enumerate(Stack.of(trained).cells())}
+    places = []
+    for cell in stack.cells():
+        if _key(cell) not in there:
+            said = ", ".join(f"{axis} {notation(cell[axis])}" for axis in AXES)
+            raise ValueError(f"{path} has no network of {said} to start from; train it there first")
+        places.append(there[_key(cell)])
+    layers = range(1, int(stack.axes["depth"]) + 1)
+    names = [*(f"W{l}" for l in layers), *(f"b{l}" for l in layers if f"b{l}" in flat)]
+    theta = np.concatenate([flat[name][places].reshape(len(places), -1) for name in names], axis=1)
+    own = json.loads(trained.attrs["settings"])["training"]["passes"]
+    return Start(
+        torch.from_numpy(theta.astype(np.float64)),
+        int(trained.attrs.get("start", 0)) + own,
+        flat["fingerprint"][places].astype(str).tolist(),
+        trained["snapshot"].values.tolist() if "snapshot" in trained.coords else (),
+        {name: flat[name][places] for name in ABOUT_SNAPSHOTS if name in flat},
+    )
+
+
+def _key(cell: dict) -> tuple:
+    return tuple(cell[axis] for axis in AXES)
