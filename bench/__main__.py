@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from bench import classifiers, growth, machine, plane, rules
-from bench.page import between, table
+from bench.page import between, filled, table
 from bench.problems import blobs, configured, grid
 from bench.runs import Budget
 
 PROJECT = Path(__file__).parents[1]
 
+# how many values of an axis of the desk plane, first and last among them
+LATTICE = {"weight_decay": 4, "sigma": 3}
 GROWTH = {
     "shapes": [(200, 20), (500, 50)],
     "cells": [1, 2, 4, 8, 16, 32, 64, 100],
@@ -21,47 +23,59 @@ GROWTH = {
 }
 QUICK_GROWTH: dict[str, Any] = {
     "shapes": [(40, 6)],
-    "cells": [1, 2],
-    "points": [50, 100],
-    "linear_points": [100, 200],
-    "widths": [5, 10],
-    "depths": [2, 3],
+    "cells": [1, 2, 4],
+    "points": [50, 100, 200],
+    "linear_points": [100, 200, 400],
+    "widths": [5, 10, 20],
+    "depths": [2, 3, 4],
 }
 
 
 def main(quick: bool, results: Path) -> None:
     if quick:
-        desk = blobs(
-            configured("mixture").method, points=40, dimension=6, depth=3, cells=2, decay=(0.01, 0.1)
-        )
-        budget, sizes, widths = Budget(3_000, 2), QUICK_GROWTH, [8]
+        method = configured("mixture").method
+        desk = blobs(method, points=40, dimension=6, depth=3, cells=2, decay=(0.01, 0.1))
+        budget, sizes, widths = Budget(2_000, 1), QUICK_GROWTH, [8]
     else:
-        counts = {"weight_decay": 4, "sigma": 3}
-        axes = {axis: plane.lattice(grid("mixture")[axis], count) for axis, count in counts.items()}
+        axes = {axis: plane.lattice(grid("mixture")[axis], count) for axis, count in LATTICE.items()}
         desk = configured("mixture", **axes)
         budget, sizes, widths = Budget(40_000, 60), GROWTH, [64, 128]
-    threads = sorted({1, machine.cores()})
-    rates = {count: machine.alone(machine.product_rates, count) for count in threads}
-    best = {count: max(of_libraries.values()) for count, of_libraries in rates.items()}
-    rows = [
-        {"threads": count, **{f"{library}, GFLOP/s": rate / 1e9 for library, rate in of_libraries.items()}}
-        for count, of_libraries in rates.items()
-    ]
+    head, rates = machine_section()
     found = plane.compared(desk, budget)
     sections = [
-        f"# Times\n\nWritten by `make bench`, all in one run, on one machine:\n{machine.name()}\n"
-        f"Float64 products of 512 x 512 matrices (GEMM; shares below are of the faster library):\n\n{table(rows)}\n",
-        plane.section(found, best),
-        growth.section(desk.method, best[1], **sizes),
+        head,
+        plane.section(found, rates),
+        growth.section(desk.method, rates[1], **sizes),
         classifiers.section(widths),
         rules.section(results),
     ]
-    page = "\n".join(text for text in sections if text)
+    page = filled("\n\n".join(section.strip() for section in sections if section))
     if quick:
         print(page)
         return
     (PROJECT / "docs/bench.md").write_text(page, encoding="utf-8")
-    between(PROJECT / "README.md", "bench", f"{plane.headline(found)}\n\n{plane.short(found)}")
+    between(PROJECT / "README.md", "bench", filled(f"{plane.headline(found)}\n\n{plane.short(found)}"))
+
+
+def machine_section() -> tuple[str, dict[int, float]]:
+    """The page's head, and operations a second of products by number of threads."""
+    rates = {threads: machine.alone(machine.product_rates, threads) for threads in plane.THREADS}
+    rows = [
+        {"threads": threads, **{f"{library}, GFLOP/s": rate / 1e9 for library, rate in of_libraries.items()}}
+        for threads, of_libraries in rates.items()
+    ]
+    head = f"""# Times
+
+Written by `make bench`, all in one run, on one machine:
+{machine.name()} Seconds of programs with one
+thread are the processor's, which are all that pass on a machine with nothing else to do; with more threads
+they are all that pass.
+
+Float64 products of 512 x 512 matrices (GEMM; shares below are of the faster library):
+
+{table(rows)}
+"""
+    return head, {threads: max(of_libraries.values()) for threads, of_libraries in rates.items()}
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
 """This engine on the same cells, all in one stack."""
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from bench.machine import clock_of
 from bench.problems import Problem, residual
 from bench.runs import TOLERANCES, Budget, Run
 from nrc.determinism import make_deterministic
@@ -41,12 +41,12 @@ def minimum(problem: Problem, tolerance: float, passes: int, threads: int = 1) -
 def nrc_stack(problem: Problem, budget: Budget, threads: int) -> Run:
     """The configured method on all cells together, once to each residual."""
     make_deterministic()
-    cells = list(problem.stack.cells())
+    cells, clock = list(problem.stack.cells()), clock_of(threads)
     seconds, evaluations, passed = [], [], []
     for tolerance in TOLERANCES:
-        begin = time.perf_counter()
+        begin = clock()
         theta, counts = minimum(problem, tolerance, budget.evaluations, threads)
-        seconds.append(time.perf_counter() - begin)
+        seconds.append(clock() - begin)
         evaluations.append(counts.numpy())
         residuals = [residual(problem, *of_cell)[1] for of_cell in zip(cells, theta.numpy(), strict=True)]
         passed.append(np.array(residuals) <= ROUNDING * tolerance)

@@ -1,13 +1,14 @@
 """Time of an evaluation: of naive programs and this engine, and how the engine's grows."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from scipy.optimize import minimize
 
-from bench import naive
 from bench.engine import minimum
 from bench.machine import alone, seconds_of, use_threads
+from bench.naive import closure_for_scipy, scipy_options
 from bench.page import table
 from bench.problems import Problem, blobs
 from nrc.determinism import make_deterministic
@@ -27,37 +28,29 @@ def of_engine(problem: Problem) -> float:
     return 1e6 * seconds_of(lambda: objective(theta)) / len(theta)
 
 
-def of_engine_with_method(problem: Problem) -> float:
-    """The same with all that the method does between two."""
-    make_deterministic()
-    evaluations = 0
+def of_engine_and_method(problem: Problem) -> tuple[float, float]:
+    """The same, and with all that the method does between two."""
+    bare, evaluations = of_engine(problem), 0
 
     def once() -> None:
         nonlocal evaluations
         evaluations = int(minimum(problem, 0.0, PASSES)[1].sum())
 
-    return 1e6 * seconds_of(once) / evaluations
+    return bare, 1e6 * seconds_of(once) / evaluations
 
 
-def of_scipy(problem: Problem) -> float:
+def of_scipy(problem: Problem) -> tuple[float, float]:
+    """The same two of the first cell, by scipy on a torch closure."""
     use_threads(1)
-    function = naive.closure_for_scipy(problem, next(problem.stack.cells()))
-    theta = problem.start()[0].numpy()
-    return 1e6 * seconds_of(lambda: function(theta))
-
-
-def of_scipy_with_method(problem: Problem) -> float:
-    use_threads(1)
-    function = naive.closure_for_scipy(problem, next(problem.stack.cells()))
-    theta = problem.start()[0].numpy()
-    options = {"maxcor": naive.HISTORY, "ftol": 0.0, "gtol": 0.0, "maxfun": PASSES}
-    evaluations = 0
+    function = closure_for_scipy(problem, next(problem.stack.cells()))
+    theta, evaluations = problem.start()[0].numpy(), 0
+    bare = 1e6 * seconds_of(lambda: function(theta))
 
     def once() -> None:
         nonlocal evaluations
-        evaluations = naive.minimize(function, theta, jac=True, method="L-BFGS-B", options=options).nfev
+        evaluations = minimize(function, theta, **scipy_options(PASSES)).nfev
 
-    return 1e6 * seconds_of(once) / evaluations
+    return bare, 1e6 * seconds_of(once) / evaluations
 
 
 def exponent(sizes: list[float], times: list[float]) -> float:
@@ -66,12 +59,13 @@ def exponent(sizes: list[float], times: list[float]) -> float:
     return float(np.polyfit(np.log(sizes[half:]), np.log(times[half:]), 1)[0])
 
 
-def growth(sizes: list[int], problem_of: Callable[[int], Problem]) -> dict[str, Any]:
-    """Microseconds of an evaluation of a cell for every size, and the exponent."""
-    times = {size: alone(of_engine, problem_of(size)) for size in sizes}
-    return {f"{size:,}": time for size, time in times.items()} | {
-        "exponent": f"{exponent(list(times), list(times.values())):.2f}"
-    }
+def grown(
+    method: Mapping[str, Any], along: str, sizes: list[int], others: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Microseconds of an evaluation of a cell for every size of one kind, and the exponent."""
+    times = [of_engine(blobs(method, **{along: size}, **others)) for size in sizes]
+    row = {f"{size:,}": time for size, time in zip(sizes, times, strict=True)}
+    return row | {"exponent": f"{exponent(sizes, times):.2f}"}
 
 
 def section(
@@ -98,28 +92,26 @@ def section(
     cells, points, linear_points, widths, depths : list of int
         Along which the engine's time is taken.
     """
-    grown = {
-        "cells in the stack": growth(cells, lambda size: blobs(method, cells=size)),
-        "points N": growth(points, lambda size: blobs(method, points=size)),
-        "points N, linear": growth(
-            linear_points, lambda size: blobs(method, points=size, dimension=10, activation="linear")
-        ),
-        "width = dimension": growth(widths, lambda size: blobs(method, dimension=size)),
-        "depth": growth(depths, lambda size: blobs(method, depth=size)),
+    linear = {"dimension": 10, "activation": "linear"}
+    asked = {
+        "cells in the stack": ("cells", cells, {}),
+        "points N": ("points", points, {}),
+        "points N, linear, d = 10": ("points", linear_points, linear),
+        "width = dimension": ("dimension", widths, {}),
+        "depth": ("depth", depths, {}),
     }
-    tables = "\n\n".join(table([{f"{along}": "us", **row}]) for along, row in grown.items())
+    rows = {name: alone(grown, method, *along) for name, along in asked.items()}
+    tables = "\n\n".join(table([{along: "us", **row}]) for along, row in rows.items())
     return f"""## An evaluation
 
-Microseconds of value and gradient of one cell of depth 4 with one thread, bare, and with the optimiser's own work in \
-{PASSES} evaluations;
-this engine in a stack of {BLOCK}, by `{method["name"]}`.
+Microseconds of value and gradient of one cell of depth 4 with one thread, bare, and with the optimiser's own
+work in {PASSES} evaluations; this engine in a stack of {BLOCK}, by `{method["name"]}`.
 
 {table([row for shape in shapes for row in _programs(method, rate, *shape)])}
 
-How this engine's bare evaluation of a cell grows; where nothing else is said {BLOCK} cells, N = 200, d = width = 20, \
-depth 4.
-Exponents are fitted to the upper half of the sizes. A linear autoencoder trains on as many points as it has inputs, of the
-same second moments: its time does not depend on N.
+How this engine's bare evaluation of a cell grows, from {BLOCK} cells, N = 200, d = width = 20 and depth 4;
+exponents are fitted to the upper half of the sizes. A linear autoencoder trains on as many points as it
+has inputs, of the same second moments, so that its time does not depend on N.
 
 {tables}
 """
@@ -128,21 +120,17 @@ same second moments: its time does not depend on N.
 def _programs(method: Mapping[str, Any], rate: float, points: int, dimension: int) -> list[dict[str, Any]]:
     problem = blobs(method, points=points, dimension=dimension, cells=BLOCK)
     timed = {
-        "torch closure, scipy L-BFGS-B": (of_scipy, of_scipy_with_method),
-        "nrc": (of_engine, of_engine_with_method),
+        "torch closure, scipy L-BFGS-B": alone(of_scipy, problem),
+        "nrc": alone(of_engine_and_method, problem),
     }
-    rows = []
-    for name, functions in timed.items():
-        bare, whole = (alone(function, problem) for function in functions)
-        share = 100 * problem.operations / (1e-6 * bare) / rate
-        rows.append(
-            {
-                "program": name,
-                "N": points,
-                "d = width": dimension,
-                "bare": bare,
-                "with optimiser": whole,
-                "% of GEMM, bare": share,
-            }
-        )
-    return rows
+    return [
+        {
+            "program": name,
+            "N": points,
+            "d = width": dimension,
+            "bare": bare,
+            "with optimiser": whole,
+            "% of GEMM, bare": 100 * problem.operations / (1e-6 * bare) / rate,
+        }
+        for name, (bare, whole) in timed.items()
+    ]

@@ -14,7 +14,7 @@ import scipy
 import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
-__all__ = ["alone", "cores", "name", "product_rates", "seconds_of", "use_threads"]
+__all__ = ["alone", "clock_of", "cores", "name", "product_rates", "seconds_of", "use_threads"]
 
 
 def cores() -> int:
@@ -38,7 +38,8 @@ def name() -> str:
         if library["user_api"] == "blas"
     }
     return (
-        f"{processor}{model}{wide}, {cores()} cores, {platform.system()}.\nPython {platform.python_version()}, "
+        f"{processor}{model}{wide}, {cores()} cores, {platform.system()}, a load of {os.getloadavg()[0]:.1f} "
+        f"before;\nPython {platform.python_version()}, "
         + ", ".join(f"{name} {module.__version__}" for name, module in versions.items())
         + f", {', '.join(sorted(libraries))}."
     )
@@ -51,24 +52,37 @@ def use_threads(count: int) -> None:
 
 
 def alone(function: Callable, *arguments: Any) -> Any:
-    """Call a function in a fresh process: no program inherits another's threads, modes or memory."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+    """Call a function in a fresh process: no program inherits another's threads, modes or memory.
+
+    It is forked from a server that has imported all modules and computed nothing.
+    """
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["bench.classifiers", "bench.growth", "bench.plane"])
+    with ProcessPoolExecutor(1, mp_context=context) as process:
         return process.submit(function, *arguments).result()
 
 
-def seconds_of(function: Callable[[], Any], least: float = 0.2) -> float:
-    """Seconds of a call: the best of five batches of calls, each of a fifth of `least` seconds."""
-    function()
-    begin = time.perf_counter()
-    function()
-    calls = max(1, round(least / 5 / (time.perf_counter() - begin)))
-    batches = []
-    for _ in range(5):
-        begin = time.perf_counter()
+def clock_of(threads: int) -> Callable[[], float]:
+    """What tells the seconds of a program: with one thread those of the processor.
+
+    They are the same on a machine with nothing else to do, and do not count what others take.
+    """
+    return time.process_time if threads == 1 else time.perf_counter
+
+
+def seconds_of(function: Callable[[], Any], threads: int = 1) -> float:
+    """Seconds of a call: the best of five batches of calls, each of 20 ms or one call."""
+    clock = clock_of(threads)
+
+    def seconds(calls: int) -> float:
+        begin = clock()
         for _ in range(calls):
             function()
-        batches.append((time.perf_counter() - begin) / calls)
-    return min(batches)
+        return (clock() - begin) / calls
+
+    seconds(1)
+    calls = max(1, round(0.02 / seconds(1)))
+    return min(seconds(calls) for _ in range(5))
 
 
 def product_rates(threads: int, size: int = 512) -> dict[str, float]:
@@ -77,6 +91,6 @@ def product_rates(threads: int, size: int = 512) -> dict[str, float]:
     a = np.random.default_rng(0).standard_normal((size, size))
     b = torch.from_numpy(a)
     return {
-        "torch": 2 * size**3 / seconds_of(lambda: b @ b),
-        "numpy": 2 * size**3 / seconds_of(lambda: a @ a),
+        "torch": 2 * size**3 / seconds_of(lambda: b @ b, threads),
+        "numpy": 2 * size**3 / seconds_of(lambda: a @ a, threads),
     }

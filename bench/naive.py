@@ -5,6 +5,7 @@ the problem and a budget, and returns its `Run`.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,11 +18,9 @@ from bench.machine import use_threads
 from bench.problems import Problem
 from bench.runs import Budget, Halt, Run, Watch
 
-__all__ = ["scipy_lbfgs", "torch_func", "torch_lbfgs"]
+__all__ = ["closure_for_scipy", "minimised", "scipy_lbfgs", "scipy_options", "torch_func", "torch_lbfgs"]
 
 HISTORY = 10
-# no program is to stop by itself
-NEVER = {"tolerance_grad": 0.0, "tolerance_change": 0.0, "max_iter": 10**9, "max_eval": 10**9}
 
 Array = NDArray[np.float64]
 
@@ -34,17 +33,18 @@ def module_of(shapes: list[tuple[int, int]], theta: Tensor) -> nn.Sequential:
 
 
 def optimiser_of(parameters: list[Tensor]) -> torch.optim.LBFGS:
-    return torch.optim.LBFGS(parameters, history_size=HISTORY, line_search_fn="strong_wolfe", **NEVER)
+    """torch's L-BFGS, which does not stop by its own tolerances."""
+    never = {"tolerance_grad": 0.0, "tolerance_change": 0.0}
+    return torch.optim.LBFGS(parameters, history_size=HISTORY, line_search_fn="strong_wolfe", **never)
 
 
 def followed(optimiser: torch.optim.LBFGS, closure: Callable[[], Tensor]) -> None:
-    """Follow an optimiser until its closure halts; where it stops it begins anew, if that still helps."""
+    """Call an optimiser until its closure halts, or a call lowers the loss no more."""
+    value = torch.inf
     try:
-        value = torch.inf
-        # a step returns the value that it began at
+        # a call returns the loss that it began at
         while (begun := optimiser.step(closure)) < value:
             value = begun
-            optimiser.state.clear()
     except Halt:
         pass
 
@@ -110,12 +110,17 @@ def scipy_lbfgs(problem: Problem, budget: Budget) -> Run:
     return Run.of_cells(runs)
 
 
+def scipy_options(evaluations: int) -> dict[str, Any]:
+    """L-BFGS-B that stops by its budget alone, or where it finds no lower value."""
+    options = {"maxcor": HISTORY, "ftol": 0.0, "gtol": 0.0, "maxiter": 10**9, "maxfun": evaluations}
+    return {"jac": True, "method": "L-BFGS-B", "options": options}
+
+
 def minimised(function: Callable[[Array], tuple[float, Array]], theta: Array) -> None:
     """Follow L-BFGS-B until the function halts; where it stops it begins anew, if that still helps."""
-    options = {"maxcor": HISTORY, "ftol": 0.0, "gtol": 0.0, "maxiter": 10**9, "maxfun": 10**9}
+    value = np.inf
     try:
-        value = np.inf
-        while (end := minimize(function, theta, jac=True, method="L-BFGS-B", options=options)).fun < value:
+        while (end := minimize(function, theta, **scipy_options(10**9))).fun < value:
             theta, value = end.x, end.fun
     except Halt:
         pass

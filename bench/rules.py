@@ -34,19 +34,19 @@ def times(results: Path) -> pd.DataFrame:
 
 def summed(jobs: pd.DataFrame, by: list[str]) -> list[dict[str, Any]]:
     """Rows of a table, longest first."""
-    sums = jobs.groupby(by).agg(
+    sums = jobs.groupby(by, as_index=False).agg(
         jobs=("s", "size"), s=("s", "sum"), cpu=("cpu", "sum"), memory=("memory", "max")
     )
     return [
         {
-            **dict(zip(by, names, strict=True)),
+            **{name: getattr(row, name) for name in by},
             "jobs": int(row.jobs),
-            "s": row.s,
-            "s of processor": row.cpu,
+            "s": float(row.s),
+            "s of processor": float(row.cpu),
             "% of all": f"{100 * row.s / jobs['s'].sum():.1f}",
-            "largest job, MB": row.memory,
+            "largest job, MB": float(row.memory),
         }
-        for names, row in sums.sort_values("s", ascending=False).iterrows()
+        for row in sums.sort_values("s", ascending=False).itertuples()
     ]
 
 

@@ -1,12 +1,13 @@
 """What a program did with the cells: when each passed which residual, and where it ended."""
 
-import time
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from bench.machine import clock_of
 
 __all__ = ["TOLERANCES", "Budget", "Halt", "Run", "Watch"]
 
@@ -76,11 +77,12 @@ class Watch:
         self.count = 0
         self.at = np.full((2, len(TOLERANCES), len(weight_decay)), np.nan)  # seconds and evaluations
         self.least, self.theta = torch.full_like(weight_decay, torch.inf), None
-        self.begin = time.perf_counter()
+        self.clock = clock_of(1)
+        self.begin = self.clock()
 
     def __call__(self, theta: list[Tensor], gradient: list[Tensor]) -> None:
         """Look at the parameters and gradients of an evaluation, each (cells, ...)."""
-        now = time.perf_counter()
+        now = self.clock()
         self.count += 1
         self.seconds = now - self.begin
         theta, gradient = (torch.cat([a.detach().flatten(1) for a in b], dim=1) for b in (theta, gradient))
@@ -94,7 +96,7 @@ class Watch:
         late = self.seconds > self.budget.seconds * len(self.weight_decay)
         if not np.isnan(self.at[0, -1]).any() or late or self.count >= self.budget.evaluations:
             raise Halt
-        self.begin += time.perf_counter() - now
+        self.begin += self.clock() - now
 
     def run(self) -> Run:
         passed = ~np.isnan(self.at[0])
