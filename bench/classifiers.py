@@ -1,5 +1,6 @@
 """Classifiers of MNIST to stationarity: this engine's `newton` beside scipy."""
 
+import sys
 from dataclasses import replace
 from importlib import import_module
 from typing import Any
@@ -77,7 +78,7 @@ def section(widths: list[int]) -> str | None:
     try:
         import_module(f"nrc.optimize.{METHOD['name']}")
     except ImportError:
-        print(f"classifiers: left out, for there is no method {METHOD['name']}")
+        print(f"classifiers: left out, for there is no method {METHOD['name']}", file=sys.stderr)
         return None
     rows = [_row(width) for width in widths]
     return f"""## Classifiers, to stationarity

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -38,7 +39,7 @@ def name() -> str:
         if library["user_api"] == "blas"
     }
     return (
-        f"{processor}{model}{wide}, {cores()} cores, {platform.system()}, a load of {os.getloadavg()[0]:.1f} "
+        f"{processor}{model}{wide}, {cores()} cores, {sys.platform}, a load of {os.getloadavg()[0]:.1f} "
         f"before;\nPython {platform.python_version()}, "
         + ", ".join(f"{name} {module.__version__}" for name, module in versions.items())
         + f", {', '.join(sorted(libraries))}."

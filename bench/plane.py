@@ -1,5 +1,6 @@
 """Cells of Figure 1's plane to stationarity, by every program."""
 
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -55,7 +56,7 @@ def warm(program: Callable[..., Run], problem: Problem, budget: Budget, *others:
     return program(problem, budget, *others)
 
 
-def compared(problem: Problem, budget: Budget, say=print) -> Compared:
+def compared(problem: Problem, budget: Budget) -> Compared:
     """Run every program, each in a process of its own."""
     programs = {
         TORCH: (naive.torch_lbfgs, problem, budget),
@@ -71,7 +72,7 @@ def compared(problem: Problem, budget: Budget, say=print) -> Compared:
         losses[name], residuals[name] = np.array(ends).T
         # who says to have passed has
         assert (residuals[name][run.passed[-1]] <= ROUNDING * TOLERANCES[-1]).all(), name
-        say(f"{name}: {run.seconds[-1]:.1f} s")
+        print(f"{name}: {run.seconds[-1]:.1f} s", file=sys.stderr)
     return Compared(problem, budget, runs, losses, residuals)
 
 
@@ -111,7 +112,7 @@ def headline(found: Compared) -> str:
         ]
         part = f"{' and '.join(factors)} times as long as nrc to {written(tolerance)}"
         missed = never(theirs, k)
-        parts.append(part + (f", where it never arrives in {missed} of {cells} cells" if missed else ""))
+        parts.append(part + (f", short of which it gives up in {missed} of {cells} cells" if missed else ""))
     return (
         f"On the same {cells} cells scipy's L-BFGS-B on a torch closure, the best program without this "
         f"engine, takes with one thread {'; and '.join(parts)}."
