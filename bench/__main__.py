@@ -39,7 +39,7 @@ def main(quick: bool, results: Path) -> None:
     else:
         axes = {axis: plane.lattice(grid("mixture")[axis], count) for axis, count in LATTICE.items()}
         desk = configured("mixture", **axes)
-        budget, sizes, widths = Budget(40_000, 60), GROWTH, [64, 128]
+        budget, sizes, widths = Budget(40_000, 30), GROWTH, [64, 128]
     head, rates = machine_section()
     found = plane.compared(desk, budget)
     sections = [

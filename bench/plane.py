@@ -104,18 +104,18 @@ def short(found: Compared) -> str:
 
 def headline(found: Compared) -> str:
     """The best program without this engine beside it, on the same cells to the same residuals."""
-    theirs, cells, parts = found.runs[SCIPY], len(found.problem.stack), []
+    theirs, parts = found.runs[SCIPY], []
     for k, tolerance in enumerate(TOLERANCES):
         factors = [
-            f"{theirs.seconds[k] / found.runs[engine_name(threads)].seconds[k]:.1f} ({of_threads(threads)})"
+            f"{theirs.seconds[k] / ours.seconds[k]:.1f} times as long as nrc with {of_threads(threads)}"
             for threads in THREADS
+            for ours in [found.runs[engine_name(threads)]]
         ]
-        part = f"{' and '.join(factors)} times as long as nrc to {written(tolerance)}"
-        missed = never(theirs, k)
-        parts.append(part + (f", short of which it gives up in {missed} of {cells} cells" if missed else ""))
+        missed = f" (short of which it stops in {never(theirs, k)} of them)" if never(theirs, k) else ""
+        parts.append(f"to {written(tolerance)}{missed} {' and '.join(factors)}")
     return (
-        f"On the same {cells} cells scipy's L-BFGS-B on a torch closure, the best program without this "
-        f"engine, takes with one thread {'; and '.join(parts)}."
+        f"On the same {len(found.problem.stack)} cells scipy's L-BFGS-B on a torch closure, one thread, the "
+        f"best program without nrc, takes {'; '.join(parts)}."
     )
 
 

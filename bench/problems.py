@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nrc import data
+from nrc import data, store
+from nrc.data.mnist import fetch, images_dataset
 from nrc.data.points import Points
 from nrc.grid import Stack
 from nrc.network import RegularisedLoss
@@ -20,7 +22,7 @@ from pipeline.settings import read_settings
 
 __all__ = ["Problem", "blobs", "configured", "grid", "residual"]
 
-SETTINGS = Path(__file__).parents[1] / "config.yaml"
+PROJECT = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
@@ -79,24 +81,34 @@ class Problem:
 
 def grid(experiment: str) -> Mapping[str, list]:
     """The values on the axes of an experiment of the configuration."""
-    return read_settings([SETTINGS])["experiments"][experiment]["grid"]
+    return read_settings([PROJECT / "config.yaml"])["experiments"][experiment]["grid"]
 
 
 def configured(experiment: str, **axes: Any) -> Problem:
     """An experiment of the configuration, seed 0, at some values of its axes."""
-    settings = read_settings([SETTINGS])
+    settings = read_settings([PROJECT / "config.yaml"])
     chosen = settings["experiments"][experiment]
-    options = dict(settings["data"][chosen["data"]])
-    points = data.kind(options.pop("kind")).draw(options, 0, [])
     single = {axis: values[0] for axis, values in chosen["grid"].items()}
     return Problem(
         Stack({**single, "seed": 0, **axes}),
-        points,
+        drawn(settings["data"][chosen["data"]]),
         chosen["task"],
         chosen["loss"],
         chosen["network"]["activation"],
         chosen["training"]["method"],
     )
+
+
+def drawn(options: Mapping[str, Any]) -> Points:
+    """A data set of the configuration, seed 0: a mixture, or the bundled images."""
+    options = dict(options)
+    kind = options.pop("kind")
+    with TemporaryDirectory() as folder:
+        files = []
+        if kind == "mnist":
+            files = [f"{folder}/images.nc"]
+            store.save(images_dataset(*fetch(options, "test", PROJECT / "resources/mnist")), files[0])
+        return data.kind(kind).draw(options, 0, files)
 
 
 def blobs(
@@ -111,6 +123,7 @@ def blobs(
 ) -> Problem:
     """Autoencoders as wide as the data's dimension, which differ in weight decay."""
     options = {
+        "kind": "mixture",
         "clusters": 5,
         "points": points,
         "dimension": dimension,
@@ -120,8 +133,7 @@ def blobs(
     }
     axes = {"weight_decay": np.geomspace(*decay, cells).tolist(), "sigma": [0.1]}
     stack = Stack({**axes, "width": dimension, "depth": depth, "seed": 0})
-    drawn = data.kind("mixture").draw(options, 0, [])
-    return Problem(stack, drawn, "autoencode", "squared_error", activation, method)
+    return Problem(stack, drawn(options), "autoencode", "squared_error", activation, method)
 
 
 def residual(problem: Problem, cell: Mapping[str, Any], theta: NDArray[np.float64]) -> tuple[float, float]:

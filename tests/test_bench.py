@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench import naive, rules
+from bench import classifiers, naive, rules
 from bench.engine import nrc_stack
 from bench.growth import exponent
 from bench.page import between, filled, rounded, table
@@ -159,9 +159,19 @@ def test_small_sizes_give_a_whole_page_and_write_nothing(tmp_path):
     for part in (
         "# Times",
         "GFLOP/s",
-        "times as long as nrc",
+        "times as long as nrc with 1 thread",
         "## An evaluation",
         "## A run of the pipeline",
     ):
         assert part in done.stdout
     assert (page.read_bytes() if page.exists() else None) == before
+
+
+def test_a_classifier_is_this_librarys_function():
+    problem = configured("mnist", weight_decay=[1e-3], width=4, depth=2)
+    theta = problem.start()
+    x, y, decay = problem.cell(next(problem.stack.cells()))
+    value, gradient = classifiers.loss_of(problem, x, y.argmax(1), decay, theta[0].numpy())
+    expected, expected_gradient = problem.objective(theta)
+    assert value == pytest.approx(float(expected))
+    np.testing.assert_allclose(gradient, expected_gradient[0], atol=1e-12)
