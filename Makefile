@@ -61,9 +61,9 @@ envs/nrc.yaml: requirements.lock
 	{ sed '/- pip:/q' $@; sed -nE 's/^([a-z0-9][^ ]*==[^ ;]+)( ; [^\]*[^ \])?.*/      - "\1\2"/p' $<; } > $@.new
 	mv $@.new $@
 
+# times of this engine and of others, into docs/bench.md and the README; QUICK=1 prints those of small sizes
 bench: env
-	$(BIN)/python bench/stack_against_loop.py
-	$(BIN)/python bench/points_of_linear.py
+	PYTHONPATH=.:workflow/scripts $(BIN)/python -m bench $(if $(QUICK),--quick)
 
 clean:
 	rm -rf results .snakemake

@@ -1,0 +1,93 @@
+"""Time everything, and write docs/bench.md and the table of the README; or, quick, print it."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from bench import classifiers, growth, machine, plane, rules
+from bench.page import between, filled, table
+from bench.problems import blobs, configured, grid
+from bench.runs import Budget
+
+PROJECT = Path(__file__).parents[1]
+
+# how many values of an axis of the desk plane, first and last among them
+LATTICE = {"weight_decay": 4, "sigma": 3}
+GROWTH = {
+    "shapes": [(200, 20), (500, 50)],
+    "cells": [1, 2, 4, 8, 16, 32, 64, 100],
+    "points": [50, 100, 200, 400, 800, 1600, 3200],
+    "linear_points": [1_000, 10_000, 100_000, 1_000_000],
+    "widths": [10, 20, 40, 80, 160, 320],
+    "depths": [2, 4, 8, 16, 32],
+}
+QUICK_GROWTH: dict[str, Any] = {
+    "shapes": [(40, 6)],
+    "cells": [1, 2, 4],
+    "points": [50, 100, 200],
+    "linear_points": [100, 200, 400],
+    "widths": [5, 10, 20],
+    "depths": [2, 3, 4],
+}
+
+
+def main(quick: bool, results: Path) -> None:
+    if quick:
+        method = configured("mixture").method
+        desk = blobs(method, points=40, dimension=6, depth=3, cells=2, decay=(0.01, 0.1))
+        budget, sizes, widths = Budget(2_000, 1), QUICK_GROWTH, [8]
+    else:
+        axes = {axis: plane.lattice(grid("mixture")[axis], count) for axis, count in LATTICE.items()}
+        desk = configured("mixture", **axes)
+        budget, sizes, widths = Budget(40_000, 30), GROWTH, [64, 128]
+    head, rates = machine_section()
+    found = plane.compared(desk, budget)
+    sections = [
+        head,
+        plane.section(found, rates),
+        growth.section(desk.method, rates[1], **sizes),
+        classifiers.section(widths),
+        rules.section(results),
+    ]
+    page = filled("\n\n".join(section.strip() for section in sections if section))
+    if quick:
+        print(page)
+        return
+    (PROJECT / "docs/bench.md").write_text(page, encoding="utf-8")
+    between(PROJECT / "README.md", "bench", filled(f"{plane.headline(found)}\n\n{plane.short(found)}"))
+
+
+def machine_section() -> tuple[str, dict[int, float]]:
+    """The page's head, and operations a second of products by number of threads."""
+    rates = {threads: machine.alone(machine.product_rates, threads) for threads in plane.THREADS}
+    rows = [
+        {"threads": threads, **{f"{library}, GFLOP/s": rate / 1e9 for library, rate in of_libraries.items()}}
+        for threads, of_libraries in rates.items()
+    ]
+    head = f"""# Times
+
+Written by `make bench`, all in one run, on one machine:
+{machine.name()} Seconds of programs with one
+thread are the processor's, which are all that pass on a machine with nothing else to do; with more threads
+they are all that pass.
+
+Float64 products of 512 x 512 matrices (GEMM; shares below are of the faster library):
+
+{table(rows)}
+"""
+    return head, {threads: max(of_libraries.values()) for threads, of_libraries in rates.items()}
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument(
+        "--quick", action="store_true", help="small sizes, seconds; prints and writes nothing"
+    )
+    parser.add_argument(
+        "--results",
+        type=Path,
+        default=Path("results"),
+        metavar="FOLDER",
+        help="of a finished run, for its times (default: results)",
+    )
+    main(**vars(parser.parse_args()))

@@ -1,0 +1,110 @@
+"""Classifiers of MNIST to stationarity: this engine's `newton` beside scipy."""
+
+import sys
+from dataclasses import replace
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bench.engine import minimum
+from bench.machine import alone, clock_of, use_threads
+from bench.naive import minimised
+from bench.page import table
+from bench.problems import Problem, configured
+from bench.runs import Halt
+from nrc.determinism import make_deterministic
+
+__all__ = ["section"]
+
+METHOD = {"name": "newton"}
+TOLERANCE = 1e-6
+PASSES = 100_000
+# scipy gets so many times the engine's seconds
+TIMES = 3
+
+Array = NDArray[np.float64]
+
+
+def by_engine(problem: Problem) -> tuple[float, int, Array]:
+    """Seconds, evaluations and end point."""
+    make_deterministic()
+    clock = clock_of(1)
+    begin = clock()
+    theta, evaluations = minimum(problem, TOLERANCE, PASSES)
+    return clock() - begin, int(evaluations), theta[0].numpy()
+
+
+def loss_of(problem: Problem, x: Tensor, classes: Tensor, decay: float, theta: Array) -> tuple[float, Array]:
+    """Value and gradient by autograd."""
+    sizes = [n_out * n_in for n_out, n_in in problem.shapes]
+    parts = torch.from_numpy(theta).split(sizes)
+    weights = [part.view(shape).requires_grad_() for part, shape in zip(parts, problem.shapes, strict=True)]
+    z = x
+    for w in weights[:-1]:
+        z = torch.tanh(z @ w.T)
+    loss = torch.nn.functional.cross_entropy(z @ weights[-1].T, classes)
+    gradient = torch.cat([g.flatten() for g in torch.autograd.grad(loss, weights)]).numpy()
+    return loss.item() + decay / 2 * (theta @ theta), gradient + decay * theta
+
+
+def by_scipy(problem: Problem, seconds: float) -> tuple[float, float, Array]:
+    """Smallest relative residual within so many seconds, the seconds spent, and where."""
+    use_threads(1)
+    x, y, decay = problem.cell(next(problem.stack.cells()))
+    classes, best, end, clock = y.argmax(1), np.inf, None, clock_of(1)
+    begin = clock()
+
+    def watched(theta: Array) -> tuple[float, Array]:
+        nonlocal best, end
+        value, gradient = loss_of(problem, x, classes, decay, theta)
+        residual = np.linalg.norm(gradient) / (decay * np.linalg.norm(theta))
+        if residual < best:
+            best, end = residual, theta.copy()
+        if best <= TOLERANCE or clock() - begin > seconds:
+            raise Halt
+        return value, gradient
+
+    minimised(watched, problem.start()[0].numpy())
+    return clock() - begin, best, end
+
+
+def section(widths: list[int]) -> str | None:
+    """Section of the page; None while there is no such method."""
+    # HOOK: goes when nrc.optimize.newton is there for good
+    try:
+        import_module(f"nrc.optimize.{METHOD['name']}")
+    except ImportError:
+        print(f"classifiers: left out, for there is no method {METHOD['name']}", file=sys.stderr)
+        return None
+    rows = [_row(width) for width in widths]
+    return f"""## Classifiers, to stationarity
+
+Tanh networks of depth 4 on 1,000 images of MNIST, cross-entropy, float64, from the initial weights, with one
+thread: seconds of this engine's `{METHOD["name"]}` to a relative residual of {TOLERANCE:.0e}, and the
+smallest residual that scipy's L-BFGS-B on a torch closure comes to in {TIMES} times as long.
+
+{table(rows)}
+"""
+
+
+def _row(width: int) -> dict[str, Any]:
+    problem = replace(configured("mnist", weight_decay=[1e-3], width=width, depth=4), method=METHOD)
+    seconds, evaluations, ours = alone(by_engine, problem)
+    spent, least, theirs = alone(by_scipy, problem, TIMES * seconds)
+    x, y, decay = problem.cell(next(problem.stack.cells()))
+    value, gradient = loss_of(problem, x, y.argmax(1), decay, ours)
+    return {
+        "width": width,
+        "weight decay": decay,
+        "nrc, s": seconds,
+        "its evaluations": evaluations,
+        "its residual": float(np.linalg.norm(gradient) / (decay * np.linalg.norm(ours))),
+        "its loss": f"{value:.6f}",
+        "scipy, s": spent,
+        "residual of scipy": float(least),
+        "loss of scipy": f"{loss_of(problem, x, y.argmax(1), decay, theirs)[0]:.6f}",
+    }

@@ -1,0 +1,56 @@
+"""This engine on the same cells, all in one stack."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.machine import clock_of
+from bench.problems import Problem, residual
+from bench.runs import TOLERANCES, Budget, Run
+from nrc.determinism import make_deterministic
+from nrc.optimize import build
+from nrc.optimize.minimise import minimise
+from nrc.optimize.point import Course
+
+__all__ = ["minimum", "nrc_stack"]
+
+# what rounding may add to a residual that is computed anew
+ROUNDING = 1.01
+
+
+def minimum(problem: Problem, tolerance: float, passes: int, threads: int = 1) -> tuple[Tensor, Tensor]:
+    """End points and evaluations of all cells, by the configured method."""
+    objective, theta = problem.objective, problem.start()
+    options = dict(problem.method)
+    name = options.pop("name")
+
+    def end_of(cells: Tensor):
+        method = build(name, options, Course(passes, [0] * len(cells)))
+        return minimise(objective.select(cells), theta[cells], method, tolerance=tolerance, passes=passes)
+
+    shares = [torch.arange(first, len(theta), threads) for first in range(threads)]
+    evaluations = torch.zeros(len(theta), dtype=torch.int64)
+    with ThreadPoolExecutor(threads) as pool:
+        for cells, end in zip(shares, pool.map(end_of, shares), strict=True):
+            theta[cells], evaluations[cells] = end.point.theta, end.evaluations
+    return theta, evaluations
+
+
+def nrc_stack(problem: Problem, budget: Budget, threads: int) -> Run:
+    """The configured method on all cells together, once to each residual."""
+    make_deterministic()
+    cells, clock = list(problem.stack.cells()), clock_of(threads)
+    seconds, evaluations, passed = [], [], []
+    for tolerance in TOLERANCES:
+        begin = clock()
+        theta, counts = minimum(problem, tolerance, budget.evaluations, threads)
+        seconds.append(clock() - begin)
+        evaluations.append(counts.numpy())
+        residuals = [residual(problem, *of_cell)[1] for of_cell in zip(cells, theta.numpy(), strict=True)]
+        passed.append(np.array(residuals) <= ROUNDING * tolerance)
+    microseconds = 1e6 * seconds[-1] / evaluations[-1].sum()
+    return Run(
+        np.array(seconds), np.array(evaluations, dtype=float), np.array(passed), microseconds, theta.numpy()
+    )

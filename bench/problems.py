@@ -1,0 +1,149 @@
+"""What every program is given: points, weight decay and initial weights of each cell."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nrc import data, store
+from nrc.data.mnist import fetch, images_dataset
+from nrc.data.points import Points
+from nrc.grid import Stack
+from nrc.network import RegularisedLoss
+from nrc.stacks import architecture_of, initial_parameters, regularised_loss, training_sample
+from pipeline.settings import read_settings
+
+__all__ = ["Problem", "blobs", "configured", "grid", "residual"]
+
+PROJECT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The training of a stack of networks, on data of seed 0.
+
+    Attributes
+    ----------
+    stack : Stack
+    points : Points
+    task, loss, activation : str
+    method : mapping
+        Name and options of the method that the configuration trains these networks by.
+    """
+
+    stack: Stack
+    points: Points
+    task: str
+    loss: str
+    activation: str
+    method: Mapping[str, Any]
+
+    @cached_property
+    def objective(self) -> RegularisedLoss:
+        """This engine's function of every cell."""
+        linear = self.activation == "linear"
+        seen = training_sample(self.stack, {0: self.points}, self.task, centroids=False, linear=linear)
+        inputs, outputs = seen.x.shape[-1], seen.y.shape[-1]
+        architecture = architecture_of(self.stack, inputs, outputs, self.activation, bias=False)
+        return regularised_loss(self.stack, architecture, seen, torch.float64, loss=self.loss)
+
+    def start(self) -> Tensor:
+        """Initial weights of every cell, (cells, parameters)."""
+        return initial_parameters(self.stack, self.objective.architecture)
+
+    @property
+    def shapes(self) -> list[tuple[int, int]]:
+        """Shapes of the weight matrices."""
+        return self.objective.architecture.shapes
+
+    def cell(self, cell: Mapping[str, Any]) -> tuple[Tensor, Tensor, float]:
+        """Inputs, targets and weight decay of one cell, for programs that know nothing of stacks."""
+        x = self.points.x(cell["sigma"])
+        y = self.points.targets(self.task, x)
+        return torch.tensor(x), torch.tensor(y), cell["weight_decay"]
+
+    @property
+    def operations(self) -> int:
+        """Floating-point operations of one value and gradient of one cell: those of its products.
+
+        2 N (3 sum_l n_l n_{l-1} - n_1 n_0): forward, in the weights, and in the features but the inputs.
+        """
+        weights = [n_out * n_in for n_out, n_in in self.shapes]
+        return 2 * len(self.points.labels) * (3 * sum(weights) - weights[0])
+
+
+def grid(experiment: str) -> Mapping[str, list]:
+    """The values on the axes of an experiment of the configuration."""
+    return read_settings([PROJECT / "config.yaml"])["experiments"][experiment]["grid"]
+
+
+def configured(experiment: str, **axes: Any) -> Problem:
+    """An experiment of the configuration, seed 0, at some values of its axes."""
+    settings = read_settings([PROJECT / "config.yaml"])
+    chosen = settings["experiments"][experiment]
+    single = {axis: values[0] for axis, values in chosen["grid"].items()}
+    return Problem(
+        Stack({**single, "seed": 0, **axes}),
+        drawn(settings["data"][chosen["data"]]),
+        chosen["task"],
+        chosen["loss"],
+        chosen["network"]["activation"],
+        chosen["training"]["method"],
+    )
+
+
+def drawn(options: Mapping[str, Any]) -> Points:
+    """A data set of the configuration, seed 0: a mixture, or the bundled images."""
+    options = dict(options)
+    kind = options.pop("kind")
+    with TemporaryDirectory() as folder:
+        files = []
+        if kind == "mnist":
+            files = [f"{folder}/images.nc"]
+            store.save(images_dataset(*fetch(options, "test", PROJECT / "resources/mnist")), files[0])
+        return data.kind(kind).draw(options, 0, files)
+
+
+def blobs(
+    method: Mapping[str, Any],
+    *,
+    points: int = 200,
+    dimension: int = 20,
+    depth: int = 4,
+    cells: int = 8,
+    activation: str = "tanh",
+    decay: tuple[float, float] = (2e-3, 0.1),
+) -> Problem:
+    """Autoencoders as wide as the data's dimension, which differ in weight decay."""
+    options = {
+        "kind": "mixture",
+        "clusters": 5,
+        "points": points,
+        "dimension": dimension,
+        "separation": 2,
+        "covariance": "isotropic",
+        "weights": None,
+    }
+    axes = {"weight_decay": np.geomspace(*decay, cells).tolist(), "sigma": [0.1]}
+    stack = Stack({**axes, "width": dimension, "depth": depth, "seed": 0})
+    return Problem(stack, drawn(options), "autoencode", "squared_error", activation, method)
+
+
+def residual(problem: Problem, cell: Mapping[str, Any], theta: NDArray[np.float64]) -> tuple[float, float]:
+    """Loss of a tanh autoencoder and ||gradient|| / (lambda ||Theta||), by autograd alone."""
+    x, y, weight_decay = problem.cell(cell)
+    flat = torch.tensor(theta, requires_grad=True)
+    sizes = [n_out * n_in for n_out, n_in in problem.shapes]
+    z = x
+    for l, (part, shape) in enumerate(zip(flat.split(sizes), problem.shapes, strict=True)):
+        z = (torch.tanh(z) if l else z) @ part.view(shape).T
+    loss = (z - y).square().sum(1).mean() / 2 + weight_decay / 2 * flat.square().sum()
+    loss.backward()
+    return float(loss.detach()), float(flat.grad.norm() / (weight_decay * flat.detach().norm()))
