@@ -8,6 +8,7 @@ rule collect:
         "results/logs/{experiment}/measures.log",
     benchmark:
         "results/benchmarks/{experiment}/measures.tsv"
+    priority: early
     conda:
         ENVIRONMENT
     params:

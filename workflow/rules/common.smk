@@ -145,6 +145,29 @@ def twin_of(experiment):
     return or_exit(twin_on_centroids, experiment, EXPERIMENTS)
 
 
+def experiments_of(figure):
+    """The experiments of a figure, by the names that it gives them."""
+    return figure["of"] if isinstance(figure["of"], dict) else {name: name for name in figure["of"]}
+
+
+# experiments in the order in which figures ask for them
+ORDER = list(dict.fromkeys(e for f in SETTINGS["figures"].values() for e in experiments_of(f).values()))
+
+
+@quick
+def early(wildcards):
+    """Priority of a job: what the first figures need comes first."""
+    return len(ORDER) - ORDER.index(wildcards.experiment) if wildcards.experiment in ORDER else 0
+
+
+@cache
+def threads_of(experiment):
+    """Cores for a job with a stack: its share of those here, where its experiment has few stacks."""
+    stacks = layout.stack_files("train", experiment, EXPERIMENTS[experiment])
+    # on a cluster a job has what --set-threads train_stack=N asks for
+    return max(1, workflow.cores // len(stacks)) if workflow.local_exec else 1
+
+
 @cache
 def size_of(data):
     options = dict(DATA[data])

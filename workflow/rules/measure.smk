@@ -15,6 +15,7 @@ rule measure:
         "results/logs/{experiment}/measure/{cells}.log",
     benchmark:
         "results/benchmarks/{experiment}/measure/{cells}.tsv"
+    priority: early
     conda:
         ENVIRONMENT
     resources:

@@ -15,9 +15,11 @@ rule train_stack:
         "results/logs/{experiment}/train/{cells}.log",
     benchmark:
         "results/benchmarks/{experiment}/train/{cells}.tsv"
+    priority: early
     conda:
         ENVIRONMENT
-    threads: 8  # or as many as there are; the same bits for any number
+    # the same bits for any number
+    threads: quick(lambda wildcards: threads_of(wildcards.experiment))
     resources:
         mem_mb=stack_memory,
         gpu=1 if SETTINGS["device"] == "cuda" else 0,
