@@ -28,7 +28,7 @@ Report = Callable[[Callable[[], State]], None]
 Train = Callable[[Cells, State, Report, float], Arrays]
 
 # Bytes of the features of a part: they stay in a core's caches from one operation to the next.
-CACHE = 6e6
+CACHE = 12e6
 
 
 def block_size(architecture: Architecture, points: int, dtype: torch.dtype) -> int:
