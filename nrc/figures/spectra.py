@@ -179,7 +179,9 @@ def _draw_tails(
     changed = tails[tails["snapshot"] == start]
     axis.plot(changed["index"], changed["value"], **CHANGE)
     for value in ranks["value"].tail(1):
-        axis.annotate(f"exact rank {value:g}", (0.97, 0.86), xycoords="axes fraction", ha="right", fontsize=6)
+        at = {"xy": (0.97, 0.86), "xycoords": "axes fraction", "ha": "right", "fontsize": 6}
+        white = {"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 0.5}
+        axis.annotate(f"exact rank {value:g}", **at, bbox=white)
     axis.set(yscale="log", ylim=(1e-3, 1.2), xlabel="", ylabel="")
 
 
@@ -188,7 +190,7 @@ def _scale_passes(axis: Axes, start: int, first: int, last: int) -> None:
     axis.set_xscale("symlog", linthresh=start)
     axis.set_xlim(first, last)
     axis.axvline(start, zorder=0, **CHANGE)
-    powers = [mark for mark in (10**power for power in range(12)) if 2 * start <= mark <= last / 2]
+    powers = [mark for mark in (10**power for power in range(12)) if 2 * start <= mark <= last / 3]
     axis.xaxis.set_major_locator(FixedLocator(sorted({first, start, *powers, last})))
     axis.xaxis.set_minor_locator(NullLocator())
     axis.xaxis.set_major_formatter(ScalarFormatter())
