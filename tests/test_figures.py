@@ -105,6 +105,11 @@ def test_several_ranks_are_drawn_in_the_order_given():
     assert list(dict.fromkeys(table["measure"])) == ["mp_soft_rank", "stable_rank"]
 
 
+def test_a_panel_without_a_rank_is_not_shown():
+    axes = drawn("rank_curves", cube(sigma=[0.0]), rank=["stable_rank", "exact_rank", "mp_soft_rank"]).axes
+    assert [axis.get_visible() for axis in axes] == [True, True, True, False]
+
+
 def test_spectra_are_relative_tails_and_at_most_21_of_them():
     made = cube(sigma=[0.0], width=[5], seed=[0, 1, 2])
     table = rows("spectra", made)

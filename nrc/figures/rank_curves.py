@@ -75,7 +75,7 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
     columns = min(2, len(ranks))
     lines = -(-len(ranks) // columns)
     figure = Figure(figsize=(1.2 + 2.9 * columns, 0.6 + 2.3 * lines))
-    axes = figure.subplots(lines, columns, squeeze=False).flat
+    axes = list(figure.subplots(lines, columns, squeeze=False).flat)
     decays = sorted(table["weight_decay"].unique())
     palette = dict(zip(decays, colours(options["colour_map"], len(decays)), strict=True))
     values = sorted(table[along].unique())
@@ -94,7 +94,7 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
         axis.set(xlabel=AXES[along], ylabel=RANKS[name])
         from_zero(axis)
         axis.set_title("mean over layers" if along == "depth" else f"layer {_middle(cube)}")
-    for axis in list(axes)[len(ranks) :]:
+    for axis in axes[len(ranks) :]:
         axis.set_visible(False)
     handles = [
         Line2D([], [], color=colour, marker="o", label=rf"$\lambda={notation(decay)}$")

@@ -93,18 +93,8 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
     for column, weight_decay, said in zip(axes.T, decays, _titles(cube), strict=True):
         column[0].set_title(said)
         for axis, layer in zip(column[:-1], layers, strict=True):
-            part = tails[(tails["weight_decay"] == weight_decay) & (tails["layer"] == layer)]
-            # the tail beyond the last singular value is 0
-            part = part[part["index"] < part["index"].max()].astype({"index": int})
-            _lines(axis, part, "index", "snapshot", shades, linewidth=0.7)
-            changed = part[part["snapshot"] == start]
-            axis.plot(changed["index"], changed["value"], **CHANGE)
-            at = (ranks["weight_decay"] == weight_decay) & (ranks["layer"] == layer)
-            for value in ranks[at]["value"].tail(1):
-                axis.annotate(
-                    f"exact rank {value:g}", (0.97, 0.86), xycoords="axes fraction", ha="right", fontsize=6
-                )
-            axis.set(yscale="log", ylim=(1e-3, 1.2), xlabel="", ylabel="")
+            here = f"weight_decay == {weight_decay} and layer == {layer}"
+            _draw_tails(axis, tails.query(here), ranks.query(here), start, shades)
         part = wcss[wcss["weight_decay"] == weight_decay]
         _lines(column[-1], part, "snapshot", "layer", hues)
         column[-1].set(xlabel="passes", ylabel="")
@@ -179,12 +169,28 @@ def _exact_ranks(cube: xr.Dataset) -> xr.DataArray:
     return s.isel(index=0, drop=True).copy(data=exact_rank(s.fillna(0).values))
 
 
+def _draw_tails(
+    axis: Axes, tails: pd.DataFrame, ranks: pd.DataFrame, start: int | None, shades: Mapping[int, tuple]
+) -> None:
+    """The spectra of one layer, and its exact rank at the end."""
+    # the tail beyond the last singular value is 0
+    tails = tails[tails["index"] < tails["index"].max()].astype({"index": int})
+    _lines(axis, tails, "index", "snapshot", shades, linewidth=0.7)
+    changed = tails[tails["snapshot"] == start]
+    axis.plot(changed["index"], changed["value"], **CHANGE)
+    for value in ranks["value"].tail(1):
+        at = {"xy": (0.97, 0.86), "xycoords": "axes fraction", "ha": "right", "fontsize": 6}
+        white = {"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 0.5}
+        axis.annotate(f"exact rank {value:g}", **at, bbox=white)
+    axis.set(yscale="log", ylim=(1e-3, 1.2), xlabel="", ylabel="")
+
+
 def _scale_passes(axis: Axes, start: int, first: int, last: int) -> None:
     """Passes linear up to where training goes on from another, then logarithmic, with a line between."""
     axis.set_xscale("symlog", linthresh=start)
     axis.set_xlim(first, last)
     axis.axvline(start, zorder=0, **CHANGE)
-    powers = [mark for mark in (10**power for power in range(12)) if 2 * start <= mark <= last / 2]
+    powers = [mark for mark in (10**power for power in range(12)) if 2 * start <= mark <= last / 3]
     axis.xaxis.set_major_locator(FixedLocator(sorted({first, start, *powers, last})))
     axis.xaxis.set_minor_locator(NullLocator())
     axis.xaxis.set_major_formatter(ScalarFormatter())
