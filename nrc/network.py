@@ -247,17 +247,22 @@ class Network:
         """The same where the features z^0, ..., z^L are known; with scratch z^L is overwritten."""
         p = 1 / y.shape[1] if shares is None else shares[:, :, None]
         value, delta = LOSSES[self.loss](z[-1], y, p, scratch)
-        deltas = self.deltas(z[:-1], delta, scratch)
+        return value, *self.pull_back(z[:-1], delta, scratch, out)
+
+    def pull_back(
+        self, z: list[Tensor], delta: Tensor, scratch: Scratch | None = None, out: "Network | None" = None
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """The gradient in weights and biases, from z^0, ..., z^{L-1} and the derivative delta in z^L."""
+        deltas = self.deltas(z, delta, scratch)
         into = [None] * len(deltas) if out is None else out.weights
         weights = [
-            torch.matmul(d.mT, inputs, out=there)
-            for d, inputs, there in zip(deltas, z[:-1], into, strict=True)
+            torch.matmul(d.mT, inputs, out=there) for d, inputs, there in zip(deltas, z, into, strict=True)
         ]
         if self.biases is None:
-            return value, weights, []
+            return weights, []
         into = [None] * len(deltas) if out is None else out.biases
         biases = [torch.sum(d, 1, out=there) for d, there in zip(deltas, into, strict=True)]
-        return value, weights, biases
+        return weights, biases
 
     def check(self, x: Tensor, y: Tensor) -> None:
         """Check that weights, inputs and targets are finite and fit each other.

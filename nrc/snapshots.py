@@ -1,5 +1,7 @@
 """Singular values and class WCSS of networks on their way, at set passes."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -51,6 +53,8 @@ class Snapshots:
     cells : int
     times : list of int
         Passes of the looks.
+    parameters : callable, optional
+        The parameters to look at, where cells are on their way in other coordinates.
     """
 
     def __init__(
@@ -61,7 +65,9 @@ class Snapshots:
         labels: NDArray[np.integer],
         cells: int,
         times: list[int],
+        parameters: Callable[[Tensor], Tensor] = lambda theta: theta,
     ) -> None:
+        self._parameters = parameters
         self._architecture, self._x, self._y, self._labels = architecture, x, y, labels
         self._times = torch.tensor(times, device=x.device)
         self._taken = torch.zeros(cells, dtype=torch.int64, device=x.device)
@@ -75,7 +81,7 @@ class Snapshots:
         done = torch.searchsorted(self._times, passes, right=True)
         due = (done > taken) & ~lost
         if due.any():
-            spectra, variability = self._look(cells[due], theta[due])
+            spectra, variability = self._look(cells[due], self._parameters(theta[due]))
             places = zip(cells[due].tolist(), taken[due].tolist(), done[due].tolist(), strict=True)
             for number, (cell, first, last) in enumerate(places):
                 self.singular_values[cell, first:last] = spectra[number]

@@ -6,9 +6,14 @@ from typing import Any
 
 from nrc.optimize.point import Course, Phase
 
-__all__ = ["build"]
+__all__ = ["build", "rotates"]
 
 
 def build(name: str, options: Mapping[str, Any], course: Course) -> list[Phase]:
     """Fresh phases of the method of a name, with its options."""
     return import_module(f"nrc.optimize.{name}").build(course, **options)
+
+
+def rotates(name: str) -> bool:
+    """Whether a method is for inputs in their principal axes: see `Rotation`."""
+    return getattr(import_module(f"nrc.optimize.{name}"), "ROTATES", False)

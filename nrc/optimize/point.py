@@ -34,10 +34,11 @@ class Objective(Protocol):
 
 
 class Course(NamedTuple):
-    """What a method may ask of the run: its budget of passes, and the seed of each cell."""
+    """What a method may ask of the run: its budget of passes, the seed of each cell, and its tolerance."""
 
     passes: int
     seeds: Sequence[int]
+    tolerance: float = 1e-6
 
 
 @dataclass

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from math import prod
 from typing import Self
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from nrc.network import Network, RegularisedLoss
+from nrc.optimize.kfac import random_signs
 from nrc.optimize.lbfgs import LBFGS, Preconditioner
 from nrc.optimize.point import Course, Phase, Point
 
@@ -108,7 +108,7 @@ def right_preconditioner(objective: Projected, theta: Tensor) -> Preconditioner:
     z = network.hidden(loss.x, loss.scratch)
     points, outputs = loss.x.shape[1], architecture.sizes[-1]
     p = theta.new_full((1, points), 1 / points) if loss.shares is None else loss.shares
-    u = network.deltas(z, _signs(points, outputs).to(theta).expand(len(theta), -1, -1), loss.scratch)
+    u = network.deltas(z, random_signs(points, outputs).to(theta).expand(len(theta), -1, -1), loss.scratch)
     inverses = []
     layers = list(zip(z, u, strict=True))[: None if architecture.bias else -1]
     for inputs, outgoing in layers:
@@ -131,9 +131,3 @@ def right_preconditioner(objective: Projected, theta: Tensor) -> Preconditioner:
         return result
 
     return apply
-
-
-def _signs(*shape: int) -> Tensor:
-    """Random signs that depend on the shape alone."""
-    rng = np.random.default_rng(np.random.SeedSequence(0, spawn_key=(4,)))
-    return torch.from_numpy(rng.choice([-1.0, 1.0], size=shape))

@@ -5,18 +5,21 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from nrc.data.points import Points
 from nrc.determinism import make_deterministic
 from nrc.grid import Stack
 from nrc.network import Architecture, RegularisedLoss
-from nrc.optimize import build
+from nrc.optimize import build, rotates
 from nrc.optimize.minimise import Progress, minimise
-from nrc.optimize.point import Course, State
+from nrc.optimize.point import Course, Point, State
+from nrc.optimize.rotation import Rotation, Unturned
 from nrc.snapshots import Snapshots, look_times
 from nrc.stacks import (
     Sample,
@@ -56,8 +59,11 @@ def main(arguments: argparse.Namespace) -> None:
 
     def train(cells: Cells, state: State, report: Report, spent: float) -> Arrays:
         some = loss.select(torch.from_numpy(cells)).to(device)
-        snapshots = snapshots_of(some, shown, cells, times) if times else None
-        course = Course(training["passes"], [seeds[cell] for cell in cells])
+        axes = Rotation.of(some) if rotates(name) else Unturned()
+        turned = axes.rotate(some)
+        back = partial(axes.back, turned)
+        snapshots = snapshots_of(some, shown, cells, times, back) if times else None
+        course = Course(training["passes"], [seeds[cell] for cell in cells], training["tolerance"])
 
         def after_step(progress: Progress, here: Callable[[], State]) -> None:
             log(int(cells[0]), progress)
@@ -68,8 +74,8 @@ def main(arguments: argparse.Namespace) -> None:
             wall_clock += float(state.get("seconds", 0)) - spent
 
         end = minimise(
-            some,
-            theta[cells].to(device),
+            turned,
+            axes.into(some, theta[cells].to(device)),
             build(name, options, course),
             tolerance=training["tolerance"],
             passes=training["passes"],
@@ -78,10 +84,13 @@ def main(arguments: argparse.Namespace) -> None:
             state=state,
             report=after_step,
         )
+        end.point = Point(back(end.point.theta), end.point.value, back(end.point.gradient))
         return start.whole_way(network_arrays(some, end, snapshots), cells)
 
     seen = training["method"].get("batch") or loss.x.shape[1]
     block = block_size(loss.architecture, seen, loss.x.dtype) if device.type == "cpu" else len(stack)
+    if rotates(name):  # cells have axes of their own, and so other sizes
+        block = 1
     train_stack(
         arguments.output,
         settings,
@@ -123,11 +132,17 @@ def start_of(arguments: argparse.Namespace, stack: Stack, architecture: Architec
     return read_start(arguments.start, stack)
 
 
-def snapshots_of(loss: RegularisedLoss, shown: Sample, cells: NDArray, times: list[int]) -> Snapshots:
-    """What looks at some cells on their way."""
+def snapshots_of(
+    loss: RegularisedLoss,
+    shown: Sample,
+    cells: NDArray,
+    times: list[int],
+    parameters: Callable[[Tensor], Tensor],
+) -> Snapshots:
+    """What looks at some cells on their way, with their parameters in the coordinates of the data."""
     x, y, labels = (a[cells] if len(a) > 1 else a for a in (shown.x, shown.y, shown.labels))
     x, y = (torch.tensor(a, dtype=loss.x.dtype, device=loss.x.device) for a in (x, y))
-    return Snapshots(loss.architecture, x, y, labels, len(cells), times)
+    return Snapshots(loss.architecture, x, y, labels, len(cells), times, parameters)
 
 
 class ProgressLog:

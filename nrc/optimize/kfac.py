@@ -1,0 +1,82 @@
+"""Kronecker-factored approximate curvature (Martens & Grosse 2015), as an inverse Hessian of every cell."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nrc.network import RegularisedLoss
+from nrc.optimize.curvature import CURVATURES
+from nrc.optimize.rotation import Rotated
+
+__all__ = ["KFAC", "random_signs"]
+
+
+class KFAC:
+    """H_0 Q_l = Qb [ (Qb' Q_l Qa) / (b_i a_j + lambda) ] Qa'  for every layer l.
+
+    A = sum_i p_i z_i z_i' = Qa a Qa' are the second moments of the layer's inputs, and B = sum_i p_i
+    u_i u_i' = Qb b Qb' those of back-propagated random outputs u_i^L, E[u u'] the loss' curvature: the
+    layer's block of the Gauss-Newton matrix is about B x A. A bias is a feature that is 1 everywhere.
+
+    Parameters
+    ----------
+    objective : RegularisedLoss
+    theta : Tensor
+        (cells, parameters), in the precision in which to compute.
+    """
+
+    def __init__(self, objective: RegularisedLoss, theta: Tensor) -> None:
+        self._architecture = objective.architecture
+        network, scratch = objective.network(theta), objective.scratch
+        *z, output = network.features(objective.x, scratch)
+        points = output.shape[1]
+        p = 1 / points if objective.shares is None else objective.shares[:, :, None]
+        signs = random_signs(points, output.shape[2]).to(theta)
+        u = network.deltas(z, CURVATURES[objective.loss].root(output, objective.y, signs), scratch)
+        self._layers = []
+        for l, (inputs, outgoing) in enumerate(zip(z, u, strict=True)):
+            diagonal = l == 0 and isinstance(objective, Rotated) and not self._architecture.bias
+            a, qa = _diagonal_moments(inputs, p) if diagonal else _moments(self._with_ones(inputs), p)
+            b, qb = _moments(outgoing, p)
+            curvature = b[:, :, None] * a[:, None, :] + objective.weight_decay[:, None, None]
+            self._layers.append((qa, qb, 1 / curvature))
+
+    def __call__(self, q: Tensor) -> Tensor:
+        """H_0 q for q (cells, parameters)."""
+        result = torch.empty_like(q)
+        before, after = self._architecture.network(q), self._architecture.network(result)
+        for l, (qa, qb, inverse) in enumerate(self._layers):
+            layer = before.weights[l]
+            if before.biases is not None:
+                layer = torch.cat([layer, before.biases[l][:, :, None]], dim=2)
+            layer = qb.mT @ layer
+            layer = layer if qa is None else layer @ qa
+            layer *= inverse
+            layer = layer if qa is None else layer @ qa.mT
+            if after.biases is None:
+                torch.matmul(qb, layer, out=after.weights[l])
+            else:
+                layer = qb @ layer
+                after.weights[l].copy_(layer[:, :, :-1])
+                after.biases[l].copy_(layer[:, :, -1])
+        return result
+
+    def _with_ones(self, z: Tensor) -> Tensor:
+        return torch.cat([z, torch.ones_like(z[:, :, :1])], dim=2) if self._architecture.bias else z
+
+
+def _moments(z: Tensor, p: Tensor | float) -> tuple[Tensor, Tensor]:
+    """Eigenvalues and eigenvectors of sum_i p_i z_i z_i'."""
+    values, vectors = torch.linalg.eigh((p * z).mT @ z)
+    return values.clamp_(min=0), vectors
+
+
+def _diagonal_moments(z: Tensor, p: Tensor | float) -> tuple[Tensor, None]:
+    """The same where the moments are diagonal."""
+    return (p * z.square()).sum(1), None
+
+
+def random_signs(*shape: int) -> Tensor:
+    """Random signs that depend on the shape alone."""
+    rng = np.random.default_rng(np.random.SeedSequence(0, spawn_key=(4,)))
+    return torch.from_numpy(rng.choice([-1.0, 1.0], size=shape))

@@ -1,0 +1,120 @@
+"""Newton's method by conjugate gradients, after L-BFGS, both with K-FAC for a preconditioner.
+
+L-BFGS with float32 products goes as far as they carry. From there a few Newton steps reach any
+tolerance (Nocedal & Wright 2006, ch. 7.1).
+"""
+
+import torch
+from torch import Tensor
+
+from nrc.network import RegularisedLoss
+from nrc.optimize.curvature import Hessian
+from nrc.optimize.kfac import KFAC
+from nrc.optimize.lbfgs import LBFGS, Preconditioner
+from nrc.optimize.line_search import weak_wolfe
+from nrc.optimize.point import Course, Phase, Point, State, Step, dot
+from nrc.optimize.single import Single, single
+
+__all__ = ["NewtonCG", "build", "conjugate_gradients"]
+
+# Trained in the principal axes of the inputs, a cell at a time.
+ROTATES = True
+# Most conjugate-gradient steps of a Newton step.
+STEPS = 250
+
+
+def build(course: Course, *, history: int, switch: float) -> list[Phase]:
+    """L-BFGS to the relative residual `switch`, then Newton's method."""
+    first = LBFGS(history, lambda objective, theta: KFAC(objective.low, theta.float()))
+    return [Phase(first, Single, tolerance=switch), Phase(NewtonCG(course.tolerance))]
+
+
+class NewtonCG:
+    """Steps along inexact solutions of H d = -gradient, by products with the Hessian H in float32.
+
+    A product with H counts as a pass over the data.
+
+    Parameters
+    ----------
+    tolerance : float
+        Relative residual that is asked for: no system is solved more accurately than that needs.
+    """
+
+    whole = True
+
+    def __init__(self, tolerance: float) -> None:
+        self.tolerance = tolerance
+
+    def step(self, objective: RegularisedLoss, point: Point) -> Step:
+        low, theta = single(objective), point.theta.float()
+        residual = objective.relative_residual(point.theta, point.gradient)
+        # of norm 1: squares of a small gradient would underflow
+        size = point.gradient.norm(dim=1, keepdim=True)
+        direction, products = conjugate_gradients(
+            Hessian(low, theta),
+            KFAC(low, theta),
+            (-point.gradient / size).float(),
+            self._accuracy(residual).float(),
+        )
+        found = weak_wolfe(objective, point, direction * size)
+        return Step(found.point, found.passes + products, stuck=~found.accepted)
+
+    def _accuracy(self, residual: Tensor) -> Tensor:
+        """Relative accuracy of the solution: superlinear convergence, but not beyond the tolerance."""
+        return torch.maximum(residual.sqrt().clamp(max=0.1), 0.3 * self.tolerance / residual).clamp(min=1e-3)
+
+    def keep(self, cells: Tensor) -> None:
+        pass
+
+    @property
+    def state(self) -> State:
+        return {}
+
+    def resume(self, state: State) -> None:
+        pass
+
+
+def conjugate_gradients(
+    hessian: Preconditioner, inverse: Preconditioner, b: Tensor, accuracy: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Solve hessian(x) = b for every cell, or as much of it as lies before negative curvature.
+
+    Parameters
+    ----------
+    hessian : callable
+        A symmetric matrix of every cell, as a product with (cells, parameters).
+    inverse : callable
+        A positive definite matrix, about the inverse of the Hessian.
+    b : Tensor
+        (cells, parameters)
+    accuracy : Tensor
+        A cell's x is good at ||hessian(x) - b|| <= accuracy ||b||, (cells,).
+
+    Returns
+    -------
+    x : Tensor
+        With b'x > 0.
+    products : Tensor
+        With the Hessian, (cells,).
+    """
+    x, rest, enough = torch.zeros_like(b), b.clone(), accuracy * b.norm(dim=1)
+    z = inverse(rest)
+    p, rz = z.clone(), dot(rest, z)
+    going, products = torch.ones_like(rz, dtype=torch.bool), torch.zeros_like(rz, dtype=torch.int64)
+    for _ in range(STEPS):
+        along = hessian(p)
+        products += going
+        curvature = dot(p, along)
+        # the first direction is one of descent, whatever its curvature
+        x = torch.where((going & (curvature <= 0) & (products == 1))[:, None], p, x)
+        going = going & (curvature > 0)
+        length = torch.where(going, rz / curvature, 0)[:, None]
+        x.addcmul_(p, length)
+        rest.addcmul_(along, length, value=-1)
+        going = going & (rest.norm(dim=1) > enough)
+        if not going.any():
+            break
+        z = inverse(rest)
+        rz, before = dot(rest, z), rz
+        p = p.mul_((rz / before)[:, None]).add_(z)
+    return x, products

@@ -1,0 +1,65 @@
+"""A regularised loss whose products are computed in float32, and the rest in float64."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from nrc.network import LOSSES, RegularisedLoss, Scratch, by_features
+from nrc.optimize.point import Point
+
+__all__ = ["Single", "single"]
+
+
+def single(loss: RegularisedLoss) -> RegularisedLoss:
+    """The same in float32."""
+    x = by_features(loss.x.float())
+    y = x if loss.y is loss.x else loss.y.float()
+    shares = None if loss.shares is None else loss.shares.float()
+    return replace(loss, x=x, y=y, weight_decay=loss.weight_decay.float(), shares=shares, scratch=Scratch())
+
+
+@dataclass(frozen=True)
+class Single:
+    """loss_lambda(Theta) by float32 products: outputs, loss, penalty and parameters are float64.
+
+    Twice as fast, and as good until the relative residual comes near 1e-6.
+
+    Attributes
+    ----------
+    loss : RegularisedLoss
+        In float64.
+    """
+
+    loss: RegularisedLoss
+    # relative rounding of a value
+    rounding = torch.finfo(torch.float32).eps
+
+    @cached_property
+    def low(self) -> RegularisedLoss:
+        """The loss in float32."""
+        return single(self.loss)
+
+    @property
+    def variables(self) -> int:
+        return self.loss.variables
+
+    def at(self, theta: Tensor) -> Point:
+        loss, low = self.loss, self.low
+        rounded = theta.float()
+        network = low.network(rounded)
+        *z, output = network.features(low.x, low.scratch)
+        p = 1 / loss.x.shape[1] if loss.shares is None else loss.shares[:, :, None]
+        value, delta = LOSSES[loss.loss](output.to(theta), loss.y, p, loss.scratch)
+        gradient = torch.empty_like(rounded)
+        network.pull_back(z, delta.float(), low.scratch, out=low.network(gradient))
+        penalty, of_penalty = loss.penalty_gradient(theta)
+        return Point(theta, value + penalty, of_penalty.add_(gradient))
+
+    def relative_residual(self, theta: Tensor, gradient: Tensor) -> Tensor:
+        return self.loss.relative_residual(theta, gradient)
+
+    def select(self, cells: Tensor) -> Self:
+        return Single(self.loss.select(cells))
