@@ -1,8 +1,6 @@
 """Classifiers of MNIST to stationarity: this engine's `newton` beside scipy."""
 
-import sys
 from dataclasses import replace
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -20,7 +18,7 @@ from nrc.determinism import make_deterministic
 
 __all__ = ["section"]
 
-METHOD = {"name": "newton"}
+METHOD = {"name": "newton", "history": 10, "switch": 1e-5}
 TOLERANCE = 1e-6
 PASSES = 100_000
 # scipy gets so many times the engine's seconds
@@ -72,14 +70,8 @@ def by_scipy(problem: Problem, seconds: float) -> tuple[float, float, Array]:
     return clock() - begin, best, end
 
 
-def section(widths: list[int]) -> str | None:
-    """Section of the page; None while there is no such method."""
-    # HOOK: goes when nrc.optimize.newton is there for good
-    try:
-        import_module(f"nrc.optimize.{METHOD['name']}")
-    except ImportError:
-        print(f"classifiers: left out, for there is no method {METHOD['name']}", file=sys.stderr)
-        return None
+def section(widths: list[int]) -> str:
+    """Section of the page."""
     rows = [_row(width) for width in widths]
     return f"""## Classifiers, to stationarity
 

@@ -10,9 +10,10 @@ from bench.machine import clock_of
 from bench.problems import Problem, residual
 from bench.runs import TOLERANCES, Budget, Run
 from nrc.determinism import make_deterministic
-from nrc.optimize import build
+from nrc.optimize import build, rotates
 from nrc.optimize.minimise import minimise
 from nrc.optimize.point import Course
+from nrc.optimize.rotation import Rotation, Unturned
 
 __all__ = ["minimum", "nrc_stack"]
 
@@ -22,19 +23,23 @@ ROUNDING = 1.01
 
 def minimum(problem: Problem, tolerance: float, passes: int, threads: int = 1) -> tuple[Tensor, Tensor]:
     """End points and evaluations of all cells, by the configured method."""
-    objective, theta = problem.objective, problem.start()
-    options = dict(problem.method)
+    theta, options = problem.start(), dict(problem.method)
     name = options.pop("name")
 
     def end_of(cells: Tensor):
-        method = build(name, options, Course(passes, [0] * len(cells)))
-        return minimise(objective.select(cells), theta[cells], method, tolerance=tolerance, passes=passes)
+        loss = problem.objective.select(cells).to(theta.device)  # with memory of its own
+        axes = Rotation.of(loss) if rotates(name) else Unturned()
+        turned = axes.rotate(loss)
+        phases = build(name, options, Course(passes, [0] * len(cells), tolerance))
+        begin = axes.into(loss, theta[cells])
+        end = minimise(turned, begin, phases, tolerance=tolerance, passes=passes)
+        return axes.back(turned, end.point.theta), end.evaluations
 
     shares = [torch.arange(first, len(theta), threads) for first in range(threads)]
     evaluations = torch.zeros(len(theta), dtype=torch.int64)
     with ThreadPoolExecutor(threads) as pool:
         for cells, end in zip(shares, pool.map(end_of, shares), strict=True):
-            theta[cells], evaluations[cells] = end.point.theta, end.evaluations
+            theta[cells], evaluations[cells] = end
     return theta, evaluations
 
 

@@ -12,6 +12,8 @@ from bench.naive import closure_for_scipy, scipy_options
 from bench.page import table
 from bench.problems import Problem, blobs
 from nrc.determinism import make_deterministic
+from nrc.optimize import build
+from nrc.optimize.point import Course
 
 __all__ = ["exponent", "section"]
 
@@ -24,8 +26,10 @@ PASSES = 100
 def of_engine(problem: Problem) -> float:
     """Microseconds of a bare evaluation of one cell among those of its stack."""
     make_deterministic()
-    objective, theta = problem.objective, problem.start()
-    return 1e6 * seconds_of(lambda: objective(theta)) / len(theta)
+    options = dict(problem.method)
+    *_, phase = build(options.pop("name"), options, Course(PASSES, [0]))
+    objective, theta = phase.objective(problem.objective), problem.start()
+    return 1e6 * seconds_of(lambda: objective.at(theta)) / len(theta)
 
 
 def of_engine_and_method(problem: Problem) -> tuple[float, float]:
