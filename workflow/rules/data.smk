@@ -28,6 +28,7 @@ for kind in dict.fromkeys([*DATA_RULES, *(options["kind"] for options in DATA.va
             data=data_names(kind),
         conda:
             ENVIRONMENT
+        priority: len(ORDER) + 1  # short, and all else waits for it
         params:
             code=code_of("make_data.py", f"nrc.data.{kind}"),
             settings=data_settings,
@@ -54,6 +55,7 @@ rule fetch_mnist:
         split="train|test",
     conda:
         ENVIRONMENT
+    priority: len(ORDER) + 1
     params:
         code=code_of("fetch_mnist.py"),
         settings=lambda wildcards: settings_json(slices.fetch_slice, wildcards.data),
