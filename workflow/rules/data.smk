@@ -26,9 +26,9 @@ for kind in dict.fromkeys([*DATA_RULES, *(options["kind"] for options in DATA.va
             f"results/benchmarks/data/{place}.tsv"
         wildcard_constraints:
             data=data_names(kind),
+        priority: len(ORDER) + 1  # short, and all else waits for it
         conda:
             ENVIRONMENT
-        priority: len(ORDER) + 1  # short, and all else waits for it
         params:
             code=code_of("make_data.py", f"nrc.data.{kind}"),
             settings=data_settings,
@@ -53,9 +53,9 @@ rule fetch_mnist:
     wildcard_constraints:
         data=data_names("mnist"),
         split="train|test",
+    priority: len(ORDER) + 1
     conda:
         ENVIRONMENT
-    priority: len(ORDER) + 1
     params:
         code=code_of("fetch_mnist.py"),
         settings=lambda wildcards: settings_json(slices.fetch_slice, wildcards.data),
