@@ -9,6 +9,7 @@ optional. In code a point is a row, but in memory a feature is: products then re
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import pairwise
 from math import prod
 from typing import Self
@@ -474,4 +475,10 @@ class RegularisedLoss:
 
         share = self.x.shape[1] / points.shape[1]
         shares = None if self.shares is None else some(self.shares) * share
-        return replace(self, x=some(self.x), y=some(self.y), shares=shares)
+        x, y = self._by_points
+        return replace(self, x=some(x), y=some(y), shares=shares)
+
+    @cached_property
+    def _by_points(self) -> tuple[Tensor, Tensor]:
+        """Inputs and targets with a point in a row of memory, from which to take some."""
+        return self.x.contiguous(), self.y.contiguous()
