@@ -32,7 +32,7 @@ SHARE = 0.3
 
 
 def thinned(settings: Mapping[str, Any]) -> tuple[Problem, int, float, list[int]]:
-    """Every fourth value of the plane's axes, seed 0: the problem, who is stationary, seconds, evaluations."""
+    """Some values of the plane's axes, seed 0: the problem, how many are stationary, seconds, evaluations."""
     chosen = settings["experiments"]["mixture"]
     grid, method = chosen["grid"], chosen["training"]["method"]
     axes = {axis: lattice(grid[axis], SIDE) for axis in ("weight_decay", "sigma")}
@@ -66,11 +66,11 @@ def passes_of(name: str, settings: Mapping[str, Any], results: Path) -> float:
 def classifiers(settings: Mapping[str, Any], results: Path, rate: float) -> list[dict[str, Any]]:
     """Rows of the experiments on images."""
     rows = []
-    for name, experiment in settings["experiments"].items():
+    for title, experiment in settings["experiments"].items():
         grid = experiment["grid"]
         if experiment["data"] != "digits":
             continue
-        passes, total, networks = passes_of(name, settings, results), 0.0, 0
+        passes, total, networks = passes_of(title, settings, results), 0.0, 0
         each = len(grid["weight_decay"]) * len(grid["seed"])
         for width in grid["width"]:
             for depth in grid["depth"]:
@@ -80,7 +80,7 @@ def classifiers(settings: Mapping[str, Any], results: Path, rate: float) -> list
         precision = experiment["training"]["precision"]
         # newton computes nearly all its products in float32
         unit = GPU["float32" if precision == "float64" else precision]
-        rows.append(_row(name, networks, passes, total, 2 * rate, unit))
+        rows.append(_row(title, networks, passes, total, 2 * rate, unit))
     return rows
 
 
