@@ -86,44 +86,24 @@ class Progress:
     Attributes
     ----------
     cells, converged, running : int
-        Numbers of cells: all, converged, still in the stack.
+        Numbers of cells: all, converged, not at an end.
     worst : float
-        Largest relative residual of a running cell; nan if none runs, or on mini-batches.
-    passes, budget : int
-        Passes of the running cell that made most, and its limit.
-    seconds : float
-        Time since the start.
+        Largest relative residual of a cell in this phase; nan if none is, or on mini-batches.
     """
 
     cells: int
     converged: int
     running: int
     worst: float
-    passes: int
-    budget: int
-    seconds: float
 
     @classmethod
-    def of(cls, end: Minimum, running: Tensor, residual: Tensor, budget: int, seconds: float) -> "Progress":
+    def of(cls, end: Minimum, residual: Tensor) -> "Progress":
         return cls(
             cells=len(end.ended),
             converged=int((end.ended == Ended.TOLERANCE).sum()),
-            running=len(running),
-            worst=float(residual.max()) if len(running) else float("nan"),
-            passes=int(end.evaluations[running].max()) if len(running) else int(end.evaluations.max()),
-            budget=budget,
-            seconds=seconds,
+            running=int((end.ended == RUNNING).sum()),
+            worst=float(residual.max()) if len(residual) else float("nan"),
         )
-
-    @property
-    def rate(self) -> float:
-        """Passes a second of a cell."""
-        return self.passes / max(self.seconds, 1e-9)
-
-    @property
-    def seconds_left(self) -> float:
-        """Time until the budget is spent at this rate: the longest the rest can take."""
-        return (self.budget - self.passes) / self.rate if self.running else 0.0
 
 
 def minimise(
@@ -172,7 +152,7 @@ def minimise(
         late = wall_clock is not None and run.seconds > wall_clock
         run.leave(run.judge(tolerance, passes, late))
         if report is not None:
-            report(Progress.of(run.end, run.running, run.residual, passes, run.seconds), run.state)
+            report(Progress.of(run.end, run.residual), run.state)
         if len(run.running):
             run.step()
         elif not run.go_on():

@@ -34,6 +34,12 @@ ADAM = {
 }
 KINDS = {
     "lbfgs": {"task": "autoencode", "loss": "squared_error", "training": {**COMMON, **LBFGS}, "stack": STACK},
+    "varpro": {
+        "task": "autoencode",
+        "loss": "squared_error",
+        "training": {**COMMON, **LBFGS, "method": {"name": "varpro", "plain": 30, "history": 5}},
+        "stack": STACK,
+    },
     "adam": {
         "task": "classify",
         "loss": "cross_entropy",
@@ -49,7 +55,7 @@ class Training:
     Parameters
     ----------
     folder : path
-    kind : {"lbfgs", "adam"}
+    kind : {"lbfgs", "varpro", "adam"}
         Autoencoders on the whole data, or classifiers in mini-batches, with looks on the way.
     points : int
     """
@@ -73,6 +79,7 @@ class Training:
         self,
         *,
         interval: float = 0.05,
+        threads: int = 1,
         memory: int | None = None,
         said: str = "said",
         before: Path | None = None,
@@ -87,6 +94,7 @@ class Training:
             *("--data", *map(str, self.data)),
             *(("--start", str(before)) if before else ()),
             *("--output", str(self.output)),
+            *("--threads", str(threads)),
             *("--checkpoint-interval", str(interval)),
         ]
         return Program("train", arguments, self.folder / said, memory=memory)

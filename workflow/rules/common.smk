@@ -161,11 +161,11 @@ def early(wildcards):
 
 
 @cache
-def threads_of(experiment):
-    """Cores for a job with a stack: its share of those here, where its experiment has few stacks."""
-    stacks = layout.stack_files("train", experiment, EXPERIMENTS[experiment])
+def stack_threads():
+    """Cores for a job with a stack: more than one where there are more than stacks."""
+    stacks = sum(len(layout.stack_files("train", *experiment)) for experiment in EXPERIMENTS.items())
     # on a cluster a job has what --set-threads train_stack=N asks for
-    return max(1, workflow.cores // len(stacks)) if workflow.local_exec else 1
+    return max(1, workflow.cores // stacks) if workflow.local_exec else 1
 
 
 @cache

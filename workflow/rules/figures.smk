@@ -37,6 +37,7 @@ for name, figure in SETTINGS["figures"].items():
             f"results/logs/figures/{name}.log",
         benchmark:
             f"results/benchmarks/figures/{name}.tsv"
+        priority: len(ORDER) + 1  # seconds, and what people wait for
         localrule: True
         conda:
             ENVIRONMENT

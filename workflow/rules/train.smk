@@ -19,7 +19,7 @@ rule train_stack:
     conda:
         ENVIRONMENT
     # the same bits for any number
-    threads: quick(lambda wildcards: threads_of(wildcards.experiment))
+    threads: quick(lambda wildcards: stack_threads())
     resources:
         mem_mb=stack_memory,
         gpu=1 if SETTINGS["device"] == "cuda" else 0,
