@@ -15,6 +15,7 @@ from bench.plane import lattice
 from bench.problems import Problem, blobs, configured, residual
 from bench.runs import Budget, Run
 from support.checkout import PROJECT
+from support.problems import value_and_gradient
 
 BUDGET = Budget(3_000, 10)
 PROGRAMS = {
@@ -47,15 +48,15 @@ def test_every_program_ends_at_the_same_minimum(problem, reference, name):
     assert run.evaluations.max() <= BUDGET.evaluations
     assert run.seconds[0] > 0
     assert run.microseconds > 1
-    losses, gradient = problem.objective(torch.from_numpy(run.theta))
+    losses, gradient = value_and_gradient(problem.objective, torch.from_numpy(run.theta))
     assert (problem.objective.relative_residual(torch.from_numpy(run.theta), gradient) < 1e-4).all()
-    expected, _ = problem.objective(torch.from_numpy(reference.theta))
+    expected, _ = value_and_gradient(problem.objective, torch.from_numpy(reference.theta))
     np.testing.assert_allclose(losses, expected, rtol=1e-4)
 
 
 def test_residuals_and_losses_are_this_librarys(problem, reference):
     theta = torch.from_numpy(reference.theta) + 1e-3
-    value, gradient = problem.objective(theta)
+    value, gradient = value_and_gradient(problem.objective, theta)
     expected = problem.objective.relative_residual(theta, gradient)
     found = [residual(problem, *end) for end in zip(problem.stack.cells(), theta.numpy(), strict=True)]
     np.testing.assert_allclose(np.transpose(found), [value, expected], rtol=1e-10)
@@ -63,7 +64,7 @@ def test_residuals_and_losses_are_this_librarys(problem, reference):
 
 def test_a_closure_of_scipy_is_this_librarys_function(problem):
     start = problem.start()
-    values, gradients = problem.objective(start)
+    values, gradients = value_and_gradient(problem.objective, start)
     for cell, theta, value, gradient in zip(problem.stack.cells(), start, values, gradients, strict=True):
         found = naive.closure_for_scipy(problem, cell)(theta.numpy())
         np.testing.assert_allclose(found[0], value, rtol=1e-12)
@@ -172,6 +173,6 @@ def test_a_classifier_is_this_librarys_function():
     theta = problem.start()
     x, y, decay = problem.cell(next(problem.stack.cells()))
     value, gradient = classifiers.loss_of(problem, x, y.argmax(1), decay, theta[0].numpy())
-    expected, expected_gradient = problem.objective(theta)
+    expected, expected_gradient = value_and_gradient(problem.objective, theta)
     assert value == pytest.approx(float(expected))
     np.testing.assert_allclose(gradient, expected_gradient[0], atol=1e-12)

@@ -123,8 +123,8 @@ REFUSED = {
         "which needs grid.weight_decay",
     ),
     "an option of another method": (
-        {"experiments.mixture.training.method.step": 0.1},
-        "experiments.mixture.training.method.step is no key here; lbfgs has history",
+        {"experiments.mnist.training.method.step": 0.1},
+        "experiments.mnist.training.method.step is no key here; adam has learning_rate, batch, schedule",
     ),
     "a name that is not there": ({"experiments.mixture.sigmas": [1]}, "experiments.mixture.sigmas is no key here"),
 }  # fmt: skip

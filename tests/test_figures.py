@@ -386,7 +386,7 @@ def test_spectra_say_where_training_goes_on_from_another():
         snapshot=("snapshot", looks, {**made["snapshot"].attrs, "start": 200})
     )
     shown = rows("spectra", way).query("panel == 'relative tail'")["snapshot"].unique()
-    assert (len(shown), shown[0], shown[10], shown[-1]) == (21, 0, 200, 5200)
+    assert (len(shown), shown[0], shown[10], shown[-1]) == (20, 0, 200, 5200)
     assert facts("spectra", way)["start"] == 200
     figure = drawn("spectra", way, render=True)
     assert "pass 200: another method" in labels(figure)
@@ -397,7 +397,7 @@ def test_spectra_say_where_training_goes_on_from_another():
     # where the looks begin there, it is the first
     late = way.isel(snapshot=slice(100, None))
     shown = rows("spectra", late).query("panel == 'relative tail'")["snapshot"].unique()
-    assert (len(shown), shown[0]) == (late.sizes["snapshot"], 200)
+    assert (shown[0], shown[1], shown[-1]) == (200, 450, 5200)
     drawn("spectra", late, render=True)
 
 

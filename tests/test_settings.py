@@ -47,7 +47,7 @@ def test_settings_are_complete_and_plain(tmp_path):
                 "grid": {"weight_decay": [0.1], "sigma": [0.5], "width": [4], "depth": [2], "seed": [0]},
                 "training": {
                     "start": None,
-                    "method": {"name": "lbfgs", "history": 10},
+                    "method": {"name": "varpro", "plain": 100, "history": 5},
                     "tolerance": 1e-6,
                     "passes": 20000,
                     "look_every": None,
@@ -165,7 +165,7 @@ def test_whole_numbers_may_be_written_with_an_exponent(tmp_path):
 
 def test_a_range_is_a_list_of_its_values(tmp_path):
     sigma = desk()["experiments"]["mixture"]["grid"]["sigma"]
-    np.testing.assert_allclose(sigma, np.geomspace(0.03, 1, 10), rtol=1e-5)
+    np.testing.assert_allclose(sigma, np.geomspace(0.03, 1, 20), rtol=1e-5)
     assert all(type(value) is float for value in sigma)
     text = """
         experiments:
@@ -186,7 +186,7 @@ def test_every_stack_reads_back_from_its_path(tmp_path):
     settings = read(tmp_path, "experiments: {mixture: {stack: [seed]}}")
     experiment = settings["experiments"]["mixture"]
     files = stack_files("train", "mixture", experiment)
-    assert len(files) == len(set(files)) == 100
+    assert len(files) == len(set(files)) == 400
     for file in files:
         cells = file.removeprefix("results/mixture/train/").removesuffix(".nc")
         stack = stack_of("mixture", cells, settings)
@@ -199,11 +199,34 @@ def test_an_overlay_changes_the_keys_that_it_names(tmp_path):
     settings = read(
         tmp_path,
         "experiments: {mixture: {grid: {seed: [7]}}}",
-        "experiments: {mixture: {grid: {depth: [3]}, training: {method: {history: 3}}}}",
+        "experiments: {mixture: {grid: {depth: [3]}, training: {method: {name: lbfgs, history: 3}}}}",
     )
     grid = settings["experiments"]["mixture"]["grid"]
     assert grid == {**desk()["experiments"]["mixture"]["grid"], "seed": [7], "depth": [3]}
     assert settings["experiments"]["mixture"]["training"]["method"] == {"name": "lbfgs", "history": 3}
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ("network: {activation: linear}", "varpro"),
+        ("network: {activation: relu}", "lbfgs"),
+        ("grid: {weight_decay: [0, 0.1]}", "lbfgs"),
+        ("{network: {activation: linear}, training: {penalty: product}}", "lbfgs"),
+        ("task: classify", "lbfgs"),
+        ("{task: classify, loss: squared_error}", "varpro"),
+    ],
+)
+def test_the_method_is_variable_projection_where_it_holds(tmp_path, changes, name):
+    settings = read(
+        tmp_path,
+        SMALL,
+        f"experiments: {{first: {changes}}}"
+        if changes[0] == "{"
+        else f"experiments: {{first: {{{changes}}}}}",
+        below=None,
+    )
+    assert settings["experiments"]["first"]["training"]["method"]["name"] == name
 
 
 def test_an_axis_is_changed_in_part_or_whole(tmp_path):
@@ -241,7 +264,11 @@ def test_overrides_have_the_last_word_and_their_text_is_read_by_the_rules_of_yam
         "experiments": {
             "mixture": {
                 "grid": {"sigma": ["0.1", "2e-1"], "seed": ["0"]},
-                "training": {"look_every": "null", "method": {"history": "5"}, "tolerance": "1e-4"},
+                "training": {
+                    "look_every": "null",
+                    "method": {"name": "lbfgs", "history": "5"},
+                    "tolerance": "1e-4",
+                },
                 "network": {"bias": "true", "activation": "relu"},
             }
         },

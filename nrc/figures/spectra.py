@@ -1,7 +1,6 @@
 """The spectra of all layers, and their class WCSS, through training."""
 
 from collections.abc import Mapping
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -155,12 +154,19 @@ def _start(cube: xr.Dataset) -> int | None:
 
 
 def _chosen(cube: xr.Dataset) -> NDArray[np.int64]:
-    """Places of the snapshots whose spectra are drawn, as many before training goes on as after."""
+    """Places of the snapshots whose spectra are drawn.
+
+    Where training goes on from another half of them are before, evenly, and half after, ever farther
+    apart: most happens at once.
+    """
     snapshots, start = cube["snapshot"].values, _start(cube)
-    change = 0 if start is None else int(np.searchsorted(snapshots, start))
-    ends = sorted({0, change, len(snapshots) - 1})
-    count = 1 + (LOOKS - 1) // (len(ends) - 1)
-    return np.unique([np.linspace(*part, count).round().astype(int) for part in pairwise(ends)])
+    last = len(snapshots) - 1
+    if start is None:
+        return np.unique(np.linspace(0, last, LOOKS).round().astype(int))
+    change = int(np.searchsorted(snapshots, start))
+    before = np.unique(np.linspace(0, change, (LOOKS + 1) // 2).round())
+    after = change + np.geomspace(1, max(1, last - change), LOOKS - len(before)).round()
+    return np.unique(np.concatenate([before, after]).astype(int).clip(max=last))
 
 
 def _exact_ranks(cube: xr.Dataset) -> xr.DataArray:

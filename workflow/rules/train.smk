@@ -32,4 +32,4 @@ rule train_stack:
     shell:
         f"python {SCRIPTS}/train.py"
         " --settings {params.settings:q} --data {input.data:q} --start {input.start:q}"
-        " --output {output:q} --threads {threads} --log {log:q}"
+        " --output {output:q} --threads {threads:q} --log {log:q}"

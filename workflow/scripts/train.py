@@ -146,7 +146,7 @@ def snapshots_of(
 
 
 class ProgressLog:
-    """Logs the progress of a stack's parts now and then, and at the end.
+    """Logs the progress of a stack's parts now and then.
 
     Parameters
     ----------
@@ -164,17 +164,14 @@ class ProgressLog:
         """Take up where a part is, given by its first cell."""
         self._parts[part] = progress
         now, last = time.monotonic(), self._last
-        if progress.running and now - last < SECONDS_BETWEEN_REPORTS:
+        if now - last < SECONDS_BETWEEN_REPORTS:
             return
-        parts = list(self._parts.values())
-        ended = sum(part.cells - part.running for part in parts)
-        if not progress.running and ended < self._cells and now - last < SECONDS_BETWEEN_REPORTS:
-            return
-        self._last = now
-        running, worst = sum(part.running for part in parts), np.nanmax([p.worst for p in parts] + [0.0])
+        self._last, parts = now, list(self._parts.values())
+        ended, worst = sum(p.cells - p.running for p in parts), np.nanmax([p.worst for p in parts] + [0.0])
         logger.info(
-            f"{self._name}: {sum(part.converged for part in parts)} of {self._cells} cells converged, "
-            f"{ended} ended, {running} running" + (f", worst relative residual {worst:.1e}" if worst else "")
+            f"{self._name}: {ended} of {self._cells} cells ended, {sum(p.converged for p in parts)} of them "
+            f"converged, {sum(p.running for p in parts)} running"
+            + (f", worst relative residual {worst:.1e}" if worst else "")
         )
 
 

@@ -1,16 +1,16 @@
 """The cells of a stack in parts: blocks that fit a processor's cache, over threads, under checkpoints."""
 
-import copy
 import gc
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from nrc.checkpoint import Checkpoint
 from nrc.network import Architecture
@@ -123,7 +123,7 @@ class _Parts:
             part: (cells[part], as_arrays(arrays)) for part, arrays in state.get("finished", {}).items()
         }
         self._runs = {
-            part: (as_arrays(run)["cells"], run.get("state", {}))
+            part: (run["cells"].cpu().numpy(), run.get("state", {}))
             for part, run in state.get("runs", {}).items()
         }
         known = [some for some, _ in (*self.finished.values(), *self._runs.values())]
@@ -206,7 +206,7 @@ class _Parts:
                 raise _Stopped
             if part not in self._old or checkpoint.asked:
                 # the methods go on in the same memory
-                self._runs[part] = self._runs[part][0], copy.deepcopy(run())
+                self._runs[part] = self._runs[part][0], _copied(run())
                 self._old.add(part)
             if checkpoint.asked:
                 raise _Stopped
@@ -216,6 +216,18 @@ class _Parts:
                     checkpoint.save(self.state())
                 except OSError as error:
                     logger.warning(f"{error}; training goes on without a checkpoint")
+
+
+def _copied(state: State) -> State:
+    """A tree with tensors of its own."""
+    return {
+        name: _copied(leaf)
+        if isinstance(leaf, Mapping)
+        else leaf.clone()
+        if isinstance(leaf, Tensor)
+        else leaf
+        for name, leaf in state.items()
+    }
 
 
 def _is_out_of_memory(error: Exception) -> bool:

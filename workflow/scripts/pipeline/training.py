@@ -11,6 +11,7 @@ import torch
 
 from nrc import store
 from nrc.checkpoint import Checkpoint, Superseded
+from nrc.ended import Status
 from nrc.grid import Stack
 from nrc.labels import provenance
 from nrc.start import Start
@@ -91,6 +92,8 @@ def train_stack(
         signal.signal(request, checkpoint.ask)
     try:
         trained = train_in_parts(output, wanted, train, checkpoint, device, size=size, threads=threads)
+        converged = sum(int((piece["status"] == Status.CONVERGED).sum()) for _, piece in trained)
+        logger.info(f"{output}: {converged} of {len(wanted)} cells converged")
         pieces = [(found, arrays), *trained]
         checkpoint.check()
     except Superseded:
