@@ -404,6 +404,11 @@ class RegularisedLoss:
         """Number of parameters of a cell."""
         return self.architecture.parameters
 
+    @property
+    def rounding(self) -> float:
+        """Relative rounding of a value."""
+        return torch.finfo(self.x.dtype).eps
+
     def at(self, theta: Tensor) -> Point:
         """Value (cells,) and gradient (cells, parameters) at theta (cells, parameters)."""
         return self.at_features(theta, self.network(theta).features(self.x, self.scratch))

@@ -293,6 +293,8 @@ def test_a_quadratic_of_many_scales():
     """lbfgs against the closed form, with condition numbers from 1 to 10^6 in one stack."""
 
     class Quadratic:
+        rounding = np.finfo(np.float64).eps
+
         def __init__(self, scales, target):
             self.scales, self.target, self.variables = scales, target, target.shape[1]
 

@@ -42,7 +42,7 @@ def weak_wolfe(objective: Objective, start: Point, direction: Tensor) -> Found:
     """
     variables = direction.shape[1]
     slope = dot(start.gradient[:, :variables], direction)
-    rounding = ROUNDING * getattr(objective, "rounding", torch.finfo(slope.dtype).eps)
+    rounding = ROUNDING * objective.rounding
     low, high, t = torch.zeros_like(slope), torch.full_like(slope, torch.inf), torch.ones_like(slope)
     passes, accepted = torch.zeros_like(slope, dtype=torch.int64), torch.zeros_like(slope, dtype=torch.bool)
     found, search = start, (slope < 0).nonzero()[:, 0]

@@ -19,9 +19,12 @@ class Objective(Protocol):
     ----------
     variables : int
         How many parameters of a cell, the first ones, its function depends on.
+    rounding : float
+        Relative rounding of a value.
     """
 
     variables: int
+    rounding: float
 
     def at(self, theta: Tensor) -> "Point":
         """Values and gradients at theta (cells, parameters), completed where a cell has less variables."""

@@ -60,6 +60,10 @@ class Projected:
         # biases lie behind W_L
         return architecture.parameters - (0 if architecture.bias else prod(architecture.shapes[-1]))
 
+    @property
+    def rounding(self) -> float:
+        return self.loss.rounding
+
     def at(self, theta: Tensor) -> Point:
         """Value and gradient where the last layer is the best for the others."""
         loss, theta = self.loss, theta.clone()
