@@ -16,7 +16,7 @@ from nrc import data, store
 from nrc.data.mnist import fetch, images_dataset
 from nrc.data.points import Points
 from nrc.grid import Stack
-from nrc.network import RegularisedLoss
+from nrc.regularised_loss import RegularisedLoss
 from nrc.stacks import architecture_of, initial_parameters, regularised_loss, training_sample
 from pipeline.settings import read_settings
 

@@ -13,7 +13,8 @@ from torch import Tensor
 from nrc import store
 from nrc.data.points import Points, one_hot
 from nrc.grid import Stack
-from nrc.network import Architecture, RegularisedLoss, by_features
+from nrc.network import Architecture, by_features
+from nrc.regularised_loss import RegularisedLoss
 
 __all__ = [
     "Sample",

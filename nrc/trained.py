@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from nrc.ended import Ended, Status
 from nrc.grid import Stack
 from nrc.labels import flag_attributes
-from nrc.network import Network, RegularisedLoss
+from nrc.network import Network
 from nrc.optimize.minimise import Minimum
 from nrc.optimize.point import State
+from nrc.regularised_loss import RegularisedLoss
 from nrc.snapshots import ABOUT as ABOUT_SNAPSHOTS
 from nrc.snapshots import Snapshots
 

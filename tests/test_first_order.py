@@ -6,8 +6,8 @@ import torch
 from torch.nn import functional
 
 from nrc.ended import Ended
-from nrc.network import RegularisedLoss
 from nrc.optimize.minimise import minimise
+from nrc.regularised_loss import RegularisedLoss
 from support.problems import Way, classifiers, modules, parameters_of
 
 FIRST_ORDER = {"adam": {}, "sgd": {"momentum": 0.9}}

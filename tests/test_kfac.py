@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from nrc.network import LOSSES, Architecture, RegularisedLoss
+from nrc.network import LOSSES, Architecture
 from nrc.optimize.curvature import CURVATURES
 from nrc.optimize.kfac import KFAC, random_signs
 from nrc.optimize.rotation import Rotated, Rotation
+from nrc.regularised_loss import RegularisedLoss
 from support.problems import classifiers, normal
 
 SHARES = torch.softmax(normal(2, 50), 1)

@@ -9,11 +9,12 @@ import torch
 from nrc.ended import Ended
 from nrc.grid import Stack
 from nrc.measures.linear import centroid_shift, forecasts, trained_shift, transition
-from nrc.network import Architecture, RegularisedLoss
+from nrc.network import Architecture
 from nrc.optimize.lbfgs import LBFGS
 from nrc.optimize.lm import LevenbergMarquardt
 from nrc.optimize.minimise import minimise
 from nrc.optimize.point import Phase
+from nrc.regularised_loss import RegularisedLoss
 from nrc.stacks import (
     architecture_of,
     equivalent_points,

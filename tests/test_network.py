@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from nrc.network import ACTIVATIONS, LOSSES, Architecture, RegularisedLoss
+from nrc.network import ACTIVATIONS, LOSSES, Architecture
+from nrc.regularised_loss import RegularisedLoss
 from support.problems import gradient_of, modules, normal, parameters_of, value_and_gradient
 
 CELLS, POINTS, SIZES = 3, 11, (4, 6, 5, 3)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from nrc.ended import Ended
-from nrc.network import LOSSES, RegularisedLoss
+from nrc.network import LOSSES
 from nrc.optimize import build
 from nrc.optimize.curvature import Hessian
 from nrc.optimize.kfac import KFAC
@@ -15,6 +15,7 @@ from nrc.optimize.minimise import minimise
 from nrc.optimize.newton import NewtonCG, conjugate_gradients
 from nrc.optimize.point import Course, Phase
 from nrc.optimize.single import Single
+from nrc.regularised_loss import RegularisedLoss
 from support.problems import autoencoders, classifiers, normal
 
 OPTIONS = {"history": 10, "switch": 1e-5}

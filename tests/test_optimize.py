@@ -9,11 +9,11 @@ import torch
 from scipy.optimize import minimize
 
 from nrc.ended import Ended, Status
-from nrc.network import RegularisedLoss
 from nrc.optimize import minimise as driver
 from nrc.optimize.line_search import weak_wolfe
 from nrc.optimize.minimise import minimise
 from nrc.optimize.point import Point
+from nrc.regularised_loss import RegularisedLoss
 from support.problems import METHODS, Way, autoencoders, classifiers, value_and_gradient
 
 BUDGET = {"tolerance": 1e-8, "passes": 20_000}

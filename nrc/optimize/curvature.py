@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nrc.network import ACTIVATIONS, LOSSES, Network, RegularisedLoss, Scratch
+from nrc.network import ACTIVATIONS, LOSSES, Network, Scratch
+from nrc.regularised_loss import RegularisedLoss
 
 __all__ = ["CURVATURES", "Curvature", "Hessian"]
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from nrc.network import RegularisedLoss
 from nrc.optimize.point import Course, Point, State, Step
+from nrc.regularised_loss import RegularisedLoss
 
 __all__ = ["FirstOrder"]
 

@@ -4,9 +4,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nrc.network import RegularisedLoss
 from nrc.optimize.curvature import CURVATURES
 from nrc.optimize.rotation import Rotated
+from nrc.regularised_loss import RegularisedLoss
 
 __all__ = ["KFAC", "random_signs"]
 

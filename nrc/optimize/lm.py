@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from nrc.network import RegularisedLoss
 from nrc.optimize.point import Course, Phase, Point, State, Step
+from nrc.regularised_loss import RegularisedLoss
 
 __all__ = ["LevenbergMarquardt", "build"]
 

@@ -7,13 +7,13 @@ tolerance (Nocedal & Wright 2006, ch. 7.1).
 import torch
 from torch import Tensor
 
-from nrc.network import RegularisedLoss
 from nrc.optimize.curvature import Hessian
 from nrc.optimize.kfac import KFAC
 from nrc.optimize.lbfgs import LBFGS, Preconditioner
 from nrc.optimize.line_search import weak_wolfe
 from nrc.optimize.point import Course, Phase, Point, State, Step, dot
 from nrc.optimize.single import Single, single
+from nrc.regularised_loss import RegularisedLoss
 
 __all__ = ["NewtonCG", "build", "conjugate_gradients"]
 

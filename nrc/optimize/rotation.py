@@ -6,7 +6,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from nrc.network import RegularisedLoss, Scratch, by_features
+from nrc.network import Scratch, by_features
+from nrc.regularised_loss import RegularisedLoss
 
 __all__ = ["Rotated", "Rotation", "Unturned"]
 

@@ -7,8 +7,9 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from nrc.network import LOSSES, RegularisedLoss, Scratch, by_features
+from nrc.network import LOSSES, Scratch, by_features
 from nrc.optimize.point import Point
+from nrc.regularised_loss import RegularisedLoss
 
 __all__ = ["Single", "single"]
 

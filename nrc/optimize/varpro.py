@@ -12,10 +12,11 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from nrc.network import Network, RegularisedLoss
+from nrc.network import Network
 from nrc.optimize.kfac import random_signs
 from nrc.optimize.lbfgs import LBFGS, Preconditioner
 from nrc.optimize.point import Course, Phase, Point
+from nrc.regularised_loss import RegularisedLoss
 
 __all__ = ["Projected", "build", "right_preconditioner"]
 

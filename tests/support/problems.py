@@ -12,9 +12,10 @@ from nrc.data.mixture import draw_mixture
 from nrc.data.points import Points
 from nrc.determinism import make_deterministic
 from nrc.grid import Stack
-from nrc.network import Network, RegularisedLoss
+from nrc.network import Network
 from nrc.optimize import build
 from nrc.optimize.point import Course, Objective, Phase
+from nrc.regularised_loss import RegularisedLoss
 from nrc.stacks import architecture_of, initial_parameters, regularised_loss, training_sample
 
 __all__ = [

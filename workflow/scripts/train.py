@@ -15,11 +15,12 @@ from torch import Tensor
 from nrc.data.points import Points
 from nrc.determinism import make_deterministic
 from nrc.grid import Stack
-from nrc.network import Architecture, RegularisedLoss
+from nrc.network import Architecture
 from nrc.optimize import build, rotates
 from nrc.optimize.minimise import Progress, minimise
 from nrc.optimize.point import Course, Point, State
 from nrc.optimize.rotation import Rotation, Unturned
+from nrc.regularised_loss import RegularisedLoss
 from nrc.snapshots import Snapshots, look_times
 from nrc.stacks import (
     Sample,
