@@ -26,6 +26,7 @@ def minimum(problem: Problem, tolerance: float, passes: int, threads: int = 1) -
     theta, options = problem.start(), dict(problem.method)
     name = options.pop("name")
 
+    @torch.inference_mode()
     def end_of(cells: Tensor):
         loss = problem.objective.select(cells).to(theta.device)  # with memory of its own
         axes = Rotation.of(loss) if rotates(name) else Unturned()
