@@ -13,7 +13,7 @@ from torch import Tensor
 from nrc import store
 from nrc.grid import AXES, Stack, notation
 from nrc.snapshots import ABOUT as ABOUT_SNAPSHOTS
-from nrc.trained import Arrays, cells_of
+from nrc.trained import Arrays, cells_of, diverged_cells
 
 __all__ = ["Start", "read_start"]
 
@@ -63,21 +63,26 @@ class Start:
 def read_start(path: str | Path, stack: Stack) -> Start:
     """The networks of a trained file as a start for the cells of a stack, which the file has and maybe more.
 
-    A network that diverged starts at its last finite parameters, a dead one where it died.
+    A dead network starts where it died.
 
     Raises
     ------
     ValueError
-        If the file lacks a cell of the stack.
+        If the file lacks a cell of the stack, or one diverged: from there nothing goes on.
     """
     trained = store.load(path)
-    flat = cells_of(trained)
+    flat, lost = cells_of(trained), diverged_cells(trained)
     there = {_key(cell): place for place, cell in enumerate(Stack.of(trained).cells())}
     places = []
     for cell in stack.cells():
+        said = ", ".join(f"{axis} {notation(cell[axis])}" for axis in AXES)
         if _key(cell) not in there:
-            said = ", ".join(f"{axis} {notation(cell[axis])}" for axis in AXES)
             raise ValueError(f"{path} has no network of {said} to start from; train it there first")
+        if lost[there[_key(cell)]]:
+            raise ValueError(
+                f"{path}: the network of {said} diverged, and nothing goes on from it; train it by another "
+                "method or with other options, or leave it out of both grids"
+            )
         places.append(there[_key(cell)])
     layers = range(1, int(stack.axes["depth"]) + 1)
     names = [*(f"W{l}" for l in layers), *(f"b{l}" for l in layers if f"b{l}" in flat)]

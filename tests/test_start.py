@@ -245,16 +245,16 @@ def trained(tmp_path, trainings):
 
 
 def test_each_cell_starts_at_its_own_parameters_however_the_training_ended(trained):
-    stack = Stack({**AXES, "weight_decay": [0.2, 0.1], "seed": 1})
+    stack = Stack({**AXES, "weight_decay": [0.2, 0.1], "seed": 0})
     start = read_start(trained, stack)
     assert start.theta.dtype == torch.float64
     first = 3 * 6  # W_1 is 3 x 6, W_2 is 2 x 3
     assert start.theta.shape == (2, first + 2 * 3)
-    for theta, cell in zip(start.theta, (3, 1), strict=True):
+    for theta, cell in zip(start.theta, (2, 0), strict=True):
         np.testing.assert_allclose(theta[:first], cell + 0.1, rtol=1e-6)
         np.testing.assert_allclose(theta[first:], cell + 0.2, rtol=1e-6)
     flat = cells_of(store.load(trained))
-    assert start.fingerprints == flat["fingerprint"].astype(str)[[3, 1]].tolist()
+    assert start.fingerprints == flat["fingerprint"].astype(str)[[2, 0]].tolist()
     assert start.passes == json.loads(store.load(trained).attrs["settings"])["training"]["passes"] == 3
 
 
@@ -263,7 +263,12 @@ def test_a_cell_that_the_start_lacks_is_named(trained):
         ValueError,
         match=r"trained.nc has no network of weight_decay 0.3, sigma 0, width 3, depth 2, seed 1 to",
     ):
-        read_start(trained, Stack({**AXES, "weight_decay": [0.1, 0.3], "seed": 1}))
+        read_start(trained, Stack({**AXES, "weight_decay": [0.2, 0.3], "seed": 1}))
+
+
+def test_nothing_goes_on_from_a_network_that_diverged(trained):
+    with pytest.raises(ValueError, match=r"weight_decay 0.1, sigma 0, width 3, depth 2, seed 1 diverged"):
+        read_start(trained, Stack({**AXES, "weight_decay": [0.2, 0.1], "seed": 1}))
 
 
 def test_looks_before_come_first_and_the_one_between_once():

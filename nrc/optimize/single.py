@@ -32,11 +32,22 @@ class Single:
     ----------
     loss : RegularisedLoss
         In float64.
+
+    Raises
+    ------
+    ValueError
+        If a weight decay is 0.
     """
 
     loss: RegularisedLoss
     # relative rounding of a value
     rounding = torch.finfo(torch.float32).eps
+
+    def __post_init__(self) -> None:
+        if not (self.loss.weight_decay > 0).all():
+            raise ValueError(
+                "newton needs a weight decay above 0, against which the residual is measured; this one is 0"
+            )
 
     @cached_property
     def low(self) -> RegularisedLoss:

@@ -50,9 +50,8 @@ class Projected:
         loss = self.loss
         if loss.loss != "squared_error" or loss.penalty != "factors" or not (loss.weight_decay > 0).all():
             raise ValueError(
-                f"loss {loss.loss} with a penalty on the {loss.penalty} and weight decay "
-                f"{float(loss.weight_decay.min()):g}: variable projection needs the squared error, and a "
-                "weight decay above 0 on the factors"
+                "variable projection needs the squared error, and a weight decay above 0 on the factors; this "
+                f"is {loss.loss} with weight decay {float(loss.weight_decay.min()):g} on the {loss.penalty}"
             )
 
     @property

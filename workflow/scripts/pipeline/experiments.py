@@ -107,6 +107,13 @@ def check_experiment(
         )
     centroids = experiment["training"]["loss_on"] == "centroids"
     points, what = (size.clusters, "centroids") if centroids else (size.points, "points")
+    plain, passes = experiment["training"]["method"].get("plain", 0), experiment["training"]["passes"]
+    if plain >= passes:
+        key = likes.key(name, ("training", "method", "plain"))
+        raise ConfigurationError(
+            f"configuration: {key} is {plain}, but must be less than training.passes, {passes}: nothing "
+            "would be projected"
+        )
     batch = experiment["training"]["method"].get("batch")
     if None not in (batch, points) and batch > points:
         key = likes.key(name, ("training", "method", "batch"))

@@ -93,7 +93,8 @@ def train_stack(
     try:
         trained = train_in_parts(output, wanted, train, checkpoint, device, size=size, threads=threads)
         converged = sum(int((piece["status"] == Status.CONVERGED).sum()) for _, piece in trained)
-        logger.info(f"{output}: {converged} of {len(wanted)} cells converged")
+        if len(wanted):
+            logger.info(f"{output}: {converged} of {len(wanted)} cells converged")
         pieces = [(found, arrays), *trained]
         checkpoint.check()
     except Superseded:
