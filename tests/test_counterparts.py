@@ -81,7 +81,7 @@ def test_twins_of_the_desk_scale():
         {"training": {"method": {"name": "gd", "step": 0.1}}},
         {"training": {"method": {"name": "adam"}}},
         {"training": {"tolerance": 1e-3}},
-        {"training": {"passes": 7}},
+        {"training": {"passes": 700}},
         {"training": {"look_every": 3}},
         {"training": {"wall_clock": 60}},
         {"measures": {"kmeans_restarts": 3, "delta": 0.2}},

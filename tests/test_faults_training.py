@@ -77,7 +77,7 @@ def test_a_checkpoint_that_cannot_be_written_ends_nothing(tmp_path, survived):
     training.output = tmp_path / "small" / "train.nc"
     training.output.parent.mkdir()
     # room for the output and not for a checkpoint, which has the memory of the method too
-    with mounted(training.output.parent, "-o", f"size={len(undisturbed) + 40_000}"):
+    with mounted(training.output.parent, "-o", f"size={len(undisturbed) + 15_000}"):
         again, said = training.run(interval=0.3)
         left = {file.name for file in training.output.parent.iterdir()}
     assert "train.checkpoint could not be written (No space left on device)" in said

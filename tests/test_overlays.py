@@ -7,7 +7,7 @@ from support.configurations import CONFIG, desk, read, refused
 
 
 def test_like_inherits_settings_and_nothing_else(tmp_path):
-    settings = read(tmp_path, "experiments: {linear: {training: {passes: 77}, measures: {delta: 0.01}}}")
+    settings = read(tmp_path, "experiments: {linear: {training: {passes: 770}, measures: {delta: 0.01}}}")
     model, other = (settings["experiments"][name] for name in ("linear", "linear_product_centroids"))
     assert "like" not in other
     for key in ("data", "grid", "network", "stack", "measures", "task", "loss"):

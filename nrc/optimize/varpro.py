@@ -49,9 +49,10 @@ class Projected:
     def __post_init__(self) -> None:
         loss = self.loss
         if loss.loss != "squared_error" or loss.penalty != "factors" or not (loss.weight_decay > 0).all():
+            decay = float(loss.weight_decay.min())
             raise ValueError(
-                "variable projection needs the squared error, and a weight decay above 0 on the factors; this "
-                f"is {loss.loss} with weight decay {float(loss.weight_decay.min()):g} on the {loss.penalty}"
+                "variable projection needs the squared error, and a weight decay above 0 on the factors; "
+                f"this is {loss.loss} with weight decay {decay:g} on the {loss.penalty}"
             )
 
     @property

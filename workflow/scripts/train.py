@@ -58,7 +58,8 @@ def main(arguments: argparse.Namespace) -> None:
     name, options = training["method"]["name"], {k: v for k, v in training["method"].items() if k != "name"}
     log = ProgressLog(arguments.output, len(stack))
 
-    @torch.inference_mode()  # gradients are this library's own; a tenth faster without torch's book of them
+    # gradients are this library's own: on a CPU a tenth faster without torch's book of them
+    @torch.inference_mode(device.type == "cpu")
     def train(cells: Cells, state: State, report: Report, spent: float) -> Arrays:
         some = loss.select(torch.from_numpy(cells)).to(device)
         axes = Rotation.of(some) if rotates(name) else Unturned()
