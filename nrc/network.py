@@ -147,6 +147,22 @@ class Network:
         biases = None if self.biases is None else [b.to(dtype) for b in self.biases]
         return replace(self, weights=[w.to(dtype) for w in self.weights], biases=biases)
 
+    def matrix(self, l: int) -> Tensor:
+        """[W_l b_l], (cells, n_l, n_{l-1} + 1): it acts on features `with_ones`. W_l without biases."""
+        w = self.weights[l - 1]
+        return w if self.biases is None else torch.cat([w, self.biases[l - 1][:, :, None]], dim=2)
+
+    def overwrite(self, l: int, matrix: Tensor) -> None:
+        """Overwrite W_l and b_l by those of another [W_l b_l]."""
+        w = self.weights[l - 1]
+        w.copy_(matrix[:, :, : w.shape[2]])
+        if self.biases is not None:
+            self.biases[l - 1].copy_(matrix[:, :, -1])
+
+    def with_ones(self, z: Tensor) -> Tensor:
+        """Features (cells, points, n), and beside them the 1 that a bias multiplies, if there are biases."""
+        return z if self.biases is None else torch.cat([z, torch.ones_like(z[:, :, :1])], dim=2)
+
     def features(self, x: Tensor, scratch: Scratch | None = None) -> list[Tensor]:
         """Features z^0, ..., z^L of points x (cells, points, n_0), each (cells, points, n_l).
 

@@ -123,7 +123,9 @@ class RegularisedLoss:
         """The same for some of the cells, given by index or mask."""
         shares = None if self.shares is None else self.shares[cells]
         # points that all cells share have a first axis of 1
-        x, y = (a if len(a) == 1 < len(self.weight_decay) else a.mT[cells].mT for a in (self.x, self.y))
+        some = (a if len(a) == 1 < len(self.weight_decay) else a.mT[cells].mT for a in (self.x, self.y))
+        x = next(some)
+        y = x if self.y is self.x else next(some)
         return replace(self, x=x, y=y, weight_decay=self.weight_decay[cells], shares=shares)
 
     def to(self, device: torch.device) -> "RegularisedLoss":

@@ -1,9 +1,8 @@
 """Plain full-batch gradient descent."""
 
 import torch
-from torch import Tensor
 
-from nrc.optimize.point import Course, Objective, Phase, Point, State, Step
+from nrc.optimize.point import Course, Objective, Phase, Point, Step, WithoutMemory
 
 __all__ = ["GradientDescent", "build"]
 
@@ -12,7 +11,7 @@ def build(course: Course, *, step: float) -> list[Phase]:
     return [Phase(GradientDescent(step))]
 
 
-class GradientDescent:
+class GradientDescent(WithoutMemory):
     """theta <- theta - step * gradient, with a constant step for all cells."""
 
     whole = True
@@ -24,13 +23,3 @@ class GradientDescent:
         after = objective.at(point.theta - self.length * point.gradient)
         once = torch.ones_like(point.value, dtype=torch.int64)
         return Step(after, once, torch.zeros_like(once, dtype=torch.bool))
-
-    def keep(self, cells: Tensor) -> None:
-        pass
-
-    @property
-    def state(self) -> State:
-        return {}
-
-    def resume(self, state: State) -> None:
-        pass

@@ -36,7 +36,7 @@ class KFAC:
         self._layers = []
         for l, (inputs, outgoing) in enumerate(zip(z, u, strict=True)):
             diagonal = l == 0 and isinstance(objective, Rotated) and not self._architecture.bias
-            a, qa = _diagonal_moments(inputs, p) if diagonal else _moments(self._with_ones(inputs), p)
+            a, qa = _diagonal_moments(inputs, p) if diagonal else _moments(network.with_ones(inputs), p)
             b, qb = _moments(outgoing, p)
             curvature = b[:, :, None] * a[:, None, :] + objective.weight_decay[:, None, None]
             self._layers.append((qa, qb, 1 / curvature))
@@ -45,24 +45,12 @@ class KFAC:
         """H_0 q for q (cells, parameters)."""
         result = torch.empty_like(q)
         before, after = self._architecture.network(q), self._architecture.network(result)
-        for l, (qa, qb, inverse) in enumerate(self._layers):
-            layer = before.weights[l]
-            if before.biases is not None:
-                layer = torch.cat([layer, before.biases[l][:, :, None]], dim=2)
-            layer = qb.mT @ layer
+        for l, (qa, qb, inverse) in enumerate(self._layers, start=1):
+            layer = qb.mT @ before.matrix(l)
             layer = layer if qa is None else layer @ qa
             layer *= inverse
-            layer = layer if qa is None else layer @ qa.mT
-            if after.biases is None:
-                torch.matmul(qb, layer, out=after.weights[l])
-            else:
-                layer = qb @ layer
-                after.weights[l].copy_(layer[:, :, :-1])
-                after.biases[l].copy_(layer[:, :, -1])
+            after.overwrite(l, qb @ (layer if qa is None else layer @ qa.mT))
         return result
-
-    def _with_ones(self, z: Tensor) -> Tensor:
-        return torch.cat([z, torch.ones_like(z[:, :, :1])], dim=2) if self._architecture.bias else z
 
 
 def _moments(z: Tensor, p: Tensor | float) -> tuple[Tensor, Tensor]:

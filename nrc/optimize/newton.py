@@ -11,7 +11,7 @@ from nrc.optimize.curvature import Hessian
 from nrc.optimize.kfac import KFAC
 from nrc.optimize.lbfgs import LBFGS, Preconditioner
 from nrc.optimize.line_search import weak_wolfe
-from nrc.optimize.point import Course, Phase, Point, State, Step, dot
+from nrc.optimize.point import Course, Phase, Point, Step, WithoutMemory, dot
 from nrc.optimize.single import Single, single
 from nrc.regularised_loss import RegularisedLoss
 
@@ -29,7 +29,7 @@ def build(course: Course, *, history: int, switch: float) -> list[Phase]:
     return [Phase(first, Single, tolerance=switch), Phase(NewtonCG(course.tolerance))]
 
 
-class NewtonCG:
+class NewtonCG(WithoutMemory):
     """Steps along inexact solutions of H d = -gradient, by products with the Hessian H in float32.
 
     A product with H counts as a pass over the data.
@@ -62,16 +62,6 @@ class NewtonCG:
     def _accuracy(self, residual: Tensor) -> Tensor:
         """Relative accuracy of the solution: superlinear convergence, but not beyond the tolerance."""
         return torch.maximum(residual.sqrt().clamp(max=0.1), 0.3 * self.tolerance / residual).clamp(min=1e-3)
-
-    def keep(self, cells: Tensor) -> None:
-        pass
-
-    @property
-    def state(self) -> State:
-        return {}
-
-    def resume(self, state: State) -> None:
-        pass
 
 
 def conjugate_gradients(

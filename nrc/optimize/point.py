@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol, Self
 
 from torch import Tensor
 
-__all__ = ["Course", "Method", "Objective", "Phase", "Point", "State", "Step", "dot"]
+__all__ = ["Course", "Method", "Objective", "Phase", "Point", "State", "Step", "WithoutMemory", "dot"]
 
 # Where an iteration is: a tree of tensors and numbers, in dictionaries with text keys.
 State = Mapping[str, Any]
@@ -110,6 +110,20 @@ class Method(Protocol):
 
     def resume(self, state: State) -> None:
         """Take up a memory, in a fresh method."""
+
+
+class WithoutMemory:
+    """What a method without a memory keeps, and takes up: nothing."""
+
+    def keep(self, cells: Tensor) -> None:
+        pass
+
+    @property
+    def state(self) -> State:
+        return {}
+
+    def resume(self, state: State) -> None:
+        pass
 
 
 @dataclass(frozen=True)

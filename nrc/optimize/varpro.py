@@ -82,7 +82,7 @@ class Projected:
 
 def _fit_last_layer(network: Network, z: Tensor, loss: RegularisedLoss) -> None:
     """Overwrite W_L and b_L by the ridge regression of the targets on the features z^{L-1}."""
-    z = _with_ones(z, network)
+    z = network.with_ones(z)
     # without shares both sides times N
     weighted, times = (z, z.shape[1]) if loss.shares is None else (z * loss.shares[:, :, None], 1)
     moments = weighted.mT @ z
@@ -90,15 +90,7 @@ def _fit_last_layer(network: Network, z: Tensor, loss: RegularisedLoss) -> None:
     # where rounding leaves no factor the value is not finite, and the line search goes back
     factor, _ = torch.linalg.cholesky_ex(moments)
     last = torch.cholesky_solve(weighted.mT @ loss.y, factor).mT
-    w = network.weights[-1]
-    w.copy_(last[:, :, : w.shape[2]])
-    if network.biases is not None:
-        network.biases[-1].copy_(last[:, :, -1])
-
-
-def _with_ones(z: Tensor, network: Network) -> Tensor:
-    """Features (cells, points, n), and beside them the 1 that a bias multiplies."""
-    return z if network.biases is None else torch.cat([z, torch.ones_like(z[:, :, :1])], dim=2)
+    network.overwrite(len(network.weights), last)
 
 
 def right_preconditioner(objective: Projected, theta: Tensor) -> Preconditioner:
@@ -117,7 +109,7 @@ def right_preconditioner(objective: Projected, theta: Tensor) -> Preconditioner:
     inverses = []
     layers = list(zip(z, u, strict=True))[: None if architecture.bias else -1]
     for inputs, outgoing in layers:
-        a = _with_ones(inputs, network)
+        a = network.with_ones(inputs)
         curvature = (p * outgoing.square().sum(2)).sum(1) / outgoing.shape[2]
         moments = curvature[:, None, None] * ((p[:, :, None] * a).mT @ a)
         moments.diagonal(dim1=1, dim2=2).add_(DAMPING * loss.weight_decay[:, None])
@@ -126,13 +118,8 @@ def right_preconditioner(objective: Projected, theta: Tensor) -> Preconditioner:
     def apply(q: Tensor) -> Tensor:
         result = torch.empty_like(q)
         layers, results = architecture.network(q), architecture.network(result)
-        for l, inverse in enumerate(inverses):
-            if architecture.bias:
-                both = torch.cat([layers.weights[l], layers.biases[l][:, :, None]], dim=2) @ inverse
-                results.weights[l].copy_(both[:, :, :-1])
-                results.biases[l].copy_(both[:, :, -1])
-            else:
-                torch.matmul(layers.weights[l], inverse, out=results.weights[l])
+        for l, inverse in enumerate(inverses, start=1):
+            results.overwrite(l, layers.matrix(l) @ inverse)
         return result
 
     return apply

@@ -91,11 +91,11 @@ def train_stack(
     for request in (signal.SIGTERM, signal.SIGINT):
         signal.signal(request, checkpoint.ask)
     try:
-        trained = train_in_parts(output, wanted, train, checkpoint, device, size=size, threads=threads)
-        converged = sum(int((piece["status"] == Status.CONVERGED).sum()) for _, piece in trained)
+        parts = train_in_parts(output, wanted, train, checkpoint, device, size=size, threads=threads)
+        converged = sum(int((part["status"] == Status.CONVERGED).sum()) for _, part in parts)
         if len(wanted):
             logger.info(f"{output}: {converged} of {len(wanted)} cells converged")
-        pieces = [(found, arrays), *trained]
+        pieces = [(found, arrays), *parts]
         checkpoint.check()
     except Superseded:
         raise OSError(f"{output}: another process has begun to train this since, so this one ends") from None
