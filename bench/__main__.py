@@ -1,15 +1,12 @@
 """Time everything, and write docs/bench.md and the table of the README; or, quick, print it."""
 
-import argparse
 from pathlib import Path
 from typing import Any
 
 from bench import classifiers, growth, machine, plane, rules
 from bench.page import between, filled, table
-from bench.problems import blobs, configured, grid
+from bench.problems import PROJECT, blobs, configured, grid
 from bench.runs import Budget
-
-PROJECT = Path(__file__).parents[1]
 
 # how many values of an axis of the desk plane, first and last among them
 LATTICE = {"weight_decay": 4, "sigma": 3}
@@ -79,15 +76,8 @@ Float64 products of 512 x 512 matrices (GEMM; shares below are of the faster lib
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser = rules.of_a_run("bench", __doc__)
     parser.add_argument(
         "--quick", action="store_true", help="small sizes, seconds; prints and writes nothing"
-    )
-    parser.add_argument(
-        "--results",
-        type=Path,
-        default=Path("results"),
-        metavar="FOLDER",
-        help="of a finished run, for its times (default: results)",
     )
     main(**vars(parser.parse_args()))

@@ -6,7 +6,6 @@ python -m bench.minima        writes docs/minima.md; ten minutes on two cores
 from concurrent.futures import ProcessPoolExecutor
 from itertools import product
 from multiprocessing import get_context
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,13 +13,11 @@ from numpy.typing import NDArray
 
 from bench.machine import name
 from bench.page import filled, table
-from nrc.data.mixture import draw_mixture
+from bench.problems import PROJECT, configured
 from nrc.determinism import make_deterministic
-from nrc.grid import Stack
 from nrc.optimize import build
 from nrc.optimize.minimise import minimise
 from nrc.optimize.point import Course
-from nrc.stacks import architecture_of, initial_parameters, regularised_loss, training_sample
 
 SEEDS = [0, 1, 2]
 SIDE, TOLERANCE, PASSES = 10, 1e-8, 100_000
@@ -49,33 +46,14 @@ def ends(way: str, seed: int) -> Ends:
     make_deterministic()
     method, change = WAYS[way]
     options = dict(method)
-    stack = Stack(
-        {
-            "weight_decay": np.geomspace(2e-3, 1e-1, SIDE).tolist(),
-            "sigma": np.geomspace(0.03, 1, SIDE).tolist(),
-            "width": 20,
-            "depth": 4,
-            "seed": seed,
-        }
-    )
-    blobs = draw_mixture(
-        clusters=5,
-        points=200,
-        dimension=20,
-        separation=2,
-        covariance="isotropic",
-        weights=None,
-        seed=seed,
-    )
-    seen = training_sample(stack, {seed: blobs}, "autoencode", centroids=False, linear=False)
-    architecture = architecture_of(stack, 20, 20, "tanh", bias=False)
-    loss = regularised_loss(stack, architecture, seen, torch.float64)
-    start = initial_parameters(stack, architecture)
+    axes = {"weight_decay": np.geomspace(2e-3, 1e-1, SIDE), "sigma": np.geomspace(0.03, 1, SIDE)}
+    problem = configured("mixture", **{axis: values.tolist() for axis, values in axes.items()}, seed=seed)
+    loss, start = problem.objective, problem.start()
     signs = np.random.default_rng(seed).choice([-1.0, 1.0], size=tuple(start.shape))
     start = start * (1 + change * torch.from_numpy(signs))
     phases = build(options.pop("name"), options, Course(PASSES, [seed] * len(start), TOLERANCE))
     end = minimise(loss, start, phases, tolerance=TOLERANCE, passes=PASSES)
-    weights = torch.stack(architecture.network(end.point.theta).weights, dim=1)
+    weights = torch.stack(loss.network(end.point.theta).weights, dim=1)
     return (
         torch.linalg.svdvals(weights).numpy(),
         end.point.value.numpy(),
@@ -131,7 +109,7 @@ The second row is plain L-BFGS against itself, where every initial weight is cha
 places: what no program can hold. So the singular values of one network mean something only with the
 minimum that it is in; what a figure shows is the picture that many cells give together.
 """
-    path = Path(__file__).parents[1] / "docs/minima.md"
+    path = PROJECT / "docs/minima.md"
     path.write_text(filled(page), encoding="utf-8")
 
 

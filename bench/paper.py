@@ -3,7 +3,6 @@
 python -m bench.paper         writes docs/paper_scale.md, after a run of the desk scale in results/
 """
 
-import argparse
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,13 +15,13 @@ from bench.engine import minimum
 from bench.machine import alone, name, product_rates
 from bench.page import filled, table
 from bench.plane import lattice
-from bench.problems import Problem, drawn
+from bench.problems import PROJECT, Problem, configured, operations
+from bench.rules import of_a_run
 from nrc.determinism import make_deterministic
-from nrc.grid import Stack
 from nrc.network import Architecture
 from pipeline.settings import read_settings
 
-PROJECT = Path(__file__).parents[1]
+PAPER = "workflow/scales/paper.yaml"
 SIDE, TOLERANCE = 6, 1e-8
 # images of MNIST's training split
 IMAGES, PIXELS, CLASSES = 60_000, 784, 10
@@ -31,27 +30,16 @@ GPU = {"float64": 67.0, "float32": 67.0, "tf32": 495.0}
 SHARE = 0.3
 
 
-def thinned(settings: Mapping[str, Any]) -> tuple[Problem, int, float, list[int]]:
-    """Some values of the plane's axes, seed 0: the problem, how many are stationary, seconds, evaluations."""
-    chosen = settings["experiments"]["mixture"]
-    grid, method = chosen["grid"], chosen["training"]["method"]
-    axes = {axis: lattice(grid[axis], SIDE) for axis in ("weight_decay", "sigma")}
-    stack = Stack({**axes, "width": grid["width"][0], "depth": grid["depth"][0], "seed": 0})
-    points = drawn(settings["data"][chosen["data"]])
-    problem = Problem(stack, points, "autoencode", "squared_error", "tanh", method)
+def thinned(axes: Mapping[str, list], passes: int) -> tuple[Problem, int, float, list[int]]:
+    """Some cells of the plane, seed 0: the problem, how many are stationary, seconds, evaluations."""
+    problem = configured("mixture", PAPER, **axes)
     make_deterministic()
     begin = time.process_time()
-    theta, evaluations = minimum(problem, TOLERANCE, chosen["training"]["passes"])
+    theta, evaluations = minimum(problem, TOLERANCE, passes)
     seconds = time.process_time() - begin
     end = problem.objective.at(theta)
     residuals = problem.objective.relative_residual(theta, end.gradient)
     return problem, int((residuals <= 1.01 * TOLERANCE).sum()), seconds, evaluations.tolist()
-
-
-def operations(sizes: tuple[int, ...], points: int) -> float:
-    """Of a pass: 2 N (3 sum_l n_l n_{l-1} - n_1 n_0), as in docs/bench.md."""
-    weights = [a * b for a, b in Architecture(sizes).shapes]
-    return 2 * points * (3 * sum(weights) - weights[0])
 
 
 def passes_of(name: str, settings: Mapping[str, Any], results: Path) -> float:
@@ -75,7 +63,7 @@ def classifiers(settings: Mapping[str, Any], results: Path, rate: float) -> list
         for width in grid["width"]:
             for depth in grid["depth"]:
                 sizes = (PIXELS, *[width] * (depth - 1), CLASSES)
-                total += each * passes * operations(sizes, IMAGES)
+                total += each * passes * operations(Architecture(sizes).shapes, IMAGES)
                 networks += each
         precision = experiment["training"]["precision"]
         # newton computes nearly all its products in float32
@@ -96,11 +84,13 @@ def _row(name: str, networks: int, passes: float, total: float, rate: float, gpu
 
 
 def main(results: Path) -> None:
-    settings = read_settings([PROJECT / "config.yaml", PROJECT / "workflow/scales/paper.yaml"])
-    problem, stationary, seconds, evaluations = alone(thinned, settings)
+    settings = read_settings([PROJECT / "config.yaml", PROJECT / PAPER])
+    chosen = settings["experiments"]["mixture"]
+    grid = chosen["grid"]
+    axes = {axis: lattice(grid[axis], SIDE) for axis in ("weight_decay", "sigma")}
+    problem, stationary, seconds, evaluations = alone(thinned, axes, chosen["training"]["passes"])
     rate = problem.operations * sum(evaluations) / seconds
     peak = max(alone(product_rates, 1).values())
-    grid = settings["experiments"]["mixture"]["grid"]
     cells = int(np.prod([len(values) for values in grid.values()]))
     mean = sum(evaluations) / len(evaluations)
     plane = _row("mixture", cells, mean, problem.operations * mean * cells, rate, GPU["float64"])
@@ -127,12 +117,4 @@ small networks do worse. Linear networks train on as many points as they have fe
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog="python -m bench.paper", description=__doc__)
-    parser.add_argument(
-        "--results",
-        type=Path,
-        default=Path("results"),
-        metavar="FOLDER",
-        help="of a finished run of the desk scale (default: results)",
-    )
-    main(**vars(parser.parse_args()))
+    main(**vars(of_a_run("bench.paper", __doc__).parse_args()))

@@ -1,6 +1,6 @@
 """What every program is given: points, weight decay and initial weights of each cell."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,14 +20,14 @@ from nrc.regularised_loss import RegularisedLoss
 from nrc.stacks import architecture_of, initial_parameters, regularised_loss, training_sample
 from pipeline.settings import read_settings
 
-__all__ = ["Problem", "blobs", "configured", "grid", "residual"]
+__all__ = ["Problem", "blobs", "configured", "grid", "operations", "residual"]
 
 PROJECT = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
 class Problem:
-    """The training of a stack of networks, on data of seed 0.
+    """The training of a stack of networks, on data of one seed.
 
     Attributes
     ----------
@@ -49,7 +49,8 @@ class Problem:
     def objective(self) -> RegularisedLoss:
         """This engine's function of every cell."""
         linear = self.activation == "linear"
-        seen = training_sample(self.stack, {0: self.points}, self.task, centroids=False, linear=linear)
+        points = {self.stack.axes["seed"]: self.points}
+        seen = training_sample(self.stack, points, self.task, centroids=False, linear=linear)
         inputs, outputs = seen.x.shape[-1], seen.y.shape[-1]
         architecture = architecture_of(self.stack, inputs, outputs, self.activation, bias=False)
         return regularised_loss(self.stack, architecture, seen, torch.float64, loss=self.loss)
@@ -71,12 +72,17 @@ class Problem:
 
     @property
     def operations(self) -> int:
-        """Floating-point operations of one value and gradient of one cell: those of its products.
+        """Floating-point operations of one value and gradient of one cell."""
+        return operations(self.shapes, len(self.points.labels))
 
-        2 N (3 sum_l n_l n_{l-1} - n_1 n_0): forward, in the weights, and in the features but the inputs.
-        """
-        weights = [n_out * n_in for n_out, n_in in self.shapes]
-        return 2 * len(self.points.labels) * (3 * sum(weights) - weights[0])
+
+def operations(shapes: Sequence[tuple[int, int]], points: int) -> int:
+    """Floating-point operations of a pass of one network: those of its products.
+
+    2 N (3 sum_l n_l n_{l-1} - n_1 n_0): forward, in the weights, and in the features but the inputs.
+    """
+    weights = [n_out * n_in for n_out, n_in in shapes]
+    return 2 * points * (3 * sum(weights) - weights[0])
 
 
 def grid(experiment: str) -> Mapping[str, list]:
@@ -84,14 +90,15 @@ def grid(experiment: str) -> Mapping[str, list]:
     return read_settings([PROJECT / "config.yaml"])["experiments"][experiment]["grid"]
 
 
-def configured(experiment: str, **axes: Any) -> Problem:
-    """An experiment of the configuration, seed 0, at some values of its axes."""
-    settings = read_settings([PROJECT / "config.yaml"])
+def configured(experiment: str, *overlays: str, **axes: Any) -> Problem:
+    """An experiment of the configuration, seed 0 if no other is given, at some values of its axes."""
+    settings = read_settings([PROJECT / name for name in ("config.yaml", *overlays)])
     chosen = settings["experiments"][experiment]
     single = {axis: values[0] for axis, values in chosen["grid"].items()}
+    stack = Stack({**single, "seed": 0, **axes})
     return Problem(
-        Stack({**single, "seed": 0, **axes}),
-        drawn(settings["data"][chosen["data"]]),
+        stack,
+        drawn(settings["data"][chosen["data"]], stack.axes["seed"]),
         chosen["task"],
         chosen["loss"],
         chosen["network"]["activation"],
@@ -99,8 +106,8 @@ def configured(experiment: str, **axes: Any) -> Problem:
     )
 
 
-def drawn(options: Mapping[str, Any]) -> Points:
-    """A data set of the configuration, seed 0: a mixture, or the bundled images."""
+def drawn(options: Mapping[str, Any], seed: int = 0) -> Points:
+    """A data set of the configuration: a mixture, or the bundled images."""
     options = dict(options)
     kind = options.pop("kind")
     with TemporaryDirectory() as folder:
@@ -108,7 +115,7 @@ def drawn(options: Mapping[str, Any]) -> Points:
         if kind == "mnist":
             files = [f"{folder}/images.nc"]
             store.save(images_dataset(*fetch(options, "test", PROJECT / "resources/mnist")), files[0])
-        return data.kind(kind).draw(options, 0, files)
+        return data.kind(kind).draw(options, seed, files)
 
 
 def blobs(

@@ -1,5 +1,6 @@
 """Where the time of a finished run went, by what Snakemake noted of its jobs."""
 
+import argparse
 from pathlib import Path
 from typing import Any
 
@@ -7,12 +8,25 @@ import pandas as pd
 
 from bench.page import table
 
-__all__ = ["section", "times"]
+__all__ = ["of_a_run", "section", "times"]
 
 # share of all time from which a row is shown
 LEAST = 0.01
 # the stage of an experiment's folder or file
 STAGES = {"train": "train", "measure": "measure", "measures": "collect", "shift": "compare"}
+
+
+def of_a_run(module: str, about: str) -> argparse.ArgumentParser:
+    """The command line of a program that looks at a finished run."""
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=about)
+    parser.add_argument(
+        "--results",
+        type=Path,
+        default=Path("results"),
+        metavar="FOLDER",
+        help="of a finished run of the desk scale (default: results)",
+    )
+    return parser
 
 
 def place_of(file: Path) -> tuple[str, str]:

@@ -17,7 +17,7 @@ sys.path[:0] = [workflow.basedir, f"{workflow.basedir}/workflow/scripts"]
 from nrc.data import kind as data_kind
 from pipeline import layout, slices
 from pipeline.code import code_digest, summary_of
-from pipeline.drawn import twins
+from pipeline.drawn import names_of, twins
 from pipeline.layout import cube_file
 from pipeline.settings import cube_of_claim, cube_of_figure, read_settings, twin_on_centroids
 
@@ -145,13 +145,8 @@ def twin_of(experiment):
     return or_exit(twin_on_centroids, experiment, EXPERIMENTS)
 
 
-def experiments_of(figure):
-    """The experiments of a figure, by the names that it gives them."""
-    return figure["of"] if isinstance(figure["of"], dict) else {name: name for name in figure["of"]}
-
-
 # experiments in the order in which figures ask for them
-ORDER = list(dict.fromkeys(e for f in SETTINGS["figures"].values() for e in experiments_of(f).values()))
+ORDER = list(dict.fromkeys(e for f in SETTINGS["figures"].values() for e in names_of(f["of"])))
 
 
 @quick

@@ -5,7 +5,8 @@ rule figures:
 
 
 for name, figure in SETTINGS["figures"].items():
-    of = experiments_of(figure)
+    # experiments by the names that the figure gives them
+    of = figure["of"] if isinstance(figure["of"], dict) else {e: e for e in figure["of"]}
     cubes = {title: cube_file(experiment, cube_of_figure(figure)) for title, experiment in of.items()}
     kind = f"nrc.figures.{figure['kind']}"
     about = {

@@ -5,6 +5,7 @@ from typing import Any
 
 from nrc.data import Size
 from nrc.grid import Stack
+from pipeline.drawn import names_of
 from pipeline.layout import experiment_of
 
 __all__ = [
@@ -67,8 +68,8 @@ def whole_slice(name: str, settings: Settings) -> dict[str, Any]:
 def figure_slice(name: str, settings: Settings) -> dict[str, Any]:
     """A figure, and the experiments that it draws."""
     figure, known = settings["figures"][name], settings["experiments"]
-    of = figure["of"].values() if isinstance(figure["of"], Mapping) else figure["of"]
-    experiments = {e: {**known[e], "data_options": _options(known[e]["data"], settings)} for e in of}
+    names = names_of(figure["of"])
+    experiments = {e: {**known[e], "data_options": _options(known[e]["data"], settings)} for e in names}
     return {"figure": figure, "experiments": experiments}
 
 
