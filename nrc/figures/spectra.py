@@ -110,7 +110,7 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
     if start is not None:
         handles.insert(1, Line2D([], [], label=f"pass {start}: another method", **CHANGE))
     handles += [Line2D([], [], color=hues[space], label=rf"$z^{{{space}}}$") for space in spaces]
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 3 * len(decays)))
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), len(decays) + 2))
     return figure
 
 
@@ -185,10 +185,10 @@ def _draw_tails(
     changed = tails[tails["snapshot"] == start]
     axis.plot(changed["index"], changed["value"], **CHANGE)
     for value in ranks["value"].tail(1):
-        at = {"xy": (0.97, 0.86), "xycoords": "axes fraction", "ha": "right", "fontsize": 6}
-        white = {"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 0.5}
-        axis.annotate(f"exact rank {value:g}", **at, bbox=white)
-    axis.set(yscale="log", ylim=(1e-3, 1.2), xlabel="", ylabel="")
+        at = {"xy": (0.97, 0.96), "xycoords": "axes fraction", "ha": "right", "va": "top", "fontsize": 6}
+        axis.annotate(f"exact rank {value:g}", **at)
+    # a tail is 1 at most; above it there is room for the rank
+    axis.set(yscale="log", ylim=(1e-3, 5), xlabel="", ylabel="")
 
 
 def _scale_passes(axis: Axes, start: int, first: int, last: int) -> None:
