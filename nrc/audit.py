@@ -84,6 +84,18 @@ STATEMENTS = (
         source="least",
     ),
     Statement(
+        "Theorem 3.4, sharpened",
+        "distance to rank K at most what of W_l leaves the space of the centroid gradient",
+        "distance",
+        "bound_projected",
+    ),
+    Statement(
+        "Theorem 3.4, sharpened, in order",
+        "the sharpened bound at most the measured one",
+        "bound_projected",
+        "bound_measured",
+    ),
+    Statement(
         "Theorem 3.4, analytic",
         "distance to rank K at most (residual + (M / 2) WCSS) / lambda, least over sources and partitions",
         "distance",

@@ -4,6 +4,7 @@ from itertools import pairwise, product
 import numpy as np
 import pytest
 import torch
+from scipy.linalg import null_space
 
 from nrc.network import ACTIVATIONS, Network
 from nrc.theory.bounds import distance_bound, gradient_rank_bound
@@ -12,6 +13,7 @@ from nrc.theory.centroids import (
     centroid_gap_bound,
     centroid_gradient,
     centroids,
+    outside_gradient,
     second_derivative_bound,
 )
 
@@ -309,3 +311,51 @@ def test_the_rank_of_a_gradient_is_at_most_the_number_of_distinct_pairs():
         assert ranks == [distinct] * 3
     both = gradient_rank_bound(np.zeros((2, 3, 2)), np.arange(12).reshape(2, 3, 2) * [[[1]], [[0]]])
     assert both.tolist() == [3, 1]
+
+
+@pytest.mark.parametrize(("activation", "bias"), NETWORKS)
+def test_the_sharpened_theorem_by_the_definition_of_the_residual(activation, bias):
+    """The part of r_l - Delta, formed as such, that leaves the column or row space found by scipy."""
+    network, x, y, labels = draw(activation=activation, bias=bias)
+    _, gradient, _ = network.gradient(x, y)
+    for k, z in enumerate(network.features(x)[:-1]):
+        at_centroids = centroid_gradient(network.after(k), z, y, labels, CLUSTERS)
+        for l, g in enumerate(at_centroids, start=k):
+            w, found = network.weights[l], outside_gradient(network.weights[l], g, CLUSTERS)
+            for c, weight_decay in enumerate((0.3, 1e-3, 2.0)):
+                residual = gradient[l][c] + weight_decay * w[c]
+                rest = (residual - (gradient[l][c] - g[c])).numpy()
+                columns, rows = null_space(g[c].numpy().T, 1e-10), null_space(g[c].numpy(), 1e-10)
+                least = min(np.linalg.norm(columns.T @ rest), np.linalg.norm(rest @ rows)) / weight_decay
+                assert float(found[c]) == pytest.approx(least, rel=1e-9, abs=1e-12)
+                s = np.linalg.svd(w[c].numpy(), compute_uv=False)
+                rank = np.linalg.matrix_rank(g[c].numpy(), rtol=1e-10)
+                assert np.linalg.norm(s[rank:]) <= float(found[c]) * (1 + 1e-12)
+                gap = float((gradient[l][c] - g[c]).norm())
+                assert float(found[c]) <= (float(residual.norm()) + gap) / weight_decay * (1 + 1e-12)
+
+
+def test_the_sharpened_bound_is_attained_and_knows_ranks_below_k():
+    """Matrices of known parts: the space of the gradient, of rank 1 or 0 for K = 3, and what is outside it."""
+    w = torch.diag(torch.tensor([5.0, 4.0, 3.0, 2.0], dtype=torch.float64))[None]
+    g = torch.zeros_like(w)
+    assert float(outside_gradient(w, g, 3)) == pytest.approx(float(w.norm()))
+    g[0, 1, 1] = 7
+    assert float(outside_gradient(w, g, 3)) == pytest.approx((25 + 9 + 4) ** 0.5), "not the best direction"
+    g[0, 0, 0] = -1e-3
+    assert float(outside_gradient(w, g, 3)) == pytest.approx((9 + 4) ** 0.5), "the distance to rank 2"
+    assert float(outside_gradient(w, g, 1)) == pytest.approx((25 + 9 + 4) ** 0.5), (
+        "K of its directions at most"
+    )
+    g[0, 2, 2] = 1e-11 * 7
+    assert float(outside_gradient(w, g, 3)) == pytest.approx((9 + 4) ** 0.5), "rounding is no direction"
+
+
+def test_columns_and_rows_each_may_hold_the_layer():
+    """W = u v' and a gradient that shares its columns alone, or its rows alone: nothing is outside."""
+    rng = np.random.default_rng(0)
+    u, v, other = (torch.from_numpy(rng.normal(size=(1, 5, 1))) for _ in range(3))
+    w = u @ v.mT
+    assert float(outside_gradient(w, u @ other.mT, 1)) == pytest.approx(0, abs=1e-12)
+    assert float(outside_gradient(w, other @ v.mT, 1)) == pytest.approx(0, abs=1e-12)
+    assert float(outside_gradient(w, other @ other.mT, 1)) > 0.1

@@ -9,12 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.collections import QuadMesh
 from scipy.stats import t
 
 from nrc.cubes import join_cubes
 from nrc.ended import Ended
 from nrc.figures.style import FORMATS, LogScale, picture, styled
 from support.made_up import GRID, OWN, K, cube, drawn, end, facts, rows, shift, unlucky
+
+BOUNDS = ["bound_measured", "bound_projected", "bound_analytic"]
 
 
 def labels(figure):
@@ -47,7 +50,8 @@ def test_the_plane_has_the_means_over_converged_seeds_and_the_counts():
     assert row["relative_distance"] == pytest.approx(values[[1, 3]].mean())
     assert row["relative_distance_stopped"] == pytest.approx(values[[0, 2]].mean())
     norms = np.linalg.norm(at["singular_values"].values, axis=-1)
-    assert row["relative_bound"] == pytest.approx(max(at["bound_measured"].values.min(-1) / norms))
+    for column, bound in (("relative_bound", "measured"), ("relative_bound_projected", "projected")):
+        assert row[column] == pytest.approx(max(at[f"bound_{bound}"].values.min(-1) / norms))
     assert row["worst_relative_residual"] == at["relative_residual"].values.max()
     counts = ["converged", "stopped", "diverged", "dead"]
     assert row[counts].tolist() == [2, 2, 0, 0]
@@ -234,8 +238,9 @@ def test_a_figure_of_networks_that_all_failed_is_drawn(kind, ended):
 
 
 def test_a_plane_of_own_data_has_neither_proposition_nor_forecast():
-    gone = ("transition", "bound_measured", "bound_analytic")
-    theory = {"Proposition 4.1", "forecast for a linear network", "left of it, at most 0.5 by Theorem 3.4"}
+    gone = ("transition", "bound_measured", "bound_projected", "bound_analytic")
+    certified = {f"left of it, at most 0.5 by Theorem 3.4{which}" for which in ("", ", sharpened")}
+    theory = {"Proposition 4.1", "forecast for a linear network", *certified}
     figure = drawn("plane", cube(mixture=False, classes=True, without=gone), certified=0.5)
     assert "WCSS of the classes" in labels(figure)
     assert not theory & set(labels(figure))
@@ -270,14 +275,15 @@ def test_a_plane_of_joined_parts_leaves_blank_what_no_experiment_has():
     assert facts("plane", made)["cells"] == 10
 
 
-def test_bounds_without_the_analytic_one_are_one_panel():
+def test_bounds_without_the_analytic_one_are_two_panels():
     made = cube(sigma=[0.0], weight_decay=[0, 0.1])
     made["bound_analytic"][:] = np.nan
-    made["bound_measured"].loc[{"weight_decay": 0}] = np.nan
+    for name in ("bound_measured", "bound_projected"):
+        made[name].loc[{"weight_decay": 0}] = np.nan
     figure = drawn("bounds", made)
-    assert [axis.get_ylabel() for axis in figure.axes[1:]] == [r"weight decay $\lambda$"]
+    assert [axis.get_ylabel() for axis in figure.axes[2:]] == [r"weight decay $\lambda$"]
     told = facts("bounds", made)
-    assert (told["layers"], told["drawn"], told["void"], list(told["room"])) == (12, 6, 6, ["bound_measured"])
+    assert (told["layers"], told["drawn"], told["void"], list(told["room"])) == (12, 6, 6, BOUNDS[:2])
 
 
 def test_a_network_of_one_layer_has_figures():
@@ -359,9 +365,13 @@ def test_layers_of_rank_k_by_their_shape_are_told_and_not_counted():
     made = cube(width=[4])
     made["singular_values"] = made["singular_values"].where((made["layer"] < 3) | (made["index"] <= K))
     made["bound_measured"] = 0 * made["bound_measured"]
+    made["bound_projected"] = 9 + made["bound_projected"]
+    made["relative_distance"][{"sigma": 0}] = 0.05
     told = facts("plane", made)
     assert told["trivial"] == [3]
-    assert told["certified"] == (2 * 6, 2 * 6)
+    collapsed = (made["relative_distance"].sel(layer=[1, 2]) <= 0.1).sum().item()
+    assert (told["layers"], told["collapsed"]) == (2 * 12, collapsed)
+    assert told["certified"] == {"bound_measured": 2 * 12, "bound_projected": 0}
     titles = [axis.get_title() for axis in drawn("plane", made).axes[:3]]
     assert [title.endswith("by shape)") for title in titles] == [False, False, True]
 
@@ -371,7 +381,8 @@ def test_where_no_seed_converged_the_plane_shows_where_they_stopped():
     end(made, Ended.PASSES, sigma=0.1, weight_decay=0.1)
     axis = drawn("plane", made).axes[0]
     stopped = made["relative_distance"].sel(sigma=0.1, weight_decay=0.1, layer=1).item()
-    shown = [np.ma.compressed(mesh.get_array()) for mesh in axis.collections if mesh.get_array() is not None]
+    meshes = [mesh for mesh in axis.collections if isinstance(mesh, QuadMesh)]
+    shown = [np.ma.compressed(mesh.get_array()) for mesh in meshes]
     assert [values.tolist() for values in shown if values.size == 1] == [[pytest.approx(stopped)]]
     (hatched,) = [patch for patch in axis.patches if patch.get_hatch()]
     assert hatched.get_path().contains_point((0.1, 0.1))

@@ -172,6 +172,7 @@ def test_residuals_and_gaps_agree_with_autograd_on_torchs_layers(activation, los
                 assert np.isnan(at["bound_measured"]) == (c == 0), "void without weight decay"
                 if c:
                     assert float(at["bound_measured"]) == pytest.approx(bound, rel=1e-9)
+                assert np.isnan(at["bound_projected"]) == (c == 0), "void without weight decay"
 
 
 @pytest.mark.parametrize(("activation", "loss", "bias"), CASES)
@@ -179,6 +180,9 @@ def test_bounds_hold_and_are_in_order(activation, loss, bias):
     dataset = measured(*draw(activation, loss, bias)).isel(cell=[1, 2])
     below = (dataset["layer"] > dataset["source"]).broadcast_like(dataset["gap"])
     assert (dataset["distance"] <= dataset["bound_measured"].min("source") * (1 + 1e-12)).all()
+    assert (dataset["distance"] <= dataset["bound_projected"].min("source") * (1 + 1e-12)).all()
+    assert (dataset["bound_projected"] <= dataset["bound_measured"] * (1 + 1e-12)).where(below, True).all()
+    assert (dataset["bound_projected"].notnull() == below).all()
     smooth = activation != "relu" and loss == "squared_error"
     for name in ("gap_bound", "gap_bound_best", "bound_analytic"):
         assert (dataset[name].notnull() == (below & smooth)).all(), name

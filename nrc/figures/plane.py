@@ -23,7 +23,11 @@ INPUTS = ("tcv_lower", "tcv_upper", "wcss_class", "wcss_bound", "wcss_quantile",
 # White: an experiment joined to others may have cells there, this one has none.
 STOPPED = {"facecolor": "none", "edgecolor": "white", "hatch": "////", "linewidth": 0, "hatch_linewidth": 0.5}
 UNTRAINED = {"facecolor": "white", "edgecolor": "0.6"}
-CERTIFIED = COLOURS["orange"]
+# Lines of what Theorem 3.4 certifies: the measure it takes, its column, and its look.
+CERTIFIED = {
+    "bound_measured": ("relative_bound", "Theorem 3.4", "dashed"),
+    "bound_projected": ("relative_bound_projected", "Theorem 3.4, sharpened", "solid"),
+}
 # The class WCSS is drawn where the classes are not blobs, of which Proposition 4.1 tells.
 LINES = {
     "wcss_bound": {"color": COLOURS["red"], "linestyle": "--", "label": "Proposition 4.1"},
@@ -51,9 +55,10 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.Data
     DataFrame
         In the panel `plane` a row for each layer, sigma and weight decay: `relative_distance`, the
         mean over converged seeds, missing where there is none; `relative_distance_stopped`, the
-        mean over stopped seeds; `relative_bound`, what the measured bound of Theorem 3.4 certifies
-        of it in every seed; the numbers of seeds that `converged`, `stopped`, `diverged` (of the
-        stopped ones) and are `dead`; and the worst relative residual of the live ones.
+        mean over stopped seeds; `relative_bound` and `relative_bound_projected`, what the measured
+        bound of Theorem 3.4 and the sharpened one certify of it in every seed; the numbers of seeds
+        that `converged`, `stopped`, `diverged` (of the stopped ones) and are `dead`; and the worst
+        relative residual of the live ones.
         In the panel `variation` a row for each sigma, mean over seeds: the bracket of the TCV of
         inputs and targets, their class WCSS and its bounds, and the weight decay `transition` below
         which a linear network on these data learns more than K directions.
@@ -77,8 +82,8 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
     cubes : mapping
         As in `rows`.
     options : mapping
-        `colour_map`; `certified`, the relative distance to rank K at which to draw the line of the
-        measured bound.
+        `colour_map`; `certified`, the relative distance to rank K at which to draw the lines of
+        the bounds.
 
     A layer with at most K rows or columns has rank K by its shape: its title says so.
     """
@@ -91,12 +96,12 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
     figure = Figure(figsize=(1.6 + width + 2.2, 4.3))
     maps, right = figure.subfigures(1, 2, width_ratios=[0.6 + width, 2.5])
     axes = maps.subplots(-(-len(layers) // columns), columns, sharex=True, sharey=True, squeeze=False)
-    certified = False
+    certified: dict[str, str] = {}
     for axis, layer in zip(axes.flat, layers, strict=False):
         of_layer = table[table["layer"] == layer]
         mesh = _heat_map(axis, of_layer, scales, colour_map(options["colour_map"]))
         if layer not in trivial:
-            certified |= _certified_line(axis, of_layer, scales, options["certified"])
+            certified |= _certified_lines(axis, of_layer, scales, options["certified"])
         if "transition" in curves:
             line = curves["transition"].where(curves["transition"] > 0)
             axis.plot(scales["sigma"](curves["sigma"]), line, **FORECAST)
@@ -118,7 +123,7 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
         rf"$\mathrm{{dist}}(W_\ell,\mathcal{{M}}_{{{clusters}}})\,/\,\|W_\ell\|$"
     )
     maps.colorbar(mesh, ax=axes, location="top", shrink=0.8, aspect=40, label=label)
-    _explain(maps, table, "transition" in curves, options["certified"] if certified else None)
+    _explain(maps, table, "transition" in curves, certified, options["certified"])
     _variation(right, curves, scales["sigma"], cube)
     return figure
 
@@ -129,19 +134,25 @@ def summary(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> dict
     Returns
     -------
     dict
-        That of `cube.endings`, `clusters`, `draws`, the columns of `rows`; `certified`, in how many
-        of how many cells of the maps Theorem 3.4 certifies what is asked for; `trivial`, the layers
-        that have rank K by their shape and are not counted; and `noise`, the WCSS expected of the
-        noise over sigma^2 d.
+        That of `cube.endings`, `clusters`, `draws`, the columns of `rows`; `collapsed`, the layers of
+        converged networks whose relative distance is at most `certified`, `layers`, of how many, and
+        `certified`, for each bound how many of them it certifies; `trivial`, the layers that have rank
+        K by their shape and are not counted; and `noise`, the WCSS expected of the noise over
+        sigma^2 d.
     """
     cube, table = only(cubes), rows(cubes, options)
-    maps = table[(table["panel"] == "plane") & ~table["layer"].isin(_trivial(cube))]
-    bound = maps.get("relative_bound", pd.Series(dtype=float))
+    converged = flag_masks(cube["status"])["converged"] & ~cube["layer"].isin(_trivial(cube))
+    distance = cube["relative_distance"].where(converged)
     return {
         **endings(cube),
         "clusters": cube.attrs["clusters"],
         "draws": list(table),
-        "certified": (int((bound <= options["certified"]).sum()), len(maps)),
+        "layers": int(distance.count()),
+        "collapsed": int((distance <= options["certified"]).sum()),
+        "certified": {
+            bound: int((relative.where(converged) <= options["certified"]).sum())
+            for bound, relative in _relative_bounds(cube).items()
+        },
         "trivial": _trivial(cube),
         "noise": _noise(cube),
     }
@@ -167,14 +178,19 @@ def _maps(cube: xr.Dataset) -> pd.DataFrame:
         "relative_distance": distance.where(ended["converged"]).mean("seed"),
         "relative_distance_stopped": distance.where(ended["stopped"]).mean("seed"),
     }
-    if _has(cube, "bound_measured"):
-        norm = np.sqrt((cube["singular_values"] ** 2).sum("index"))
-        table["relative_bound"] = (cube["bound_measured"].min("source") / norm).max("seed")
+    for bound, relative in _relative_bounds(cube).items():
+        table[CERTIFIED[bound][0]] = relative.max("seed")
     table |= {name: mask.sum("seed") for name, mask in counts.items()}
     table["worst_relative_residual"] = cube["relative_residual"].where(~ended["dead"]).max("seed")
     order = ["layer", "sigma", "weight_decay"]
     frame = xr.Dataset(table).drop_vars(["width", "depth"]).to_dataframe(dim_order=order).reset_index()
     return frame[[*order, *table]].astype(dict.fromkeys(("layer", *counts), "Int64"))
+
+
+def _relative_bounds(cube: xr.Dataset) -> dict[str, xr.DataArray]:
+    """What each bound that there is certifies of the relative distance of each layer."""
+    norm = np.sqrt((cube["singular_values"] ** 2).sum("index"))
+    return {name: cube[name].min("source") / norm for name in CERTIFIED if _has(cube, name)}
 
 
 def _curves(cube: xr.Dataset) -> pd.DataFrame:
@@ -233,30 +249,35 @@ def _marked(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     }
 
 
-def _certified_line(
+def _certified_lines(
     axis: Axes, table: pd.DataFrame, scales: Mapping[str, LogScale], certified: float
-) -> bool:
-    """Draw the line left of and above which the measured bound is at most `certified`, if there is one."""
-    if "relative_bound" not in table:
-        return False
-    grid = table.pivot(index="weight_decay", columns="sigma", values="relative_bound").sort_index()
-    bound = np.ma.masked_invalid(grid.to_numpy() / certified)
-    logs = np.ma.log(np.ma.masked_less_equal(bound, 0))
-    if min(grid.shape) == 1 or not logs.min() < 0 < logs.max():
-        return False
-    places = scales["sigma"](grid.columns), scales["weight_decay"](grid.index)
-    axis.contour(*places, logs, levels=[0], colors=CERTIFIED, linewidths=1.2)
-    return True
+) -> dict[str, str]:
+    """Draw the lines left of and above which a bound is at most `certified`; the looks of those drawn."""
+    drawn = {}
+    for column, name, look in CERTIFIED.values():
+        if column not in table:
+            continue
+        grid = table.pivot(index="weight_decay", columns="sigma", values=column).sort_index()
+        bound = np.ma.masked_invalid(grid.to_numpy() / certified)
+        logs = np.ma.log(np.ma.maximum(bound, np.finfo(float).tiny))
+        if min(grid.shape) == 1 or not logs.min() < 0 < logs.max():
+            continue
+        places = scales["sigma"](grid.columns), scales["weight_decay"](grid.index)
+        axis.contour(*places, logs, levels=[0], colors=COLOURS["orange"], linewidths=1.2, linestyles=look)
+        drawn[name] = look
+    return drawn
 
 
-def _explain(maps: SubFigure, table: pd.DataFrame, forecast: bool, certified: float | None) -> None:
+def _explain(
+    maps: SubFigure, table: pd.DataFrame, forecast: bool, lines: Mapping[str, str], certified: float
+) -> None:
     """A legend of what there is."""
     handles = []
     if forecast:
         handles.append(Line2D([], [], label="forecast for a linear network", **FORECAST))
-    if certified is not None:
-        label = f"left of it, at most {certified:g} by Theorem 3.4"
-        handles.append(Line2D([], [], color=CERTIFIED, label=label))
+    for name, look in lines.items():
+        label = f"left of it, at most {certified:g} by {name}"
+        handles.append(Line2D([], [], color=COLOURS["orange"], linestyle=look, label=label))
     handles += [Line2D([], [], **MARKS[name]) for name, marked in _marked(table).items() if len(marked)]
     if (table["converged"] == 0).any():
         handles.append(Patch(label="no seed converged: where they stopped", **UNKNOWN))

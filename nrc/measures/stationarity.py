@@ -12,14 +12,18 @@ from nrc.labels import describe
 from nrc.measures.coordinates import layers_of, sources_of
 from nrc.network import Network
 from nrc.theory.bounds import distance_bound, gradient_rank_bound
-from nrc.theory.centroids import centroid_gap, centroid_gap_bound, centroid_gradient, centroids
+from nrc.theory.centroids import (
+    RANK_TOLERANCE,
+    centroid_gap,
+    centroid_gap_bound,
+    centroid_gradient,
+    centroids,
+    outside_gradient,
+)
 
 __all__ = ["stationarity_bounds"]
 
 Array = NDArray[np.float64]
-
-# What rounding leaves of a singular value that is 0.
-RANK_TOLERANCE = 1e-10
 
 BELOW = "missing where the source is not below the layer"
 NO_BOUND = f"{BELOW}, or activation and loss have no M"
@@ -47,6 +51,11 @@ ABOUT = {
         "long_name": "bound on the distance to rank K, (||r_l|| + gap) / lambda, smaller gap",
         "comment": f"{BELOW}, {VOID}",
         **THEOREM,
+    },
+    "bound_projected": {
+        "long_name": "bound on the distance to rank K, W_l outside the space of the centroid gradient",
+        "comment": f"smaller of column and row space, and of both partitions; {BELOW}, {VOID}",
+        "reference": "Theorem 3.4, sharpened",
     },
     "bound_analytic": {
         "long_name": "bound on the distance to rank K, (||r_l|| + (M/2) WCSS) / lambda, smaller WCSS term",
@@ -84,8 +93,9 @@ def stationarity_bounds(
     z, depth = network.features(x), len(network.weights)
     _, gradient, _ = network.gradient(x, y)
     r = _residuals(network.weights, gradient, weight_decay)
-    gap, gap_bound, rank = _at_centroids(network, z, y, gradient, [labels] * depth, clusters)
-    gap_best, gap_bound_best, _ = _at_centroids(network, z, y, gradient, best, clusters)
+    gap, gap_bound, rank, outside = _at_centroids(network, z, y, gradient, [labels] * depth, clusters)
+    gap_best, gap_bound_best, _, outside_best = _at_centroids(network, z, y, gradient, best, clusters)
+    projected = np.where(weight_decay[:, None, None] > 0, np.fmin(outside, outside_best), np.nan)
     measured, analytic = (
         distance_bound(r[:, :, None], np.fmin(*gaps), weight_decay[:, None, None])
         for gaps in ((gap, gap_best), (gap_bound, gap_bound_best))
@@ -101,6 +111,7 @@ def stationarity_bounds(
             "centroid_rank": (dims, rank),
             "centroid_rank_bound": (("cell", "source"), _distinct_centroids(z[:-1], y, labels, clusters)),
             "bound_measured": (dims, measured),
+            "bound_projected": (dims, projected),
             "bound_analytic": (dims, analytic),
         },
         {"layer": layers_of(depth), "source": sources_of(depth)},
@@ -136,10 +147,10 @@ def _at_centroids(
     gradient: list[Tensor],
     partitions: Sequence[NDArray[np.integer]],
     clusters: int,
-) -> tuple[Array, Array, Array]:
-    """gap_{k,l}, its bound, and the rank of the gradient at centroids, each (cells, layers, sources)."""
+) -> tuple[Array, ...]:
+    """gap_{k,l}, its bound, rank of the centroid gradient, W_l outside it, each (cells, layers, sources)."""
     depth = len(network.weights)
-    found = np.full((3, len(y), depth, depth), np.nan)
+    found = np.full((4, len(y), depth, depth), np.nan)
     for k, partition in enumerate(partitions):
         after = network.after(k), z[k], y, torch.from_numpy(partition).long(), clusters
         at_centroids = centroid_gradient(*after)
@@ -147,4 +158,5 @@ def _at_centroids(
         found[1, :, k:, k] = centroid_gap_bound(*after)
         for l, g in enumerate(at_centroids, start=k):
             found[2, :, l, k] = torch.linalg.matrix_rank(g, rtol=RANK_TOLERANCE)
+            found[3, :, l, k] = outside_gradient(network.weights[l], g, clusters)
     return tuple(found)

@@ -16,8 +16,12 @@ __all__ = [
     "centroid_gap_bound",
     "centroid_gradient",
     "centroids",
+    "outside_gradient",
     "second_derivative_bound",
 ]
+
+# What rounding leaves of a singular value that is 0, of the largest.
+RANK_TOLERANCE = 1e-10
 
 # Bounds on the norm of a function of (z, y), and of its first and second derivative.
 Jet = tuple[Tensor | float, Tensor | float, Tensor | float]
@@ -99,6 +103,42 @@ def centroid_gap(gradient: list[Tensor], at_centroids: list[Tensor]) -> Tensor:
         (cells, L - k), a column a layer.
     """
     return torch.stack([(g - c).norm(dim=(1, 2)) for g, c in zip(gradient, at_centroids, strict=True)], dim=1)
+
+
+def outside_gradient(w: Tensor, at_centroids: Tensor, clusters: int) -> Tensor:
+    """Distance of W_l to the matrices of the column or the row space of the centroid gradient.
+
+    This is Theorem 3.4, sharpened. With G = grad_{W_l} loss_C^k of rank rho <= K, P and Q the
+    projections onto its column and row space, and Delta the gradient of the loss less G, of norm
+    gap_{k,l}, lambda W_l = r_l - G - Delta; as (I - P) G = G (I - Q) = 0,
+
+        dist(W_l, M_rho) <= min(||(I - P) W_l||, ||W_l (I - Q)||)
+                          = min(||(I - P) (r_l - Delta)||, ||(r_l - Delta) (I - Q)||) / lambda
+                         <= (||r_l|| + gap_{k,l}) / lambda,
+
+    for P W_l and W_l Q have rank rho at most. Only the part of residual and gap that leaves the spaces
+    counts. The first form is computed: it takes no difference of gradients.
+
+    Parameters
+    ----------
+    w, at_centroids : Tensor
+        W_l, and G, (cells, n_l, n_{l-1}).
+    clusters : int
+        K.
+
+    Returns
+    -------
+    Tensor
+        min(||(I - P) W_l||, ||W_l (I - Q)||), (cells,).
+    """
+    u, s, vh = torch.linalg.svd(at_centroids, full_matrices=False)
+    counts = s > RANK_TOLERANCE * s[:, :1]
+    # the rank is K at most, whatever rounding says
+    counts[:, clusters:] = False
+    u, v = (vectors * counts[:, None, :] for vectors in (u, vh.mT))
+    beyond_columns = (w - u @ (u.mT @ w)).norm(dim=(1, 2))
+    beyond_rows = (w - (w @ v) @ v.mT).norm(dim=(1, 2))
+    return torch.minimum(beyond_columns, beyond_rows)
 
 
 def centroid_gap_bound(network: Network, z: Tensor, y: Tensor, labels: Tensor, clusters: int) -> Tensor:
