@@ -96,6 +96,12 @@ STATEMENTS = (
         "bound_measured",
     ),
     Statement(
+        "Theorem 3.4, certified spectra",
+        "tail beyond r at most what partitions into r sets certify of it",
+        "relative_tail",
+        "certified_tail",
+    ),
+    Statement(
         "Theorem 3.4, analytic",
         "distance to rank K at most (residual + (M / 2) WCSS) / lambda, least over sources and partitions",
         "distance",

@@ -42,11 +42,11 @@ def quadratic(shift: xr.Dataset, saturation: float) -> xr.DataArray:
     return shift["noise_moment"] <= saturation / (1 - saturation) * shift["weight_decay"]
 
 
-def quadratic_slopes(shift: xr.Dataset, saturation: float) -> pd.DataFrame:
+def quadratic_slopes(shift: xr.Dataset, saturation: float, *, everywhere: bool = False) -> pd.DataFrame:
     """Slope of log shift against log sigma in the quadratic regime, for each weight decay and seed.
 
-    It is fitted by least squares. Cells that are not at their global minimum are left out, and so
-    are cells without noise, whose logarithm there is not.
+    It is fitted by least squares. Cells that are not at their global minimum are left out unless
+    `everywhere` is set, and so are cells without noise, whose logarithm there is not.
 
     Parameters
     ----------
@@ -54,6 +54,8 @@ def quadratic_slopes(shift: xr.Dataset, saturation: float) -> pd.DataFrame:
         Of one width and one depth, with `shift`, `shift_forecast`, `noise_moment`, `at_minimum`.
     saturation : float
         As in `quadratic`.
+    everywhere : bool
+        Whether cells at other stationary points count too.
 
     Returns
     -------
@@ -72,7 +74,9 @@ def quadratic_slopes(shift: xr.Dataset, saturation: float) -> pd.DataFrame:
                 f"slopes are fitted for one {axis}, but there are {shift.sizes[axis]}; choose one"
             )
     shift = shift.squeeze([axis for axis in ("width", "depth") if axis in shift.dims], drop=True)
-    used = quadratic(shift, saturation) & (shift["at_minimum"] == 1) & (shift["sigma"] > 0)
+    used = quadratic(shift, saturation) & (shift["sigma"] > 0)
+    if not everywhere:
+        used &= shift["at_minimum"] == 1
     rows = []
     for seed in shift["seed"].values:
         for weight_decay in shift["weight_decay"].values:

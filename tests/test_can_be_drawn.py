@@ -19,6 +19,7 @@ experiments:
   deep: {like: one, grid: {depth: [3]}}
   many: {like: one, grid: {width: [4, 8], depth: [2, 3]}}
   quiet: {like: one, grid: {sigma: [0]}}
+  ranks: {like: one, measures: {certified_ranks: 3}}
   looks: {like: quiet, training: {look_every: 5}}
   noisy_looks: {like: one, training: {look_every: 5}}
   classes: {like: one, task: classify, network: {activation: relu, bias: true}}
@@ -63,6 +64,7 @@ DRAWN = [
     ("plane", "product", {}, {}),
     ("plane", "factors_on_centroids", {}, {}),
     ("plane", "many", {"width": 8, "depth": [3]}, {}),
+    ("certified", "ranks", {}, {}),
     ("bounds", "many", {}, {}),
     ("bounds", "quiet", {"weight_decay": 0}, {}),
     ("bounds", "classes", {}, {}),
@@ -85,6 +87,7 @@ NOT_DRAWN = [
     ("plane", "many", {}, {}, "grid.width is [4, 8], but must be one value"),
     ("plane", "many", {"width": 4}, {}, "grid.depth is [2, 3], but must be one value"),
     ("plane", "many", {"depth": 3}, {}, "grid.width is [4, 8], but must be one value"),
+    ("certified", "one", {}, {}, "measures.certified_ranks is 0, but must be of at least 1"),
     ("bounds", "product", {}, {}, "training.penalty is 'product', but must be factors"),
     ("shift", "one", POSITIVE, {}, "network.activation is 'tanh', but must be linear"),
     ("shift", "classes", POSITIVE, {}, "task is 'classify', but must be autoencode"),
@@ -143,10 +146,10 @@ def test_one_of_several_rows_of_shifts_is_named(tmp_path):
 
 # Claims.
 
-ANY = {"cliff", "wcss_trend", "rank_trend"}
+ANY = {"transition_width", "variability_trend", "rank_trend"}
 OF_LOOKS = {"tail_change", "tail_trend", "head_change", "wcss_change"}
 OF_SHIFTS = {"slope_in_sigma", "shift_trend"}
-ALONG = {"width_growth": "width", "width_growth_difference": "width", "depth_growth": "depth"}
+ALONG = {"width_growth": "width", "width_growth_trend": "width", "depth_growth": "depth"}
 
 
 def test_every_kind_and_every_statistic_stands_here():
@@ -372,10 +375,10 @@ def test_a_network_that_two_experiments_have_is_named(tmp_path, section):
             figure("shift", "factors nobody", POSITIVE),
             "figures.mine.of is {row 0: 'factors', row 1: 'nobody'}, and there is no experiment nobody",
         ),
-        (claim("cliff", "nobody"), "claims.mine.of is 'nobody', and there is no experiment nobody"),
+        (claim("rank_trend", "nobody"), "claims.mine.of is 'nobody', and there is no experiment nobody"),
         # the name of data is none of an experiment
         (
-            claim("cliff", ["one", "blobs"]),
+            claim("rank_trend", ["one", "blobs"]),
             "claims.mine.of is ['one', 'blobs'], and there is no experiment blobs",
         ),
     ],

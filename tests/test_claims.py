@@ -1,31 +1,59 @@
 import re
+from itertools import permutations, product
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.stats
 import yaml
 
 import judge_claims
 from nrc import store
-from nrc.claims import STATISTICS, Verdict, judge
+from nrc.claims.judge import Verdict, judge
+from nrc.claims.statistics import COUNTS, STATISTICS, VARIABILITIES
 from nrc.cubes import join_cubes
 from nrc.ended import Ended, Status
-from support.known_cubes import DECAYS, KNOWN, cube, growing_with_depth, growing_with_width, powers_of_sigma
+from support.known_cubes import (
+    KNOWN,
+    cube,
+    falling_wcss,
+    growing_with_depth,
+    growing_with_width,
+    in_order,
+    of_widths,
+    ordered_ranks,
+    ordered_shifts,
+    powers_of_sigma,
+    rising,
+    spectra,
+)
 
 SCHEMA = Path(__file__).parents[1] / "workflow/schemas/config.schema.yaml"
+OPTIONS = {
+    "to": 0.9,
+    "saturation": 0.02,
+    "minima": "all",
+    "measure": list(VARIABILITIES),
+    "rank": list(COUNTS),
+}
 
 
 def claim(statistic, least=None, most=None, level=0.95, **more):
-    options = {"saturation": 0.02} if statistic == "slope_in_sigma" else {}
+    options = {name: OPTIONS[name] for name in STATISTICS[statistic].options}
     return {
-        **{"statistic": statistic, "of": ["known"], "at": {}, "says": "so it is"},
+        **{"statistic": statistic, "of": ["known"], "at": {}, "says": "so it is", "weight_decays": "all"},
         **{"least": least, "most": most, "level": level, **options, **more},
     }
 
 
-def value(statistic, measured):
-    return judge({"it": measured}, {"it": claim(statistic, most=0)})["statistic"].values.ravel()
+def judged_alone(measured, *arguments, **more):
+    return judge({"it": measured}, {"it": claim(*arguments, **more)})
+
+
+def values(statistic, measured, **more):
+    """The statistic of each part and seed."""
+    return judged_alone(measured, statistic, most=0, **more)["statistic"].values
 
 
 def test_every_statistic_has_a_known_answer_and_is_in_the_configuration():
@@ -33,106 +61,183 @@ def test_every_statistic_has_a_known_answer_and_is_in_the_configuration():
     assert set(STATISTICS) == set(KNOWN) == set(kinds)
     for name, statistic in STATISTICS.items():
         assert kinds[name].get("cube", "measures") == statistic.cube
-        assert set(kinds[name].get("properties", {})) == set(statistic.options)
+        of_numbers = set() if statistic.order else {"weight_decays"}
+        assert set(kinds[name].get("properties", {})) == set(statistic.options) | of_numbers
 
 
 @pytest.mark.parametrize("statistic", KNOWN)
 def test_a_claim_is_confirmed_denied_or_undecided(statistic):
-    make, inside, outside, both, least, most = KNOWN[statistic]
-    cubes = {"confirmed": make(inside), "denied": make(outside), "undecided": make(both)}
+    make, *seeds, least, most = KNOWN[statistic]
+    cubes = dict(zip(("confirmed", "denied", "undecided"), map(make, seeds), strict=True))
     judged = judge(cubes, dict.fromkeys(cubes, claim(statistic, least, most)))
-    np.testing.assert_allclose(judged["statistic"], [inside, outside, both], atol=1e-9)
     assert [Verdict(code).name.lower() for code in judged["verdict"].values] == list(cubes)
+    for name, known in zip(cubes, seeds, strict=True):
+        of_claim = judged.isel(part=(judged["of_claim"] == name).values)
+        assert of_claim.sizes["part"] > 0
+        np.testing.assert_allclose(of_claim["statistic"], [known] * of_claim.sizes["part"], atol=1e-5)
+        assert {Verdict(code).name.lower() for code in of_claim["part_verdict"].values} == {name}
+
+
+@pytest.mark.parametrize("statistic", KNOWN)
+def test_two_seeds_decide_nothing(statistic):
+    make, (first, second, _), *_, least, most = KNOWN[statistic]
+    judged = judged_alone(make([first, second]), statistic, least, most)
+    assert (judged["part_verdict"] == Verdict.UNDECIDED).all()
+    assert judged["verdict"] == Verdict.UNDECIDED
+    np.testing.assert_allclose(judged["mean"], (first + second) / 2, atol=1e-5)
+    assert np.isnan([judged["low"], judged["high"], judged["chance"]]).all()
 
 
 def test_the_interval_is_of_the_level_of_the_claim():
-    values = np.random.default_rng(0).normal(3, 2, 7)
-    judged = judge({"it": powers_of_sigma(values)}, {"it": claim("slope_in_sigma", most=0, level=0.8)})
-    ends = scipy.stats.t.interval(0.8, 6, values.mean(), scipy.stats.sem(values))
-    np.testing.assert_allclose([judged["low"].item(), judged["high"].item()], ends)
+    known = np.random.default_rng(0).normal(3, 2, 7)
+    judged = judged_alone(powers_of_sigma(known), "slope_in_sigma", most=0, level=0.8)
+    ends = scipy.stats.t.interval(0.8, 6, known.mean(), scipy.stats.sem(known))
+    np.testing.assert_allclose(judged[["low", "high"]].to_array().T, [ends] * 2)
 
 
-def test_one_seed_decides_nothing():
-    judged = judge({"it": growing_with_depth([-0.2])}, {"it": claim("depth_growth", most=0)})
-    assert judged["mean"].item() == pytest.approx(-0.2)
-    assert judged["verdict"] == Verdict.UNDECIDED
+@pytest.mark.parametrize("known", [(-1, -1, -1), (-1, -0.6, -1), (0, -0.6, 0.6)])
+def test_chance_is_the_share_of_all_orders_that_agree_as_well(known):
+    """Page's L of all 24^3 triples of orders of four weight decays."""
+    judged = judged_alone(ordered_ranks(known), "rank_trend", most=-0.9, rank=["stable_rank"])
+    orders = np.array(list(permutations(range(1, 5)))) @ np.arange(4, 0, -1)
+    sums = np.array([sum(triple) for triple in product(orders, repeat=3)])
+    ours = judged_alone(ordered_ranks(known), "rank_trend", most=0)["statistic"].values[0]
+    # a row's L is 30 at a correlation of -1 and 20 at 1
+    found = sum(25 - 5 * rho for rho in ours)
+    assert judged["chance"].item() == pytest.approx((sums >= found - 1e-9).mean())
 
 
-def test_a_step_of_the_cliff_is_between_neighbours_that_converged():
-    sigma = np.arange(1, 7) / 10
-    # 0.1 to 0.9 over a cell that stopped; the largest step of neighbours is 0.2
-    row = [0.0, 0.1, 0.5, 0.9, 0.9, 1.1]
-    plane = cube({"relative_distance": (("layer", "sigma"), [row])}, sigma=sigma)
-    plane["status"][..., 2, :, :, :] = Status.STOPPED
-    np.testing.assert_allclose(value("cliff", plane), 0.2 / 1.1)
+def test_a_claim_is_denied_where_one_part_is_and_confirmed_where_all_are():
+    mild, steep = [[0.1, 0.1, 0.1]] * 3, [[0.1, 0.1, 0.9]] * 3
+    for powers, verdict in ((mild, Verdict.CONFIRMED), (steep, Verdict.DENIED)):
+        assert judged_alone(of_widths(powers), "width_growth", -0.25, 0.25)["verdict"] == verdict
+    judged = judged_alone(of_widths(np.flip(steep, 1)), "width_growth", -0.25, 0.25, weight_decays="largest")
+    assert judged["verdict"] == Verdict.CONFIRMED, "the other weight decays are told and do not count"
+    denied = judged["part_verdict"] == Verdict.DENIED
+    assert set(judged["weight_decay"].values[denied]) == {0.001}
+    assert judged["counts"].values.tolist() == [False, False, True] * 4
+
+
+def test_a_rank_that_grows_like_the_root_of_width_is_not_mild():
+    judged = judged_alone(growing_with_width([0.5, 0.45, 0.5]), "width_growth", -0.25, 0.25)
+    assert judged["verdict"] == Verdict.DENIED
+
+
+def test_a_flat_noisy_curve_does_not_fall():
+    """Of 300 flat curves with noise of 20% few pass for falling by a fifth."""
+    rng = np.random.default_rng(0)
+    confirmed = 0
+    for _ in range(300):
+        flat = falling_wcss([0, 0, 0])
+        flat["snapshot_wcss"] *= np.exp(rng.normal(0, 0.2, flat["snapshot_wcss"].shape))
+        confirmed += judged_alone(flat, "wcss_change", most=-0.1)["verdict"].item() == Verdict.CONFIRMED
+    assert confirmed < 15
+
+
+def test_heads_of_several_layers_do_not_cancel():
+    """One layer's share grows and the other's falls; and so does the second of two singular values."""
+    s = np.array([[[1, 1, 1.0], [1, 1, 4.0]], [[4, 1, 1.0], [1, 4, 4.0]]])  # snapshot, layer, index
+    made = cube({"snapshot_singular_values": (("snapshot", "layer", "index"), s)}).assign_attrs(clusters=3)
+    shares = s / np.linalg.norm(s, axis=-1, keepdims=True)
+    least = np.log10(shares[1] / shares[0])[:, :2].min()
+    assert least < -0.2
+    np.testing.assert_allclose(values("head_change", made), least)
+
+
+def test_a_transition_is_bracketed_by_what_converged():
+    plane = rising([0.2])
+    np.testing.assert_allclose(values("transition_width", plane), 0.2)
+    np.testing.assert_allclose(values("transition_width", rising([0.2], between=0.6), to=0.5), 0.05)
+    # the last cell at 0 and the first at 1 did not converge: neighbours farther out hold the transition
+    plane["status"][:, [4, 8]] = Status.STOPPED
+    np.testing.assert_allclose(values("transition_width", plane), 0.3)
 
 
 @pytest.mark.parametrize(
-    ("row", "stopped"),
-    [
-        ([0.4, 0.5, 0.6, 0.65], []),  # no transition
-        ([0.1, 0.5, 0.9, 0.9], [1, 3]),  # two cells left
-        ([0.1, 0.3, 0.5, 0.7, 0.9], [1, 3]),  # no neighbours left
-    ],
+    "row", [[0.4, 0.5, 0.6, 0.65], [0.9, 0.9, 0.9, 0.9], [0.5, 0.1, 0.9, 0.9], [np.nan, np.nan, 0.1, 0.9]]
 )
-def test_a_row_without_a_step_has_no_cliff(row, stopped):
-    plane = cube({"relative_distance": (("layer", "sigma"), [row])}, sigma=np.arange(1, len(row) + 1))
-    plane["status"][0, stopped] = Status.STOPPED
-    assert np.isnan(value("cliff", plane))
+def test_a_row_without_a_transition_on_the_grid_has_no_width(row):
+    plane = cube({"relative_distance": (("layer", "sigma"), [row])}, sigma=[0.1, 0.2, 0.4, 0.8])
+    assert np.isnan(values("transition_width", plane)).all()
+
+
+def test_networks_at_other_minima_count_unless_the_claim_leaves_them_out():
+    known = powers_of_sigma([2])
+    known["shift"][{"sigma": 0}] = 1
+    known["at_minimum"][{"sigma": 0}] = 0
+    assert (values("slope_in_sigma", known) < 1.9).all()
+    np.testing.assert_allclose(values("slope_in_sigma", known, minima="global"), 2)
+    shifts = ordered_shifts([-1]).isel(sigma=[0, 0]).assign_coords(sigma=[0.1, 0.2])
+    shifts["shift"][{"sigma": 1, "weight_decay": 3}] = 1e9
+    shifts["at_minimum"][{"sigma": 1, "weight_decay": 3}] = 0
+    assert values("shift_trend", shifts) > -1
+    assert values("shift_trend", shifts, minima="global") == -1
 
 
 def test_the_order_of_values_in_the_grid_does_not_matter():
-    for statistic, (make, values, *_) in KNOWN.items():
-        measured = make(values)
-        turned = measured.isel({axis: slice(None, None, -1) for axis in ("weight_decay", "sigma", "width")})
-        np.testing.assert_allclose(value(statistic, turned), value(statistic, measured), err_msg=statistic)
+    for statistic, (make, known, *_) in KNOWN.items():
+        measured = make(known)
+        axes = ("weight_decay", "sigma", "width", "depth")
+        turned = measured.isel({axis: slice(None, None, -1) for axis in axes})
+        np.testing.assert_allclose(values(statistic, turned), values(statistic, measured), err_msg=statistic)
 
 
-def test_what_does_not_change_has_no_trend():
-    shift = cube({"shift": (("width", "weight_decay"), [[1, 1, 1, 1], [4, 3, 2, 1]])}, width=[4, 8], **DECAYS)
-    assert value("shift_trend", shift) == -1
-    assert np.isnan(value("shift_trend", shift.isel(width=[0])))
-    assert np.isnan(value("shift_trend", shift.isel(weight_decay=[0, 1])))
+def test_what_does_not_change_has_no_order_and_two_weight_decays_have_none():
+    flat = in_order(["shift"], (), [-1] * 3)
+    flat["at_minimum"], flat["shift"] = flat["status"] + np.int8(1), 0 * flat["shift"] + 1
+    judged = judged_alone(flat, "shift_trend", most=-0.9)
+    assert judged["mean"].item() == 0
+    assert judged["verdict"] == Verdict.UNDECIDED
+    assert np.isnan(values("shift_trend", ordered_shifts([-1] * 3).isel(weight_decay=[0, 1]))).all()
 
 
 def test_the_end_is_the_last_snapshot_that_a_network_has():
     wcss = [[7, 7, 7, 7], [1, 3, 0.3, np.nan]]
     early = cube({"snapshot_wcss": (("source", "snapshot"), wcss)})
-    np.testing.assert_allclose(value("wcss_change", early), -1)
+    np.testing.assert_allclose(values("wcss_change", early), -1)
 
 
 def test_networks_that_an_experiment_lacks_do_not_count():
     """Two experiments that cross: other depths at one width, other widths at one depth."""
-    deep, wide = growing_with_depth([0.5]), growing_with_width([0.2])
-    wide["stable_rank"] = wide["stable_rank"] * 10
+    deep, wide = growing_with_depth([0.5]), growing_with_width([0.2]).sel(weight_decay=[0.001])
+    wide = wide.assign_coords(weight_decay=[0.1])
+    for name in COUNTS:
+        wide[name] = wide[name] * 10
     joined = join_cubes([deep.assign_coords(width=[64]), wide])
-    np.testing.assert_allclose(value("depth_growth", joined), 0.5)
+    np.testing.assert_allclose(values("depth_growth", joined), 0.5)
     # at depths 2 and 5 there is one width; at 3 there are five, and the one of `deep` would bend the line
-    np.testing.assert_allclose(value("width_growth", joined.sel(width=wide["width"])), 0.2)
+    np.testing.assert_allclose(values("width_growth", joined.sel(width=wide["width"])), 0.2)
 
 
 @pytest.mark.parametrize("statistic", KNOWN)
 def test_a_cube_with_too_little_has_no_statistic(statistic):
     make, (first, *_), *_ = KNOWN[statistic]
     little = make([first]).isel(
-        weight_decay=[0], sigma=[0], width=[0], depth=[0], source=slice(1), missing_dims="ignore"
+        weight_decay=[0], sigma=[0], width=[0], depth=[0], source=slice(2), missing_dims="ignore"
     )
-    if statistic == "head_change":  # needs no second network
+    if statistic in ("head_change", "tail_change"):  # need no second network
         little["snapshot_singular_values"] = little["snapshot_singular_values"] * np.nan
-    elif statistic == "tail_change":
-        little = little.sel(index=[1, 2])
-    assert np.isnan(value(statistic, little))
+    if statistic == "wcss_change":
+        little = little.isel(snapshot=[0])
+    judged = judged_alone(little, statistic, most=0)
+    assert judged["statistic"].isnull().all()
+    assert judged["verdict"] == Verdict.UNDECIDED
+
+
+def test_a_layer_without_a_tail_is_no_part():
+    made = spectra(np.ones((3, 4, 3)), np.full((3, 4, 3), 0.1))
+    assert judged_alone(made, "tail_trend", most=-0.9)["what"].values.tolist() == ["layer 1"]
 
 
 def test_a_statistic_says_what_its_cube_lacks():
     with pytest.raises(
         ValueError, match=r"^claim it: .* no shift and no noise_moment, which slope_in_sigma takes"
     ):
-        value("slope_in_sigma", powers_of_sigma([2]).drop_vars(["shift", "noise_moment"]))
+        values("slope_in_sigma", powers_of_sigma([2]).drop_vars(["shift", "noise_moment"]))
 
 
 def told(tmp_path, claims, **cubes):
-    """What the program writes of some claims: the dataset, and the rows of the table."""
+    """What the program writes of some claims: the dataset, the table of parts, the page."""
     for name, measured in cubes.items():
         measured = measured.assign_attrs(experiment=name)
         for variable in measured.variables.values():
@@ -142,60 +247,83 @@ def told(tmp_path, claims, **cubes):
     settings.write_text(yaml.safe_dump({"experiment": "claims", "claims": claims}, sort_keys=False))
     kinds = [f"{name}/{kind}" for name in cubes for kind in ("measures", "shift")]
     given = [f"{kind}={tmp_path / kind.split('/')[0]}.nc" for kind in kinds]
-    ends = ["--output", str(tmp_path / "claims.nc"), "--markdown", str(tmp_path / "claims.md")]
+    ends = [f"--{name}={tmp_path / file}" for name, file in WRITTEN.items()]
     arguments = ["--settings", str(settings), "--cubes", *given, *ends]
     judge_claims.main(judge_claims.arguments().parse_args(arguments))
-    header, _, *lines = (tmp_path / "claims.md").read_text(encoding="utf-8").splitlines()
+    page = (tmp_path / "claims.md").read_text(encoding="utf-8")
+    return store.load(tmp_path / "claims.nc"), pd.read_csv(tmp_path / "claims.csv"), page
+
+
+WRITTEN = {"output": "claims.nc", "table": "claims.csv", "markdown": "claims.md"}
+
+
+def rows_of(table):
+    """The rows of a Markdown table, each a mapping of its columns."""
+    header, _, *lines = [line for line in table.splitlines() if line.startswith("|")]
     cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip("|"))] for line in (header, *lines)]
-    return store.load(tmp_path / "claims.nc"), [dict(zip(cells[0], row, strict=True)) for row in cells[1:]]
+    return [dict(zip(cells[0], row, strict=True)) for row in cells[1:]]
 
 
 def test_the_program_joins_selects_and_tells(tmp_path):
-    wide = growing_with_width([0.1, 0.3, 0.2])
+    wide = of_widths([[0.1, 0.2], [0.3, 0.2], [0.2, 0.2]])
     wide["status"][0, 0, 0, 0, :] = Status.STOPPED
     wide["ended"][0, 0, 0, 0, :] = [Ended.DIVERGED, Ended.PASSES, Ended.PASSES]
     wide["status"][0, 0, 1, 0, 0] = Status.DEAD
+    seeds = {"seed": [0, 1, 2]}
+    rank = {"rank": ["stable_rank", "exact_rank"]}
     claims = {
-        "growth": claim("width_growth", least=-0.5, most=0.5, of=["narrow", "wide"], at={"seed": [0, 1, 2]}),
-        "all of it": claim("width_growth", most=0.1, of=["wide"], at={"seed": [1]}, says="|x| is one seed"),
-        "slope": claim("slope_in_sigma", least=1.9, of=["linear"]),
+        "growth": claim("width_growth", -0.25, 0.25, of=["narrow", "wide"], at=seeds, **rank),
+        "one": claim("width_growth", most=0.1, of=["wide"], at={"seed": [1]}, says="|x| is one seed", **rank),
+        "order": claim("rank_trend", most=-0.9, of=["ordered"], rank=["stable_rank"]),
     }
-    judged, (first, second, third) = told(
+    judged, parts, page = told(
         tmp_path,
         claims,
         narrow=wide.isel(width=[0, 1]),
         wide=wide.isel(width=[2, 3]),
-        linear=powers_of_sigma([2, 2]),
+        ordered=ordered_ranks([-1, -1, -1]),
     )
+    summary, *sections = page.split("\n## ")
+    first, second, third = rows_of(summary)
     assert first == {
-        "claim": "so it is",
-        "experiments": "narrow, wide; seed 0, 1, 2",
-        "statistic": STATISTICS["width_growth"].measure,
-        "mean": "0.2",
-        "interval": "-0.0484 to 0.448",
-        "seeds": "3",
-        "not converged": "2 stopped, 1 diverged, 1 dead of 36",
-        "confirmed if": "at least -0.5 and at most 0.5",
-        "verdict": "confirmed",
+        "claim": "growth",
+        "says": "so it is",
+        "parts": "2 confirmed, 2 undecided",
+        "verdict": "**undecided**",
+        "not converged": "2 stopped, 1 diverged, 1 dead of 24",
     }
-    assert (second["interval"], second["seeds"], second["verdict"]) == ("one seed", "1", "undecided")
-    assert second["claim"] == r"\|x\| is one seed"
-    assert (second["not converged"], second["confirmed if"]) == ("none of 6", "at most 0.1")
-    assert third["seeds"] == "2"
-    assert judged["claim"].values.tolist() == list(claims)
-    assert judged["statistic"].isnull().values.tolist() == [
-        [False] * 3,
-        [True, False, True],
-        [False, False, True],
+    assert (second["says"], second["parts"]) == (r"\|x\| is one seed", "4 undecided")
+    assert (third["verdict"], third["not converged"]) == ("**confirmed**", "none of 12")
+    growth, one, order = map(rows_of, sections)
+    least, most = scipy.stats.t.interval(0.95, 2, 0.2, scipy.stats.sem([0.1, 0.3, 0.2]))
+    undecided = f"0.2 ({least:.3g} to {most:.3g}) undecided"
+    assert growth == [
+        {"weight decay": "0.001", "stable rank": undecided, "exact rank": undecided},
+        {
+            "weight decay": "0.01",
+            **dict.fromkeys(("stable rank", "exact rank"), "0.2 (0.2 to 0.2) confirmed"),
+        },
     ]
-    assert [judged[name].values[0] for name in ("cells", "stopped", "diverged", "dead")] == [36, 2, 1, 1]
+    assert one[0]["stable rank"] == "0.3, 1 seed: undecided"
+    assert order == [{"weight decay": "all", "stable rank": "-1, chance 7.2e-05 confirmed"}]
+    assert "(narrow, wide; seed 0, 1, 2; rank stable_rank, exact_rank)" in sections[0]
+    assert "Confirmed if the 95% interval at least -0.25 and at most 0.25." in sections[0]
+    assert "Spearman's correlation at most -0.9, at a chance of at most 0.05" in sections[2]
+    assert max(map(len, page.splitlines())) < 250
+    assert parts["claim"].tolist() == ["growth"] * 4 + ["one"] * 4 + ["order"]
+    np.testing.assert_allclose(parts["mean"], judged["mean"])
+    assert parts["verdict"].tolist() == [Verdict(c).name.lower() for c in judged["part_verdict"].values]
+    assert judged["claim"].values.tolist() == list(claims)
+    assert judged["statistic"].sel(seed=0).isnull().values.tolist() == [False] * 4 + [True] * 4 + [False]
+    assert [judged[name].values[0] for name in ("cells", "stopped", "diverged", "dead")] == [24, 2, 1, 1]
     assert yaml.safe_load(judged.attrs["settings"])["claims"] == claims
 
 
 def test_no_claims_are_a_file_and_a_table_without_rows(tmp_path):
-    judged, rows = told(tmp_path, {})
-    assert dict(judged.sizes) == {"claim": 0, "seed": 0}
-    assert rows == []
+    judged, parts, page = told(tmp_path, {})
+    assert dict(judged.sizes) == {"part": 0, "seed": 0, "claim": 0}
+    assert len(parts) == 0
+    assert rows_of(page) == []
 
 
 def test_the_program_names_the_claim_that_cannot_be_judged(tmp_path):

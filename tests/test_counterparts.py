@@ -151,7 +151,8 @@ def test_figure_2_is_refused_where_the_experiment_on_centroids_trains_on_data(tm
     without = "figures: {figure2: null}"
     line = refused(tmp_path, on_data, without)
     assert line == f"claims.quadratic_factors (slope_in_sigma) cannot be judged on {fault}"
-    without += "\nclaims: {quadratic_factors: null, decrease_factors: null}"
+    gone = ("quadratic_factors", "quadratic_factors_global", "decrease_factors", "decrease_factors_global")
+    without += f"\nclaims: {{{': null, '.join(gone)}: null}}"
     assert twins("linear", read(tmp_path, on_data, without)["experiments"]) == []
 
 

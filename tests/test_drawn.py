@@ -106,10 +106,13 @@ def test_claims_have_a_verdict_each(finished):
     claims = finished.load("results/claims.nc")
     assert claims["verdict"].attrs["flag_meanings"] == "confirmed denied undecided"
     assert set(np.unique(claims["verdict"])) <= {0, 1, 2}
-    assert claims.sizes["claim"] == 20
-    assert finished.read("results/claims.md").count("\n") == 20 + 2
-    # one seed is no interval
-    assert int(claims["verdict"].sel(claim="transition")) == 2
+    assert claims.sizes["claim"] == 28
+    # nothing is decided by two seeds
+    assert (claims["part_verdict"] == 2).all()
+    assert (claims["verdict"] == 2).all()
+    page = finished.read("results/claims.md")
+    assert page.count("\n## ") == page.count("**undecided**") == 28
+    assert len(pd.read_csv(finished.folder / "results/claims.csv")) == claims.sizes["part"]
 
 
 def test_the_report_shows_figures_with_their_counts(checkout):

@@ -5,6 +5,8 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
+from scipy.linalg import null_space
+from sklearn.cluster import KMeans
 from sklearn.metrics import accuracy_score
 from torch.nn import functional
 
@@ -15,6 +17,7 @@ from nrc.measures.network import accuracy, measure, without
 from nrc.network import Network
 from nrc.optimize.minimise import minimise
 from nrc.theory.bounds import gaussian_wcss_bound, isotropic_wcss_quantile
+from nrc.theory.wcss import nc1, wcss_share
 from support.problems import METHODS, classifiers, mixture, modules, normal
 
 CELLS, POINTS, CLUSTERS, SIZES = 3, 24, 3, (5, 7, 6, 4)
@@ -119,6 +122,47 @@ def test_variability_agrees_with_a_plain_loop():
             assert at["tcv_lower"] <= at["tcv_upper"] <= of_classes * (1 + 1e-12)
 
 
+def plain_covariances(z, labels):
+    """Within- and between-class covariance, point by point and class by class."""
+    mean, n = z.mean(0), z.shape[1]
+    within, between = np.zeros((n, n)), np.zeros((n, n))
+    for label in set(labels.tolist()):
+        members = z[labels == label]
+        for point in members:
+            within += np.outer(point - members.mean(0), point - members.mean(0)) / len(z)
+        between += len(members) / len(z) * np.outer(members.mean(0) - mean, members.mean(0) - mean)
+    return within, between
+
+
+def test_measures_of_collapse_without_a_scale_agree_with_covariances():
+    network, x, y, labels = draw()
+    dataset = measured(network, x, y, labels)
+    scaled = measured(network, 1e3 * x, y, labels)
+    for k, z in enumerate(network.features(x)[:-1]):
+        for c in range(CELLS):
+            within, between = plain_covariances(z[c].numpy(), labels[c])
+            share = np.trace(within) / np.trace(within + between)
+            collapse = np.trace(within @ np.linalg.pinv(between, rcond=1e-9)) / CLUSTERS
+            assert float(dataset["wcss_share"][c, k]) == pytest.approx(share, rel=1e-9)
+            assert float(dataset["nc1"][c, k]) == pytest.approx(collapse, rel=1e-6)
+    for name in ("wcss_share", "nc1"):
+        np.testing.assert_allclose(scaled[name].sel(source=0), dataset[name].sel(source=0), rtol=1e-9)
+
+
+def test_classes_that_are_points_or_have_one_mean():
+    """NC1 and the share are 0 where classes are points; without classes apart there is no NC1."""
+    points, labels = np.repeat(np.eye(3), 4, axis=0), np.repeat([0, 1, 2], 4)
+    assert wcss_share(points, labels) == nc1(points, labels) == 0
+    assert np.isnan(wcss_share(np.ones((6, 2)), [0, 0, 0, 1, 1, 1]))
+    assert np.isnan(nc1(np.ones((6, 2)), [0, 0, 0, 1, 1, 1]))
+    apart = np.array([[-1.0, 0], [1, 0], [-1, 0], [1, 0]])
+    assert np.isnan(nc1(apart, [0, 0, 1, 1]))
+    assert wcss_share(apart, [0, 0, 1, 1]) == 1
+    # in one direction the classes are 2 apart and their variance is 1; the other has no class means
+    line = np.array([[-2.0, 5], [0, -5], [0, -5], [2, 5]])
+    assert nc1(line, [0, 0, 1, 1]) == pytest.approx(1 / 2)
+
+
 def test_the_semidefinite_bound_is_the_larger():
     network, x, y, labels = draw()
     spectral, semidefinite = (
@@ -176,6 +220,35 @@ def test_residuals_and_gaps_agree_with_autograd_on_torchs_layers(activation, los
 
 
 @pytest.mark.parametrize(("activation", "loss", "bias"), CASES)
+def test_tails_are_certified_by_partitions_into_as_many_sets(activation, loss, bias):
+    """By scikit-learn's k-means, autograd on torch's layers at its centroids, and scipy's null spaces."""
+    network, x, y, labels = draw(activation, loss, bias)
+    dataset = measured(network, x, y, labels, certified_ranks=4)
+    certified, tail = (
+        dataset[name].transpose("cell", "layer", "index") for name in ("certified_tail", "relative_tail")
+    )
+    assert certified.sel(index=slice(5, None)).isnull().all()
+    assert certified.isel(cell=0).isnull().all(), "void without weight decay"
+    for c in (1, 2):
+        module, least = modules(network)[c], np.full((3, 4), np.inf)
+        for r, k in product(range(1, 5), range(3)):
+            z = module[: 2 * k](x[c]).detach()
+            sets = KMeans(r, n_init=10, random_state=SEEDS[c]).fit_predict(np.hstack([z, y[c]]))
+            members = [torch.from_numpy(sets == one) for one in range(r)]
+            z_means, y_means = (torch.stack([a[m].mean(0) for m in members]) for a in (z, y[c]))
+            shares = torch.stack([m.double().mean() for m in members])
+            for l, g in enumerate(gradients(module[2 * k :], z_means, y_means, loss, shares), start=k):
+                w = network.weights[l][c].numpy()
+                columns, rows = (null_space(a, rcond=1e-10) for a in (g.numpy().T, g.numpy()))
+                outside = min(np.linalg.norm(columns.T @ w), np.linalg.norm(w @ rows))
+                least[l, r - 1] = min(least[l, r - 1], outside / np.linalg.norm(w))
+        found = certified[c, :, :4].values
+        np.testing.assert_allclose(found, np.minimum.accumulate(least, axis=1), rtol=1e-8, atol=1e-12)
+        below = tail[c, :, :4].values
+        assert (below <= found + 1e-12)[~np.isnan(below)].all()
+
+
+@pytest.mark.parametrize(("activation", "loss", "bias"), CASES)
 def test_bounds_hold_and_are_in_order(activation, loss, bias):
     dataset = measured(*draw(activation, loss, bias)).isel(cell=[1, 2])
     below = (dataset["layer"] > dataset["source"]).broadcast_like(dataset["gap"])
@@ -215,8 +288,9 @@ def test_at_a_stationary_point_of_networks_with_biases_the_gap_alone_is_left():
 
 
 def test_without_a_penalty_on_the_factors_there_are_no_residuals_and_no_bounds():
-    dataset = measured(*draw(), weight_decay=None)
-    assert not {"residual", "gap", "bound_measured", "bound_analytic", "centroid_rank"} & set(dataset)
+    dataset = measured(*draw(), weight_decay=None, certified_ranks=3)
+    theory = {"residual", "gap", "bound_measured", "bound_analytic", "centroid_rank", "certified_tail"}
+    assert not theory & set(dataset)
     assert {"stable_rank", "tcv_upper"} <= set(dataset)
 
 
@@ -280,7 +354,7 @@ def test_networks_that_diverged_have_no_measures_but_those_of_the_inputs():
         assert values.attrs == whole[name].attrs
         np.testing.assert_array_equal(values.isel(cell=[0, 2]), whole[name].isel(cell=[0, 2]))
         missing = values.isel(cell=1).isnull()
-        if name in ("wcss_class", "tcv_lower", "tcv_upper", "centroid_rank_bound"):
+        if name in ("wcss_class", "wcss_share", "nc1", "tcv_lower", "tcv_upper", "centroid_rank_bound"):
             assert missing.values.tolist() == [False, True, True], name
         else:
             assert missing.all(), name

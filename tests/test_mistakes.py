@@ -72,7 +72,7 @@ MISTAKES = [
     ("figures.style.dpi", "150", "is '150', but must be a whole number of at least 50 and at most 1200"),
     ("figures.style", None, "is null, but must be a mapping"),
     ("figures.figure1.dpi", 5, "is 5, but must be a whole number of at least 50"),
-    ("figures.figure1.kind", "heatmap", "is 'heatmap', but must be one of plane, bounds, shift, forecast"),
+    ("figures.figure1.kind", "heatmap", "is 'heatmap', but must be one of plane, bounds, certified, shift, forecast"),
     ("figures.figure1.saturation", 0.1, "is no key here; plane has of, at, colour_map, dpi, certified"),
     ("figures.figure1.of", {"a": "mixture"}, "is {a: 'mixture'}, but must be the name of an experiment, or a"),
     ("figures.figure1.of", [], "is [], but must be a list of 1 or more values"),
@@ -83,13 +83,13 @@ MISTAKES = [
     ("figures.new", {"kind": "rank_curves", "of": "width"}, ".along is missing; it must be one of width, depth"),
     ("figures.figure4.rank", "rank", "is 'rank', but must be one of stable_rank, numerical_rank"),
     ("figures.figure4.rank", ["stable_rank", 1], "[1] is 1, but must be one of stable_rank"),
-    ("figures.figure1.of", "mixtur", "is 'mixtur', and there is no experiment mixtur; there are mixture, linear"),
+    ("figures.figure1.of", "mixtur", "is 'mixtur', and there is no experiment mixtur; there are mixture, mixture_cells, linear"),
     ("claims.level", 95, "is 95, but must be a finite number greater than 0 and less than 1"),
     ("claims.head.of", ["mnist", "mnits"], "is ['mnist', 'mnits'], and there is no experiment mnits; there are"),
-    ("claims.head.statistic", "tail", "is 'tail', but must be one of cliff, slope_in_sigma"),
-    ("claims.head.saturation", 0.1, "is no key here; head_change has of, at, says, least, most, level"),
-    ("claims.head.least", 3, "is 3, but must be at most claims.head.most, which is 0.3"),
-    ("claims.transition", {"least": None}, "has no limit, but must have least or most, or both"),
+    ("claims.head.statistic", "tail", "is 'tail', but must be one of transition_width, slope_in_sigma"),
+    ("claims.head.saturation", 0.1, "is no key here; head_change has of, at, says, least, most, level, weight_decays"),
+    ("claims.width.least", 3, "is 3, but must be at most claims.width.most, which is 0.25"),
+    ("claims.transition", {"most": None}, "has no limit, but must have least or most, or both"),
 ]  # fmt: skip
 
 

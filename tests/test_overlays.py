@@ -44,8 +44,11 @@ def test_like_may_be_a_chain_and_may_take_other_data(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: {like: blobs}", "experiments.a.like is 'blobs', but must be one of mixture, linear"),
-        ("a: {like: 3}", "experiments.a.like is 3, but must be one of mixture, linear"),
+        (
+            "a: {like: blobs}",
+            "experiments.a.like is 'blobs', but must be one of mixture, mixture_cells, linear",
+        ),
+        ("a: {like: 3}", "experiments.a.like is 3, but must be one of mixture, mixture_cells, linear"),
         ("a: {like: a}", "experiments.a.like closes a circle, a like a"),
         (
             "{a: {like: b}, b: {like: c}, c: {like: a}}",
@@ -92,39 +95,48 @@ def test_what_hangs_on_a_dropped_experiment_goes_with_it(tmp_path):
     settings = read(tmp_path, "experiments: {mnist: null}")
     assert list(settings["experiments"]) == [
         "mixture",
+        "mixture_cells",
         "linear",
         "linear_centroids",
         "linear_product",
         "linear_product_centroids",
     ]
-    assert list(settings["figures"]) == ["figure1", "bounds", "figure2", "forecast"]
+    assert list(settings["figures"]) == ["figure1", "bounds", "certified", "figure2", "forecast"]
     assert list(settings["claims"]) == [
         "transition",
+        "transition_whole",
         "quadratic",
         "quadratic_factors",
+        "quadratic_factors_global",
         "decrease",
         "decrease_factors",
+        "decrease_factors_global",
     ]
     assert settings["data"] == desk()["data"]
     assert settings["dropped"] == (
         "configuration: experiments mnist is dropped, and with it experiments width, depth, mnist_stationary, "
-        "width_stationary, depth_stationary, figures figure3, "
+        "width_stationary, depth_stationary, figures certified_mnist, "
+        "certified_mnist_stationary, figure3, "
         "figure4, figure4_supplement, figure5, figure5_supplement, figure3_stationary, figure4_stationary, "
         "figure4_stationary_supplement, figure5_stationary, figure5_stationary_supplement, "
         "claims tail, head, tail_with_decay, "
-        "variability, variability_with_decay, width, width_with_decay, rank_with_decay, depth, "
-        "tail_with_decay_stationary, variability_with_decay_stationary, width_stationary, "
+        "variability, variability_with_decay, collapse_with_decay, width, width_with_decay, rank_with_decay, "
+        "depth, tail_stationary, head_stationary, tail_with_decay_stationary, variability_stationary, "
+        "variability_with_decay_stationary, collapse_with_decay_stationary, width_stationary, "
         "width_with_decay_stationary, rank_with_decay_stationary, depth_stationary"
     )
 
 
 def test_what_hangs_on_dropped_data_goes_with_it(tmp_path):
-    settings = read(tmp_path, "data: {digits: null, small_blobs: null}\nclaims: {transition: null}")
-    assert list(settings["experiments"]) == ["mixture"]
-    assert list(settings["figures"]) == ["figure1", "bounds"]
+    settings = read(
+        tmp_path,
+        "data: {digits: null, small_blobs: null}\nclaims: {transition: null, transition_whole: null}",
+    )
+    assert list(settings["experiments"]) == ["mixture", "mixture_cells"]
+    assert list(settings["figures"]) == ["figure1", "bounds", "certified"]
     assert settings["claims"] == {}
     assert settings["dropped"].startswith(
-        "configuration: data digits, small_blobs, claims transition are dropped, and with them experiments linear, "
+        "configuration: data digits, small_blobs, claims transition, transition_whole are dropped, and with them experiments linear, "
     )
 
 
@@ -146,7 +158,7 @@ def test_a_comparison_goes_with_the_experiment_on_centroids(tmp_path):
     settings = read(tmp_path, "experiments: {linear_centroids: null}")
     assert settings["dropped"] == (
         "configuration: experiments linear_centroids is dropped, and with it figures figure2, claims "
-        "quadratic_factors, decrease_factors"
+        "quadratic_factors, quadratic_factors_global, decrease_factors, decrease_factors_global"
     )
     assert {"forecast", "figure1"} <= set(settings["figures"])
 
@@ -230,6 +242,6 @@ def test_the_schema_is_open_to_yaml_of_every_style(tmp_path):
 def test_a_section_without_entries_drops_those_it_has(tmp_path, text):
     settings = read(tmp_path, text)
     assert settings["claims"] == {}
-    assert settings["dropped"].startswith("configuration: claims transition, quadratic,")
+    assert settings["dropped"].startswith("configuration: claims transition, transition_whole, quadratic,")
     assert settings["dropped"].endswith("depth_stationary are dropped")
     assert read(tmp_path, text, "claims: {level: 0.9}")["claims"] == {}

@@ -82,14 +82,21 @@ def test_three_lines_take_all_of_mnist_away(checkout, fresh):
     (line,) = {line for line in said.splitlines() if "dropped" in line}
     assert "experiments mnist is dropped, and with it experiments width, depth, mnist_stationary," in line
     assert "claims tail, head," in line
-    left = {"mixture", "linear", "linear_centroids", "linear_product", "linear_product_centroids"}
+    left = {
+        "mixture",
+        "mixture_cells",
+        "linear",
+        "linear_centroids",
+        "linear_product",
+        "linear_product_centroids",
+    }
     assert set(pd.read_csv(checkout.folder / "results/audit.csv")["experiment"]) == left
-    assert checkout.load("results/claims.nc").sizes["claim"] == 5
+    assert checkout.load("results/claims.nc").sizes["claim"] == 8
     # and where nothing is there yet, the rest is all that runs
     planned = fresh.planned(overlays=[TINY, "without_mnist.yaml"])
     assert planned == {
-        "make_mixture": 3, "train_stack": 5, "measure": 5, "collect": 5, "compare_centroids": 2,
-        "plot_figure1": 1, "plot_bounds": 1, "plot_figure2": 1, "plot_forecast": 1, "audit": 1, "judge_claims": 1,
+        "make_mixture": 3, "train_stack": 6, "measure": 6, "collect": 6, "compare_centroids": 2,
+        "plot_figure1": 1, "plot_bounds": 1, "plot_certified": 1, "plot_figure2": 1, "plot_forecast": 1, "audit": 1, "judge_claims": 1,
     }  # fmt: skip
 
 

@@ -13,21 +13,23 @@ from support.checkout import digests
 SEED_0 = "results/mixture/{}/weight_decay~all/sigma~all/width~4/depth~3/seed~0.nc"
 
 JUDGED = {"audit": 1, "judge_claims": 1}
-PLOTS_OF_MIXTURE = {"plot_figure1": 1, "plot_bounds": 1}
+PLOTS_OF_PLANE = {"plot_figure1": 1, "plot_bounds": 1}
+PLOTS_OF_MIXTURE = {**PLOTS_OF_PLANE, "plot_certified": 1}
 PLOTS_OF_LINEAR = {"plot_figure2": 1, "plot_forecast": 1}
 PLOTS_OF_STATIONARY = {
-    "plot_figure3_stationary": 1,
+    **{"plot_figure3_stationary": 1, "plot_certified_mnist_stationary": 1},
     **{f"plot_figure{n}_stationary{part}": 1 for n in (4, 5) for part in ("", "_supplement")},
 }
 PLOTS_OF_MNIST = {
     **{name.replace("_stationary", ""): 1 for name in PLOTS_OF_STATIONARY},
     **PLOTS_OF_STATIONARY,
 }
-MIXTURE_ON = {"train_stack": 1, "measure": 1, "collect": 1, **PLOTS_OF_MIXTURE, **JUDGED}
+PLANE_ON = {"train_stack": 1, "measure": 1, "collect": 1, **PLOTS_OF_PLANE, **JUDGED}
+MIXTURE_ON = {"train_stack": 2, "measure": 2, "collect": 2, **PLOTS_OF_MIXTURE, **JUDGED}
 MNIST_ON = {"train_stack": 6, "measure": 6, "collect": 6, **PLOTS_OF_MNIST, **JUDGED}
 STATIONARY_ON = {"train_stack": 3, "measure": 3, "collect": 3, **PLOTS_OF_STATIONARY, **JUDGED}
 MEASURE_ON = {
-    **{"measure": 11, "collect": 11, "compare_centroids": 2},
+    **{"measure": 12, "collect": 12, "compare_centroids": 2},
     **PLOTS_OF_MIXTURE,
     **PLOTS_OF_LINEAR,
     **PLOTS_OF_MNIST,
@@ -69,7 +71,7 @@ ADDED = "\n\nANOTHER = 1\n"
         (["nrc/figures/plane.py"], {"plot_figure1": 1}),
         (["nrc/measures/ranks.py"], MEASURE_ON),
         (["nrc/optimize/adam.py"], MNIST_ON),
-        (["nrc/optimize/lm.py", "nrc/claims.py"], {"train_stack": 2, "measure": 2, "collect": 2, "compare_centroids": 1, "plot_figure2": 1, **JUDGED}),
+        (["nrc/optimize/lm.py", "nrc/claims/statistics.py"], {"train_stack": 2, "measure": 2, "collect": 2, "compare_centroids": 1, "plot_figure2": 1, **JUDGED}),
         (["workflow/report/plane.rst", "workflow/report/spectra.rst"], {"plot_figure1": 1, "plot_figure3": 1, "plot_figure3_stationary": 1}),
     ],
     ids=lambda value: "+".join(value) if isinstance(value, list) else "",
@@ -85,12 +87,12 @@ def test_an_edit_of_code_reruns_what_it_touches_and_nothing_else(checkout, files
     ("changes", "reruns"),
     [
         (
-            {"figures.figure4.rank": "effective_rank", "claims.transition.least": 0.6},
+            {"figures.figure4.rank": "effective_rank", "claims.transition.most": 0.6},
             {"plot_figure4": 1, "judge_claims": 1},
         ),
         ({"figures.figure1.certified": 0.2, "figures.figure2.saturation": 0.03}, {"plot_figure1": 1, "plot_figure2": 1}),
         ({"data.blobs.separation": 3}, {"make_mixture": 1, **MIXTURE_ON}),
-        ({"experiments.mixture.grid.sigma": [0.05, 0.2, 0.5]}, MIXTURE_ON),
+        ({"experiments.mixture.grid.sigma": [0.05, 0.2, 0.5]}, PLANE_ON),
         ({"experiments.mixture.grid.seed": [0, 1]}, {"make_mixture": 1, **MIXTURE_ON}),
         ({"experiments.mixture.measures.delta": 0.01}, {rule: count for rule, count in MIXTURE_ON.items() if rule != "train_stack"}),
     ],

@@ -25,6 +25,7 @@ def test_settings_are_complete_and_plain(tmp_path):
             "kmeans_restarts": 10,
             "tcv_lower": "spectral",
             "numerical_rank_tolerance": 1e-3,
+            "certified_ranks": 0,
             "delta": 0.05,
         },
         "data": {

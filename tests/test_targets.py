@@ -42,14 +42,15 @@ def test_a_target_that_cannot_be_is_refused_in_one_line_before_any_job(fresh):
 
 def test_every_stage_is_a_target(unplanned):
     data = {"make_mixture": 3, "fetch_mnist": 1, "choose_images": 2}
-    train = {**data, "train_stack": 11}
-    measures = {**train, "measure": 11, "collect": 11}
+    train = {**data, "train_stack": 12}
+    measures = {**train, "measure": 12, "collect": 12}
     plots = ["1", "2", "3", "4", "4_supplement", "5", "5_supplement"]
     plots += [f"{name.partition('_')[0]}_stationary{name[1:]}" for name in plots[2:]]
     figures = {
         **measures,
         "compare_centroids": 2,
         **{f"plot_figure{name}": 1 for name in plots},
+        **{f"plot_certified{name}": 1 for name in ("", "_mnist", "_mnist_stationary")},
         "plot_bounds": 1,
         "plot_forecast": 1,
     }
@@ -85,6 +86,7 @@ def test_the_rules_say_what_they_make(unplanned):
     for figure, words in {
         "plot_figure1": "plane",
         "plot_bounds": "Theorem 3.4",
+        "plot_certified": "clusters certify",
         "plot_figure2": "centroids",
         "plot_forecast": "forecast",
         "plot_figure3": "spectra",

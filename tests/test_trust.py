@@ -31,7 +31,7 @@ def sprung(folder) -> bool:
 
 def test_hostile_words_that_are_allowed_are_words(checkout):
     """Titles, what claims say, and addresses reach commands, captions and files as they are."""
-    claim = {"statistic": "cliff", "of": "mixture", "least": 0}
+    claim = {"statistic": "rank_trend", "of": "mixture", "least": 0}
     changes = {
         "figures.figure2.of": dict.fromkeys(["".join(HOSTILE[:4]), HOSTILE[6]], "linear_product"),
         "claims": {f"claim{number}": {**claim, "says": says} for number, says in enumerate(HOSTILE)},
@@ -87,7 +87,7 @@ def test_a_hostile_configuration_is_refused(tmp_path, value):
         {"data": {"digits": {"kind": "arrays", "file": f"{value}{{input}}"}}},
         {"figures": {"figure1": {"colour_map": value}}},
         {"figures": {value: {"kind": "plane", "of": "mixture"}}},
-        {"claims": {value: {"statistic": "cliff", "of": "mixture", "says": "", "least": 0}}},
+        {"claims": {value: {"statistic": "rank_trend", "of": "mixture", "says": "", "least": 0}}},
     ):
         with pytest.raises(ConfigurationError, match=r"^configuration: ") as refusal:
             read_settings([PROJECT / "config.yaml", PROJECT / TINY], changes)

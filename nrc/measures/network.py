@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nrc.labels import describe
+from nrc.measures.certified import certified_tails
 from nrc.measures.ranks import rank_measures
 from nrc.measures.stationarity import stationarity_bounds
 from nrc.measures.variability import best_partitions, variability
@@ -30,6 +31,7 @@ def measure(
     kmeans_restarts: int = 10,
     tcv_lower: str = "spectral",
     numerical_rank_tolerance: float = 1e-3,
+    certified_ranks: int = 0,
 ) -> xr.Dataset:
     """Rank of every layer, within-class variability of every space, and how far from stationary.
 
@@ -55,6 +57,8 @@ def measure(
         Lower end of the bracket.
     numerical_rank_tolerance : float
         The numerical rank counts singular values above this share of the largest.
+    certified_ranks : int
+        Tails are certified beyond 1, ..., this rank, by as many partitions of every space.
 
     Raises
     ------
@@ -62,16 +66,20 @@ def measure(
         If the arrays do not fit each other, a value is not finite, or a cluster is empty.
     """
     network.check(x, y)
-    spaces = [torch.cat([z, y], dim=2).numpy() for z in network.features(x)[:-1]]
+    features = network.features(x)[:-1]
+    spaces = [torch.cat([z, y], dim=2).numpy() for z in features]
     best = best_partitions(spaces, labels, clusters, kmeans_restarts, seeds)
     parts = [
         rank_measures(network.weights, dead, clusters, numerical_rank_tolerance),
-        variability(spaces, labels, best, clusters, tcv_lower),
+        variability(spaces, [z.numpy() for z in features], labels, best, clusters, tcv_lower),
     ]
     if weight_decay is not None:
         parts.append(
             stationarity_bounds(network, x, y, weight_decay, labels=labels, best=best, clusters=clusters)
         )
+    if weight_decay is not None and certified_ranks:
+        of_kmeans = {"restarts": kmeans_restarts, "seeds": seeds}
+        parts.append(certified_tails(network, y, spaces, weight_decay, ranks=certified_ranks, **of_kmeans))
     return xr.merge(parts, join="exact", compat="equals")
 
 

@@ -102,7 +102,7 @@ def _peng_wei_multipliers(gram: Array, clusters: int) -> tuple[Array, Array]:
 
 
 def best_partition(
-    points: ArrayLike, clusters: int, *, labels: ArrayLike, restarts: int, seed: int
+    points: ArrayLike, clusters: int, *, labels: ArrayLike | None = None, restarts: int, seed: int
 ) -> NDArray[np.integer]:
     """The partition of least WCSS among a known one and k-means++ restarts, (N,).
 
@@ -113,7 +113,7 @@ def best_partition(
     points : (N, p) array
     clusters : int
         K.
-    labels : (N,) integer array
+    labels : (N,) integer array, optional
         The known partition: classes or blobs.
     restarts : int
         Runs of k-means.
@@ -126,6 +126,8 @@ def best_partition(
     """
     _check_count(clusters, len(np.asarray(points)))
     kmeans = KMeans(clusters, init="k-means++", n_init=restarts, random_state=seed).fit(points)
+    if labels is None:
+        return kmeans.labels_
     return min(np.asarray(labels), kmeans.labels_, key=lambda partition: wcss(points, partition))
 
 

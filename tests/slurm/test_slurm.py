@@ -85,10 +85,10 @@ def test_the_tiny_scale_gives_the_bytes_of_a_local_run(finished, fresh):
     assert digests(fresh) == digests(finished)
     said = slurm("sacct", "-X", "-n", "-P", "-S", began, "-o", "Comment,AllocTRES,State")
     states = [line for line in said.splitlines() if line.startswith("rule_train")]
-    assert len(states) == 11
+    assert len(states) == 12
     assert all("gres/gpu" in line and line.endswith("COMPLETED") for line in states), said
     reports = (fresh.folder / "results/logs/slurm").glob("efficiency*.csv")
-    assert "".join(report.read_text(encoding="utf-8") for report in reports).count("rule_train_stack") == 11
+    assert "".join(report.read_text(encoding="utf-8") for report in reports).count("rule_train_stack") == 12
     fresh.snakemake(options=["--report", "report.zip"])
     assert (fresh.folder / "report.zip").stat().st_size > 100_000
 

@@ -38,17 +38,16 @@ def cube(variables, **axes):
     return dataset
 
 
-# For each statistic a cube of which it is one number a seed, known by construction.
+# For each statistic a cube of which every part is one number a seed, known by construction.
+
+PLACES = np.arange(25) / 20
 
 
-def plane_with_cliff(values):
-    rows = [[0.1, 0.1 + 0.4 * (1 - share), 0.1 + 0.4 * (1 + share), 0.9] for share in values]
-    rows = np.stack([rows, np.flip(rows, 1)])  # layers, the other one falling
-    return cube(
-        {"relative_distance": (("layer", "seed", "sigma"), rows)},
-        sigma=[0.1, 0.2, 0.3, 0.4],
-        seed=range(len(values)),
-    )
+def rising(values, between=0.3):
+    """The distance leaves 0 at a fifth of a decade and is 1 after as many decades as the value says."""
+    rows = [np.where(PLACES <= 0.2, 0, np.where(0.2 + value - 1e-9 > PLACES, between, 1)) for value in values]
+    variables = {"relative_distance": (("layer", "seed", "sigma"), [rows, rows])}
+    return cube(variables, sigma=10**PLACES, seed=range(len(values)), weight_decay=[0.01, 0.1])
 
 
 def powers_of_sigma(values):
@@ -66,27 +65,22 @@ def powers_of_sigma(values):
     return bent
 
 
-def ordered(name, *dims):
-    """The numbers of a variable in an order with weight decay for each seed; `dims` are of two values."""
+def in_order(names, dims, values):
+    """The numbers of some variables in an order with weight decay for each seed; `dims` are of two values."""
+    table = np.array([ORDERS[value] for value in values])
+    both = np.broadcast_to(table, (*[2] * len(dims), *table.shape))
+    variables = dict.fromkeys(names, ((*dims, "seed", "weight_decay"), both))
+    return cube(variables, seed=range(len(values)), **DECAYS)
 
-    def make(values):
-        table = np.array([ORDERS[value] for value in values])
-        return cube(
-            {
-                name: (
-                    (*dims, "seed", "weight_decay"),
-                    np.broadcast_to(table, (*[2] * len(dims), *table.shape)),
-                )
-            },
-            seed=range(len(values)),
-            **DECAYS,
-        )
 
-    return make
+def ordered_shifts(values):
+    shifts = in_order(["shift"], (), values)
+    shifts["at_minimum"] = shifts["status"] + np.int8(1)
+    return shifts
 
 
 def spectra(heads, tails):
-    """Spectra (head, tail) of the first layer over three snapshots; the second layer has no tail.
+    """Spectra (head, 1e-3, tail) of the first layer over three snapshots; the second has no tail.
 
     heads, tails : seed, weight decay, snapshot; the middle snapshot must not count.
     """
@@ -103,7 +97,7 @@ def spectra(heads, tails):
 
 def changing_tails(values):
     """Of a tail t over a head with t^2 + h^2 = 1 the relative tail is t."""
-    tails = np.array([[[0.1, 0.5, 0.1 * 10**change] for change in (0.3, value)] for value in values])
+    tails = np.array([[[0.1, 0.5, 0.1 * 10**value]] * 2 for value in values])
     return spectra(np.sqrt(1 - tails**2), tails)
 
 
@@ -115,41 +109,56 @@ def ordered_tails(values):
 
 
 def changing_heads(values):
-    heads = np.array([[[2, 9, 2 * 10**change] for change in (value - 0.5, value + 0.5)] for value in values])
-    return spectra(heads, np.full(heads.shape, 0.1))
+    """Of a head h over a tail with t^2 + h^2 = 1 the share of the head is h; the second layer is all head."""
+    heads = np.array([[[0.5, 0.9, 0.5 * 10**value]] * 2 for value in values])
+    return spectra(heads, np.sqrt(1 - heads**2))
 
 
 def falling_wcss(values):
-    """The first source, the data, does not change and must not count."""
-    wcss = np.array([[[7, 7, 7], [1, 3, 3 * 10**value], [3, 1, 3 * 10**value]] for value in values])
+    """From the first look on; the data, the first source, do not change and must not count."""
+    wcss = np.array([[[7, 7, 7], [1, 3, 3 * 10**value], [3, 1, 10 ** (value - 0.5)]] for value in values])
     return cube({"snapshot_wcss": (("seed", "source", "snapshot"), wcss)}, seed=range(len(values)))
 
 
-def ordered_wcss(values):
-    wcss = ordered("wcss_class", "source")(values)
-    wcss["wcss_class"] = wcss["wcss_class"].where(wcss["source"] > 0, wcss["weight_decay"])
-    return wcss
+def ordered_variability(values):
+    made = in_order(["wcss_class", "wcss_share", "nc1"], ("source",), values)
+    for name in ("wcss_class", "wcss_share", "nc1"):
+        made[name] = made[name].where(made["source"] > 0, made["weight_decay"])
+    return made
 
 
-def growing_with_width(values, less=0.0):
-    """Rank width^value at the largest weight decay and width^less at the smallest, in the middle layer."""
-    widths = np.array([4, 8, 16, 32])
-    rank = np.array([[widths**less, widths ** (less + 1), widths ** (less + value)] for value in values])
+RANKS = ("stable_rank", "numerical_rank", "exact_rank", "effective_rank")
+
+
+def of_widths(powers):
+    """Rank width^power in the middle layer, powers (seed, weight decay); other layers go their own way."""
+    widths, powers = np.array([4, 8, 16, 32]), np.asarray(powers, float)
+    rank = widths ** powers[..., None]
     rank = np.stack([np.exp(rank / 99), rank, np.log(widths) + 0 * rank], -1)
     return cube(
-        {"stable_rank": (("seed", "weight_decay", "width", "layer"), rank)},
-        seed=range(len(values)),
+        dict.fromkeys(RANKS, (("seed", "weight_decay", "width", "layer"), rank)),
+        seed=range(len(powers)),
         width=widths,
-        weight_decay=[0.001, 0.01, 0.1],
+        weight_decay=DECAYS["weight_decay"][: powers.shape[1]],
     )
+
+
+def growing_with_width(values):
+    return of_widths([[value] * 3 for value in values])
+
+
+def ordered_growth(values):
+    """Slopes of both signs whose absolute values are in order."""
+    return of_widths([np.array(ORDERS[value]) / 10 * (1, -1, 1, -1) for value in values])
 
 
 def ordered_ranks(values):
     """Of three layers the middle one is in order, the others are in order of weight decay."""
-    ranks = ordered("stable_rank")(values)
+    made = in_order(RANKS, (), values)
     layers = xr.DataArray([0.0, 1.0, 0.0], dims="layer", coords={"layer": [1, 2, 3]})
-    ranks["stable_rank"] = ranks["stable_rank"] * layers + ranks["weight_decay"] * (1 - layers)
-    return ranks
+    for name in RANKS:
+        made[name] = made[name] * layers + made["weight_decay"] * (1 - layers)
+    return made
 
 
 def growing_with_depth(values):
@@ -157,24 +166,22 @@ def growing_with_depth(values):
     depths, layers = np.array([2, 3, 5]), np.arange(1, 6)
     parts = np.where(layers <= depths[:, None], layers / (depths[:, None] + 1) * 2, np.nan)
     rank = np.array([depths[:, None] ** value * parts for value in values])
-    return cube({"stable_rank": (("seed", "depth", "layer"), rank)}, seed=range(len(values)), depth=depths)
+    variables = dict.fromkeys(RANKS, (("seed", "depth", "layer"), rank))
+    return cube(variables, seed=range(len(values)), depth=depths)
 
 
-# statistic: the cube, what lies within the limits, what outside, what on both sides, and the limits
+# statistic: the cube, what confirms the claim, what denies it, what leaves it undecided, and the limits
 KNOWN = {
-    "cliff": (plane_with_cliff, (0.7, 0.75, 0.8), (0.34, 0.36, 0.4), (0.4, 0.5, 0.9), 0.5, None),
+    "transition_width": (rising, (0.1, 0.15, 0.1), (0.4, 0.5, 0.4), (0.1, 0.3, 0.2), None, 0.2),
     "slope_in_sigma": (powers_of_sigma, (2.01, 1.99, 2), (3, 2.9, 3.1), (2, 2, 2.4), 1.9, 2.1),
-    "shift_trend": (ordered("shift"), (-1, -1, -1), (1, 0.6, 1), (-1, 0, -1), None, -0.9),
+    "shift_trend": (ordered_shifts, (-1, -1, -1), (1, 0.6, 1), (-1, 0, -1), None, -0.9),
     "tail_change": (changing_tails, (-1, -1.1, -1.2), (0.1, 0, -0.1), (-2, -0.1, -0.2), None, -0.3),
-    "tail_trend": (ordered_tails, (-1, -1, -1), (0, 0.6, 0), (-1, -1, -0.6), None, -0.9),
-    "head_change": (changing_heads, (0.1, 0, -0.1), (1, 1.2, 1.1), (0.1, 0.1, 0.5), -0.3, 0.3),
-    "wcss_change": (falling_wcss, (-0.5, -0.6, -0.5), (0, 0, 0), (0, -0.4, -0.3), None, -0.1),
-    "wcss_trend": (ordered_wcss, (-1, -1, -1), (0, 0.6, 1), (-1, -0.6, 1), None, -0.9),
-    "width_growth": (growing_with_width, (0.1, 0, 0.2), (1, 0.9, 1), (0.3, 0.6, 0.6), -0.5, 0.5),
-    "width_growth_difference": (
-        lambda values: growing_with_width(values, less=0.7),
-        *((-0.5, -0.6, -0.6), (0.2, 0.3, 0.2), (-0.1, 0.1, 0), None, 0),
-    ),
-    "rank_trend": (ordered_ranks, (-1, -1, -1), (0, 0, 0), (-0.6, -1, -1), None, -0.9),
+    "tail_trend": (ordered_tails, (-1, -1, -1), (1, 0.6, 1), (-1, -1, -0.6), None, -0.9),
+    "head_change": (changing_heads, (0, -0.1, -0.05), (-1, -1.2, -1.1), (-0.1, -0.1, -0.5), -0.3, None),
+    "wcss_change": (falling_wcss, (-0.5, -0.6, -0.5), (0, 0.05, 0), (0, -0.4, -0.3), None, -0.1),
+    "variability_trend": (ordered_variability, (-1, -1, -1), (1, 0.6, 1), (-1, -0.6, 1), None, -0.9),
+    "width_growth": (growing_with_width, (0.1, 0, 0.1), (1, 0.9, 1), (0.1, 0.3, 0.3), -0.25, 0.25),
+    "width_growth_trend": (ordered_growth, (-1, -1, -1), (1, 1, 1), (0, 0, 0), None, -0.9),
+    "rank_trend": (ordered_ranks, (1, 1, 1), (-1, -1, -0.6), (0.6, 1, 0.6), 0.9, None),
     "depth_growth": (growing_with_depth, (-0.2, -0.25, -0.2), (0.5, 0.6, 0.5), (0.1, 0, -0.1), None, 0),
 }

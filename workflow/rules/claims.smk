@@ -13,6 +13,12 @@ rule judge_claims:
         list(CLAIM_CUBES.values()),
     output:
         claims="results/claims.nc",
+        table=report(
+            "results/claims.csv",
+            caption="../report/claims.rst",
+            category="Claims",
+            labels={"shows": "every part of every claim"},
+        ),
         markdown=report(
             "results/claims.md",
             caption="../report/claims.rst",
@@ -34,4 +40,4 @@ rule judge_claims:
     shell:
         f"python {SCRIPTS}/judge_claims.py"
         " --settings {params.settings:q} --cubes {params.cubes:q}"
-        " --output {output.claims:q} --markdown {output.markdown:q} --log {log:q}"
+        " --output {output.claims:q} --table {output.table:q} --markdown {output.markdown:q} --log {log:q}"

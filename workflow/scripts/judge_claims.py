@@ -11,24 +11,23 @@ import pandas as pd
 import xarray as xr
 
 from nrc import store
-from nrc.claims import STATISTICS, Verdict, judge
+from nrc.claims.judge import SEEDS, Verdict, judge
+from nrc.claims.statistics import STATISTICS
 from nrc.cubes import join_cubes, select
 from nrc.grid import notation
 from nrc.labels import provenance
 from pipeline.program import program, run
-
-COLUMNS = (
-    *("claim", "experiments", "statistic", "mean", "interval", "seeds", "not converged"),
-    *("confirmed if", "verdict"),
-)
 
 
 def main(args: argparse.Namespace) -> None:
     claims = args.settings["claims"]
     judged = judge(read(claims, dict(args.cubes)), claims)
     store.save(judged.assign_attrs(provenance(args.settings)), args.output)
+    parts = parts_table(judged, claims)
+    with store.atomic(args.table) as temporary:
+        parts.to_csv(temporary, index=False)
     with store.atomic(args.markdown) as temporary:
-        temporary.write_text(table(judged, claims).to_markdown(index=False) + "\n", encoding="utf-8")
+        temporary.write_text(page(judged, claims, parts), encoding="utf-8")
 
 
 def read(claims: Mapping[str, Mapping[str, Any]], paths: Mapping[str, Path]) -> dict[str, xr.Dataset]:
@@ -50,32 +49,86 @@ def read(claims: Mapping[str, Mapping[str, Any]], paths: Mapping[str, Path]) -> 
     return cubes
 
 
-def table(judged: xr.Dataset, claims: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
-    """A row for each claim, to read."""
-    rows = []
+def parts_table(judged: xr.Dataset, claims: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """A row for each part of a claim, as numbers."""
+    names = ["of_claim", "weight_decay", "what", "mean", "low", "high", "chance", "counts"]
+    table = judged[[*names, "part_verdict"]].to_dataframe()[[*names, "part_verdict"]]
+    table.insert(1, "says", [claims[name]["says"] for name in table["of_claim"]])
+    table["seeds"] = judged["statistic"].count("seed").values
+    table["verdict"] = [Verdict(code).name.lower() for code in table.pop("part_verdict")]
+    return table.rename(columns={"of_claim": "claim"})
+
+
+def page(judged: xr.Dataset, claims: Mapping[str, Mapping[str, Any]], parts: pd.DataFrame) -> str:
+    """All claims in one table, then for each its parts: a row a weight decay, a column for all else."""
+    rows, sections = [], []
     for name, claim in claims.items():
-        row = {key: value.sel(claim=name).item() for key, value in judged.items() if value.ndim == 1}
-        at = [
-            f"{axis} {', '.join(map(notation, np.atleast_1d(values)))}"
-            for axis, values in claim["at"].items()
+        row = {key: value.sel(claim=name).item() for key, value in judged.items() if value.dims == ("claim",)}
+        verdict, of_claim = Verdict(row["verdict"]).name.lower(), parts[parts["claim"] == name]
+        counted = of_claim[of_claim["counts"]]["verdict"].value_counts()
+        told = [
+            f"{counted[which]} {which}" for which in ("confirmed", "denied", "undecided") if which in counted
         ]
-        limits = {"at least": row["least"], "at most": row["most"]}
-        interval = "one seed" if np.isnan(row["low"]) else f"{row['low']:.3g} to {row['high']:.3g}"
-        ended = [f"{row[how]} {how}" for how in ("stopped", "diverged", "dead") if row[how]]
         rows.append(
-            (
-                claim["says"].replace("|", r"\|"),
-                "; ".join([", ".join(claim["of"]), *at]),
-                STATISTICS[claim["statistic"]].measure,
-                "too few values" if np.isnan(row["mean"]) else f"{row['mean']:.3g}",
-                interval,
-                int(judged["statistic"].sel(claim=name).count()),
-                f"{', '.join(ended) or 'none'} of {row['cells']}",
-                " and ".join(f"{word} {limit:g}" for word, limit in limits.items() if not np.isnan(limit)),
-                Verdict(row["verdict"]).name.lower(),
-            )
+            {
+                "claim": name,
+                "says": claim["says"].replace("|", r"\|"),
+                "parts": ", ".join(told) or "none",
+                "verdict": f"**{verdict}**",
+                "not converged": _not_converged(row),
+            }
         )
-    return pd.DataFrame(rows, columns=COLUMNS)
+        sections.append(_section(name, claim, row, of_claim))
+    table = pd.DataFrame(rows, columns=["claim", "says", "parts", "verdict", "not converged"])
+    return "\n".join(["# Claims\n", table.to_markdown(index=False), "", *sections])
+
+
+def _section(name: str, claim: Mapping[str, Any], row: Mapping[str, Any], parts: pd.DataFrame) -> str:
+    """What a claim asks for, and the number and the verdict of each part."""
+    statistic = STATISTICS[claim["statistic"]]
+    at = [f"{axis} {', '.join(map(notation, np.atleast_1d(values)))}" for axis, values in claim["at"].items()]
+    options = [f"{option} {_written(claim[option])}" for option in statistic.options]
+    limits = {"at least": row["least"], "at most": row["most"]}
+    asked = " and ".join(f"{word} {limit:g}" for word, limit in limits.items() if not np.isnan(limit))
+    if statistic.order:
+        judged = f"Spearman's correlation {asked}, at a chance of at most {1 - row['level']:.3g}"
+    else:
+        judged = f"the {row['level']:.0%} interval {asked}"
+    if claim.get("weight_decays") == "largest":
+        judged += ", at the largest weight decay"
+    about = "; ".join([", ".join(claim["of"]), *at, *options])
+    cells = parts.assign(
+        weight_decay=["all" if np.isnan(decay) else notation(decay) for decay in parts["weight_decay"]],
+        said=[_said(part) for part in parts.itertuples()],
+    )
+    table = cells.pivot(index="weight_decay", columns="what", values="said")
+    # the order in which they were found
+    table = table.reindex(pd.unique(cells["weight_decay"])).reindex(columns=pd.unique(cells["what"]))
+    lines = [
+        f"## {name}: {claim['says']}\n",
+        f"{statistic.measure[0].upper()}{statistic.measure[1:]} ({about}). Confirmed if {judged}.\n",
+        table.rename_axis("weight decay").to_markdown() if len(table) else "There is no part to judge.",
+    ]
+    return "\n".join([*lines, ""])
+
+
+def _said(part: Any) -> str:
+    """Mean, interval or chance, and verdict of a part."""
+    if np.isnan(part.mean):
+        return "too little"
+    if part.seeds < SEEDS:
+        return f"{part.mean:.3g}, {part.seeds} seed{'s' if part.seeds > 1 else ''}: undecided"
+    spread = f", chance {part.chance:.2g}" if np.isnan(part.low) else f" ({part.low:.3g} to {part.high:.3g})"
+    return f"{part.mean:.3g}{spread} {part.verdict}" + ("" if part.counts else ", not counted")
+
+
+def _not_converged(row: Mapping[str, Any]) -> str:
+    ended = [f"{row[how]} {how}" for how in ("stopped", "diverged", "dead") if row[how]]
+    return f"{', '.join(ended) or 'none'} of {row['cells']}"
+
+
+def _written(value: Any) -> str:
+    return ", ".join(value) if isinstance(value, list) else str(value)
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -93,6 +146,7 @@ def arguments() -> argparse.ArgumentParser:
         help="NetCDF cubes that the claims are judged on; CUBE is measures or shift",
     )
     parser.add_argument("--output", type=Path, required=True, help="NetCDF file to write")
+    parser.add_argument("--table", type=Path, required=True, help="CSV of all parts of claims")
     parser.add_argument("--markdown", type=Path, required=True, help="the same to read")
     return parser
 

@@ -140,7 +140,7 @@ def _finish(settings: dict[str, Any]) -> None:
     for section, part in PARTS.items():
         for name, entry in settings[section].items():
             check_drawn(part, f"{section}.{name}", entry, settings["experiments"])
-            for key in ("of", "rank"):
+            for key in ("of", "rank", "measure"):
                 if isinstance(entry.get(key), str):
                     entry[key] = [entry[key]]
 

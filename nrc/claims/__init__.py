@@ -1,0 +1,1 @@
+"""The paper's claims as statistics, each with parts, and verdicts by limits."""

@@ -1,0 +1,225 @@
+"""Judging claims: each of their parts by its own limits or by chance, and the sentence by its parts."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from scipy.stats import page_trend_test, spearmanr
+
+from nrc.claims.statistics import STATISTICS
+from nrc.flags import flag_masks
+from nrc.grid import AXES
+from nrc.labels import describe, flag_attributes
+from nrc.statistics import student_interval
+
+__all__ = ["SEEDS", "Verdict", "judge"]
+
+# With fewer seeds nothing is decided.
+SEEDS = 3
+
+Array = NDArray[np.float64]
+
+
+class Verdict(IntEnum):
+    """What the data say of a claim."""
+
+    CONFIRMED = 0
+    DENIED = 1
+    UNDECIDED = 2
+
+
+def judge(cubes: Mapping[str, xr.Dataset], claims: Mapping[str, Mapping[str, Any]]) -> xr.Dataset:
+    """Judge claims.
+
+    Where a claim is about numbers, each part has one a seed, and Student's interval of their mean: it is
+    confirmed where the interval lies within the limits, denied where it lies outside them. Where a claim is
+    about an order with weight decay, the number is Spearman's correlation of each seed, and chance is the
+    probability that random orders agree with the claim as well (Page's test, exact for few weight decays):
+    a part is confirmed where the mean lies within the limits and chance is at most 1 - level, and denied
+    where the opposite order has so little chance. All else is undecided, and so is all with less than three
+    seeds.
+
+    A claim is denied where a part of it is, confirmed where all are, undecided otherwise.
+
+    Parameters
+    ----------
+    cubes : mapping
+        For each claim the cube it is judged on.
+    claims : mapping
+        For each claim its `statistic`, a key of `STATISTICS`, with its options; its limits `least` and
+        `most`, either may be None; the `level`; and `weight_decays`, "all" or "largest": parts of other
+        weight decays are told, and do not count.
+
+    Returns
+    -------
+    Dataset
+        For each `part` its claim, weight decay, what it is about, the numbers of all seeds, their mean,
+        interval or chance, and verdict; for each `claim` its limits, verdict, and how the cells of its cube
+        ended.
+
+    Raises
+    ------
+    ValueError
+        If a cube lacks a variable that the statistic takes.
+    """
+    seeds = sorted({int(seed) for name in claims for seed in cubes[name]["seed"].values})
+    parts = [part for name, claim in claims.items() for part in _parts(name, claim, cubes[name], seeds)]
+    rows = []
+    for name, claim in claims.items():
+        limits = {end: np.nan if claim[end] is None else claim[end] for end in ("least", "most")}
+        found = [part["part_verdict"] for part in parts if part["of_claim"] == name and part["counts"]]
+        row = {**limits, "level": claim["level"], **_ended(cubes[name])}
+        rows.append({**row, "verdict": _verdict_of(found)})
+    table = {
+        "claim": {name: np.array([row[name] for row in rows], kind) for name, kind in _OF_CLAIM.items()},
+        "part": {name: np.array([part[name] for part in parts], kind) for name, kind in _OF_PART.items()},
+    }
+    statistic = np.array([part["statistic"] for part in parts], np.float64).reshape(len(parts), len(seeds))
+    return _described(
+        xr.Dataset(
+            {
+                "statistic": (("part", "seed"), statistic),
+                **{name: (dim, values) for dim, columns in table.items() for name, values in columns.items()},
+            },
+            {"claim": np.array(list(claims), dtype=str), "seed": np.array(seeds, dtype=np.int64)},
+        )
+    )
+
+
+_OF_CLAIM = {
+    **dict.fromkeys(("least", "most", "level"), np.float64),
+    **dict.fromkeys(("cells", "stopped", "diverged", "dead"), np.int64),
+    "verdict": np.int8,
+}
+_OF_PART = {
+    **dict.fromkeys(("of_claim", "what"), str),
+    **dict.fromkeys(("weight_decay", "mean", "low", "high", "chance"), np.float64),
+    "counts": bool,
+    "part_verdict": np.int8,
+}
+
+
+def _parts(
+    name: str, claim: Mapping[str, Any], cube: xr.Dataset, seeds: list[int]
+) -> Iterator[dict[str, Any]]:
+    """The parts of a claim, judged."""
+    statistic, values = STATISTICS[claim["statistic"]], _values(name, claim, cube).reindex(seed=seeds)
+    decays = values["weight_decay"].values
+    for what, table in zip(values["what"].values, values.values, strict=True):
+        part = {"of_claim": name, "what": str(what)}
+        if statistic.order:
+            yield {**part, "weight_decay": np.nan, "counts": True, **_judge_order(table, claim)}
+            continue
+        for decay, numbers in zip(decays, table, strict=True):
+            counts = claim["weight_decays"] == "all" or decay == decays[-1]
+            yield {**part, "weight_decay": decay, "counts": counts, **_judge_numbers(numbers, claim)}
+
+
+def _values(name: str, claim: Mapping[str, Any], cube: xr.Dataset) -> xr.DataArray:
+    """The statistic of a cube, (what, weight_decay, seed)."""
+    statistic = STATISTICS[claim["statistic"]]
+    if missing := [variable for variable in statistic.takes if variable not in cube]:
+        raise ValueError(
+            f"claim {name}: its experiments have no {' and no '.join(missing)}, which {claim['statistic']} "
+            "takes; choose other experiments or another statistic"
+        )
+    # neighbours, smallest and largest are by value, whatever the order in the grid
+    cube = cube.sortby([axis for axis in AXES if axis in cube.dims])
+    values = statistic.of(cube, **{option: claim[option] for option in statistic.options})
+    others = [axis for axis in values.dims if axis not in ("what", "weight_decay", "seed")]
+    return values.mean(others).transpose("what", "weight_decay", "seed")
+
+
+def _judge_numbers(numbers: Array, claim: Mapping[str, Any]) -> dict[str, Any]:
+    """A part that is a number of each seed."""
+    mean, low, high = student_interval(numbers, claim["level"])
+    if np.count_nonzero(~np.isnan(numbers)) < SEEDS:
+        low = high = np.nan
+    least, most = _limits(claim)
+    verdict = Verdict.UNDECIDED
+    if low >= least and high <= most:
+        verdict = Verdict.CONFIRMED
+    elif high < least or low > most:
+        verdict = Verdict.DENIED
+    return {
+        **{"statistic": numbers, "mean": mean, "low": low, "high": high, "chance": np.nan},
+        "part_verdict": verdict,
+    }
+
+
+def _judge_order(table: Array, claim: Mapping[str, Any]) -> dict[str, Any]:
+    """A part that is an order of (weight decays, seeds) with weight decay."""
+    known = ~np.isnan(table).any(0) & (len(table) >= 3)
+    correlation = np.full(table.shape[1], np.nan)
+    # what never changes has no order
+    correlation[known] = [0 if np.ptp(of) == 0 else spearmanr(range(len(of)), of)[0] for of in table.T[known]]
+    mean = float(np.mean(correlation[known])) if known.any() else np.nan
+    least, most = _limits(claim)
+    chance, verdict = np.nan, Verdict.UNDECIDED
+    if known.sum() >= SEEDS:
+        rising = table.T[known] if np.isfinite(least) else -table.T[known]
+        chance, opposite = (float(page_trend_test(orders).pvalue) for orders in (rising, -rising))
+        if least <= mean <= most and chance <= 1 - claim["level"]:
+            verdict = Verdict.CONFIRMED
+        elif opposite <= 1 - claim["level"]:
+            verdict = Verdict.DENIED
+    return {
+        **{"statistic": correlation, "mean": mean, "low": np.nan, "high": np.nan, "chance": chance},
+        "part_verdict": verdict,
+    }
+
+
+def _limits(claim: Mapping[str, Any]) -> tuple[float, float]:
+    least, most = claim["least"], claim["most"]
+    return -np.inf if least is None else least, np.inf if most is None else most
+
+
+def _verdict_of(parts: Sequence[Verdict]) -> Verdict:
+    """The verdict on a sentence by those on its parts."""
+    if Verdict.DENIED in parts:
+        return Verdict.DENIED
+    return Verdict.CONFIRMED if parts and set(parts) == {Verdict.CONFIRMED} else Verdict.UNDECIDED
+
+
+def _ended(cube: xr.Dataset) -> dict[str, int]:
+    """How many cells there are, and how many did not converge."""
+    masks = flag_masks(cube["status"])
+    diverged = flag_masks(cube["ended"])["diverged"] if "ended" in cube else xr.zeros_like(masks["stopped"])
+    counted = {"stopped": masks["stopped"] & ~diverged, "diverged": diverged, "dead": masks["dead"]}
+    return {"cells": int(cube["status"].count()), **{name: int(mask.sum()) for name, mask in counted.items()}}
+
+
+def _described(dataset: xr.Dataset) -> xr.Dataset:
+    numbers = "claims about numbers; missing with fewer than three seeds"
+    return describe(
+        dataset,
+        claim={"long_name": "name of the claim"},
+        seed={"long_name": "seed of the data and of the initial weights"},
+        of_claim={"long_name": "claim that the part is of"},
+        weight_decay={"long_name": "weight decay of the part", "comment": "missing where it is about all"},
+        what={"long_name": "what else the part is about: layer, space, measure"},
+        statistic={"long_name": "statistic of the part", "comment": "missing where there is no such seed"},
+        mean={"long_name": "mean of the statistic over seeds"},
+        low={"long_name": "lower end of Student's interval of the mean", "comment": numbers},
+        high={"long_name": "upper end of Student's interval of the mean", "comment": numbers},
+        chance={
+            "long_name": "probability that random orders agree with the claim as well, by Page's test",
+            "comment": "claims about an order; missing with fewer than three seeds or weight decays",
+        },
+        counts={"long_name": "whether the part counts for the claim"},
+        part_verdict={"long_name": "verdict on the part", **flag_attributes(Verdict)},
+        level={"long_name": "level of intervals; 1 less it is the chance at which an order is decided"},
+        least={"long_name": "the claim asks for at least this", "comment": "missing where it does not"},
+        most={"long_name": "the claim asks for at most this", "comment": "missing where it does not"},
+        cells={"long_name": "number of cells that the claim is judged on"},
+        stopped={
+            "long_name": "number of these that stopped before they converged",
+            "comment": "with the diverged ones where the cube does not tell them, as that of shifts",
+        },
+        diverged={"long_name": "number of these that diverged"},
+        dead={"long_name": "number of these that are dead"},
+        verdict={"long_name": "verdict on the claim", **flag_attributes(Verdict)},
+    )
