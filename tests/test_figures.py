@@ -234,7 +234,7 @@ def test_a_figure_of_networks_that_all_failed_is_drawn(kind, ended):
 
 
 def test_a_plane_of_own_data_has_neither_proposition_nor_forecast():
-    gone = ("transition", "bound_measured", "bound_analytic")
+    gone = ("transition", "bound_measured", "bound_analytic", "bound_segments")
     theory = {"Proposition 4.1", "forecast for a linear network", "left of it, at most 0.5 by Theorem 3.4"}
     figure = drawn("plane", cube(mixture=False, classes=True, without=gone), certified=0.5)
     assert "WCSS of the classes" in labels(figure)
@@ -270,9 +270,9 @@ def test_a_plane_of_joined_parts_leaves_blank_what_no_experiment_has():
     assert facts("plane", made)["cells"] == 10
 
 
-def test_bounds_without_the_analytic_one_are_one_panel():
+def test_bounds_without_the_analytic_ones_are_one_panel():
     made = cube(sigma=[0.0], weight_decay=[0, 0.1])
-    made["bound_analytic"][:] = np.nan
+    made["bound_analytic"][:] = made["bound_segments"][:] = np.nan
     made["bound_measured"].loc[{"weight_decay": 0}] = np.nan
     figure = drawn("bounds", made)
     assert [axis.get_ylabel() for axis in figure.axes[1:]] == [r"weight decay $\lambda$"]

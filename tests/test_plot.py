@@ -72,7 +72,7 @@ def written(folder):
 
 CAPTIONS = [
     ("plane", unlucky(), "rank over the plane of noise and weight decay"),
-    ("plane", cube(mixture=False, classes=True, without=["transition", "bound_measured", "bound_analytic"]), "the within-cluster sum of squares of the classes"),
+    ("plane", cube(mixture=False, classes=True, without=["transition", "bound_measured", "bound_analytic", "bound_segments"]), "the within-cluster sum of squares of the classes"),
     ("bounds", unlucky(), "24 of 30 layers are drawn; 0 are void (weight decay 0), and 6 have a distance or a bound of 0"),
     ("forecast", unlucky(), "forecast before training"),
     ("spectra", end(cube(sigma=[0.0], classes=True), Ended.DIVERGED, weight_decay=0.1, seed=0), "3 of 3 looks"),

@@ -21,6 +21,7 @@ __all__ = ["draw", "rows", "summary"]
 
 BOUNDS = {
     "bound_measured": r"measured bound $(\|r_\ell\| + \mathrm{gap})\,/\,\lambda$",
+    "bound_segments": r"bound along segments $(\|r_\ell\| + \cdots)\,/\,\lambda$",
     "bound_analytic": r"analytic bound $(\|r_\ell\| + \frac{M}{2}\mathrm{WCSS})\,/\,\lambda$",
 }
 MARKERS = "osD^vPX*<>"
@@ -38,7 +39,7 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.Data
     Returns
     -------
     DataFrame
-        The axes, `layer`, `status`, `distance` to rank K, and both bounds, the least over sources and
+        The axes, `layer`, `status`, `distance` to rank K, and the bounds, the least over sources and
         partitions; missing where the theorem is void.
 
     Raises

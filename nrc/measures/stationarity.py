@@ -13,6 +13,7 @@ from nrc.measures.coordinates import layers_of, sources_of
 from nrc.network import Network
 from nrc.theory.bounds import distance_bound, gradient_rank_bound
 from nrc.theory.centroids import centroid_gap, centroid_gap_bound, centroid_gradient, centroids
+from nrc.theory.segments import segment_gap_bound
 
 __all__ = ["stationarity_bounds"]
 
@@ -21,10 +22,15 @@ Array = NDArray[np.float64]
 # What rounding leaves of a singular value that is 0.
 RANK_TOLERANCE = 1e-10
 
+# The gap and its bounds, and the bounds on the distance to rank K that they give.
+GAPS = ("gap", "gap_bound", "gap_bound_segments")
+BOUNDS = ("bound_measured", "bound_analytic", "bound_segments")
+
 BELOW = "missing where the source is not below the layer"
 NO_BOUND = f"{BELOW}, or activation and loss have no M"
 VOID = "or weight decay is 0: the theorem is void there"
 GAP = "norm of the gradient of the loss less that of the centroid-based loss"
+ALONG = "second derivatives along the segments from centroids to points"
 LEMMA, THEOREM, PROPOSITION = (
     {"reference": name} for name in ("Lemma 3.3", "Theorem 3.4", "Proposition 3.1")
 )
@@ -34,6 +40,16 @@ ABOUT = {
     "gap_best": {"long_name": f"{GAP}, best partition found", "comment": BELOW, **LEMMA},
     "gap_bound": {"long_name": "bound (M/2) WCSS on gap", "comment": NO_BOUND, **LEMMA},
     "gap_bound_best": {"long_name": "bound (M/2) WCSS on gap_best", "comment": NO_BOUND, **LEMMA},
+    "gap_bound_segments": {
+        "long_name": f"bound on gap from {ALONG}",
+        "comment": NO_BOUND,
+        **LEMMA,
+    },
+    "gap_bound_segments_best": {
+        "long_name": f"bound on gap_best from {ALONG}",
+        "comment": NO_BOUND,
+        **LEMMA,
+    },
     "centroid_rank": {
         "long_name": "rank of the gradient of the centroid-based loss, known classes",
         "comment": f"singular values above {RANK_TOLERANCE:g} of the largest; {BELOW}",
@@ -50,6 +66,11 @@ ABOUT = {
     },
     "bound_analytic": {
         "long_name": "bound on the distance to rank K, (||r_l|| + (M/2) WCSS) / lambda, smaller WCSS term",
+        "comment": f"{NO_BOUND}, {VOID}",
+        **THEOREM,
+    },
+    "bound_segments": {
+        "long_name": "bound on the distance to rank K, (||r_l|| + smaller gap_bound_segments) / lambda",
         "comment": f"{NO_BOUND}, {VOID}",
         **THEOREM,
     },
@@ -84,24 +105,21 @@ def stationarity_bounds(
     z, depth = network.features(x), len(network.weights)
     _, gradient, _ = network.gradient(x, y)
     r = _residuals(network.weights, gradient, weight_decay)
-    gap, gap_bound, rank = _at_centroids(network, z, y, gradient, [labels] * depth, clusters)
-    gap_best, gap_bound_best, _ = _at_centroids(network, z, y, gradient, best, clusters)
-    measured, analytic = (
+    *known, rank = _at_centroids(network, z, y, gradient, [labels] * depth, clusters)
+    *found, _ = _at_centroids(network, z, y, gradient, best, clusters)
+    bounds = [
         distance_bound(r[:, :, None], np.fmin(*gaps), weight_decay[:, None, None])
-        for gaps in ((gap, gap_best), (gap_bound, gap_bound_best))
-    )
+        for gaps in zip(known, found, strict=True)
+    ]
     dims = ("cell", "layer", "source")
     dataset = xr.Dataset(
         {
             "residual": (dims[:2], r),
-            "gap": (dims, gap),
-            "gap_best": (dims, gap_best),
-            "gap_bound": (dims, gap_bound),
-            "gap_bound_best": (dims, gap_bound_best),
+            **{name: (dims, gap) for name, gap in zip(GAPS, known, strict=True)},
+            **{f"{name}_best": (dims, gap) for name, gap in zip(GAPS, found, strict=True)},
             "centroid_rank": (dims, rank),
             "centroid_rank_bound": (("cell", "source"), _distinct_centroids(z[:-1], y, labels, clusters)),
-            "bound_measured": (dims, measured),
-            "bound_analytic": (dims, analytic),
+            **{name: (dims, bound) for name, bound in zip(BOUNDS, bounds, strict=True)},
         },
         {"layer": layers_of(depth), "source": sources_of(depth)},
     )
@@ -136,15 +154,16 @@ def _at_centroids(
     gradient: list[Tensor],
     partitions: Sequence[NDArray[np.integer]],
     clusters: int,
-) -> tuple[Array, Array, Array]:
-    """gap_{k,l}, its bound, and the rank of the gradient at centroids, each (cells, layers, sources)."""
+) -> tuple[Array, ...]:
+    """`GAPS`, and the rank of the gradient at centroids, each (cells, layers, sources)."""
     depth = len(network.weights)
-    found = np.full((3, len(y), depth, depth), np.nan)
+    found = np.full((4, len(y), depth, depth), np.nan)
     for k, partition in enumerate(partitions):
         after = network.after(k), z[k], y, torch.from_numpy(partition).long(), clusters
         at_centroids = centroid_gradient(*after)
         found[0, :, k:, k] = centroid_gap(gradient[k:], at_centroids)
         found[1, :, k:, k] = centroid_gap_bound(*after)
+        found[2, :, k:, k] = segment_gap_bound(*after)
         for l, g in enumerate(at_centroids, start=k):
-            found[2, :, l, k] = torch.linalg.matrix_rank(g, rtol=RANK_TOLERANCE)
+            found[3, :, l, k] = torch.linalg.matrix_rank(g, rtol=RANK_TOLERANCE)
     return tuple(found)

@@ -42,7 +42,7 @@ def cube(name="one", *, made_of=0, without=(), mixture=True, classes=False, **ax
         **dict.fromkeys(of_layer, ("layer",)),
         **dict.fromkeys(("singular_values", "forecast"), ("layer", "index")),
         **dict.fromkeys(("tcv_lower", "tcv_upper", "wcss_class"), ("source",)),
-        **dict.fromkeys(("bound_measured", "bound_analytic"), ("layer", "source")),
+        **dict.fromkeys(("bound_measured", "bound_segments", "bound_analytic"), ("layer", "source")),
         "snapshot_singular_values": ("snapshot", "layer", "index"),
         "snapshot_wcss": ("snapshot", "source"),
     }
