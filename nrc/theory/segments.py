@@ -25,6 +25,7 @@ from nrc.theory.centroids import centroids
 
 __all__ = ["segment_gap_bound"]
 
+# Of each segment: time is proportional to them, and more than a few gain little.
 PIECES = 3
 # Numbers in an array of a block, so that its arrays stay in a core's cache.
 BLOCK = 2**14
@@ -41,7 +42,8 @@ class Enclosure:
     radius : Tensor
         How far each entry goes from there at most, likewise.
     reach : Tensor or float
-        A bound on the norm of the difference, (cells, 1, points), should that of `radius` be larger.
+        A bound on the norm of the difference, (cells, 1, points), of use where it is less than that of
+        `radius`: spectral norms bound it.
     """
 
     middle: Tensor
@@ -108,7 +110,7 @@ class Jet:
 
     @classmethod
     def of(cls, value: Enclosure, first: Enclosure, second: Enclosure) -> "Jet":
-        """Enclosed as well as the derivatives tell."""
+        """Enclosed no wider than the derivatives allow."""
         first = first.within(second)
         return cls(value.within(first), first, second)
 
@@ -155,7 +157,7 @@ def segment_gap_bound(
     network, z, y, labels, clusters
         As in `nrc.theory.centroids.centroid_gradient`.
     pieces : int
-        How many pieces each segment is cut into; time is proportional to it.
+        How many pieces each segment is cut into.
 
     Returns
     -------
