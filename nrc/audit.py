@@ -77,6 +77,18 @@ STATEMENTS = (
         "gap_bound_best",
     ),
     Statement(
+        "Lemma 3.3 along segments, classes",
+        "gap at most the mean bound of second derivatives from centroids to points, known classes",
+        "gap",
+        "gap_bound_segments",
+    ),
+    Statement(
+        "Lemma 3.3 along segments, best partition",
+        "gap at most the mean bound of second derivatives from centroids to points, best partition found",
+        "gap_best",
+        "gap_bound_segments_best",
+    ),
+    Statement(
         "Theorem 3.4, measured",
         "distance to rank K at most (residual + gap) / lambda, least over sources and partitions",
         "distance",
@@ -106,6 +118,14 @@ STATEMENTS = (
         "distance to rank K at most (residual + (M / 2) WCSS) / lambda, least over sources and partitions",
         "distance",
         "bound_analytic",
+        source="least",
+    ),
+    Statement(
+        "Theorem 3.4 along segments",
+        "distance to rank K at most (residual + bound along segments) / lambda, "
+        "least over sources and partitions",
+        "distance",
+        "bound_segments",
         source="least",
     ),
     Statement(

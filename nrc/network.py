@@ -63,12 +63,18 @@ class Activation:
         phi''(t) in terms of a = phi(t); None where it does not exist.
     derivative_bounds : tuple of float, optional
         The largest absolute values of the first three derivatives; None where they do not exist.
+    third : callable, optional
+        phi'''(t), likewise.
+    turning : tuple of tuple of float, optional
+        The values of a = phi(t) between which each of the first three derivatives is monotone.
     """
 
     value: Callable[[Tensor, Tensor | None], Tensor]
     derivative: Callable[[Tensor, Tensor | None], Tensor]
     curvature: Callable[[Tensor], Tensor] | None = None
     derivative_bounds: tuple[float, float, float] | None = None
+    third: Callable[[Tensor], Tensor] | None = None
+    turning: tuple[tuple[float, ...], ...] | None = None
 
 
 def _tanh(t: Tensor, out: Tensor | None) -> Tensor:
@@ -88,8 +94,12 @@ ACTIVATIONS = {
         lambda a, out: torch.addcmul(a.new_ones(()), a, a, value=-1, out=out),
         lambda a: -2 * a * (1 - a * a),
         (1.0, 4 / 27**0.5, 2.0),
+        lambda a: -2 * (1 - a * a) * (1 - 3 * a * a),
+        ((0.0,), (-((1 / 3) ** 0.5), (1 / 3) ** 0.5), (-((2 / 3) ** 0.5), 0.0, (2 / 3) ** 0.5)),
     ),
-    "linear": Activation(lambda t, out: t, _one, torch.zeros_like, (1.0, 0.0, 0.0)),
+    "linear": Activation(
+        lambda t, out: t, _one, torch.zeros_like, (1.0, 0.0, 0.0), torch.zeros_like, ((), (), ())
+    ),
     "relu": Activation(lambda t, out: torch.clamp(t, min=0, out=out), lambda a, out: torch.sign(a, out=out)),
 }
 

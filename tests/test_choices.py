@@ -144,7 +144,7 @@ def test_gradient_descent_and_weight_decay_zero_which_leaves_the_theorem_void(ru
     assert (trained["evaluations"] == trained["iterations"] + 1).all()
     assert (trained["relative_residual"].where(trained["status"] == 0, 0) <= 1e-3).all()
     cube = run.load("results/undecayed/measures.nc")
-    for name in ("bound_measured", "bound_analytic"):
+    for name in ("bound_measured", "bound_analytic", "bound_segments"):
         assert cube[name].sel(weight_decay=0).isnull().all()
         assert "weight decay is 0: the theorem is void there" in cube[name].attrs["comment"]
 
@@ -215,6 +215,7 @@ def test_blobs_are_classified(run):
     assert "test_accuracy" not in cube
     assert cube["bound_measured"].notnull().any()
     assert cube["bound_analytic"].isnull().all()
+    assert cube["bound_segments"].isnull().all()
 
 
 def test_own_targets_are_fitted_until_stationary(run):

@@ -15,9 +15,7 @@ from scipy.stats import t
 from nrc.cubes import join_cubes
 from nrc.ended import Ended
 from nrc.figures.style import FORMATS, LogScale, picture, styled
-from support.made_up import GRID, OWN, K, cube, drawn, end, facts, rows, shift, unlucky
-
-BOUNDS = ["bound_measured", "bound_projected", "bound_analytic"]
+from support.made_up import BOUNDS, GRID, OWN, K, cube, drawn, end, facts, rows, shift, unlucky
 
 
 def labels(figure):
@@ -82,6 +80,25 @@ def test_the_bounds_have_a_row_for_each_layer_that_there_is():
         )
         assert row["bound_measured"] == at["bound_measured"].values.min()
     assert set(table["status"]) == {"converged"}
+
+
+def test_certified_tails_have_a_row_for_each_rank_over_all_seeds():
+    made = cube(seed=[0, 1, 2], depth=[2], width=[4])
+    made["certified_tail"].loc[{"index": 4}] = np.nan
+    table = rows("certified", made)
+    assert len(table) == 2 * 3 * 2 * 3
+    row = table.set_index(["weight_decay", "sigma", "layer", "index"]).loc[(0.1, 0.3, 2, 3)]
+    at = made.sel(weight_decay=0.1, sigma=0.3, layer=2, index=3)
+    for name in ("relative_tail", "certified_tail"):
+        seeds = at[name].values.ravel()
+        expected = [np.median(seeds), seeds.min(), seeds.max()]
+        assert row[[name, f"{name}_least", f"{name}_largest"]].tolist() == pytest.approx(expected)
+    told = facts("certified", made)
+    assert told["ranks"] == 3
+    room = (made["certified_tail"] / made["relative_tail"]).sel(layer=1, index=K)
+    assert told["room"][1] == pytest.approx(np.median(room.values))
+    titles = [axis.get_title() for axis in drawn("certified", made).axes[:6]]
+    assert all("3 of 3 converged" in title for title in titles)
 
 
 @pytest.mark.parametrize("along", ["width", "depth", "sigma"])
@@ -226,7 +243,7 @@ def test_white_dots_are_shifts_with_a_seed_elsewhere():
     assert [marks(axis, "o", "white") for axis in drawn("shift", made, shift()).axes] == [2, 2, 0, 0]
 
 
-@pytest.mark.parametrize("kind", ["plane", "bounds", "forecast", "spectra", "rank_curves"])
+@pytest.mark.parametrize("kind", ["plane", "bounds", "certified", "forecast", "spectra", "rank_curves"])
 @pytest.mark.parametrize("ended", [Ended.DIVERGED, Ended.ORIGIN])
 def test_a_figure_of_networks_that_all_failed_is_drawn(kind, ended):
     made = end(cube(sigma=[0.0]), ended)
@@ -238,7 +255,7 @@ def test_a_figure_of_networks_that_all_failed_is_drawn(kind, ended):
 
 
 def test_a_plane_of_own_data_has_neither_proposition_nor_forecast():
-    gone = ("transition", "bound_measured", "bound_projected", "bound_analytic")
+    gone = ("transition", *BOUNDS)
     certified = {f"left of it, at most 0.5 by Theorem 3.4{which}" for which in ("", ", sharpened")}
     theory = {"Proposition 4.1", "forecast for a linear network", *certified}
     figure = drawn("plane", cube(mixture=False, classes=True, without=gone), certified=0.5)
@@ -275,15 +292,15 @@ def test_a_plane_of_joined_parts_leaves_blank_what_no_experiment_has():
     assert facts("plane", made)["cells"] == 10
 
 
-def test_bounds_without_the_analytic_one_are_two_panels():
+def test_bounds_without_the_analytic_ones_are_two_panels():
     made = cube(sigma=[0.0], weight_decay=[0, 0.1])
-    made["bound_analytic"][:] = np.nan
+    made["bound_analytic"][:] = made["bound_segments"][:] = np.nan
     for name in ("bound_measured", "bound_projected"):
         made[name].loc[{"weight_decay": 0}] = np.nan
     figure = drawn("bounds", made)
     assert [axis.get_ylabel() for axis in figure.axes[2:]] == [r"weight decay $\lambda$"]
     told = facts("bounds", made)
-    assert (told["layers"], told["drawn"], told["void"], list(told["room"])) == (12, 6, 6, BOUNDS[:2])
+    assert (told["layers"], told["drawn"], told["void"], list(told["room"])) == (12, 6, 6, list(BOUNDS[:2]))
 
 
 def test_a_network_of_one_layer_has_figures():
@@ -311,6 +328,8 @@ def test_0_stands_a_step_below_the_others_on_a_logarithmic_scale():
         ("spectra", cube(), "the figure draws one sigma, but one has 0.1, 0.3, 1; choose one, such as at: {sigma: 0.1}"),
         ("rank_curves", cube(sigma=[0.0], depth=[2, 3]), "the figure draws one depth, but one has 2, 3"),
         ("rank_curves", cube(sigma=[0.0], without=["stable_rank"]), "the figure draws stable_rank, which one does not have: rank must be any of"),
+        ("certified", cube(without=["certified_tail"]), "the figure draws certified_tail, which one does not have: tails are certified"),
+        ("certified", cube(sigma=[0.1, 0.2, 0.3, 0.4, 0.5]), "the figure draws 8 pairs of weight decay and sigma at most, but there are 10"),
         ("bounds", cube(without=["bound_analytic"]), "the figure draws bound_analytic, which one does not have: Theorem 3.4"),
         ("forecast", cube(without=["forecast"]), "the figure draws forecast, which one does not have: forecasts are for linear"),
         ("spectra", cube(without=["snapshot_wcss"]), "the figure draws snapshot_wcss, which one does not have: training takes snapshots where"),

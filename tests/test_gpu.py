@@ -19,6 +19,7 @@ from nrc.optimize.line_search import weak_wolfe
 from nrc.optimize.minimise import minimise
 from nrc.snapshots import Snapshots
 from nrc.theory.centroids import centroid_gap, centroid_gap_bound, centroid_gradient, centroids
+from nrc.theory.segments import segment_gap_bound
 from nrc.trained import cells_of
 from pipeline import training
 from support.pretended_gpu import GPU, pretended_gpu
@@ -183,7 +184,8 @@ def test_centroids_are_computed_where_the_network_is():
         )
         gradient = centroid_gradient(*after, 3)
         gap = centroid_gap(after[0].gradient(*after[1:3])[1], gradient)
-        return [gap, centroid_gap_bound(*after, 3), *gradient, *centroids(*after[1:4:2], 3)]
+        bounds = [bound(*after, 3) for bound in (centroid_gap_bound, segment_gap_bound)]
+        return [gap, *bounds, *gradient, *centroids(*after[1:4:2], 3)]
 
     plain = computed("cpu")
     with pretended_gpu():

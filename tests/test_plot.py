@@ -10,7 +10,7 @@ import pytest
 import plot
 from nrc import store
 from nrc.ended import Ended
-from support.made_up import cube, end, options, rows, shift, unlucky
+from support.made_up import BOUNDS, cube, end, options, rows, shift, unlucky
 
 REPORT = Path(plot.__file__).parent.parent / "report"
 
@@ -72,8 +72,9 @@ def written(folder):
 
 CAPTIONS = [
     ("plane", unlucky(), "rank over the plane of noise and weight decay"),
-    ("plane", cube(mixture=False, classes=True, without=["transition", "bound_measured", "bound_projected", "bound_analytic"]), "the within-cluster sum of squares of the classes"),
+    ("plane", cube(mixture=False, classes=True, without=["transition", *BOUNDS]), "the within-cluster sum of squares of the classes"),
     ("bounds", unlucky(), "24 of 30 layers are drawn; 0 are void (weight decay 0), and 6 have a distance or a bound of 0"),
+    ("certified", unlucky(), "At r = K = 2 the bound over the tail is in the median"),
     ("forecast", unlucky(), "forecast before training"),
     ("spectra", end(cube(sigma=[0.0], classes=True), Ended.DIVERGED, weight_decay=0.1, seed=0), "3 of 3 looks"),
     ("rank_curves", cube(sigma=[0.0], width=[2, 4]), "of the intermediate matrix, layer 2"),

@@ -22,6 +22,7 @@ __all__ = ["draw", "rows", "summary"]
 BOUNDS = {
     "bound_measured": r"measured bound $(\|r_\ell\| + \mathrm{gap})\,/\,\lambda$",
     "bound_projected": r"sharpened bound $\|(I-P)\,W_\ell\|$",
+    "bound_segments": r"bound along segments $(\|r_\ell\| + \frac{1}{2}\sup\|g''\|)\,/\,\lambda$",
     "bound_analytic": r"analytic bound $(\|r_\ell\| + \frac{M}{2}\mathrm{WCSS})\,/\,\lambda$",
 }
 MARKERS = "osD^vPX*<>"
@@ -79,7 +80,7 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
     coloured = "sigma" if cube.sizes["sigma"] > 1 else "weight_decay"
     bounds = [name for name in BOUNDS if table[name].notna().any()] or ["bound_measured"]
     figure = Figure(figsize=(1.2 + 3.0 * len(bounds), 3.7))
-    axes = figure.subplots(1, len(bounds), sharey=True, squeeze=False)[0]
+    axes = figure.subplots(1, len(bounds), sharex=True, sharey=True, squeeze=False)[0]
     for axis, name in zip(axes, bounds, strict=True):
         points = _scatter(axis, table, name, cube[coloured], colour_map(options["colour_map"]))
         _diagonal(axis, table["distance"])

@@ -20,15 +20,21 @@ from nrc.theory.centroids import (
     centroids,
     outside_gradient,
 )
+from nrc.theory.segments import segment_gap_bound
 
 __all__ = ["stationarity_bounds"]
 
 Array = NDArray[np.float64]
 
+# The gap and its bounds, and the bounds on the distance to rank K that they give.
+GAPS = ("gap", "gap_bound", "gap_bound_segments")
+BOUNDS = ("bound_measured", "bound_analytic", "bound_segments")
+
 BELOW = "missing where the source is not below the layer"
 NO_BOUND = f"{BELOW}, or activation and loss have no M"
 VOID = "or weight decay is 0: the theorem is void there"
 GAP = "norm of the gradient of the loss less that of the centroid-based loss"
+ALONG = "second derivatives along the segments from centroids to points"
 LEMMA, THEOREM, PROPOSITION = (
     {"reference": name} for name in ("Lemma 3.3", "Theorem 3.4", "Proposition 3.1")
 )
@@ -38,6 +44,16 @@ ABOUT = {
     "gap_best": {"long_name": f"{GAP}, best partition found", "comment": BELOW, **LEMMA},
     "gap_bound": {"long_name": "bound (M/2) WCSS on gap", "comment": NO_BOUND, **LEMMA},
     "gap_bound_best": {"long_name": "bound (M/2) WCSS on gap_best", "comment": NO_BOUND, **LEMMA},
+    "gap_bound_segments": {
+        "long_name": f"bound on gap from {ALONG}",
+        "comment": NO_BOUND,
+        **LEMMA,
+    },
+    "gap_bound_segments_best": {
+        "long_name": f"bound on gap_best from {ALONG}",
+        "comment": NO_BOUND,
+        **LEMMA,
+    },
     "centroid_rank": {
         "long_name": "rank of the gradient of the centroid-based loss, known classes",
         "comment": f"singular values above {RANK_TOLERANCE:g} of the largest; {BELOW}",
@@ -59,6 +75,11 @@ ABOUT = {
     },
     "bound_analytic": {
         "long_name": "bound on the distance to rank K, (||r_l|| + (M/2) WCSS) / lambda, smaller WCSS term",
+        "comment": f"{NO_BOUND}, {VOID}",
+        **THEOREM,
+    },
+    "bound_segments": {
+        "long_name": "bound on the distance to rank K, (||r_l|| + smaller gap_bound_segments) / lambda",
         "comment": f"{NO_BOUND}, {VOID}",
         **THEOREM,
     },
@@ -93,26 +114,23 @@ def stationarity_bounds(
     z, depth = network.features(x), len(network.weights)
     _, gradient, _ = network.gradient(x, y)
     r = _residuals(network.weights, gradient, weight_decay)
-    gap, gap_bound, rank, outside = _at_centroids(network, z, y, gradient, [labels] * depth, clusters)
-    gap_best, gap_bound_best, _, outside_best = _at_centroids(network, z, y, gradient, best, clusters)
+    *known, rank, outside = _at_centroids(network, z, y, gradient, [labels] * depth, clusters)
+    *found, _, outside_best = _at_centroids(network, z, y, gradient, best, clusters)
     projected = np.where(weight_decay[:, None, None] > 0, np.fmin(outside, outside_best), np.nan)
-    measured, analytic = (
+    bounds = [
         distance_bound(r[:, :, None], np.fmin(*gaps), weight_decay[:, None, None])
-        for gaps in ((gap, gap_best), (gap_bound, gap_bound_best))
-    )
+        for gaps in zip(known, found, strict=True)
+    ]
     dims = ("cell", "layer", "source")
     dataset = xr.Dataset(
         {
             "residual": (dims[:2], r),
-            "gap": (dims, gap),
-            "gap_best": (dims, gap_best),
-            "gap_bound": (dims, gap_bound),
-            "gap_bound_best": (dims, gap_bound_best),
+            **{name: (dims, gap) for name, gap in zip(GAPS, known, strict=True)},
+            **{f"{name}_best": (dims, gap) for name, gap in zip(GAPS, found, strict=True)},
             "centroid_rank": (dims, rank),
             "centroid_rank_bound": (("cell", "source"), _distinct_centroids(z[:-1], y, labels, clusters)),
-            "bound_measured": (dims, measured),
+            **{name: (dims, bound) for name, bound in zip(BOUNDS, bounds, strict=True)},
             "bound_projected": (dims, projected),
-            "bound_analytic": (dims, analytic),
         },
         {"layer": layers_of(depth), "source": sources_of(depth)},
     )
@@ -148,15 +166,16 @@ def _at_centroids(
     partitions: Sequence[NDArray[np.integer]],
     clusters: int,
 ) -> tuple[Array, ...]:
-    """gap_{k,l}, its bound, rank of the centroid gradient, W_l outside it, each (cells, layers, sources)."""
+    """`GAPS`, rank of the centroid gradient, W_l outside its space, each (cells, layers, sources)."""
     depth = len(network.weights)
-    found = np.full((4, len(y), depth, depth), np.nan)
+    found = np.full((5, len(y), depth, depth), np.nan)
     for k, partition in enumerate(partitions):
         after = network.after(k), z[k], y, torch.from_numpy(partition).long(), clusters
         at_centroids = centroid_gradient(*after)
         found[0, :, k:, k] = centroid_gap(gradient[k:], at_centroids)
         found[1, :, k:, k] = centroid_gap_bound(*after)
+        found[2, :, k:, k] = segment_gap_bound(*after)
         for l, g in enumerate(at_centroids, start=k):
-            found[2, :, l, k] = torch.linalg.matrix_rank(g, rtol=RANK_TOLERANCE)
-            found[3, :, l, k] = outside_gradient(network.weights[l], g, clusters)
+            found[3, :, l, k] = torch.linalg.matrix_rank(g, rtol=RANK_TOLERANCE)
+            found[4, :, l, k] = outside_gradient(network.weights[l], g, clusters)
     return tuple(found)

@@ -10,6 +10,7 @@ from nrc.labels import describe, flag_attributes
 
 GRID = ("weight_decay", "sigma", "width", "depth", "seed")
 SNAPSHOTS = [0, 5, 9]
+BOUNDS = ("bound_measured", "bound_projected", "bound_segments", "bound_analytic")
 K = 2
 OWN = {
     "plane": {"certified": 0.1},
@@ -17,6 +18,7 @@ OWN = {
     "shift": {"saturation": 0.5},
     "forecast": {},
     "spectra": {"colour_map": "Blues"},
+    "certified": {},
     "rank_curves": {"along": "width", "rank": ["stable_rank", "relative_distance"]},
 }
 
@@ -42,7 +44,8 @@ def cube(name="one", *, made_of=0, without=(), mixture=True, classes=False, **ax
         **dict.fromkeys(of_layer, ("layer",)),
         **dict.fromkeys(("singular_values", "forecast"), ("layer", "index")),
         **dict.fromkeys(("tcv_lower", "tcv_upper", "wcss_class"), ("source",)),
-        **dict.fromkeys(("bound_measured", "bound_projected", "bound_analytic"), ("layer", "source")),
+        **dict.fromkeys(BOUNDS, ("layer", "source")),
+        **dict.fromkeys(("relative_tail", "certified_tail"), ("layer", "index")),
         "snapshot_singular_values": ("snapshot", "layer", "index"),
         "snapshot_wcss": ("snapshot", "source"),
     }

@@ -1,0 +1,270 @@
+"""Lemma 3.3 along segments: second derivatives are bounded only where the remainder looks at them.
+
+With p_j = (z_j^k, y_j), c_j the centroid of its cluster and g_j(t) = grad_{W_l} ell at the point
+c_j + t (p_j - c_j), the first-order terms cancel at centroids, and Taylor's remainder leaves
+
+    gap_{k,l} <= (1/N) sum_j int_0^1 (1 - t) ||g_j''(t)|| dt.
+
+Each segment is cut into pieces. On a piece all that depends on t is enclosed around its value in the
+middle, so the bound tends to this integral as the pieces become short, while `centroid_gap_bound`
+multiplies suprema that the network does not attain at once. In here a point is a column,
+(cells, n, points), and derivatives are in s, which runs over [-1, 1] on a piece.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import combinations_with_replacement
+from math import inf
+
+import torch
+from torch import Tensor
+
+from nrc.network import ACTIVATIONS, Network
+from nrc.theory.centroids import centroids
+
+__all__ = ["segment_gap_bound"]
+
+# Of each segment: time is proportional to them, and more than a few gain little.
+PIECES = 3
+# Numbers in an array of a block, so that its arrays stay in a core's cache.
+BLOCK = 2**14
+
+
+@dataclass(frozen=True)
+class Enclosure:
+    """A function of s that is nowhere far from its value at s = 0.
+
+    Attributes
+    ----------
+    middle : Tensor
+        The value at 0, (cells, n, points).
+    radius : Tensor
+        How far each entry goes from there at most, likewise.
+    reach : Tensor or float
+        A bound on the norm of the difference, (cells, 1, points), of use where it is less than that of
+        `radius`: spectral norms bound it.
+    """
+
+    middle: Tensor
+    radius: Tensor
+    reach: Tensor | float = inf
+
+    @cached_property
+    def ball(self) -> Tensor:
+        return _norm(self.radius).clamp(max=self.reach)
+
+    @cached_property
+    def absolute(self) -> Tensor:
+        return self.middle.abs()
+
+    @cached_property
+    def largest(self) -> Tensor:
+        return self.absolute + self.radius
+
+    def __add__(self, other: "Enclosure") -> "Enclosure":
+        return Enclosure(self.middle + other.middle, self.radius + other.radius, self.ball + other.ball)
+
+    def __sub__(self, other: "Enclosure") -> "Enclosure":
+        return Enclosure(self.middle - other.middle, self.radius + other.radius, self.ball + other.ball)
+
+    def __mul__(self, other: "Enclosure") -> "Enclosure":
+        """Entry by entry."""
+        radius = torch.addcmul(self.largest * other.radius, self.radius, other.absolute)
+        reach = _most(self.largest) * other.ball + self.ball * _most(other.absolute)
+        return Enclosure(self.middle * other.middle, radius, reach)
+
+    def within(self, derivative: "Enclosure") -> "Enclosure":
+        """No function goes further than its derivative takes it."""
+        radius = torch.minimum(self.radius, derivative.largest)
+        reach = torch.minimum(self.ball, _norm(derivative.middle) + derivative.ball)
+        return Enclosure(self.middle, radius, reach)
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Matrices (cells, m, n), with their spectral norms (cells, 1, 1)."""
+
+    entries: Tensor
+    norm: Tensor
+
+    @cached_property
+    def absolute(self) -> Tensor:
+        return self.entries.abs()
+
+    @property
+    def transposed(self) -> "Matrix":
+        return Matrix(self.entries.mT, self.norm)
+
+    def __matmul__(self, x: Enclosure) -> Enclosure:
+        return Enclosure(self.entries @ x.middle, self.absolute @ x.radius, self.norm * x.ball)
+
+
+@dataclass(frozen=True)
+class Jet:
+    """A function of s with its first two derivatives."""
+
+    value: Enclosure
+    first: Enclosure
+    second: Enclosure
+
+    @classmethod
+    def of(cls, value: Enclosure, first: Enclosure, second: Enclosure) -> "Jet":
+        """Enclosed no wider than the derivatives allow."""
+        first = first.within(second)
+        return cls(value.within(first), first, second)
+
+    @classmethod
+    def line(cls, middle: Tensor, step: Tensor) -> "Jet":
+        """middle + s step."""
+        none = torch.zeros_like(step)
+        return cls(Enclosure(middle, step.abs()), Enclosure(step, none), Enclosure(none, none))
+
+    def shifted(self, by: Tensor) -> "Jet":
+        return replace(self, value=replace(self.value, middle=self.value.middle + by))
+
+    def __sub__(self, other: "Jet") -> "Jet":
+        return Jet.of(self.value - other.value, self.first - other.first, self.second - other.second)
+
+    def __mul__(self, other: "Jet") -> "Jet":
+        """Entry by entry, by Leibniz' rule."""
+        cross = self.first * other.first
+        return Jet.of(
+            self.value * other.value,
+            self.first * other.value + self.value * other.first,
+            self.second * other.value + cross + cross + self.value * other.second,
+        )
+
+    def through(self, matrix: Matrix) -> "Jet":
+        """The same after a linear map."""
+        return Jet.of(matrix @ self.value, matrix @ self.first, matrix @ self.second)
+
+    def activated(self, activation: str) -> tuple["Jet", "Jet"]:
+        """phi and phi' of it, by the chain rule."""
+        phi, d1, d2, d3 = _over_range(activation, self.value)
+        slope = Jet.of(d1, d2 * self.first, d3 * (self.first * self.first) + d2 * self.second)
+        value = Jet.of(phi, d1 * self.first, slope.first * self.first + d1 * self.second)
+        return value, slope
+
+
+def segment_gap_bound(
+    network: Network, z: Tensor, y: Tensor, labels: Tensor, clusters: int, pieces: int = PIECES
+) -> Tensor:
+    """A bound on gap_{k,l} from second derivatives along the segments from centroids to points.
+
+    Parameters
+    ----------
+    network, z, y, labels, clusters
+        As in `nrc.theory.centroids.centroid_gradient`.
+    pieces : int
+        How many pieces each segment is cut into.
+
+    Returns
+    -------
+    Tensor
+        (cells, L - k), a column a layer; missing where the activation is not smooth, or the loss is
+        not the squared error.
+
+    Raises
+    ------
+    ValueError
+        As `centroid_gradient`.
+    """
+    network.check(z, y)
+    bound = z.new_full((len(z), len(network.weights)), torch.nan)
+    if network.loss != "squared_error" or ACTIVATIONS[network.activation].turning is None:
+        return bound
+    segments = [_segments(points, labels, clusters) for points in (z, y)]
+    width = max(z.shape[2], *(w.shape[1] for w in network.weights))
+    for cells in _slices(len(z), BLOCK // (width * z.shape[1])):
+        matrices = [
+            Matrix(w, torch.linalg.matrix_norm(w, 2)[:, None, None]) for w in _at(network.weights, cells)
+        ]
+        biases = _at(network.biases or [], cells)
+        bound[cells] = 0
+        for points in _slices(z.shape[1], BLOCK // width):
+            part = [[array[cells, :, points] for array in segment] for segment in segments]
+            for piece in range(pieces):
+                t, half = (piece + 0.5) / pieces, 0.5 / pieces
+                inputs, targets = (Jet.line(start + t * step, half * step) for start, step in part)
+                seconds = _second_derivatives(network.activation, matrices, biases, inputs, targets)
+                # (1 - t) dt has the integral 2 half (1 - t), and d/ds is half d/dt
+                bound[cells] += 2 * (1 - t) / half * seconds.sum(2) / z.shape[1]
+    return bound
+
+
+def _segments(points: Tensor, labels: Tensor, clusters: int) -> tuple[Tensor, Tensor]:
+    """Where they start, at centroids, and the way from there to the points."""
+    means, _ = centroids(points, labels, clusters)
+    start = means.gather(1, labels[:, :, None].expand_as(points)).mT
+    return start, points.mT - start
+
+
+def _second_derivatives(
+    activation: str, matrices: list[Matrix], biases: list[Tensor], inputs: Jet, targets: Jet
+) -> Tensor:
+    """Bounds on ||g''|| for g = delta^l z^{l-1}' of every layer, (cells, layers, points)."""
+    depth, features, slopes = len(matrices), [inputs], []
+    for l, matrix in enumerate(matrices):
+        a = features[-1].through(matrix)
+        if biases:
+            a = a.shifted(biases[l][:, :, None])
+        if l < depth - 1:
+            feature, slope = a.activated(activation)
+            features.append(feature)
+            slopes.append(slope)
+    delta, columns = a - targets, []
+    for l in reversed(range(depth)):
+        columns.insert(0, _second_derivative(delta, features[l]))
+        if l:
+            delta = slopes[l - 1] * delta.through(matrices[l].transposed)
+    return torch.stack(columns, dim=1)
+
+
+def _over_range(activation: str, a: Enclosure) -> list[Enclosure]:
+    """phi and its first three derivatives where a goes: their extremes are at ends and turning points."""
+    about = ACTIVATIONS[activation]
+    low, middle, high = (about.value(a.middle + sign * a.radius, None) for sign in (-1, 0, 1))
+    enclosures = [Enclosure(middle, torch.maximum(high - middle, middle - low))]
+    derivatives = (lambda phi: about.derivative(phi, None)), about.curvature, about.third
+    for derivative, turning in zip(derivatives, about.turning, strict=True):
+        at, radius = derivative(middle), torch.zeros_like(middle)
+        for phi in (low, high, *(low.clamp(min=turn).minimum(high) for turn in turning)):
+            radius = torch.maximum(radius, (derivative(phi) - at).abs())
+        enclosures.append(Enclosure(at, radius))
+    return enclosures
+
+
+def _second_derivative(delta: Jet, z: Jet) -> Tensor:
+    """A bound on the norm of the second derivative of delta z', the outer product, (cells, points)."""
+    cross = delta.first + delta.first
+    pairs = (delta.second, z.value), (cross, z.first), (delta.value, z.second)
+    square, radius = 0, 0
+    for (u, v), (other_u, other_v) in combinations_with_replacement(pairs, 2):
+        inner = _inner(u.middle, other_u.middle) * _inner(v.middle, other_v.middle)
+        square = square + (inner if u is other_u else 2 * inner)
+    for u, v in pairs:
+        radius = radius + _norm(u.middle) * v.ball + u.ball * (_norm(v.middle) + v.ball)
+    return (square.clamp(min=0).sqrt() + radius)[:, 0]
+
+
+def _inner(x: Tensor, y: Tensor) -> Tensor:
+    return (x * y).sum(1, keepdim=True)
+
+
+def _norm(x: Tensor) -> Tensor:
+    """Of each column, (cells, 1, points); several times as fast as torch's along this axis."""
+    return _inner(x, x).sqrt()
+
+
+def _most(x: Tensor) -> Tensor:
+    return x.amax(1, keepdim=True)
+
+
+def _at(arrays: Sequence[Tensor], cells: slice) -> list[Tensor]:
+    return [array[cells] for array in arrays]
+
+
+def _slices(length: int, size: int) -> Iterator[slice]:
+    size = max(1, size)
+    return (slice(first, first + size) for first in range(0, length, size))
