@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from nrc.figures.cube import endings, only, require, squeezed
-from nrc.figures.style import COLOURS
+from nrc.figures.style import colours
 from nrc.flags import flag_masks
 from nrc.grid import notation
 
@@ -19,11 +19,8 @@ __all__ = ["draw", "rows", "summary"]
 # Columns at most: more cannot be read.
 COLUMNS = 8
 CURVES = {
-    "relative_tail": {"color": COLOURS["blue"], "label": "tail beyond $r$"},
-    "certified_tail": {
-        "color": COLOURS["orange"],
-        "label": "certified by $r$ clusters (Theorem 3.4, sharpened)",
-    },
+    "relative_tail": "tail beyond $r$",
+    "certified_tail": "certified by $r$ clusters (Theorem 3.4, sharpened)",
 }
 CLUSTERS = {"color": "0.6", "linestyle": ":", "linewidth": 0.8}
 
@@ -67,8 +64,10 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
     cubes : mapping
         As in `rows`.
     options : mapping
+        `colour_map`, of whose ends the two curves are.
     """
     cube, table = _cube(cubes), rows(cubes, options)
+    shades = dict(zip(CURVES, colours(options["colour_map"], 2, 0.15, 0.75), strict=True))
     layers = cube["layer"].values
     cells = [(decay, sigma) for decay in cube["weight_decay"].values for sigma in cube["sigma"].values]
     figure = Figure(figsize=(0.8 + 1.45 * max(2, len(cells)), 1.0 + 1.25 * len(layers)))
@@ -77,12 +76,12 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
         of_cell = table[(table["weight_decay"] == cell[0]) & (table["sigma"] == cell[1])]
         column[0].set_title(_title(cube, *cell))
         for axis, layer in zip(column, layers, strict=True):
-            _draw_layer(axis, of_cell[of_cell["layer"] == layer], cube.attrs["clusters"])
+            _draw_layer(axis, of_cell[of_cell["layer"] == layer], cube.attrs["clusters"], shades)
         column[-1].set_xlabel("$r$")
     for axis, layer in zip(axes[:, 0], layers, strict=True):
         axis.set_ylabel(f"layer {layer}")
     axes[0, 0].set(yscale="log", ylim=(1e-4, 1.3))
-    handles = [Line2D([], [], **look) for look in CURVES.values()]
+    handles = [Line2D([], [], color=shades[name], label=label) for name, label in CURVES.items()]
     handles.append(Line2D([], [], label=f"$r=K={cube.attrs['clusters']}$", **CLUSTERS))
     figure.legend(handles=handles, loc="outside lower center", ncols=3)
     return figure
@@ -95,10 +94,10 @@ def summary(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> dict
     -------
     dict
         That of `cube.endings`, `clusters`, `ranks`, the largest r certified; `room`, for each layer the
-        median of bound over tail at r = K; `residual`, the least and the largest relative residual.
+        median of bound over tail at r = K if it has both; `residual`, the least and the largest relative residual.
     """
     cube, residual = _cube(cubes), only(cubes)["relative_residual"]
-    at_k = cube.sel(index=cube.attrs["clusters"])
+    at_k = cube.reindex(index=[cube.attrs["clusters"]]).squeeze("index")
     room = (at_k["certified_tail"] / at_k["relative_tail"].where(at_k["relative_tail"] > 0)).median(
         [dim for dim in ("weight_decay", "sigma", "seed") if dim in cube.dims]
     )
@@ -107,7 +106,7 @@ def summary(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> dict
         **endings(only(cubes)),
         "clusters": cube.attrs["clusters"],
         "ranks": int(cube["index"].where(known).max()) if known.any() else 0,
-        "room": {int(layer): float(room.sel(layer=layer)) for layer in room["layer"].values},
+        "room": {int(of["layer"]): float(of) for of in room if of.notnull()},
         "residual": (float(residual.min()), float(residual.max())),
     }
 
@@ -132,10 +131,10 @@ def _title(cube: xr.Dataset, decay: float, sigma: float) -> str:
     return rf"$\lambda={notation(decay)}${noise}" + f"\n{converged} of {cube.sizes['seed']} converged"
 
 
-def _draw_layer(axis: Axes, table: pd.DataFrame, clusters: int) -> None:
+def _draw_layer(axis: Axes, table: pd.DataFrame, clusters: int, shades: Mapping[str, tuple]) -> None:
     """Tail and bound of one layer: the median over seeds, and from the least to the largest."""
     axis.axvline(clusters, zorder=0, **CLUSTERS)
-    for name, look in CURVES.items():
-        axis.plot(table["index"], table[name], marker=".", linewidth=0.9, **look)
+    for name, colour in shades.items():
+        axis.plot(table["index"], table[name], marker=".", linewidth=0.9, color=colour)
         ends = table[f"{name}_least"], table[f"{name}_largest"]
-        axis.fill_between(table["index"], *ends, color=look["color"], alpha=0.25, linewidth=0)
+        axis.fill_between(table["index"], *ends, color=colour, alpha=0.25, linewidth=0)
