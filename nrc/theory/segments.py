@@ -146,6 +146,18 @@ class Jet:
         value = Jet.of(phi, d1 * self.first, slope.first * self.first + d1 * self.second)
         return value, slope
 
+    def outer_second(self, other: "Jet") -> Tensor:
+        """A bound on the norm of the second derivative of the outer product, (cells, points)."""
+        cross = self.first + self.first
+        pairs = (self.second, other.value), (cross, other.first), (self.value, other.second)
+        square, radius = 0, 0
+        for (u, v), (other_u, other_v) in combinations_with_replacement(pairs, 2):
+            inner = _inner(u.middle, other_u.middle) * _inner(v.middle, other_v.middle)
+            square = square + (inner if u is other_u else 2 * inner)
+        for u, v in pairs:
+            radius = radius + _norm(u.middle) * v.ball + u.ball * (_norm(v.middle) + v.ball)
+        return (square.clamp(min=0).sqrt() + radius)[:, 0]
+
 
 def segment_gap_bound(
     network: Network, z: Tensor, y: Tensor, labels: Tensor, clusters: int, pieces: int = PIECES
@@ -215,7 +227,7 @@ def _second_derivatives(
             slopes.append(slope)
     delta, columns = a - targets, []
     for l in reversed(range(depth)):
-        columns.insert(0, _second_derivative(delta, features[l]))
+        columns.insert(0, delta.outer_second(features[l]))
         if l:
             delta = slopes[l - 1] * delta.through(matrices[l].transposed)
     return torch.stack(columns, dim=1)
@@ -233,19 +245,6 @@ def _over_range(activation: str, a: Enclosure) -> list[Enclosure]:
             radius = torch.maximum(radius, (derivative(phi) - at).abs())
         enclosures.append(Enclosure(at, radius))
     return enclosures
-
-
-def _second_derivative(delta: Jet, z: Jet) -> Tensor:
-    """A bound on the norm of the second derivative of delta z', the outer product, (cells, points)."""
-    cross = delta.first + delta.first
-    pairs = (delta.second, z.value), (cross, z.first), (delta.value, z.second)
-    square, radius = 0, 0
-    for (u, v), (other_u, other_v) in combinations_with_replacement(pairs, 2):
-        inner = _inner(u.middle, other_u.middle) * _inner(v.middle, other_v.middle)
-        square = square + (inner if u is other_u else 2 * inner)
-    for u, v in pairs:
-        radius = radius + _norm(u.middle) * v.ball + u.ball * (_norm(v.middle) + v.ball)
-    return (square.clamp(min=0).sqrt() + radius)[:, 0]
 
 
 def _inner(x: Tensor, y: Tensor) -> Tensor:
