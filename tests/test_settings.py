@@ -26,6 +26,7 @@ def test_settings_are_complete_and_plain(tmp_path):
             "tcv_lower": "spectral",
             "numerical_rank_tolerance": 1e-3,
             "delta": 0.05,
+            "curvature": False,
         },
         "data": {
             "blobs": {
