@@ -151,7 +151,8 @@ def test_curvature_is_a_setting(run):
                 error = torch.tanh(torch.tanh(x @ w1.mT) @ w2.mT) @ w3.mT - x
                 return error.square().sum() / 2 / len(x) + weight_decay / 2 * theta.square().sum()
 
-            hessian = torch.func.hessian(loss)(torch.cat([w.flatten() for w in layers]))
+            theta = torch.cat([w.flatten() for w in layers])
+            hessian = torch.autograd.functional.hessian(loss, theta)
             smallest = float(torch.linalg.eigvalsh(hessian)[0])
             assert float(cube["curvature"].sel(at)) == pytest.approx(smallest, rel=0, abs=1e-11)
             kind = "minimum" if smallest > 0 else "saddle"

@@ -43,7 +43,11 @@ ABOUT = {
         "comment": "at the end point, which is stationary to its residual; missing where the cell diverged",
     },
     "curvature_error": {"long_name": "error of curvature, rounding included"},
-    "extremum": {"long_name": "what the end point is, by curvature", **flag_attributes(Extremum)},
+    "extremum": {
+        "long_name": "what the end point is, by curvature",
+        "comment": "a point that is not stationary, where the cell stopped, is neither: there the sign alone",
+        **flag_attributes(Extremum),
+    },
 }
 
 
