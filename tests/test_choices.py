@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import xarray as xr
 
 from nrc.flags import flag_masks
@@ -25,6 +26,7 @@ CHOICES = {
             "data": "other_blobs",
             "grid": {"weight_decay": [0.0001, 0.1, 5.0]},
             "training": {"passes": 300, "tolerance": 1e-4},
+            "measures": {"curvature": True},
         },
         "semidefinite": {"like": "mixture", "measures": {"tcv_lower": "semidefinite"}},
         "undecayed": {
@@ -65,6 +67,7 @@ CHOICES = {
                 "passes": 10,
                 "look_every": 5,
             },
+            "measures": {"curvature": True},
         },
     },
     "figures": {
@@ -128,6 +131,35 @@ def test_stopped_and_dead_cells_are_counted_and_named(run):
     assert sum(counts) == 6
     words = "{} of 6 networks converged, {} stopped before they were stationary, {} died".format(*counts)
     assert words in caption(run, "other_plane")
+
+
+def test_curvature_is_a_setting(run):
+    """By autograd's Hessian of a plain loss; at the origin it is weight decay."""
+    assert not {"curvature", "curvature_error", "extremum"} & set(run.load("results/mixture/measures.nc"))
+    cube = run.load("results/other/measures.nc").squeeze()
+    trained = run.load(f"results/other/train/{STACK.format(0)}.nc")
+    data = run.load("results/data/other_blobs/seed~0.nc")
+    for sigma in (0.05, 0.5):
+        x = torch.from_numpy(data["base"].values + sigma * data["noise"].values)
+        for weight_decay in (0.0001, 0.1):
+            at = {"sigma": sigma, "weight_decay": weight_decay}
+            layers = [torch.from_numpy(trained[f"W{l}"].sel(at).values) for l in (1, 2, 3)]
+            sizes, shapes = [w.numel() for w in layers], [w.shape for w in layers]
+
+            def loss(theta, x=x, sizes=sizes, shapes=shapes, weight_decay=weight_decay):
+                w1, w2, w3 = (part.view(s) for part, s in zip(theta.split(sizes), shapes, strict=True))
+                error = torch.tanh(torch.tanh(x @ w1.mT) @ w2.mT) @ w3.mT - x
+                return error.square().sum() / 2 / len(x) + weight_decay / 2 * theta.square().sum()
+
+            theta = torch.cat([w.flatten() for w in layers])
+            hessian = torch.autograd.functional.hessian(loss, theta)
+            smallest = float(torch.linalg.eigvalsh(hessian)[0])
+            assert float(cube["curvature"].sel(at)) == pytest.approx(smallest, rel=0, abs=1e-11)
+            kind = "minimum" if smallest > 0 else "saddle"
+            assert flag_masks(cube["extremum"])[kind].sel(at)
+    np.testing.assert_allclose(cube["curvature"].sel(weight_decay=5.0), 5)
+    assert flag_masks(cube["extremum"])["minimum"].sel(weight_decay=5.0).all()
+    assert (cube["curvature_error"] < 1e-11).all()
 
 
 def test_the_semidefinite_bound_is_a_setting(run):
@@ -277,7 +309,7 @@ def test_networks_that_diverge_are_marked_and_counted(run):
     diverged = flag_masks(cube["ended"])["diverged"]
     assert diverged.sel(weight_decay=1).all()
     assert (cube["status"].where(diverged) == 1).sum() == diverged.sum()
-    for name in ("singular_values", "test_accuracy", "loss", "bound_measured"):
+    for name in ("singular_values", "test_accuracy", "loss", "bound_measured", "curvature", "extremum"):
         assert cube[name].where(diverged).isnull().all(), name
     assert cube["wcss_class"].sel(source=0).notnull().all(), "the images are what they are"
     assert cube["wcss_class"].sel(source=1).where(diverged).isnull().all()

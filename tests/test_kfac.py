@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
+from nrc.hessian import CURVATURES
 from nrc.network import LOSSES, Architecture
-from nrc.optimize.curvature import CURVATURES
 from nrc.optimize.kfac import KFAC, random_signs
 from nrc.optimize.rotation import Rotated, Rotation
 from nrc.regularised_loss import RegularisedLoss

@@ -36,7 +36,7 @@ MISTAKES = [
     ("experiments.mixture.network.bias", 1, "is 1, but must be true or false"),
     ("experiments.mixture.network.gain", 0, "is 0, but must be a finite number greater than 0"),
     ("experiments.mixture.measures.deltas", 0, "is no key here; allowed are kmeans_restarts"),
-    ("experiments.mnist.measures.delta", 0.1, "has no use on digits, whose kind is mnist, not mixture"),
+    ("experiments.mnist.measures.delta", 0.1, "has no use where data.digits.kind is 'mnist', not mixture"),
     ("experiments.mixture.stack", ["sigma", "width"], "[1] is 'width', but must be one of weight_decay, sigma"),
     ("experiments.mixture.stack", "sigma", "is 'sigma', but must be a list"),
     ("experiments.mixture.stack", ["sigma", "sigma"], "is ['sigma', 'sigma'], but must be a list of values that are all different"),

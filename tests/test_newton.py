@@ -7,16 +7,15 @@ import torch
 from torch import Tensor
 
 from nrc.ended import Ended
+from nrc.hessian import Hessian
 from nrc.network import LOSSES
 from nrc.optimize import build
-from nrc.optimize.curvature import Hessian
 from nrc.optimize.kfac import KFAC
 from nrc.optimize.minimise import minimise
 from nrc.optimize.newton import NewtonCG, conjugate_gradients
 from nrc.optimize.point import Course, Phase
 from nrc.optimize.single import Single
-from nrc.regularised_loss import RegularisedLoss
-from support.problems import autoencoders, classifiers, normal
+from support.problems import autoencoders, classifiers, normal, plain_hessians
 
 OPTIONS = {"history": 10, "switch": 1e-5}
 SHARES = torch.softmax(normal(2, 50), 1)
@@ -25,31 +24,6 @@ SHARES = torch.softmax(normal(2, 50), 1)
 def run(loss, start, tolerance=1e-8, **options):
     phases = build("newton", {**OPTIONS, **options}, Course(20_000, [0] * len(start), tolerance))
     return minimise(loss, start, phases, tolerance=tolerance, passes=20_000)
-
-
-def plain_value(objective: RegularisedLoss, theta: Tensor, cell: int) -> Tensor:
-    """The regularised loss of one cell, for autograd."""
-    network = objective.architecture.network(theta[None])
-    z, y = (a[min(cell, len(a) - 1)] for a in (objective.x, objective.y))
-    p = torch.full_like(z[:, 0], 1 / len(z)) if objective.shares is None else objective.shares[cell]
-    for l, w in enumerate(network.weights):
-        a = z @ w[0].mT + (0 if network.biases is None else network.biases[l][0])
-        last = l == len(network.weights) - 1
-        z = a if last or network.activation == "linear" else torch.tanh(a)
-    errors = (
-        (z - y).square().sum(1) / 2 if objective.loss == "squared_error" else -(y * z.log_softmax(1)).sum(1)
-    )
-    return p @ errors + objective.weight_decay[cell] / 2 * theta.square().sum()
-
-
-def dense(objective, theta):
-    """The Hessians of all cells, by autograd's double backward."""
-    return torch.stack(
-        [
-            torch.autograd.functional.hessian(lambda t, c=c: plain_value(objective, t, c), theta[c])
-            for c in range(len(theta))
-        ]
-    )
 
 
 # ---- products with the Hessian --------------------------------------------------------------------
@@ -62,7 +36,7 @@ def dense(objective, theta):
 def test_a_product_with_the_hessian_agrees_with_autograd(loss, activation, shares, bias):
     objective, theta, _ = classifiers(loss=loss, activation=activation, bias=bias)
     objective, v = replace(objective, shares=shares), normal(*theta.shape)
-    expected = (dense(objective, theta) @ v[:, :, None])[:, :, 0]
+    expected = (plain_hessians(objective, theta) @ v[:, :, None])[:, :, 0]
     torch.testing.assert_close(Hessian(objective, theta)(v), expected, rtol=1e-10, atol=1e-12)
 
 
@@ -93,7 +67,7 @@ def test_conjugate_gradients_agree_with_a_dense_solve():
     """Near a minimum, where the Hessian is positive definite, in float64."""
     objective, theta, _ = classifiers(weight_decay=(0.02, 0.1))
     theta = run(objective, theta).point.theta
-    hessians, b = dense(objective, theta), normal(*theta.shape)
+    hessians, b = plain_hessians(objective, theta), normal(*theta.shape)
     accuracy = torch.tensor([1e-9, 1e-3], dtype=torch.float64)
     x, products = conjugate_gradients(Hessian(objective, theta), KFAC(objective, theta), b, accuracy)
     exact = torch.linalg.solve(hessians, b)
@@ -132,7 +106,7 @@ def test_classifiers_become_stationary(loss, activation, bias):
     assert (objective.relative_residual(point.theta, point.gradient) <= 1e-8).all()
     torch.testing.assert_close(end.point.gradient, point.gradient, rtol=0, atol=0)
     # strict minima, not saddles
-    for hessian in dense(objective, end.point.theta):
+    for hessian in plain_hessians(objective, end.point.theta):
         assert torch.linalg.eigvalsh(hessian)[0] > -1e-8
 
 

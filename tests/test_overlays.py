@@ -82,7 +82,7 @@ def test_like_may_be_a_chain_and_may_take_other_data(tmp_path):
         ),
         (
             "{a: {like: mixture, data: digits}, mixture: {measures: {delta: 0.01}}}",
-            "experiments.mixture.measures.delta has no use on digits, whose kind is mnist, not mixture",
+            "experiments.mixture.measures.delta has no use where data.digits.kind is 'mnist', not mixture",
         ),
     ],
 )

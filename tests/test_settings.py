@@ -27,6 +27,7 @@ def test_settings_are_complete_and_plain(tmp_path):
             "numerical_rank_tolerance": 1e-3,
             "certified_ranks": 0,
             "delta": 0.05,
+            "curvature": False,
         },
         "data": {
             "blobs": {

@@ -48,6 +48,7 @@ def every_slice(settings) -> dict[str, str]:
         ),
         ("experiments.mixture.measures.kmeans_restarts", 7, {"measure", "whole", "figure1", "bounds"}),
         ("experiments.mixture.measures.delta", 0.5, {"measure", "whole", "audit", "figure1", "bounds"}),
+        ("experiments.mixture.measures.curvature", True, {"measure", "whole", "figure1", "bounds"}),
         ("figures.figure1.dpi", 7, {"figure1"}),
         ("claims.transition.least", 7, {"claims"}),
         ("device", "cuda", {"train", "whole"}),

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nrc.optimize.curvature import CURVATURES
+from nrc.hessian import CURVATURES
 from nrc.optimize.rotation import Rotated
 from nrc.regularised_loss import RegularisedLoss
 

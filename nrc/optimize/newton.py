@@ -7,7 +7,7 @@ tolerance (Nocedal & Wright 2006, ch. 7.1).
 import torch
 from torch import Tensor
 
-from nrc.optimize.curvature import Hessian
+from nrc.hessian import Hessian
 from nrc.optimize.kfac import KFAC
 from nrc.optimize.lbfgs import LBFGS, Preconditioner
 from nrc.optimize.line_search import weak_wolfe

@@ -28,6 +28,7 @@ __all__ = [
     "modules",
     "normal",
     "parameters_of",
+    "plain_hessians",
     "value_and_gradient",
 ]
 
@@ -153,6 +154,31 @@ def _in_order(module: torch.nn.Sequential) -> list[Tensor]:
 def value_and_gradient(objective: Objective, theta: Tensor) -> tuple[Tensor, Tensor]:
     point = objective.at(theta)
     return point.value, point.gradient
+
+
+def plain_hessians(objective: RegularisedLoss, theta: Tensor) -> Tensor:
+    """The Hessians of all cells, by autograd's double backward."""
+    return torch.stack(
+        [
+            torch.autograd.functional.hessian(lambda t, c=c: _plain_value(objective, t, c), theta[c])
+            for c in range(len(theta))
+        ]
+    )
+
+
+def _plain_value(objective: RegularisedLoss, theta: Tensor, cell: int) -> Tensor:
+    """The regularised loss of one cell, for autograd."""
+    network = objective.architecture.network(theta[None])
+    z, y = (a[min(cell, len(a) - 1)] for a in (objective.x, objective.y))
+    p = torch.full_like(z[:, 0], 1 / len(z)) if objective.shares is None else objective.shares[cell]
+    for l, w in enumerate(network.weights):
+        a = z @ w[0].mT + (0 if network.biases is None else network.biases[l][0])
+        last = l == len(network.weights) - 1
+        z = a if last or network.activation == "linear" else torch.tanh(a)
+    errors = (
+        (z - y).square().sum(1) / 2 if objective.loss == "squared_error" else -(y * z.log_softmax(1)).sum(1)
+    )
+    return p @ errors + objective.weight_decay[cell] / 2 * theta.square().sum()
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:

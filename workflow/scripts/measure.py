@@ -6,6 +6,8 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 import xarray as xr
+from numpy.typing import NDArray
+from torch import Tensor
 
 from nrc import store
 from nrc.data.points import Points
@@ -14,12 +16,25 @@ from nrc.ended import Status
 from nrc.grid import Stack
 from nrc.labels import provenance
 from nrc.measures import linear
+from nrc.measures.curvature import curvature
 from nrc.measures.mixture import mixture_bounds
 from nrc.measures.network import accuracy, measure, without
 from nrc.network import Network
-from nrc.stacks import Sample, load_points, sample, test_sample, unflatten
+from nrc.regularised_loss import RegularisedLoss
+from nrc.stacks import (
+    Sample,
+    architecture_of,
+    load_points,
+    regularised_loss,
+    sample,
+    test_sample,
+    unflatten,
+)
 from nrc.trained import course_of, diverged_cells, trained_network
 from pipeline.program import program, run
+
+# Settings of measures that are no choices of `measure`.
+OTHER = ("delta", "curvature")
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -28,7 +43,6 @@ def main(arguments: argparse.Namespace) -> None:
     stack, lost = Stack.of(trained), diverged_cells(trained)
     points = load_points(stack, arguments.data)
     seen = sample(stack, points, settings["task"], centroids=settings["loss_on"] == "centroids")
-    seen = seen.of_cells(len(stack))
     try:
         network = trained_network(trained, settings["network"]["activation"], settings["loss"])
         of_networks, of_data = measures_of(network, seen, stack, points, settings, trained)
@@ -60,8 +74,13 @@ def measures_of(
     task, penalty, on_data = settings["task"], settings["penalty"], settings["loss_on"] == "data"
     cells, clusters = list(stack.cells()), points[stack.seeds[0]].clusters
     weight_decay = np.array([cell["weight_decay"] for cell in cells])
-    choices = {name: value for name, value in settings["measures"].items() if name != "delta"}
-    of_networks = [
+    choices = {name: value for name, value in settings["measures"].items() if name not in OTHER}
+    dead = diverged_cells(trained) | (trained["status"].values.ravel() == Status.DEAD)
+    of_networks, of_data = [], []
+    if settings["measures"].get("curvature"):
+        of_networks.append(curvature(*end_points(network, seen, stack, settings, dead)))
+    seen = seen.of_cells(len(stack))
+    of_networks.append(
         measure(
             network,
             torch.from_numpy(seen.x),
@@ -69,12 +88,11 @@ def measures_of(
             labels=seen.labels,
             clusters=clusters,
             weight_decay=weight_decay if penalty == "factors" else None,
-            dead=diverged_cells(trained) | (trained["status"].values.ravel() == Status.DEAD),
+            dead=dead,
             seeds=[cell["seed"] for cell in cells],
             **choices,
         )
-    ]
-    of_data = []
+    )
     if on_data and task != "regress" and points[stack.seeds[0]].covariances is not None:
         of_data.append(mixture_bounds(stack, points, task, settings["measures"]["delta"]))
     if task == "classify":
@@ -89,6 +107,19 @@ def measures_of(
             if on_data:
                 of_data.append(linear.centroid_shift(seen.x, seen.labels, weight_decay, sizes, penalty))
     return of_networks, of_data
+
+
+def end_points(
+    network: Network, seen: Sample, stack: Stack, settings: Mapping, dead: NDArray[np.bool_]
+) -> tuple[RegularisedLoss, Tensor]:
+    """The loss of the networks, and their parameters (cells, parameters), where they died the origin."""
+    inputs, outputs = seen.x.shape[2], seen.y.shape[2]
+    activation, bias = settings["network"]["activation"], settings["network"]["bias"]
+    architecture = architecture_of(stack, inputs, outputs, activation, bias)
+    loss = regularised_loss(stack, architecture, seen, torch.float64, loss=settings["loss"])
+    theta = architecture.join(network.weights, network.biases or [])
+    theta[torch.from_numpy(dead)] = 0
+    return loss, theta
 
 
 def accuracies(network: Network, seen: Sample, unseen: Sample | None, dtype: np.dtype) -> list[xr.Dataset]:

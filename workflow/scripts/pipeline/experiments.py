@@ -36,7 +36,7 @@ def check_data(name: str, data: str, known: Mapping[str, Any], sizes: dict[str, 
 
 
 def complete(name: str, experiment: dict[str, Any], data: Mapping[str, Any], likes: Likes) -> None:
-    """Fill in what depends on the data, and leave out measures that other data have.
+    """Fill in what depends on the data, and leave out measures that other data or networks have.
 
     Raises
     ------
@@ -48,15 +48,20 @@ def complete(name: str, experiment: dict[str, Any], data: Mapping[str, Any], lik
             f"for its data are of kind {data['kind']}"
         )
     axes_as_lists(name, experiment, likes)
+    measures, whole = experiment["measures"], {**experiment, "data": data}
     for measure, about in schema()["$defs"]["measures"]["properties"].items():
-        rows = [{"needs": about["needs"]}] if "needs" in about else []
-        for need in unmet(rows, {}, {"data": data}):
+        # what is not asked for needs nothing
+        rows = [{"needs": about["needs"]}] if "needs" in about and measures[measure] is not False else []
+        for need in unmet(rows, {}, whole):
             if likes.overrides(name, measure):
+                part, *path = need.key.split(".")
+                at_data = dotted(("data", experiment["data"], *path))
+                where = at_data if part == "data" else likes.key(name, (part, *path))
                 raise ConfigurationError(
-                    f"configuration: {likes.key(name, ('measures', measure))} has no use on "
-                    f"{experiment['data']}, whose kind is {need.value}, not {need.allowed}; leave it out"
+                    f"configuration: {likes.key(name, ('measures', measure))} has no use where {where} is "
+                    f"{written(need.value)}, not {need.allowed}; leave it out"
                 )
-            experiment["measures"].pop(measure, None)
+            measures.pop(measure, None)
 
 
 def axes_as_lists(name: str, experiment: dict[str, Any], likes: Likes) -> dict[str, Any]:
