@@ -42,7 +42,8 @@ def judge(cubes: Mapping[str, xr.Dataset], claims: Mapping[str, Mapping[str, Any
     where the opposite order has so little chance. All else is undecided, and so is all with less than three
     seeds.
 
-    A claim is denied where a part of it is, confirmed where all are, undecided otherwise.
+    A claim is denied where a part of it is, confirmed where all are, undecided otherwise. Parts for which
+    there is no number do not count.
 
     Parameters
     ----------
@@ -111,10 +112,13 @@ def _parts(
     for what, table in zip(values["what"].values, values.values, strict=True):
         part = {"of_claim": name, "what": str(what)}
         if statistic.order:
-            yield {**part, "weight_decay": np.nan, "counts": True, **_judge_order(table, claim)}
+            order = _judge_order(table, claim)
+            yield {**part, "weight_decay": np.nan, "counts": not np.isnan(order["mean"]), **order}
             continue
         for decay, numbers in zip(decays, table, strict=True):
-            counts = claim["weight_decays"] == "all" or decay == decays[-1]
+            # without a number there is nothing to judge
+            asked = claim["weight_decays"] == "all" or decay == decays[-1]
+            counts = asked and not np.isnan(numbers).all()
             yield {**part, "weight_decay": decay, "counts": counts, **_judge_numbers(numbers, claim)}
 
 
@@ -209,7 +213,10 @@ def _described(dataset: xr.Dataset) -> xr.Dataset:
             "long_name": "probability that random orders agree with the claim as well, by Page's test",
             "comment": "claims about an order; missing with fewer than three seeds or weight decays",
         },
-        counts={"long_name": "whether the part counts for the claim"},
+        counts={
+            "long_name": "whether the part counts for the claim",
+            "comment": "not where there is too little",
+        },
         part_verdict={"long_name": "verdict on the part", **flag_attributes(Verdict)},
         level={"long_name": "level of intervals; 1 less it is the chance at which an order is decided"},
         least={"long_name": "the claim asks for at least this", "comment": "missing where it does not"},

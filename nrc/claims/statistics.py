@@ -96,12 +96,12 @@ def shift_size(cube: xr.Dataset, minima: str) -> xr.DataArray:
 
 
 def tail_change(cube: xr.Dataset) -> xr.DataArray:
-    """log10 of the relative tail beyond K, end over start, of the layer where it falls least."""
+    """Relative tail beyond K, end over start, of the layer where it falls least."""
     return _all(_tail_change(cube).max("layer"))
 
 
 def tail_change_of_layers(cube: xr.Dataset) -> xr.DataArray:
-    """log10 of the relative tail beyond K, end over start, of each layer that has one."""
+    """Relative tail beyond K, end over start, of each layer that has one."""
     return _named(_tail_change(cube).dropna("layer", how="all"), "layer", "layer {}")
 
 
@@ -110,26 +110,27 @@ def _tail_change(cube: xr.Dataset) -> xr.DataArray:
     beyond = s.where((s["index"] > cube.attrs["clusters"]) | s.isnull(), 0)
     tail = np.sqrt((beyond**2).sum("index", min_count=1) / (s**2).sum("index", min_count=1))
     first, last = tail.isel(snapshot=0), _last(tail)
-    return np.log10((last / first).where((first > 0) & (last > 0)))
+    return (last / first).where(first > 0)
 
 
 def head_change(cube: xr.Dataset) -> xr.DataArray:
-    """log10 of the share s_i / ||W||, at the end over the start, of the first K - 1 singular values.
+    """Share s_i / ||W||, end over start, of the first K - 1 singular values.
 
     In terms of eq. 22 the share is sqrt(tail(i-1)^2 - tail(i)^2). The singular value and the layer where it
     falls most count.
     """
     s = cube["snapshot_singular_values"]
     share = s / np.sqrt((s**2).sum("index", min_count=1))
-    head = share.where((s["index"] < cube.attrs["clusters"]) & (share > 0))
-    return _all(np.log10(_last(head) / head.isel(snapshot=0)).min(["layer", "index"]))
+    head = share.where(s["index"] < cube.attrs["clusters"])
+    first = head.isel(snapshot=0)
+    return _all((_last(head) / first.where(first > 0)).min(["layer", "index"]))
 
 
 def wcss_change(cube: xr.Dataset) -> xr.DataArray:
-    """log10 of the class WCSS, end over first look on the way, of the hidden space where it falls least."""
+    """Class WCSS, end over first look on the way, of the hidden space where it falls least."""
     wcss = cube["snapshot_wcss"].sel(source=slice(1, None))
     early = wcss.shift(snapshot=-1).isel(snapshot=0)
-    return _all(np.log10(_last(wcss) / early).max("source"))
+    return _all((_last(wcss) / early).max("source"))
 
 
 def variability(cube: xr.Dataset, measure: Sequence[str]) -> xr.DataArray:
@@ -226,7 +227,7 @@ STATISTICS = {
         options=("minima",),
     ),
     "tail_change": Statistic(
-        "log10 of the relative tail beyond K, last over first look, of the layer where it falls least",
+        "relative tail beyond K, last over first look, of the layer where it falls least",
         tail_change,
         SPECTRA,
     ),
@@ -234,12 +235,12 @@ STATISTICS = {
         "order of the tail's change with weight decay", tail_change_of_layers, SPECTRA, order=True
     ),
     "head_change": Statistic(
-        "log10 of s_i / ||W||, i < K, last over first look, of the i and layer where it falls most",
+        "s_i / ||W||, i < K, last over first look, of the i and layer where it falls most",
         head_change,
         SPECTRA,
     ),
     "wcss_change": Statistic(
-        "log10 of the class WCSS, last over first look on the way, of the space where it falls least",
+        "class WCSS, last over first look on the way, of the space where it falls least",
         wcss_change,
         ("snapshot_wcss",),
     ),

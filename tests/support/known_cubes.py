@@ -97,26 +97,24 @@ def spectra(heads, tails):
 
 def changing_tails(values):
     """Of a tail t over a head with t^2 + h^2 = 1 the relative tail is t."""
-    tails = np.array([[[0.1, 0.5, 0.1 * 10**value]] * 2 for value in values])
+    tails = np.array([[[0.1, 0.5, 0.1 * value]] * 2 for value in values])
     return spectra(np.sqrt(1 - tails**2), tails)
 
 
 def ordered_tails(values):
-    changes = [
-        [np.array((0.1, 0.5, 0.1 * 10 ** (place / 10))) for place in ORDERS[value]] for value in values
-    ]
+    changes = [[np.array((0.1, 0.5, 0.1 * place)) for place in ORDERS[value]] for value in values]
     return spectra(np.sqrt(1 - np.square(changes)), changes)
 
 
 def changing_heads(values):
     """Of a head h over a tail with t^2 + h^2 = 1 the share of the head is h; the second layer is all head."""
-    heads = np.array([[[0.5, 0.9, 0.5 * 10**value]] * 2 for value in values])
+    heads = np.array([[[0.5, 0.9, 0.5 * value]] * 2 for value in values])
     return spectra(heads, np.sqrt(1 - heads**2))
 
 
 def falling_wcss(values):
     """From the first look on; the data, the first source, do not change and must not count."""
-    wcss = np.array([[[7, 7, 7], [1, 3, 3 * 10**value], [3, 1, 10 ** (value - 0.5)]] for value in values])
+    wcss = np.array([[[7, 7, 7], [1, 3, 3 * value], [3, 1, value / 2]] for value in values])
     return cube({"snapshot_wcss": (("seed", "source", "snapshot"), wcss)}, seed=range(len(values)))
 
 
@@ -175,10 +173,10 @@ KNOWN = {
     "transition_width": (rising, (0.1, 0.15, 0.1), (0.4, 0.5, 0.4), (0.1, 0.3, 0.2), None, 0.2),
     "slope_in_sigma": (powers_of_sigma, (2.01, 1.99, 2), (3, 2.9, 3.1), (2, 2, 2.4), 1.9, 2.1),
     "shift_trend": (ordered_shifts, (-1, -1, -1), (1, 0.6, 1), (-1, 0, -1), None, -0.9),
-    "tail_change": (changing_tails, (-1, -1.1, -1.2), (0.1, 0, -0.1), (-2, -0.1, -0.2), None, -0.3),
+    "tail_change": (changing_tails, (0.1, 0.12, 0.1), (1.1, 1, 0.9), (0.1, 0.9, 0.8), None, 0.5),
     "tail_trend": (ordered_tails, (-1, -1, -1), (1, 0.6, 1), (-1, -1, -0.6), None, -0.9),
-    "head_change": (changing_heads, (0, -0.1, -0.05), (-1, -1.2, -1.1), (-0.1, -0.1, -0.5), -0.3, None),
-    "wcss_change": (falling_wcss, (-0.5, -0.6, -0.5), (0, 0.05, 0), (0, -0.4, -0.3), None, -0.1),
+    "head_change": (changing_heads, (1, 0.9, 0.95), (0.1, 0.05, 0.1), (0.9, 0.9, 0.3), 0.5, None),
+    "wcss_change": (falling_wcss, (0.5, 0.6, 0.5), (1, 1.05, 1), (1, 0.5, 0.6), None, 0.8),
     "variability_trend": (ordered_variability, (-1, -1, -1), (1, 0.6, 1), (-1, -0.6, 1), None, -0.9),
     "width_growth": (growing_with_width, (0.1, 0, 0.1), (1, 0.9, 1), (0.1, 0.3, 0.3), -0.25, 0.25),
     "width_growth_trend": (ordered_growth, (-1, -1, -1), (1, 1, 1), (0, 0, 0), None, -0.9),

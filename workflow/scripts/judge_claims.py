@@ -73,13 +73,14 @@ def page(judged: xr.Dataset, claims: Mapping[str, Mapping[str, Any]], parts: pd.
             {
                 "claim": name,
                 "says": claim["says"].replace("|", r"\|"),
+                "of": ", ".join(claim["of"]),
                 "parts": ", ".join(told) or "none",
                 "verdict": f"**{verdict}**",
                 "not converged": _not_converged(row),
             }
         )
         sections.append(_section(name, claim, row, of_claim))
-    table = pd.DataFrame(rows, columns=["claim", "says", "parts", "verdict", "not converged"])
+    table = pd.DataFrame(rows, columns=["claim", "says", "of", "parts", "verdict", "not converged"])
     return "\n".join(["# Claims\n", table.to_markdown(index=False), "", *sections])
 
 
@@ -91,9 +92,9 @@ def _section(name: str, claim: Mapping[str, Any], row: Mapping[str, Any], parts:
     limits = {"at least": row["least"], "at most": row["most"]}
     asked = " and ".join(f"{word} {limit:g}" for word, limit in limits.items() if not np.isnan(limit))
     if statistic.order:
-        judged = f"Spearman's correlation {asked}, at a chance of at most {1 - row['level']:.3g}"
+        judged = f"Spearman's correlation is {asked}, at a chance of at most {1 - row['level']:.3g}"
     else:
-        judged = f"the {row['level']:.0%} interval {asked}"
+        judged = f"the {row['level']:.0%} interval is {asked}"
     if claim.get("weight_decays") == "largest":
         judged += ", at the largest weight decay"
     about = "; ".join([", ".join(claim["of"]), *at, *options])

@@ -51,7 +51,7 @@ def complete(name: str, experiment: dict[str, Any], data: Mapping[str, Any], lik
     measures, whole = experiment["measures"], {**experiment, "data": data}
     for measure, about in schema()["$defs"]["measures"]["properties"].items():
         # what is not asked for needs nothing
-        rows = [{"needs": about["needs"]}] if "needs" in about and measures[measure] is not False else []
+        rows = [{"needs": about["needs"]}] if "needs" in about and measures[measure] else []
         for need in unmet(rows, {}, whole):
             if likes.overrides(name, measure):
                 part, *path = need.key.split(".")
