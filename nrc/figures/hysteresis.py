@@ -37,7 +37,7 @@ BOTH = {"cmap": "Greys", "vmin": 0, "vmax": 2.5}
 PLACES = {
     "down_ends": {"color": COLOURS["orange"], "marker": "<", "label": "sweep down returns to rank $K$"},
     "random_jumps": {"color": "black", "marker": "o", "label": "random start jumps"},
-    "overtaken": {"color": COLOURS["red"], "marker": "D", "label": "a network of the other two is lower than up"},
+    "overtaken": {"color": COLOURS["red"], "marker": "D", "label": "another network is lower than up"},
     "crossing": {"color": COLOURS["green"], "marker": "s", "label": "objectives of both sweeps cross"},
     "up_ends": {"color": COLOURS["blue"], "marker": ">", "label": "sweep up leaves rank $K$"},
 }  # fmt: skip
@@ -191,7 +191,7 @@ def _cells(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> xr.Da
         return xr.concat(parts, pd.Index(STARTS, name="start"), join="exact")
     except ValueError:
         raise ValueError(
-            f"the figure compares {', '.join(STARTS)} cell by cell, but their grids differ; give all three the same"
+            f"the figure compares {', '.join(STARTS)} cell by cell, but their grids differ; give them the same"
         ) from None
 
 
@@ -237,7 +237,10 @@ def _places(cells: xr.Dataset, apart: float) -> pd.DataFrame:
     sigma = cells["sigma"].values
     up, others = cells.sel(start=UP), cells.sel(start=[DOWN, RANDOM])
     rivals = others["objective"].where(_differ(up, others, apart))
-    over = {"crossing": up["objective"] / rivals.sel(start=DOWN), "overtaken": up["objective"] / rivals.min("start")}
+    over = {
+        "crossing": up["objective"] / rivals.sel(start=DOWN),
+        "overtaken": up["objective"] / rivals.min("start"),
+    }
     line = cells["transition"].max(["start", "weight_decay"])
     line = line.where(line > 0)
     table = []

@@ -131,7 +131,9 @@ def start_of(arguments: argparse.Namespace, stack: Stack, architecture: Architec
     along = start["along"] if isinstance(start, Mapping) else None
     # along an axis the first cells start from initial weights
     if along is None and (start is None) != (arguments.start is None):
-        raise ValueError(f"training.start is {start}, but --start is {arguments.start}; give both, or neither")
+        raise ValueError(
+            f"training.start is {start}, but --start is {arguments.start}; give both, or neither"
+        )
     if arguments.start is None:
         return Start(initial_parameters(stack, architecture, arguments.settings["network"]["gain"]))
     return read_start(arguments.start, stack, along)
