@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, MultipleLocator, NullLocator
 from numpy.typing import NDArray
 
 from nrc.figures.cube import endings, require, squeezed
-from nrc.figures.style import COLOURS, MARKS, LogScale, log_axis
+from nrc.figures.style import COLOURS, MARKS, LogScale, colour_map, log_axis
 from nrc.flags import flag_masks
 from nrc.statistics import student_interval
 
@@ -32,7 +32,8 @@ SHOWN = 3
 # Relative differences of objectives are drawn on a scale that is linear up to here.
 LINEAR = 0.01
 FORECAST = {"color": "black", "linestyle": ":"}
-BOTH = {"cmap": "Greys", "vmin": 0, "vmax": 2.5}
+# Of a colour map its lighter part, for shares of seeds.
+DARKEST = 3
 # In the order in which sigma reaches them where all is as in the trials.
 PLACES = {
     "down_ends": {"color": COLOURS["orange"], "marker": "<", "label": "sweep down returns to rank $K$"},
@@ -94,8 +95,8 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
     cubes : mapping
         As in `rows`.
     options : mapping
-        Those of `rows`, and `shown`, the weight decays whose curves are drawn: the nearest of the
-        grid, or None for a few.
+        Those of `rows`; `colour_map`; and `shown`, the weight decays whose curves are drawn: the
+        nearest of the grid, or None for a few.
     """
     cells = _cells(cubes, options)
     curves, places = _curves(cells), _places(cells, options["apart"])
@@ -115,9 +116,9 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
     axes[0, 0].set_ylabel(f"relative distance to\nrank $K$, layer {int(cells['layer'])}")
     axes[1, 0].set_ylabel("objective of sweep up\nover that of sweep down, $-1$")
     left, right = below.subplots(1, 2, width_ratios=[1.3, 1])
-    _plane(left, curves, differences, places)
+    _plane(left, curves, differences, places, options["colour_map"])
     _ratios(right, places)
-    _explain(below, curves)
+    _explain(below, curves, options["colour_map"])
     return figure
 
 
@@ -191,7 +192,7 @@ def _cells(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> xr.Da
         return xr.concat(parts, pd.Index(STARTS, name="start"), join="exact")
     except ValueError:
         raise ValueError(
-            f"the figure compares {', '.join(STARTS)} cell by cell, but their grids differ; give them the same"
+            f"the figure compares {', '.join(STARTS)} cell by cell, but their grids differ; give all the same"
         ) from None
 
 
@@ -237,10 +238,8 @@ def _places(cells: xr.Dataset, apart: float) -> pd.DataFrame:
     sigma = cells["sigma"].values
     up, others = cells.sel(start=UP), cells.sel(start=[DOWN, RANDOM])
     rivals = others["objective"].where(_differ(up, others, apart))
-    over = {
-        "crossing": up["objective"] / rivals.sel(start=DOWN),
-        "overtaken": up["objective"] / rivals.min("start"),
-    }
+    lowest = {"crossing": rivals.sel(start=DOWN), "overtaken": rivals.min("start")}
+    over = {name: np.log(up["objective"] / rival) for name, rival in lowest.items()}
     line = cells["transition"].max(["start", "weight_decay"])
     line = line.where(line > 0)
     table = []
@@ -254,7 +253,7 @@ def _places(cells: xr.Dataset, apart: float) -> pd.DataFrame:
                 | {
                     "down_ends": _step(sigma[::-1], apart - curves[DOWN][::-1]),
                     "random_jumps": _step(sigma, curves[RANDOM] - apart),
-                    **{name: _rise(sigma, np.log(ratio.sel(cell).values)) for name, ratio in over.items()},
+                    **{name: _rise(sigma, ratio.sel(cell).values) for name, ratio in over.items()},
                     "up_ends": _step(sigma, curves[UP] - apart),
                     "forecast": _rise(sigma, np.log(line.sel(seed=seed).values / weight_decay)),
                 }
@@ -324,13 +323,16 @@ def _marked(curves: pd.DataFrame) -> dict[str, pd.DataFrame]:
     }
 
 
-def _plane(axis: Axes, curves: pd.DataFrame, differences: pd.DataFrame, places: pd.DataFrame) -> None:
+def _plane(
+    axis: Axes, curves: pd.DataFrame, differences: pd.DataFrame, places: pd.DataFrame, colours: str
+) -> None:
     """Where both branches are, what lies where on each row, and the line of the forecast."""
     scales = {name: LogScale(differences[name]) for name in ("sigma", "weight_decay")}
     edges = scales["sigma"].edges, scales["weight_decay"].edges
     seeds = max(1, places["seed"].nunique())
     both = differences.pivot(index="weight_decay", columns="sigma", values="both").to_numpy(float) / seeds
-    axis.pcolormesh(*edges, both, **BOTH, rasterized=True)
+    both = np.ma.masked_equal(both, 0)
+    axis.pcolormesh(*edges, both, cmap=colour_map(colours), vmin=0, vmax=DARKEST, rasterized=True)
     line = differences.groupby("sigma")["transition"].mean()
     axis.plot(line.index, line, **FORECAST)
     for name, look in PLACES.items():
@@ -362,11 +364,11 @@ def _ratios(axis: Axes, places: pd.DataFrame) -> None:
     axis.yaxis.set_minor_locator(NullLocator())
 
 
-def _explain(below: SubFigure, curves: pd.DataFrame) -> None:
+def _explain(below: SubFigure, curves: pd.DataFrame, colours: str) -> None:
     """A legend of what there is."""
     handles = [Line2D([], [], label=start, **look) for start, look in LOOKS.items()]
     handles.append(Line2D([], [], label="forecast for a linear network", **FORECAST))
-    handles.append(Patch(facecolor="0.7", label="both branches in all seeds"))
+    handles.append(Patch(facecolor=colour_map(colours)(1 / DARKEST), label="both branches in all seeds"))
     handles += [Line2D([], [], linewidth=0.8, **look) for look in PLACES.values()]
     handles += [Line2D([], [], **MARKS[name]) for name, marked in _marked(curves).items() if len(marked)]
     below.legend(handles=handles, loc="outside lower center", ncols=3, columnspacing=1.5)
