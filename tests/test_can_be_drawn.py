@@ -87,7 +87,7 @@ DRAWN = [
     ("hysteresis", "one one one", POSITIVE, {}),
     (
         "hysteresis",
-        "factors product one",
+        "factors lonely one",
         {"weight_decay": 1, "sigma": [0.5, 1]},
         {"layer": 1, "shown": [0.1]},
     ),

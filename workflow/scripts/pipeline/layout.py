@@ -65,9 +65,7 @@ def stack_of(name: str, cells: str, settings: Mapping[str, Any]) -> Stack:
         try:
             axes[axis] = _axis_value(axis, text, grid[axis])
             if text == ALL and axis == along:
-                raise ValueError(
-                    f"{axis} '{ALL}' cannot be: along it each network starts from the one before"
-                )
+                raise ValueError(f"{axis} '{ALL}' cannot be: along it networks go on from the one before")
             words.append(text)
         except ValueError as error:
             mistakes.append(str(error))
