@@ -201,7 +201,7 @@ def test_the_caption_tells_every_place_and_how_each_sweep_ended(tmp_path, seeds)
     assert (REPORT / "hysteresis.rst").exists()
     assert "two branches of minima" in caption
     assert "the sweep up leaves rank K: nowhere on the grid." in caption
-    assert "the objectives of both sweeps cross: 1.300" in caption
+    assert "the objectives of the sweeps cross: 1.300" in caption
     assert ("the prediction is not in the interval" in caption) == (len(seeds) > 1)
     assert "weight decay 0.01: prediction 0.1" in caption
     assert (

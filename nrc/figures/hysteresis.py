@@ -7,14 +7,15 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, MultipleLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MultipleLocator, NullLocator
 from numpy.typing import NDArray
 
 from nrc.figures.cube import endings, require, squeezed
-from nrc.figures.style import COLOURS, MARKS, LogScale, colour_map, log_axis
+from nrc.figures.style import COLOURS, MARKS, LogScale, colour_map
 from nrc.flags import flag_masks
 from nrc.statistics import student_interval
 
@@ -29,6 +30,8 @@ LOOKS = {
 }
 # Curves are drawn for so many weight decays if none are named.
 SHOWN = 3
+# Weight decays on an axis are labelled each if there are no more.
+FEW = 8
 # Relative differences of objectives are drawn on a scale that is linear up to here.
 LINEAR = 0.01
 FORECAST = {"color": "black", "linestyle": ":"}
@@ -38,8 +41,8 @@ DARKEST = 3
 PLACES = {
     "down_ends": {"color": COLOURS["orange"], "marker": "<", "label": "sweep down returns to rank $K$"},
     "random_jumps": {"color": "black", "marker": "o", "label": "random start jumps"},
-    "overtaken": {"color": COLOURS["red"], "marker": "D", "label": "another network is lower than up"},
-    "crossing": {"color": COLOURS["green"], "marker": "s", "label": "objectives of both sweeps cross"},
+    "overtaken": {"color": COLOURS["red"], "marker": "D", "label": "up is no longer the lowest"},
+    "crossing": {"color": COLOURS["green"], "marker": "s", "label": "objectives of the sweeps cross"},
     "up_ends": {"color": COLOURS["blue"], "marker": ">", "label": "sweep up leaves rank $K$"},
 }  # fmt: skip
 
@@ -65,12 +68,13 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.Data
         ones) and are `dead`.
         In the panel `difference` a row for each weight decay and sigma: median, least and largest
         `difference` of the objectives, sweep up less sweep down over sweep down, of seeds where
-        both converged; the number of seeds where `both` branches are; and `transition`, the
+        both converged; the number of seeds where `both` branches are, the sweep up at rank K and the
+        sweep down not; and `transition`, the
         weight decay below which a linear network learns more than K directions, mean over seeds.
         In the panel `places` a row for each weight decay and seed: the sigma where the sweep down
         returns to rank K (`down_ends`), the random start leaves it for the first time
-        (`random_jumps`), the network swept up has no longer the lowest objective of those that
-        differ from it (`overtaken`) and not that of the one swept down (`crossing`), where it leaves rank K
+        (`random_jumps`), the network swept up, still of rank K, has no longer the lowest objective of
+        all three (`overtaken`) and a higher one than that swept down (`crossing`), where it leaves rank K
         (`up_ends`), and where the line of the linear `forecast` is. Missing where it is not on the grid.
 
     Raises
@@ -137,7 +141,7 @@ def summary(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> dict
     """
     cells = _cells(cubes, options)
     apart, sigma = options["apart"], cells["sigma"].values
-    both, places = _both(cells, apart), _places(cells, apart)
+    both, places = _rivals(cells, apart).sel(start=DOWN), _places(cells, apart)
     lower = both & (cells["objective"].sel(start=UP) < cells["objective"].sel(start=DOWN))
     logs = np.log(places[list(PLACES)].div(places["forecast"], axis=0))
     return {
@@ -189,20 +193,17 @@ def _cells(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> xr.Da
         }
         parts.append(xr.Dataset(part).drop_vars(["width", "depth"]))
     try:
-        return xr.concat(parts, pd.Index(STARTS, name="start"), join="exact")
+        return xr.concat(parts, pd.Index(STARTS, name="start", dtype=object), join="exact")
     except ValueError:
         raise ValueError(
             f"the figure compares {', '.join(STARTS)} cell by cell, but their grids differ; give all the same"
         ) from None
 
 
-def _both(cells: xr.Dataset, apart: float) -> xr.DataArray:
-    """Where the two sweeps converged to different branches."""
-    return _differ(cells.sel(start=UP), cells.sel(start=DOWN), apart)
-
-
-def _differ(one: xr.Dataset, other: xr.Dataset, apart: float) -> xr.DataArray:
-    return np.abs(one["distance"] - other["distance"]) > apart
+def _rivals(cells: xr.Dataset, apart: float) -> xr.DataArray:
+    """Where the sweep up is at rank K and another start led to another branch, for each start."""
+    up = cells["distance"].sel(start=UP)
+    return (up <= apart) & (np.abs(cells["distance"] - up) > apart)
 
 
 def _curves(cells: xr.Dataset) -> pd.DataFrame:
@@ -226,7 +227,7 @@ def _differences(cells: xr.Dataset, apart: float) -> pd.DataFrame:
         "difference": difference.median("seed"),
         "difference_least": difference.min("seed"),
         "difference_largest": difference.max("seed"),
-        "both": _both(cells, apart).sum("seed"),
+        "both": _rivals(cells, apart).sel(start=DOWN).sum("seed"),
         "transition": cells["transition"].max("start").mean("seed"),
     }
     order = ["weight_decay", "sigma"]
@@ -236,10 +237,9 @@ def _differences(cells: xr.Dataset, apart: float) -> pd.DataFrame:
 
 def _places(cells: xr.Dataset, apart: float) -> pd.DataFrame:
     sigma = cells["sigma"].values
-    up, others = cells.sel(start=UP), cells.sel(start=[DOWN, RANDOM])
-    rivals = others["objective"].where(_differ(up, others, apart))
+    rivals = cells["objective"].where(_rivals(cells, apart))
     lowest = {"crossing": rivals.sel(start=DOWN), "overtaken": rivals.min("start")}
-    over = {name: np.log(up["objective"] / rival) for name, rival in lowest.items()}
+    over = {name: np.log(cells["objective"].sel(start=UP) / rival) for name, rival in lowest.items()}
     line = cells["transition"].max(["start", "weight_decay"])
     line = line.where(line > 0)
     table = []
@@ -311,7 +311,7 @@ def _difference(axis: Axes, differences: pd.DataFrame, places: pd.DataFrame) -> 
     axis.set_yscale("symlog", linthresh=LINEAR)
     axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.yaxis.set_minor_locator(NullLocator())
-    log_axis(axis.xaxis)
+    _label(axis.xaxis)
 
 
 def _marked(curves: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -344,8 +344,8 @@ def _plane(
         axis.plot(marked["sigma"], marked["weight_decay"], **MARKS[name], zorder=4)
     axis.set(xscale="log", yscale="log", xlim=edges[0][[0, -1]], ylim=edges[1][[0, -1]])
     axis.set(xlabel=r"noise level $\sigma$", ylabel=r"weight decay $\lambda$")
-    scales["sigma"].label(axis.xaxis)
-    scales["weight_decay"].label(axis.yaxis)
+    _label(axis.xaxis)
+    _label(axis.yaxis, differences["weight_decay"])
 
 
 def _ratios(axis: Axes, places: pd.DataFrame) -> None:
@@ -358,10 +358,18 @@ def _ratios(axis: Axes, places: pd.DataFrame) -> None:
         axis.plot(middle.index, middle, **look, linewidth=0.8)
     axis.set(xscale="log", yscale="log")
     axis.set(xlabel=r"weight decay $\lambda$", ylabel=r"$\sigma$ over $\sigma$ of the forecast")
-    LogScale(places["weight_decay"]).label(axis.xaxis)
+    _label(axis.xaxis, places["weight_decay"])
     axis.yaxis.set_major_locator(MultipleLocator(0.2))
     axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.1f}"))
     axis.yaxis.set_minor_locator(NullLocator())
+
+
+def _label(axis: Axis, values: pd.Series | None = None) -> None:
+    """Label a logarithmic axis that may be short: a few values each, else in steps of about 1.6."""
+    few = values is not None and values.nunique() <= FEW
+    axis.set_major_locator(FixedLocator(np.unique(values)) if few else LogLocator(subs=(1, 2, 3, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+    axis.set_minor_locator(NullLocator())
 
 
 def _explain(below: SubFigure, curves: pd.DataFrame, colours: str) -> None:
