@@ -1,5 +1,7 @@
 """Networks that start from the end of their neighbour along an axis: what is refused, trained and trained again."""
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import torch
@@ -220,6 +222,12 @@ OVERLAY = {
 CUBE = "results/sweep/measures.nc"
 
 
+def overlays_of(checkout, name, changes=()):
+    """Overlays with the chain, and changes of it."""
+    below = {f"experiments.sweep.{key}": value for key, value in dict(changes).items()}
+    return checkout.overlay({**deepcopy(OVERLAY), **below}, name)
+
+
 def path(sigma, stage="train"):
     return f"results/sweep/{stage}/weight_decay~all/sigma~{notation(sigma)}/width~4/depth~3/seed~all.nc"
 
@@ -258,7 +266,7 @@ def assert_are(checkout, ends):
 @pytest.fixture
 def swept(checkout):
     """A checkout with a chain along sigma, and its overlays."""
-    overlays = checkout.overlay(OVERLAY)
+    overlays = overlays_of(checkout, "chain")
     checkout.snakemake(CUBE, overlays=overlays)
     return checkout, overlays
 
@@ -274,7 +282,7 @@ def test_each_network_begins_where_its_neighbour_ended(swept):
     assert checkout.planned(path(0.3), overlays=overlays) == {"train_stack": 1}
     checkout.snakemake(path(0.3), overlays=overlays)
     assert_are(checkout, {0.3: recomputed(checkout, [0.1, 0.2, 0.3])[0.3]})
-    back = checkout.overlay({**OVERLAY, "experiments.sweep.training.start.direction": "down"}, "back")
+    back = overlays_of(checkout, "back", {"training.start.direction": "down"})
     checkout.snakemake(path(0.3), overlays=back)
     assert_are(checkout, {0.3: recomputed(checkout, [0.4, 0.3])[0.3]})
 
@@ -283,7 +291,7 @@ def test_a_new_value_trains_what_is_behind_it_and_nothing_else(swept):
     checkout, overlays = swept
     assert checkout.planned(CUBE, overlays=overlays) == {}
     before = {sigma: (checkout.folder / path(sigma)).read_bytes() for sigma in (0.1, 0.2)}
-    grown = checkout.overlay({**OVERLAY, "experiments.sweep.grid.sigma": [0.1, 0.2, 0.3, 0.4]}, "grown")
+    grown = overlays_of(checkout, "grown", {"grid.sigma": [0.1, 0.2, 0.3, 0.4]})
     assert checkout.planned(CUBE, overlays=grown) == {"train_stack": 2, "measure": 2, "collect": 1}
     # where the last one fails, its measures must not pass for up to date
     checkout.snakemake(path(0.3), overlays=grown)
@@ -296,15 +304,13 @@ def test_a_new_value_trains_what_is_behind_it_and_nothing_else(swept):
     # and back: the last one alone starts from another
     assert checkout.planned(CUBE, overlays=overlays) == {"train_stack": 1, "measure": 1, "collect": 1}
     # at the end of the chain there is nothing behind
-    longer = checkout.overlay(
-        {**OVERLAY, "experiments.sweep.grid.sigma": [0.1, 0.2, 0.3, 0.4, 0.5]}, "longer"
-    )
+    longer = overlays_of(checkout, "longer", {"grid.sigma": [0.1, 0.2, 0.3, 0.4, 0.5]})
     assert checkout.planned(CUBE, overlays=longer) == {"train_stack": 1, "measure": 1, "collect": 1}
 
 
 def test_a_new_weight_decay_is_swept_alone(swept):
     checkout, _ = swept
-    wider = checkout.overlay({**OVERLAY, "experiments.sweep.grid.weight_decay": [0.01, 0.03, 0.1]}, "wider")
+    wider = overlays_of(checkout, "wider", {"grid.weight_decay": [0.01, 0.03, 0.1]})
     said = checkout.snakemake(CUBE, overlays=wider)
     for sigma in (0.1, 0.2, 0.4):
         assert f"{path(sigma)}: 2 of 3 cells taken over from the earlier file" in said
@@ -312,7 +318,7 @@ def test_a_new_weight_decay_is_swept_alone(swept):
 
 def test_both_branches_are_drawn_by_the_pipeline(checkout):
     method = {"method": {"name": "varpro", "plain": 0}, "passes": 2000, "tolerance": 1e-8}
-    sweep = {**OVERLAY["experiments.sweep"], "training": {"start": START, **method}}
+    sweep = {**deepcopy(OVERLAY["experiments.sweep"]), "training": {"start": START, **method}}
     overlays = checkout.overlay(
         {
             "experiments.random": {"like": "mixture", "grid": GRID},

@@ -1,7 +1,5 @@
 """The figure of two branches on cubes whose branches begin, cross and end at known places."""
 
-import json
-
 import numpy as np
 import pytest
 import xarray as xr
@@ -209,7 +207,6 @@ def test_the_caption_tells_every_place_and_how_each_sweep_ended(tmp_path, seeds)
         in caption
     )
     assert "nan" not in caption
-    assert json.dumps(figure)
 
 
 def test_a_cube_without_the_forecast_cannot_be_drawn():
