@@ -60,10 +60,18 @@ class Start:
         return arrays | joined
 
 
-def read_start(path: str | Path, stack: Stack) -> Start:
+def read_start(path: str | Path, stack: Stack, along: str | None = None) -> Start:
     """The networks of a trained file as a start for the cells of a stack, which the file has and maybe more.
 
     A dead network starts where it died.
+
+    Parameters
+    ----------
+    path : path
+    stack : Stack
+    along : str, optional
+        Axis on which the file is of another value than the stack, one alone; on all others a cell starts
+        from the same cell.
 
     Raises
     ------
@@ -72,18 +80,19 @@ def read_start(path: str | Path, stack: Stack) -> Start:
     """
     trained = store.load(path)
     flat, lost = cells_of(trained), diverged_cells(trained)
-    there = {_key(cell): place for place, cell in enumerate(Stack.of(trained).cells())}
+    axes = [axis for axis in AXES if axis != along]
+    there = {_key(cell, axes): place for place, cell in enumerate(Stack.of(trained).cells())}
     places = []
     for cell in stack.cells():
-        said = ", ".join(f"{axis} {notation(cell[axis])}" for axis in AXES)
-        if _key(cell) not in there:
+        said = ", ".join(f"{axis} {notation(cell[axis])}" for axis in axes)
+        if _key(cell, axes) not in there:
             raise ValueError(f"{path} has no network of {said} to start from; train it there first")
-        if lost[there[_key(cell)]]:
+        if lost[there[_key(cell, axes)]]:
             raise ValueError(
                 f"{path}: the network of {said} diverged, and nothing goes on from it; train it by another "
-                "method or with other options, or leave it out of both grids"
+                "method or with other options, or leave it out of every grid"
             )
-        places.append(there[_key(cell)])
+        places.append(there[_key(cell, axes)])
     layers = range(1, int(stack.axes["depth"]) + 1)
     names = [*(f"W{l}" for l in layers), *(f"b{l}" for l in layers if f"b{l}" in flat)]
     theta = np.concatenate([flat[name][places].reshape(len(places), -1) for name in names], axis=1)
@@ -97,5 +106,5 @@ def read_start(path: str | Path, stack: Stack) -> Start:
     )
 
 
-def _key(cell: dict) -> tuple:
-    return tuple(cell[axis] for axis in AXES)
+def _key(cell: dict, axes: Sequence[str]) -> tuple:
+    return tuple(cell[axis] for axis in axes)

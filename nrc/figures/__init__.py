@@ -6,7 +6,8 @@ A kind is a module of this package, found by its name, with
     draw(cubes, options) -> Figure        drawn in the context `style.styled()`
     summary(cubes, options) -> dict       what a caption tells of them
 
-`cubes` gives a name to each cube: `shift` draws a row of panels for each, every other kind one cube.
+`cubes` gives a name to each cube: `shift` draws a row of panels for each, `hysteresis` holds three
+against each other, every other kind draws one cube.
 K, N and d are a cube's attributes `clusters`, `points` and `dimension`. `options` are the figure's
 complete settings, of which a kind reads its own and `colour_map`.
 """

@@ -94,7 +94,8 @@ def summary(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> dict
     -------
     dict
         That of `cube.endings`, `clusters`, `ranks`, the largest r certified; `room`, for each layer the
-        median of bound over tail at r = K if it has both; `residual`, the least and the largest relative residual.
+        median of bound over tail at r = K if it has both; `residual`, the least and the largest relative
+        residual.
     """
     cube, residual = _cube(cubes), only(cubes)["relative_residual"]
     at_k = cube.reindex(index=[cube.attrs["clusters"]]).squeeze("index")

@@ -19,6 +19,7 @@ OWN = {
     "forecast": {},
     "spectra": {"colour_map": "Blues"},
     "certified": {},
+    "hysteresis": {"layer": None, "apart": 0.1, "shown": None},
     "rank_curves": {"along": "width", "rank": ["stable_rank", "relative_distance"]},
 }
 
@@ -107,25 +108,55 @@ def shift(name="one", *, slope=2.0, **axes):
     return describe(made, **{variable: {"long_name": variable} for variable in names})
 
 
-def named(cubes):
+# Of two branches: over the sigma of the forecast, where sweeps and random start pass from one to the other,
+# and where the objective of the network swept up passes those of the random start and of the one swept down.
+PLACES = {"down_ends": 0.8, "random_jumps": 0.9, "overtaken": 1.1, "crossing": 1.3, "up_ends": 2.0}
+
+
+def branches(places=PLACES, **axes):
+    """Cubes of a random start and of sweeps up and down, with branches that begin, cross and end at known places."""
+    starts = {"random start": "random_jumps", "sweep up": "up_ends", "sweep down": "down_ends"}
+    grid = {"weight_decay": [0.01, 0.1], "sigma": np.geomspace(0.05, 1.5, 30), "seed": [0, 1]} | axes
+    cubes = {}
+    for start, leaves in starts.items():
+        made = cube(start, without=["forecast"], **grid)
+        over = made["sigma"] / np.sqrt(made["weight_decay"]) / (1 + 0.1 * made["seed"])
+        flat = xr.zeros_like(made["relative_residual"])
+        made["transition"] = (made["sigma"] / (1 + 0.1 * made["seed"])) ** 2 + flat
+        left = over > places[leaves]
+        made["relative_distance"] = xr.where(left, 0.8, 0.01 * made["sigma"]) + 0 * made["relative_distance"]
+        power = {"random start": places["overtaken"], "sweep down": places["crossing"]}.get(start)
+        objective = 9 + flat if power is None else 9 * (over / power) ** -0.5 + flat
+        norms = (made["singular_values"] ** 2).sum(["layer", "index"])
+        made["loss"] = objective - made["weight_decay"] / 2 * norms
+        cubes[start] = describe(
+            made, **{v: {"long_name": v} for v in ("transition", "relative_distance", "loss")}
+        )
+    return cubes
+
+
+def named(kind, cubes):
+    """The cubes by their names in a figure; of hysteresis one cube may stand for all."""
+    if kind == "hysteresis":
+        return dict(zip(("random start", "sweep up", "sweep down"), cubes * (3 // len(cubes)), strict=True))
     return {f"cube {i}": made for i, made in enumerate(cubes)}
 
 
 def drawn(kind, *cubes, render=False, **others):
     """The figure, on request laid out as it is when it is saved."""
     with styled():
-        figure = figures.kind(kind).draw(named(cubes), options(kind, **others))
+        figure = figures.kind(kind).draw(named(kind, cubes), options(kind, **others))
         if render:
             figure.draw_without_rendering()
     return figure
 
 
 def rows(kind, *cubes, **others):
-    return figures.kind(kind).rows(named(cubes), options(kind, **others))
+    return figures.kind(kind).rows(named(kind, cubes), options(kind, **others))
 
 
 def facts(kind, *cubes, **others):
-    return figures.kind(kind).summary(named(cubes), options(kind, **others))
+    return figures.kind(kind).summary(named(kind, cubes), options(kind, **others))
 
 
 def unlucky():

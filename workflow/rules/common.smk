@@ -20,6 +20,7 @@ from pipeline.code import code_digest, summary_of
 from pipeline.drawn import names_of, twins
 from pipeline.layout import cube_file
 from pipeline.settings import cube_of_claim, cube_of_figure, read_settings, twin_on_centroids
+from pipeline.starts import start_of
 
 ROOT = Path(os.path.relpath(workflow.basedir))
 SCRIPTS = quote(str(ROOT / "workflow/scripts"))
@@ -196,7 +197,7 @@ def data_by(data):
 def networks_by(experiment):
     """Digest of what the networks of an experiment are made by, whatever the cell."""
     training = or_exit(slices.training_of_any, experiment, SETTINGS)
-    start = training["training"]["start"]
+    start = start_of(EXPERIMENTS[experiment])
     # of all methods the experiment's alone
     code = code_of("train.py", f"nrc.optimize.{training['training']['method']['name']}")
     before = networks_by(start) if start else None
@@ -207,6 +208,12 @@ def networks_by(experiment):
 def measures_by(experiment):
     """Digest of what the measures of an experiment are made by, whatever the cell."""
     return digest_of(measure_settings(experiment), code_of("measure.py"), networks_by(experiment))
+
+
+def stack_by(whole, wildcards):
+    """Digest of what the stack in a path is made by: with the whole experiment's the cells that led there."""
+    way = or_exit(layout.way_to, wildcards.experiment, wildcards.cells, SETTINGS)
+    return digest_of(whole(wildcards.experiment), way) if way else whole(wildcards.experiment)
 
 
 def cube_by(experiment, cube="measures"):

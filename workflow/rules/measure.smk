@@ -22,7 +22,7 @@ rule measure:
         mem_mb=stack_memory,
         tmpdir=None,
     params:
-        made_by=quick(lambda wildcards: measures_by(wildcards.experiment)),
+        made_by=quick(lambda wildcards: stack_by(measures_by, wildcards)),
         settings=quick(lambda wildcards: measure_settings(wildcards.experiment)),
     shell:
         f"python {SCRIPTS}/measure.py"

@@ -25,7 +25,7 @@ rule train_stack:
         gpu=1 if SETTINGS["device"] == "cuda" else 0,
         tmpdir=None,  # the environment's; Snakemake's would be asked for with every job
     params:
-        made_by=quick(lambda wildcards: networks_by(wildcards.experiment)),
+        made_by=quick(lambda wildcards: stack_by(networks_by, wildcards)),
         settings=quick(
             lambda wildcards: settings_json(slices.training_slice, wildcards.experiment, stack_of(wildcards))
         ),

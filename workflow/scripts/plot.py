@@ -107,7 +107,7 @@ def _clauses(experiment: Settings, sizes: Settings, at: Settings) -> list[str]:
         budget += f" or {training['wall_clock']} s"
     if training["precision"] != "float64":
         budget += f", in {training['precision']}"
-    on = f"on from those of {training['start']} " if training["start"] else ""
+    on = _start(training["start"])
     kind = (
         f"{network['activation']} {NETWORKS[experiment['task']]}{' with biases' if network['bias'] else ''}"
     )
@@ -123,6 +123,14 @@ def _clauses(experiment: Settings, sizes: Settings, at: Settings) -> list[str]:
         loss,
         f"trained {on}by {method['name']}{choices} to {budget}",
     ]
+
+
+def _start(start: str | Settings | None) -> str:
+    """Where training starts, in words before how it goes on."""
+    if isinstance(start, Mapping):
+        axis, side = start["along"].replace("_", " "), {"up": "smaller", "down": "larger"}
+        return f"on from the next {side[start['direction']]} {axis}, the first from initial weights, "
+    return f"on from those of {start} " if start else ""
 
 
 def _sentence(clauses: Sequence[str]) -> str:

@@ -126,13 +126,17 @@ def objective_of(
 
 
 def start_of(arguments: argparse.Namespace, stack: Stack, architecture: Architecture) -> Start:
-    """Where the cells start: at initial weights, or at the networks of another experiment."""
-    name = arguments.settings["training"]["start"]
-    if (name is None) != (arguments.start is None):
-        raise ValueError(f"training.start is {name}, but --start is {arguments.start}; give both, or neither")
+    """Where the cells start: at initial weights, or at networks of another experiment or another value."""
+    start = arguments.settings["training"]["start"]
+    along = start["along"] if isinstance(start, Mapping) else None
+    # along an axis the first cells start from initial weights
+    if along is None and (start is None) != (arguments.start is None):
+        raise ValueError(
+            f"training.start is {start}, but --start is {arguments.start}; give both, or neither"
+        )
     if arguments.start is None:
         return Start(initial_parameters(stack, architecture, arguments.settings["network"]["gain"]))
-    return read_start(arguments.start, stack)
+    return read_start(arguments.start, stack, along)
 
 
 def snapshots_of(

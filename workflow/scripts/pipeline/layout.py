@@ -6,6 +6,7 @@ from typing import Any
 
 from nrc import data
 from nrc.grid import AXES, Stack, notation, number
+from pipeline.starts import along_of
 
 __all__ = [
     "cube_file",
@@ -16,6 +17,7 @@ __all__ = [
     "stack_files",
     "stack_of",
     "start_files",
+    "way_to",
 ]
 
 # In a path every axis has a value, or this word where a stack extends along it.
@@ -53,7 +55,8 @@ def stack_of(name: str, cells: str, settings: Mapping[str, Any]) -> Stack:
     ValueError
         With the path to ask for, if a value is not a number in its one notation.
     """
-    grid = experiment_of(name, settings)["grid"]
+    experiment = experiment_of(name, settings)
+    grid, along = experiment["grid"], along_of(experiment)
     parts = dict(part.partition("~")[::2] for part in cells.split("/"))
     mistakes = [f"{axis} is no axis" for axis in parts if axis not in AXES]
     axes, words = {}, []
@@ -61,6 +64,8 @@ def stack_of(name: str, cells: str, settings: Mapping[str, Any]) -> Stack:
         text = parts.get(axis, "")
         try:
             axes[axis] = _axis_value(axis, text, grid[axis])
+            if text == ALL and axis == along:
+                raise ValueError(f"{axis} '{ALL}' cannot be: along it networks go on from the one before")
             words.append(text)
         except ValueError as error:
             mistakes.append(str(error))
@@ -90,9 +95,39 @@ def data_files(name: str, seeds: Sequence[int], settings: Mapping[str, Any]) -> 
 
 
 def start_files(name: str, cells: str, settings: Mapping[str, Any]) -> list[str]:
-    """The file of the networks that those of a path start from, the same cells; none if initial weights."""
-    start = experiment_of(name, settings)["training"]["start"]
-    return [] if start is None else [f"results/{start}/train/{cells}.nc"]
+    """The file of the networks that those of a path start from; none if from initial weights."""
+    return [f"results/{before}/train/{cells}.nc" for before, cells in _before(name, cells, settings)]
+
+
+def way_to(name: str, cells: str, settings: Mapping[str, Any]) -> list[str]:
+    """The files of all networks, back to initial weights, that those of a path come from."""
+    way: list[str] = []
+    while before := _before(name, cells, settings):
+        ((name, cells),) = before
+        way.append(f"results/{name}/train/{cells}.nc")
+    return way
+
+
+def _before(name: str, cells: str, settings: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The experiment and the cells that those of a path start from, if they do not from initial weights.
+
+    Of another experiment the same cells; along an axis those of the nearest value of the grid that is
+    less (up) or greater (down), for a path on the grid and off it.
+    """
+    experiment = experiment_of(name, settings)
+    start, along = experiment["training"]["start"], along_of(experiment)
+    if along is None:
+        return [] if start is None else [(start, cells)]
+    axes = stack_of(name, cells, settings).axes
+    value, values = axes[along], experiment["grid"][along]
+    if start["direction"] == "up":
+        nearest = max((other for other in values if other < value), default=None)
+    else:
+        nearest = min((other for other in values if other > value), default=None)
+    if nearest is None:
+        return []
+    words = dict(part.split("~") for part in cells.split("/")) | {along: notation(nearest)}
+    return [(name, _cells(list(words.values())))]
 
 
 def seed_of(name: str, text: str) -> int:

@@ -1,4 +1,4 @@
-"""Experiments that go on from the trained networks of others."""
+"""Experiments that go on from trained networks: of others, or of their own along an axis."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,16 +8,22 @@ from pipeline.likes import Likes
 from pipeline.schema import value_at, written
 from pipeline.yaml_files import ConfigurationError
 
-__all__ = ["check_start", "start_of"]
+__all__ = ["along_of", "check_start", "start_of"]
 
 # What must be the same for the parameters to fit, and for both parts of the way to be of one problem.
 SAME = ("data", "task", "network")
 
 
 def start_of(experiment: Any) -> Any:
-    """Name of the experiment whose networks an experiment starts from, None if from initial weights."""
+    """Name of the experiment whose networks an experiment starts from, None if there is none."""
     start = value_at(experiment, "training.start")
     return start if isinstance(start, str) else None
+
+
+def along_of(experiment: Any) -> Any:
+    """Axis along which each network of an experiment starts from the one before, None if there is none."""
+    along = value_at(experiment, "training.start.along")
+    return along if isinstance(along, str) else None
 
 
 def check_start(name: str, experiments: Mapping[str, Any], likes: Likes) -> None:

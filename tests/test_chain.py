@@ -1,0 +1,340 @@
+"""Networks that start from the end of their neighbour along an axis: what is refused, trained and trained again."""
+
+from copy import deepcopy
+
+import numpy as np
+import pytest
+import torch
+
+from nrc import store
+from nrc.determinism import make_deterministic
+from nrc.ended import Ended, Status
+from nrc.grid import Stack, notation
+from nrc.optimize import build
+from nrc.optimize.minimise import minimise
+from nrc.optimize.point import Course
+from nrc.stacks import architecture_of, initial_parameters, load_points, regularised_loss, training_sample
+from nrc.start import read_start
+from pipeline import layout
+from pipeline.settings import read_settings
+from support.configurations import CONFIG, read, refused
+from support.training import Training
+
+# Configurations.
+
+SWEEP = (
+    "experiments: {sweep: {like: mixture, stack: [seed], training: {start: {along: sigma, direction: up}}}}"
+)
+
+
+def test_a_chain_is_inherited_turned_and_ended(tmp_path):
+    text = """
+        experiments:
+          back: {like: sweep, training: {start: {direction: down}}}
+          across: {like: back, training: {start: {along: weight_decay}}}
+          from_another: {like: mixture, stack: [seed], training: {start: sweep}}
+          ended: {like: sweep, training: {start: null}}
+        """
+    known = read(tmp_path, SWEEP, text)["experiments"]
+    assert {name: known[name]["training"]["start"] for name in ("sweep", "back", "across", "ended", "from_another")} == {
+        "sweep": {"along": "sigma", "direction": "up"},
+        "back": {"along": "sigma", "direction": "down"},
+        "across": {"along": "weight_decay", "direction": "down"},
+        "ended": None,
+        "from_another": "sweep",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("sweep", "message"),
+    [
+        ("stack: [sigma, seed]", "training.start.along is 'sigma', which needs stack to be without it, but experiments.sweep.stack is ['sigma', 'seed']"),
+        ("{stack: [weight_decay], training: {start: {along: weight_decay}}}", "training.start.along is 'weight_decay', which needs stack to be without it, but"),
+        ("training: {start: {along: seed}}", "training.start.along is 'seed', but must be one of sigma, weight_decay"),
+        ("training: {start: {direction: left}}", "training.start.direction is 'left', but must be one of up, down"),
+        ("training: {start: {way: up}}", "training.start.way is no key here; allowed are along, direction"),
+        ("training: {start: [sigma, up]}", "training.start is ['sigma', 'up'], but must be the name of an experiment, {along, direction}, or null"),
+        ("training: {look_every: 5}", "training.start.along is 'sigma', which needs training.look_every to be null, but experiments.sweep.training.look_every is 5"),
+    ],
+)  # fmt: skip
+def test_a_chain_that_cannot_be_is_told_in_one_line(tmp_path, sweep, message):
+    sweep = sweep if sweep.startswith("{") else f"{{{sweep}}}"
+    line = refused(tmp_path, SWEEP, f"experiments: {{sweep: {sweep}}}")
+    assert line.startswith(f"experiments.sweep.{message}")
+
+
+@pytest.mark.parametrize(("given", "missing"), [("along: sigma", "direction"), ("direction: up", "along")])
+def test_a_chain_has_an_axis_and_a_direction(tmp_path, given, missing):
+    text = f"experiments: {{sweep: {{like: mixture, stack: [], training: {{start: {{{given}}}}}}}}}"
+    line = refused(tmp_path, text)
+    assert line.startswith(f"experiments.sweep.training.start.{missing} is missing; it must be one of ")
+
+
+def test_a_chain_goes_with_what_it_is_like_and_with_its_data_alone(tmp_path):
+    assert "sweep" in read(tmp_path, SWEEP, "experiments: {mnist: null}")["experiments"]
+    assert "sweep" not in read(tmp_path, SWEEP, "experiments: {mixture: null}")["experiments"]
+
+
+def test_the_overlay_of_branches_is_a_configuration():
+    settings = read_settings([CONFIG, CONFIG.parent / "workflow/scales/branches.yaml"])
+    assert list(settings["experiments"]) == ["random_start", "sweep_up", "sweep_down"]
+    grids = [experiment["grid"] for experiment in settings["experiments"].values()]
+    assert grids[0] == grids[1] == grids[2]
+    assert list(settings["figures"]) == ["hysteresis"]
+
+
+# Paths.
+
+
+def settings_of(**start):
+    grid = {"weight_decay": [0.1, 0.01], "sigma": [0.4, 0.1, 0.2], "width": [4], "depth": [3], "seed": [0, 1]}
+    chain = {"grid": grid, "stack": ["seed"], "training": {"start": start}}
+    return {"experiments": {"chain": chain, "after": {**chain, "training": {"start": "chain"}}}}
+
+
+def cells(weight_decay=0.1, sigma=0.2, seed="all"):
+    return f"weight_decay~{notation(weight_decay)}/sigma~{notation(sigma)}/width~4/depth~3/seed~{seed}"
+
+
+def file(*where, name="chain", **axes):
+    return f"results/{name}/train/{cells(*where, **axes)}.nc"
+
+
+@pytest.mark.parametrize(
+    ("along", "direction", "value", "before"),
+    [
+        ("sigma", "up", 0.1, None),
+        ("sigma", "up", 0.2, 0.1),
+        ("sigma", "up", 0.4, 0.2),
+        ("sigma", "down", 0.4, None),
+        ("sigma", "down", 0.1, 0.2),
+        ("weight_decay", "up", 0.1, 0.01),
+        ("weight_decay", "down", 0.1, None),
+        # off the grid
+        ("sigma", "up", 0.3, 0.2),
+        ("sigma", "down", 0.3, 0.4),
+        ("sigma", "up", 9, 0.4),
+        ("sigma", "up", 0, None),
+        ("sigma", "down", 9, None),
+        ("weight_decay", "down", 0.05, 0.1),
+    ],
+)
+def test_a_network_starts_from_its_nearest_neighbour_on_the_grid(along, direction, value, before):
+    settings = settings_of(along=along, direction=direction)
+    for seed in ("all", 7):
+        found = layout.start_files("chain", cells(**{along: value}, seed=seed), settings)
+        assert found == ([] if before is None else [file(**{along: before}, seed=seed)])
+
+
+def test_the_way_to_a_network_is_all_that_it_comes_from():
+    settings = settings_of(along="sigma", direction="up")
+    assert layout.way_to("chain", cells(sigma=0.1), settings) == []
+    assert layout.way_to("chain", cells(sigma=0.3), settings) == [file(sigma=0.2), file(sigma=0.1)]
+    whole = [file(sigma=0.4), file(sigma=0.2), file(sigma=0.1)]
+    assert layout.way_to("after", cells(sigma=0.4), settings) == whole
+    # another axis stays as it is, on the grid or off it
+    assert layout.way_to("chain", cells(0.5, 0.2), settings) == [file(0.5, 0.1)]
+
+
+def test_a_stack_along_a_chain_is_told_with_another_path():
+    settings = settings_of(along="sigma", direction="up")
+    path = cells(sigma=0.2).replace("sigma~0.2", "sigma~all")
+    with pytest.raises(
+        ValueError, match=r"^sigma 'all' cannot be: along it networks go on from the one before; ask"
+    ) as told:
+        layout.start_files("chain", path, settings)
+    assert f"ask for {file(sigma=0.4)}" in str(told.value)
+    layout.stack_of("chain", cells(sigma=0.2).replace("weight_decay~0.1", "weight_decay~all"), settings)
+
+
+# The program.
+
+START = {"along": "sigma", "direction": "up"}
+LINE = {"weight_decay": [0.01, 0.03], "width": 6, "depth": 4, "seed": 0}
+
+
+@pytest.fixture
+def trained(tmp_path):
+    """A training, and the file of the first cells of a chain, without a start."""
+    training = Training(tmp_path)
+    training.run(training=training.training(start=START), stack={**LINE, "sigma": 0.1})
+    return training, training.output.rename(tmp_path / "first.nc")
+
+
+def test_cells_start_from_the_same_cells_of_another_value(trained):
+    _, first = trained
+    with pytest.raises(ValueError, match=r"has no network of weight_decay 0.01, sigma 0.2, width 6"):
+        read_start(first, Stack({**LINE, "sigma": 0.2}))
+    with pytest.raises(ValueError, match=r"has no network of weight_decay 0.02, width 6, depth 4, seed 0 to"):
+        read_start(first, Stack({**LINE, "sigma": 0.2, "weight_decay": 0.02}), "sigma")
+    start = read_start(first, Stack({**LINE, "sigma": 0.2, "weight_decay": [0.03, 0.01]}), "sigma")
+    dataset = store.load(first)
+    for theta, cell in zip(start.theta, (1, 0), strict=True):
+        np.testing.assert_array_equal(theta[:36].reshape(6, 6), dataset["W1"].values[cell])
+    assert start.fingerprints == dataset["fingerprint"].values.astype(str)[::-1].tolist()
+
+
+def test_a_chain_counts_all_passes_and_takes_over_what_has_the_same_way(trained):
+    training, first = trained
+    stack, settings = {**LINE, "sigma": 0.2}, training.training(start=START)
+    second, _ = training.run(before=first, training=settings, stack=stack)
+    assert store.load(training.output).attrs["start"] == 500
+    again, said = training.run(before=first, training=settings, stack=stack)
+    assert "2 of 2 cells taken over" in said
+    assert again == second
+    third = training.output.rename(first.with_name("second.nc"))
+    training.run(before=third, training=settings, stack={**LINE, "sigma": 0.4})
+    assert store.load(training.output).attrs["start"] == 1000
+    # another way to the same cells is other networks
+    _, said = training.run(before=first, training=settings, stack={**LINE, "sigma": 0.4})
+    assert "taken over" not in said
+
+
+@pytest.mark.parametrize("ended", [Ended.PASSES, Ended.DIVERGED])
+def test_a_chain_goes_on_from_what_stopped_and_not_from_what_diverged(trained, ended):
+    training, first = trained
+    dataset = store.load(first)
+    dataset["ended"].values[1], dataset["status"].values[1] = ended, Status.STOPPED
+    store.save(dataset, first)
+    program = training.start(
+        before=first, training=training.training(start=START), stack={**LINE, "sigma": 0.2}
+    )
+    assert program.wait() == (ended is Ended.DIVERGED)
+    if ended is Ended.DIVERGED:
+        assert (
+            "the network of weight_decay 0.03, width 6, depth 4, seed 0 diverged, and nothing"
+            in program.said()
+        )
+
+
+# The pipeline.
+
+GRID = {"weight_decay": [0.01, 0.1], "sigma": [0.1, 0.2, 0.4], "width": [4], "depth": [3], "seed": [0]}
+OVERLAY = {
+    "experiments.sweep": {
+        "like": "mixture",
+        "grid": GRID,
+        # so few that every network stops where its start still shows
+        "training": {"start": START, "method": {"name": "lbfgs"}, "passes": 6, "tolerance": 1e-13},
+        "stack": ["weight_decay", "seed"],
+    }
+}
+CUBE = "results/sweep/measures.nc"
+
+
+def overlays_of(checkout, name, changes=()):
+    """Overlays with the chain, and changes of it."""
+    below = {f"experiments.sweep.{key}": value for key, value in dict(changes).items()}
+    return checkout.overlay({**deepcopy(OVERLAY), **below}, name)
+
+
+def path(sigma, stage="train"):
+    return f"results/sweep/{stage}/weight_decay~all/sigma~{notation(sigma)}/width~4/depth~3/seed~all.nc"
+
+
+def recomputed(checkout, sigmas):
+    """Parameters at the end of every link, by the library alone."""
+    make_deterministic()
+    data = {
+        0: load_points(
+            Stack({**GRID, "sigma": 0.1, "width": 4, "depth": 3}),
+            [checkout.folder / "results/data/blobs/seed~0.nc"],
+        )[0]
+    }
+    theta, ends = None, {}
+    for sigma in sigmas:
+        stack = Stack({**GRID, "sigma": sigma, "width": 4, "depth": 3})
+        architecture = architecture_of(stack, 4, 4, "tanh", False)
+        seen = training_sample(stack, data, "autoencode", centroids=False, linear=False)
+        loss = regularised_loss(stack, architecture, seen, torch.float64)
+        theta = initial_parameters(stack, architecture) if theta is None else theta
+        method = build("lbfgs", {"history": 10}, Course(6, [0, 0], 1e-13))
+        theta = minimise(loss, theta, method, tolerance=1e-13, passes=6).point.theta
+        ends[sigma] = [w.numpy() for w in architecture.network(theta).weights]
+    return ends
+
+
+def assert_are(checkout, ends):
+    for sigma, weights in ends.items():
+        found = checkout.load(path(sigma))
+        for l, w in enumerate(weights, start=1):
+            np.testing.assert_allclose(
+                found[f"W{l}"].values.reshape(w.shape), w, rtol=1e-10, err_msg=f"{sigma} {l}"
+            )
+
+
+@pytest.fixture
+def swept(checkout):
+    """A checkout with a chain along sigma, and its overlays."""
+    overlays = overlays_of(checkout, "chain")
+    checkout.snakemake(CUBE, overlays=overlays)
+    return checkout, overlays
+
+
+def test_each_network_begins_where_its_neighbour_ended(swept):
+    checkout, overlays = swept
+    assert_are(checkout, recomputed(checkout, [0.1, 0.2, 0.4]))
+    assert [checkout.load(path(sigma)).attrs.get("start", 0) for sigma in (0.1, 0.2, 0.4)] == [0, 6, 12]
+    cube = checkout.load(CUBE)
+    assert cube["sigma"].values.tolist() == [0.1, 0.2, 0.4]
+    assert (cube["status"] == Status.STOPPED).all()
+    # off the grid, from the neighbour below, and the other way round from that above
+    assert checkout.planned(path(0.3), overlays=overlays) == {"train_stack": 1}
+    checkout.snakemake(path(0.3), overlays=overlays)
+    assert_are(checkout, {0.3: recomputed(checkout, [0.1, 0.2, 0.3])[0.3]})
+    back = overlays_of(checkout, "back", {"training.start.direction": "down"})
+    checkout.snakemake(path(0.3), overlays=back)
+    assert_are(checkout, {0.3: recomputed(checkout, [0.4, 0.3])[0.3]})
+
+
+def test_a_new_value_trains_what_is_behind_it_and_nothing_else(swept):
+    checkout, overlays = swept
+    assert checkout.planned(CUBE, overlays=overlays) == {}
+    before = {sigma: (checkout.folder / path(sigma)).read_bytes() for sigma in (0.1, 0.2)}
+    grown = overlays_of(checkout, "grown", {"grid.sigma": [0.1, 0.2, 0.3, 0.4]})
+    assert checkout.planned(CUBE, overlays=grown) == {"train_stack": 2, "measure": 2, "collect": 1}
+    # where the last one fails, its measures must not pass for up to date
+    checkout.snakemake(path(0.3), overlays=grown)
+    (checkout.folder / path(0.4)).unlink()
+    assert checkout.planned(CUBE, overlays=grown) == {"train_stack": 1, "measure": 2, "collect": 1}
+    said = checkout.snakemake(CUBE, overlays=grown)
+    assert "taken over" not in said
+    assert_are(checkout, recomputed(checkout, [0.1, 0.2, 0.3, 0.4]))
+    assert {sigma: (checkout.folder / path(sigma)).read_bytes() for sigma in before} == before
+    # and back: the last one alone starts from another
+    assert checkout.planned(CUBE, overlays=overlays) == {"train_stack": 1, "measure": 1, "collect": 1}
+    # at the end of the chain there is nothing behind
+    longer = overlays_of(checkout, "longer", {"grid.sigma": [0.1, 0.2, 0.3, 0.4, 0.5]})
+    assert checkout.planned(CUBE, overlays=longer) == {"train_stack": 1, "measure": 1, "collect": 1}
+
+
+def test_a_new_weight_decay_is_swept_alone(swept):
+    checkout, _ = swept
+    wider = overlays_of(checkout, "wider", {"grid.weight_decay": [0.01, 0.03, 0.1]})
+    said = checkout.snakemake(CUBE, overlays=wider)
+    for sigma in (0.1, 0.2, 0.4):
+        assert f"{path(sigma)}: 2 of 3 cells taken over from the earlier file" in said
+
+
+def test_both_branches_are_drawn_by_the_pipeline(checkout):
+    method = {"method": {"name": "varpro", "plain": 0}, "passes": 2000, "tolerance": 1e-8}
+    sweep = {**deepcopy(OVERLAY["experiments.sweep"]), "training": {"start": START, **method}}
+    overlays = checkout.overlay(
+        {
+            "experiments.random": {"like": "mixture", "grid": GRID},
+            "experiments.up": sweep,
+            "experiments.down": {"like": "up", "training": {"start": {"direction": "down"}}},
+            "figures.both": {"kind": "hysteresis", "of": {"random start": "random", "sweep up": "up", "sweep down": "down"}},
+        }
+    )  # fmt: skip
+    checkout.snakemake("results/figures/both.png", overlays=overlays)
+    caption = " ".join(checkout.read("results/figures/both.rst").split())
+    assert (
+        "trained on from the next smaller sigma, the first from initial weights, by varpro (plain 0"
+        in caption
+    )
+    assert "trained on from the next larger sigma" in caption
+    assert "sweep down: 6 of 6 networks converged" in caption
+    numbers = checkout.read("results/figures/both.csv").splitlines()
+    assert sum(line.startswith("curves,") for line in numbers) == 2 * 3 * 3
+    assert sum(line.startswith("places,") for line in numbers) == 2
