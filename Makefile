@@ -8,7 +8,7 @@ CONFIG ?=
 SNAKEMAKE := $(BIN)/snakemake $(if $(CONFIG),--configfile $(CONFIG))
 PYTEST := $(BIN)/pytest --numprocesses 2 --durations 15
 
-.PHONY: all report settings env check lint test test-slurm reliability bench clean
+.PHONY: all report settings env check lint test test-slurm reliability bench findings clean
 
 all: settings
 	$(SNAKEMAKE)
@@ -64,6 +64,11 @@ envs/nrc.yaml: requirements.lock
 # times of this engine and of others, into docs/bench.md and the README; QUICK=1 prints those of small sizes
 bench: env
 	PYTHONPATH=.:workflow/scripts $(BIN)/python -m bench $(if $(QUICK),--quick)
+
+# the numbers of the README and the pictures of docs/, from results/; with BRANCHES=FOLDER/results those of
+# workflow/scales/branches.yaml
+findings: env
+	PYTHONPATH=. $(BIN)/python -m bench.findings $(if $(BRANCHES),--branches $(BRANCHES))
 
 clean:
 	rm -rf results .snakemake

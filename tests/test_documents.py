@@ -1,5 +1,6 @@
 """What is written beside the code, held against it."""
 
+import json
 import re
 import tomllib
 from itertools import chain
@@ -7,6 +8,8 @@ from itertools import chain
 import yaml
 from packaging.requirements import Requirement
 
+from bench.findings import blocks
+from bench.page import filled
 from support.checkout import PROJECT
 from support.faults import rows_of
 
@@ -54,6 +57,13 @@ def test_the_lock_file_meets_what_the_project_asks_for():
         for pin in found:
             (exact,) = pin.specifier
             assert requirement.specifier.contains(exact.version), requirement
+
+
+def test_the_numbers_of_the_readme_are_those_of_the_findings():
+    """Written by `make findings`, and by hand nowhere."""
+    text = read("README.md")
+    for mark, block in blocks(json.loads(read("docs/findings.json"))).items():
+        assert f"<!-- {mark} -->\n{filled(block)}<!-- /{mark} -->" in text, "run `make findings`"
 
 
 def test_the_table_of_faults_is_of_these_tests_and_without_loss():

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bench.findings import blocks, found
+
 
 def numbers(checkout, figure) -> pd.DataFrame:
     return pd.read_csv(checkout.folder / f"results/figures/{figure}.csv")
@@ -100,6 +102,28 @@ def test_rank_curves_are_the_measures_of_joined_experiments(finished):
                 assert (row.least, row.largest) == pytest.approx((float(at.min()), float(at.max())))
     others = set(numbers(finished, "figure4_supplement")["measure"])
     assert others == {"numerical_rank", "exact_rank", "effective_rank", "relative_distance", "mp_soft_rank"}
+
+
+def test_the_findings_of_a_run_are_what_its_files_say(finished):
+    numbers = found(finished.folder / "results")
+    cube = finished.load("results/mixture/measures.nc")
+    assert numbers["plane"]["layers"] == 4 * 3
+    assert numbers["plane"]["collapsed"] == int((cube["relative_distance"] <= 0.1).sum())
+    audited = pd.read_csv(finished.folder / "results/audit.csv")
+    assert numbers["audit"][-1] == {"statement": "violations", "checked": 0, "rows": len(audited)}
+    assert [row["verdict"] for row in numbers["claims"]] == ["undecided"] * 28
+    mnist = finished.load("results/mnist_stationary/measures.nc")
+    nc1 = mnist["nc1"].sel(source=2).mean("seed").values.ravel()
+    told = numbers["mnist"]["at stationary points"]["NC1 of the last hidden space"]
+    np.testing.assert_allclose(told, nc1)
+    ratio = (np.log(1.25), 1.0, 1.5)
+    branches = dict.fromkeys(
+        ("down_ends", "random_jumps", "overtaken", "crossing", "up_ends"),
+        dict(zip(("mean", "low", "high"), ratio, strict=True)) | {"count": 3},
+    )
+    text = blocks({**numbers, "branches": {"both": 1, "cells": 2, "lower": 1, "ratios": branches}})
+    assert "1 of 2 cells" in text["branches"]
+    assert f"{told[0]:#.3g}" in text["mnist"]
 
 
 def test_claims_have_a_verdict_each(finished):
