@@ -99,7 +99,8 @@ Written by `python -m bench.minima`, on {name()}
 Training starts at given initial weights, and which of many minima it ends in depends on them.
 Variable projection ignores the initial last layer, and a stretch of plain L-BFGS before gives it a say:
 enough for losses that differ about as often as a change of rounding makes them differ and mostly for the
-same large singular values, not for the same small ones, which a thousand passes do not fix either. Here are {cells} cells ({SIDE} x {SIDE} values of
+same large singular values, not for the same small ones, which a thousand passes do not fix either. Here
+are {cells} cells ({SIDE} x {SIDE} values of
 weight decay and sigma, seeds {", ".join(map(str, SEEDS))}, tanh, depth 4, d = width = 20, N = 200),
 all trained to a relative residual of {TOLERANCE:.0e} or for {PASSES:,} passes, held against plain
 L-BFGS: in how many cells all four layers have the same rank (singular values above a share of the

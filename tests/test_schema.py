@@ -2,7 +2,7 @@ import ast
 
 import numpy as np
 
-from nrc.claims import STATISTICS
+from nrc.claims.statistics import STATISTICS
 from nrc.grid import AXES
 from support.configurations import PROJECT, SCHEMA
 

@@ -79,13 +79,18 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
     table = table[_drawn(table)]
     coloured = "sigma" if cube.sizes["sigma"] > 1 else "weight_decay"
     bounds = [name for name in BOUNDS if table[name].notna().any()] or ["bound_measured"]
-    figure = Figure(figsize=(1.2 + 3.0 * len(bounds), 3.7))
-    axes = figure.subplots(1, len(bounds), sharex=True, sharey=True, squeeze=False)[0]
-    for axis, name in zip(axes, bounds, strict=True):
+    columns, lines = (len(bounds), 1) if len(bounds) < 3 else (2, -(-len(bounds) // 2))
+    figure = Figure(figsize=(1.2 + 3.0 * columns, 0.8 + 2.9 * lines))
+    axes = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
+    for axis in axes.flat[len(bounds) :]:
+        axis.set_visible(False)
+    for axis, name in zip(axes.flat, bounds, strict=False):
         points = _scatter(axis, table, name, cube[coloured], colour_map(options["colour_map"]))
         _diagonal(axis, table["distance"])
         axis.set_xlabel(BOUNDS[name])
-    axes[0].set_ylabel(rf"$\mathrm{{dist}}(W_\ell,\mathcal{{M}}_{{{cube.attrs['clusters']}}})$")
+        axis.tick_params(labelbottom=True)
+    for axis in axes[:, 0]:
+        axis.set_ylabel(rf"$\mathrm{{dist}}(W_\ell,\mathcal{{M}}_{{{cube.attrs['clusters']}}})$")
     label = {"sigma": r"noise level $\sigma$", "weight_decay": r"weight decay $\lambda$"}[coloured]
     bar = figure.colorbar(points, ax=axes, label=label, pad=0.01)
     LogScale(cube[coloured]).label(bar.ax.yaxis)
@@ -94,14 +99,15 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
         Line2D([], [], marker=MARKERS[place % 10], label=f"layer {layer}", **marker)
         for place, layer in enumerate(_layers(table))
     ]
+    stopped = (table["status"] == "stopped").any()
     rim = {"markerfacecolor": "none", "markeredgecolor": COLOURS["red"], "linestyle": ""}
     handles = [
         *layers,
-        Line2D([], [], marker="o", label="stopped, not stationary", **rim),
+        *([Line2D([], [], marker="o", label="stopped, not stationary", **rim)] if stopped else []),
         Line2D([], [], color="black", linewidth=0.8, label="equality"),
     ]
-    columns = 3 if len(bounds) == 1 else min(len(handles), 6)
-    figure.legend(handles=handles, loc="outside lower center", ncols=columns, columnspacing=1.2)
+    in_a_line = 3 if columns == 1 else min(len(handles), 6)
+    figure.legend(handles=handles, loc="outside lower center", ncols=in_a_line, columnspacing=1.2)
     return figure
 
 

@@ -26,7 +26,7 @@ UNTRAINED = {"facecolor": "white", "edgecolor": "0.6"}
 # Lines of what Theorem 3.4 certifies: the measure it takes, its column, and its look.
 CERTIFIED = {
     "bound_measured": ("relative_bound", "Theorem 3.4", "dashed"),
-    "bound_projected": ("relative_bound_projected", "Theorem 3.4, sharpened", "solid"),
+    "bound_projected": ("relative_bound_projected", "its sharpened form", "solid"),
 }
 # The class WCSS is drawn where the classes are not blobs, of which Proposition 4.1 tells.
 LINES = {
@@ -276,7 +276,7 @@ def _explain(
     if forecast:
         handles.append(Line2D([], [], label="forecast for a linear network", **FORECAST))
     for name, look in lines.items():
-        label = f"left of it, at most {certified:g} by {name}"
+        label = f"at most {certified:g} by {name}"
         handles.append(Line2D([], [], color=COLOURS["orange"], linestyle=look, label=label))
     handles += [Line2D([], [], **MARKS[name]) for name, marked in _marked(table).items() if len(marked)]
     if (table["converged"] == 0).any():

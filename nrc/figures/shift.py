@@ -9,6 +9,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from numpy.typing import ArrayLike, NDArray
 
 from nrc.figures.cube import require, squeezed
 from nrc.figures.style import colours, log_axis
@@ -98,8 +99,9 @@ def summary(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> dict
     dict
         `panels`, for each title numbers of pairs (`cells`; `converged`, `stopped`, `dead`,
         `elsewhere`, `unknown` without a number, and `above` the bound), `largest_ratio` of shift to
-        bound, mean `slope` over seeds with the ends `low` and `high` of its 95% interval,
-        `slope_forecast` and the number of `slope_cells`.
+        bound, the same of the closed form, `above_forecast`, `largest_forecast` and the weight decays
+        `above_at`; `curves`, the values of both axes that have one; mean `slope` over seeds with the
+        ends `low` and `high` of its 95% interval, `slope_forecast` and the number of `slope_cells`.
     """
     return {"panels": {title: _facts(_cube(shift), options["saturation"]) for title, shift in cubes.items()}}
 
@@ -135,7 +137,8 @@ def _table(shift: xr.Dataset, saturation: float) -> pd.DataFrame:
 
 def _facts(shift: xr.Dataset, saturation: float) -> dict[str, Any]:
     ended = {meaning: int(mask.sum()) for meaning, mask in flag_masks(shift["status"]).items()}
-    ratio = shift["shift"] / shift["shift_bound"]
+    ratio, forecast = (shift[name] / shift["shift_bound"] for name in ("shift", "shift_forecast"))
+    above = (forecast > 1).any(["sigma", "seed"])
     fits = quadratic_slopes(shift, saturation)
     slope, low, high = student_interval(fits.groupby("seed")["slope"].mean())
     return {
@@ -145,6 +148,10 @@ def _facts(shift: xr.Dataset, saturation: float) -> dict[str, Any]:
         "unknown": int(shift["shift"].isnull().sum()),
         "above": int((ratio > 1).sum()),
         "largest_ratio": float(ratio.max()),
+        "above_forecast": int((forecast > 1).sum()),
+        "largest_forecast": float(forecast.max()),
+        "above_at": shift["weight_decay"].values[above.values].tolist(),
+        "curves": {axis: _shown(shift[axis]).tolist() for axis in SYMBOLS},
         "slope": slope,
         "low": low,
         "high": high,
@@ -154,8 +161,7 @@ def _facts(shift: xr.Dataset, saturation: float) -> dict[str, Any]:
 
 
 def _curves(axis: Axes, table: pd.DataFrame, along: str, curve: str, colour_map: str) -> None:
-    values = np.sort(table[curve].unique())
-    shown = values[np.unique(np.linspace(0, len(values) - 1, CURVES).round().astype(int))]
+    shown = _shown(table[curve])
     for value, colour in zip(shown, colours(colour_map, len(shown)), strict=True):
         rows = table[table[curve] == value].sort_values(along)
         axis.fill_between(
@@ -170,6 +176,12 @@ def _curves(axis: Axes, table: pd.DataFrame, along: str, curve: str, colour_map:
         )
         axis.plot(rows[along][~settled], rows["shift"][~settled], markerfacecolor="white", **dots)
     axis.legend(ncols=2, columnspacing=0.8, handletextpad=0.1)
+
+
+def _shown(values: ArrayLike) -> NDArray[np.float64]:
+    """The values of an axis that have a curve, spread over the grid."""
+    values = np.unique(values)
+    return values[np.unique(np.linspace(0, len(values) - 1, CURVES).round().astype(int))]
 
 
 def _guide(axis: Axes, table: pd.DataFrame) -> None:

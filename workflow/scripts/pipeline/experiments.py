@@ -9,7 +9,7 @@ from pipeline.likes import Likes
 from pipeline.schema import dotted, kind_of, mistakes, schema, unmet, value_at, written
 from pipeline.yaml_files import ConfigurationError
 
-__all__ = ["axes_as_lists", "check_data", "check_experiment", "complete"]
+__all__ = ["axes_as_lists", "check_data", "check_experiment", "complete", "leave_out_measures"]
 
 
 def check_data(name: str, data: str, known: Mapping[str, Any], sizes: dict[str, Size], likes: Likes) -> None:
@@ -36,7 +36,7 @@ def check_data(name: str, data: str, known: Mapping[str, Any], sizes: dict[str, 
 
 
 def complete(name: str, experiment: dict[str, Any], data: Mapping[str, Any], likes: Likes) -> None:
-    """Fill in what depends on the data, and leave out measures that other data or networks have.
+    """Fill in what depends on the data.
 
     Raises
     ------
@@ -48,6 +48,15 @@ def complete(name: str, experiment: dict[str, Any], data: Mapping[str, Any], lik
             f"for its data are of kind {data['kind']}"
         )
     axes_as_lists(name, experiment, likes)
+
+
+def leave_out_measures(name: str, experiment: dict[str, Any], data: Mapping[str, Any], likes: Likes) -> None:
+    """Leave out measures that other data or networks have, and refuse those that were asked for.
+
+    Raises
+    ------
+    ConfigurationError
+    """
     measures, whole = experiment["measures"], {**experiment, "data": data}
     for measure, about in schema()["$defs"]["measures"]["properties"].items():
         # what is not asked for needs nothing

@@ -15,7 +15,13 @@ from pipeline.drawn import (
     twins,
 )
 from pipeline.drops import Drops
-from pipeline.experiments import axes_as_lists, check_data, check_experiment, complete
+from pipeline.experiments import (
+    axes_as_lists,
+    check_data,
+    check_experiment,
+    complete,
+    leave_out_measures,
+)
 from pipeline.likes import Likes
 from pipeline.schema import Mistake, dotted, mistakes, schema
 from pipeline.starts import check_start
@@ -67,6 +73,7 @@ def read_settings(
         check_data(name, experiment["data"], data, sizes, likes)
         complete(name, experiment, data[experiment["data"]], likes)
         check_experiment(name, experiment, data[experiment["data"]], sizes[experiment["data"]], likes)
+        leave_out_measures(name, experiment, data[experiment["data"]], likes)
     for name in settings["experiments"]:
         check_start(name, settings["experiments"], likes)
     _drop_twinless(settings, drops, likes)
