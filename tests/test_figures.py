@@ -15,7 +15,7 @@ from scipy.stats import t
 from nrc.cubes import join_cubes
 from nrc.ended import Ended
 from nrc.figures.style import FORMATS, LogScale, picture, styled
-from support.made_up import BOUNDS, GRID, OWN, K, cube, drawn, end, facts, rows, shift, unlucky
+from support.made_up import BOUNDS, GRID, OWN, K, branches, cube, drawn, end, facts, rows, shift, unlucky
 
 
 def labels(figure):
@@ -28,6 +28,13 @@ def marks(axis, marker, face=None):
     """How many marks of a kind are on an axis."""
     lines = [line for line in axis.lines if line.get_marker() == marker]
     return sum(len(line.get_xdata()) for line in lines if face in (None, line.get_markerfacecolor()))
+
+
+def some(kind):
+    """Cubes that a kind can draw."""
+    if kind == "hysteresis":
+        return branches().values()
+    return [shift() if kind == "shift" else cube(sigma=[0.0], width=[4])]
 
 
 # Rows.
@@ -346,9 +353,8 @@ def test_what_a_kind_cannot_draw_is_told_in_one_line(kind, made, message):
 
 @pytest.mark.parametrize("kind", OWN)
 def test_a_colour_map_that_is_none_is_told(kind):
-    made = shift() if kind == "shift" else cube(sigma=[0.0])
     with pytest.raises(ValueError, match=r"^colour_map is 'virdis', but must be the name of a colour map"):
-        drawn(kind, made, colour_map="virdis")
+        drawn(kind, *some(kind), colour_map="virdis")
 
 
 # Bytes.
@@ -358,8 +364,7 @@ def digests():
     """SHA-256 of a picture of each kind, and of one in each format."""
     found = {}
     for kind in OWN:
-        made = shift() if kind == "shift" else cube(sigma=[0.0], width=[4])
-        drawing = drawn(kind, made)
+        drawing = drawn(kind, *some(kind))
         for form in FORMATS if kind == "plane" else ("svg",):
             with styled():
                 found[f"{kind}.{form}"] = hashlib.sha256(picture(drawing, form, 50)).hexdigest()
