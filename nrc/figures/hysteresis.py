@@ -106,8 +106,9 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
     curves, places = _curves(cells), _places(cells, options["apart"])
     differences = _differences(cells, options["apart"])
     shown = _shown(cells["weight_decay"].values, options["shown"])
-    figure = Figure(figsize=(7.2, 7.0))
-    above, below = figure.subfigures(2, 1, height_ratios=[1.25, 1])
+    figure = Figure(figsize=(7.2, 7.2))
+    # of one height: with others the last places of the layout, and with them the bytes, may vary
+    above, below = figure.subfigures(2, 1)
     axes = above.subplots(2, len(shown), sharex=True, sharey="row", squeeze=False)
     for (top, bottom), weight_decay in zip(axes.T, shown, strict=True):
         of_this = [table[table["weight_decay"] == weight_decay] for table in (curves, differences, places)]
