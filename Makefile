@@ -68,7 +68,7 @@ bench: env
 # the numbers of the README and the pictures of docs/, from results/; with BRANCHES=FOLDER/results those of
 # workflow/scales/branches.yaml
 findings: env
-	PYTHONPATH=. $(BIN)/python -m bench.findings $(if $(BRANCHES),--branches $(BRANCHES))
+	PYTHONPATH=.:workflow/scripts $(BIN)/python -m bench.findings $(if $(BRANCHES),--branches $(BRANCHES))
 
 clean:
 	rm -rf results .snakemake

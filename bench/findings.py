@@ -8,7 +8,7 @@ python -m bench.findings --branches FOLDER/results      with those of workflow/s
 import argparse
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,10 @@ def found(results: Path) -> dict[str, Any]:
 
     return {
         "plane": _plane(cube("mixture")),
-        "certified": {when: _certified(cube(name)) for when, name in ENDS.items()},
+        "certified": {
+            when: _certified([cube(f"{name}{kind}") for name in ("mnist", "width", "depth")])
+            for when, kind in (("after 200 epochs", ""), ("at stationary points", "_stationary"))
+        },
         "mnist": {when: _mnist(cube(name)) for when, name in ENDS.items()},
         "brackets": {name: _bracket(cube(name)) for name in ("mixture", "mnist", "mnist_stationary")},
         "claims": _claims(results),
@@ -62,7 +65,11 @@ def branches(results: Path) -> dict[str, Any]:
     names = {"random start": "random_start", "sweep up": "sweep_up", "sweep down": "sweep_down"}
     cubes = {title: store.load(results / name / "measures.nc") for title, name in names.items()}
     facts = figures.kind("hysteresis").summary(cubes, {"layer": None, "apart": COLLAPSED, "shown": None})
-    return {name: facts[name] for name in ("cells", "both", "lower", "step", "ratios")}
+    widths = pd.read_csv(results / "claims.csv").groupby("claim")["mean"].agg(["min", "max"])
+    return {
+        **{name: facts[name] for name in ("cells", "both", "lower", "step", "ratios")},
+        "widths": {name: widths.loc[name].tolist() for name in ("cliff", "cliff_whole")},
+    }
 
 
 def _plane(cube: xr.Dataset) -> dict[str, Any]:
@@ -80,17 +87,22 @@ def _plane(cube: xr.Dataset) -> dict[str, Any]:
     }
 
 
-def _certified(cube: xr.Dataset) -> dict[str, int]:
-    """Layers of a tail of at most 0.1, and how many of them each bound certifies."""
-    norm = np.sqrt((cube["singular_values"] ** 2).sum("index"))
-    # the last layer has rank K by its shape
-    inner = cube["layer"] < cube["depth"]
-    counted = {
-        "collapsed": cube["relative_distance"],
-        "measured": cube["bound_measured"].min("source") / norm,
-        "sharpened": cube["bound_projected"].min("source") / norm,
-    }
-    return {name: int((of.where(inner) <= COLLAPSED).sum()) for name, of in counted.items()}
+def _certified(cubes: Sequence[xr.Dataset]) -> dict[str, int]:
+    """Layers of all networks, those of a tail of at most 0.1, and how many of them each bound certifies."""
+    counts = dict.fromkeys(("networks", "layers", "collapsed", "measured", "sharpened"), 0)
+    for cube in cubes:
+        norm = np.sqrt((cube["singular_values"] ** 2).sum("index"))
+        # the last layer has rank K by its shape
+        distance = cube["relative_distance"].where(cube["layer"] < cube["depth"])
+        counts["networks"] += int(cube["status"].count())
+        counts["layers"] += int(distance.count())
+        for name, relative in (
+            ("collapsed", distance),
+            ("measured", cube["bound_measured"].min("source") / norm),
+            ("sharpened", cube["bound_projected"].min("source") / norm),
+        ):
+            counts[name] += int((relative.where(distance.notnull()) <= COLLAPSED).sum())
+    return counts
 
 
 def _mnist(cube: xr.Dataset) -> dict[str, list[float]]:
@@ -127,7 +139,8 @@ def _claims(results: Path) -> list[dict[str, str]]:
                     f"{of_claim[verdict]} {verdict}"
                     for verdict in ("confirmed", "denied", "undecided")
                     if verdict in of_claim
-                ),
+                )
+                or "too little",
                 "verdict": Verdict(int(judged["verdict"].sel(claim=name))).name.lower(),
             }
         )
@@ -175,7 +188,8 @@ def _certified_block(certified: Mapping[str, Any], plane: Mapping[str, Any]) -> 
         }
     ]
     for when, of in certified.items():
-        values = [f"MNIST, width 128, {when}", of["collapsed"], of["measured"], of["sharpened"]]
+        name = f"{of['networks']} MNIST networks {when}, of {of['layers']}"
+        values = [name, of["collapsed"], of["measured"], of["sharpened"]]
         rows.append(dict(zip(rows[0], values, strict=True)))
     sharp = ", ".join(f"{ratio:.2f}" for ratio in plane["sharp"])
     return f"""{table(rows)}
@@ -252,7 +266,12 @@ def _branches_block(found: Mapping[str, Any]) -> str:
                 "rows": ratio["count"],
             }
         )
+    half, whole = ((10**least, 10**most) for least, most in found["widths"].values())
     return f"""{table(rows)}
+
+On this grid, of steps of {found["step"] - 1:.1%}, the distance goes from a tenth of its range to half of it
+within a factor of {half[0]:.2f} to {half[1]:.2f} in the noise level, means of three seeds, and to nine tenths
+within {whole[0]:.2f} to {whole[1]:.2f}.
 
 Both branches are in {found["both"]} of {found["cells"]} cells, and in {found["lower"]} of these the network
 of rank K has the lower objective."""

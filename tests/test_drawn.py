@@ -121,7 +121,8 @@ def test_the_findings_of_a_run_are_what_its_files_say(finished):
         ("down_ends", "random_jumps", "overtaken", "crossing", "up_ends"),
         dict(zip(("mean", "low", "high"), ratio, strict=True)) | {"count": 3},
     )
-    text = blocks({**numbers, "branches": {"both": 1, "cells": 2, "lower": 1, "ratios": branches}})
+    steps = {"step": 1.05, "widths": {"cliff": [0.1, 0.2], "cliff_whole": [0.2, 0.3]}}
+    text = blocks({**numbers, "branches": {"both": 1, "cells": 2, "lower": 1, "ratios": branches, **steps}})
     assert "1 of 2 cells" in text["branches"]
     assert f"{told[0]:#.3g}" in text["mnist"]
 
