@@ -89,6 +89,8 @@ MISTAKES = [
     ("claims.head.statistic", "tail", "is 'tail', but must be one of transition_width, slope_in_sigma"),
     ("claims.head.saturation", 0.1, "is no key here; head_change has of, at, says, least, most, level, weight_decays"),
     ("claims.width.least", 3, "is 3, but must be at most claims.width.most, which is 0.25"),
+    ("claims.rank_with_decay", {"least": -1}, "has both least and most, but is about an order, which falls or"),
+    ("claims.rank_with_decay.most", 0.5, "is 0.5, but must be from -1 to 0: a correlation of what falls"),
     ("claims.transition", {"most": None}, "has no limit, but must have least or most, or both"),
 ]  # fmt: skip
 

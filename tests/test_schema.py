@@ -50,6 +50,7 @@ def test_a_method_takes_the_options_of_the_schema():
 def test_a_statistic_takes_the_cube_and_the_options_of_the_schema():
     for name, kind in SCHEMA["$defs"]["claim"]["kinds"].items():
         assert STATISTICS[name].cube == kind.get("cube", "measures")
+        assert STATISTICS[name].order == kind.get("order", False)
         # an order is one for all weight decays
         which = set() if STATISTICS[name].order else {"weight_decays"}
         assert set(STATISTICS[name].options) | which == set(kind.get("properties", {}))

@@ -23,7 +23,7 @@ from pipeline.experiments import (
     leave_out_measures,
 )
 from pipeline.likes import Likes
-from pipeline.schema import Mistake, dotted, mistakes, schema
+from pipeline.schema import Mistake, dotted, kind_of, mistakes, schema
 from pipeline.starts import check_start
 from pipeline.yaml_files import SECTIONS, ConfigurationError, merge_files, merged
 
@@ -143,7 +143,8 @@ def _finish(settings: dict[str, Any]) -> None:
         settings["figures"][name] = {**style, **figure}
     for name, claim in settings["claims"].items():
         settings["claims"][name] = {"level": level, **claim}
-        _check_limits(f"claims.{name}", claim["least"], claim["most"])
+        order = kind_of("claim", claim).get("order", False)
+        _check_limits(f"claims.{name}", claim["least"], claim["most"], order)
     for section, part in PARTS.items():
         for name, entry in settings[section].items():
             check_drawn(part, f"{section}.{name}", entry, settings["experiments"])
@@ -152,10 +153,23 @@ def _finish(settings: dict[str, Any]) -> None:
                     entry[key] = [entry[key]]
 
 
-def _check_limits(key: str, least: float | None, most: float | None) -> None:
+def _check_limits(key: str, least: float | None, most: float | None, order: bool) -> None:
     if least is None and most is None:
         raise ConfigurationError(f"configuration: {key} has no limit, but must have least or most, or both")
     if None not in (least, most) and least > most:
         raise ConfigurationError(
             f"configuration: {key}.least is {least}, but must be at most {key}.most, which is {most}"
         )
+    if not order:
+        return
+    if None not in (least, most):
+        raise ConfigurationError(
+            f"configuration: {key} has both least and most, but is about an order, which falls or rises; "
+            "keep most, from -1 to 0, or least, from 0 to 1"
+        )
+    for limit, value, low, high in (("least", least, 0, 1), ("most", most, -1, 0)):
+        if value is not None and not low <= value <= high:
+            raise ConfigurationError(
+                f"configuration: {key}.{limit} is {value}, but must be from {low} to {high}: a correlation "
+                f"of what {'rises' if low == 0 else 'falls'} with weight decay"
+            )
