@@ -129,12 +129,12 @@ def _bracket(cube: xr.Dataset) -> list[float]:
 def _claims(results: Path) -> list[dict[str, str]]:
     judged, parts = store.load(results / "claims.nc"), pd.read_csv(results / "claims.csv")
     rows = []
-    for name in judged["claim"].values:
+    for name, claim in json.loads(judged.attrs["settings"])["claims"].items():
         of_claim = parts[(parts["claim"] == name) & parts["counts"]]["verdict"].value_counts()
         rows.append(
             {
-                "claim": str(name),
-                "says": parts[parts["claim"] == name]["says"].iloc[0],
+                "claim": name,
+                "says": claim["says"],
                 "parts": ", ".join(
                     f"{of_claim[verdict]} {verdict}"
                     for verdict in ("confirmed", "denied", "undecided")

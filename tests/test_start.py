@@ -30,7 +30,7 @@ def test_networks_start_from_initial_weights_unless_they_say_otherwise(tmp_path)
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("later: {training: {start: mnits}}", "experiments.later.training.start is 'mnits', but must be one of mixture, linear,"),
+        ("later: {training: {start: mnits}}", "experiments.later.training.start is 'mnits', but must be one of mixture, mixture_cells, linear,"),
         ("later: {training: {start: 3}}", "experiments.later.training.start is 3, but must be the name of an experiment, {along, direction}, or null"),
         ("later: {training: {start: later}}", "experiments.later.training.start closes a circle, later from later; one of them must start from initial"),
         ("mnist: {training: {start: later}}", "experiments.later.training.start closes a circle, mnist from later from mnist"),
