@@ -128,13 +128,13 @@ def _bracket(cube: xr.Dataset) -> list[float]:
 
 def _claims(results: Path) -> list[dict[str, str]]:
     judged, parts = store.load(results / "claims.nc"), pd.read_csv(results / "claims.csv")
-    rows = []
-    for name, claim in json.loads(judged.attrs["settings"])["claims"].items():
+    claims, rows = json.loads(judged.attrs["settings"])["claims"], []
+    for name in map(str, judged["claim"].values):
         of_claim = parts[(parts["claim"] == name) & parts["counts"]]["verdict"].value_counts()
         rows.append(
             {
                 "claim": name,
-                "says": claim["says"],
+                "says": claims[name]["says"],
                 "parts": ", ".join(
                     f"{of_claim[verdict]} {verdict}"
                     for verdict in ("confirmed", "denied", "undecided")
