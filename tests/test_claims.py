@@ -153,6 +153,14 @@ def test_a_transition_is_bracketed_by_what_converged():
     np.testing.assert_allclose(values("transition_width", plane), 0.3)
 
 
+def test_a_transition_between_two_steps_of_the_grid_is_not_denied():
+    """From a tenth to nine tenths in 0.25 decades at most, and 0.15 at least: within 0.2 or not."""
+    judged = judged_alone(rising([0.25] * 3), "transition_width", most=0.2)
+    np.testing.assert_allclose(judged["low"], 0.15)
+    np.testing.assert_allclose(judged["high"], 0.25)
+    assert judged["verdict"] == Verdict.UNDECIDED
+
+
 @pytest.mark.parametrize(
     "row", [[0.4, 0.5, 0.6, 0.65], [0.9, 0.9, 0.9, 0.9], [0.5, 0.1, 0.9, 0.9], [np.nan, np.nan, 0.1, 0.9]]
 )

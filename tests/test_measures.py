@@ -158,6 +158,11 @@ def test_classes_that_are_points_or_have_one_mean():
     apart = np.array([[-1.0, 0], [1, 0], [-1, 0], [1, 0]])
     assert np.isnan(nc1(apart, [0, 0, 1, 1]))
     assert wcss_share(apart, [0, 0, 1, 1]) == 1
+    # a direction in which the means differ by 1e-12 counts, by its own scale
+    thin = np.array([[-1, -1e-12], [-1, 1e-12], [0, 1e-12], [0, 3e-12], [1, -3e-12], [1, -1e-12]])
+    within, between = plain_covariances(thin * [1, 1e12], np.array([0, 0, 1, 1, 2, 2]))
+    expected = np.trace(within @ np.linalg.inv(between)) / 3
+    assert nc1(thin, [0, 0, 1, 1, 2, 2]) == pytest.approx(expected, rel=1e-3)
     # in one direction the classes are 2 apart and their variance is 1; the other has no class means
     line = np.array([[-2.0, 5], [0, -5], [0, -5], [2, 5]])
     assert nc1(line, [0, 0, 1, 1]) == pytest.approx(1 / 2)
@@ -217,6 +222,24 @@ def test_residuals_and_gaps_agree_with_autograd_on_torchs_layers(activation, los
                 if c:
                     assert float(at["bound_measured"]) == pytest.approx(bound, rel=1e-9)
                 assert np.isnan(at["bound_projected"]) == (c == 0), "void without weight decay"
+
+
+def test_shuffled_labels_are_sets_of_the_same_sizes_by_the_seed():
+    network, x, y, labels = draw()
+    dataset = measured(network, x, y, labels)
+    shuffled = np.stack(
+        [np.random.default_rng(s).permutation(of) for s, of in zip(SEEDS, labels, strict=True)]
+    )
+    assert (np.sort(shuffled) == np.sort(labels)).all()
+    # sets of any kind bound the distance; given as the classes they are what is stored
+    as_classes = measured(network, x, y, shuffled)
+    for c, l, k in product((1, 2), range(3), range(3)):
+        at = dataset.isel(cell=c, layer=l, source=k)
+        if l >= k:
+            assert float(at["distance"]) <= float(at["bound_shuffled"]) * (1 + 1e-12)
+            known = as_classes.isel(cell=c, layer=l, source=k)
+            assert float(known["bound_projected"]) <= float(at["bound_shuffled"]) * (1 + 1e-12)
+    assert dataset["bound_shuffled"].isel(cell=0).isnull().all()
 
 
 @pytest.mark.parametrize(("activation", "loss", "bias"), CASES)

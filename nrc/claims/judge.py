@@ -1,6 +1,6 @@
 """Judging claims: each of their parts by its own limits or by chance, and the sentence by its parts."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import IntEnum
 from typing import Any
 
@@ -107,22 +107,33 @@ def _parts(
     name: str, claim: Mapping[str, Any], cube: xr.Dataset, seeds: list[int]
 ) -> Iterator[dict[str, Any]]:
     """The parts of a claim, judged."""
-    statistic, values = STATISTICS[claim["statistic"]], _values(name, claim, cube).reindex(seed=seeds)
+    statistic = STATISTICS[claim["statistic"]]
+    values, least = (
+        _values(name, claim, cube, of).reindex(seed=seeds)
+        for of in (statistic.of, statistic.least or statistic.of)
+    )
     decays = values["weight_decay"].values
-    for what, table in zip(values["what"].values, values.values, strict=True):
+    for what, table, least_of in zip(values["what"].values, values.values, least.values, strict=True):
         part = {"of_claim": name, "what": str(what)}
         if statistic.order:
             order = _judge_order(table, claim)
             yield {**part, "weight_decay": np.nan, "counts": not np.isnan(order["mean"]), **order}
             continue
-        for decay, numbers in zip(decays, table, strict=True):
+        for decay, numbers, least_numbers in zip(decays, table, least_of, strict=True):
             # without a number there is nothing to judge
             asked = claim["weight_decays"] == "all" or decay == decays[-1]
             counts = asked and not np.isnan(numbers).all()
-            yield {**part, "weight_decay": decay, "counts": counts, **_judge_numbers(numbers, claim)}
+            yield {
+                **part,
+                "weight_decay": decay,
+                "counts": counts,
+                **_judge_numbers(numbers, least_numbers, claim),
+            }
 
 
-def _values(name: str, claim: Mapping[str, Any], cube: xr.Dataset) -> xr.DataArray:
+def _values(
+    name: str, claim: Mapping[str, Any], cube: xr.Dataset, of: Callable[..., xr.DataArray]
+) -> xr.DataArray:
     """The statistic of a cube, (what, weight_decay, seed)."""
     statistic = STATISTICS[claim["statistic"]]
     if missing := [variable for variable in statistic.takes if variable not in cube]:
@@ -132,14 +143,15 @@ def _values(name: str, claim: Mapping[str, Any], cube: xr.Dataset) -> xr.DataArr
         )
     # neighbours, smallest and largest are by value, whatever the order in the grid
     cube = cube.sortby([axis for axis in AXES if axis in cube.dims])
-    values = statistic.of(cube, **{option: claim[option] for option in statistic.options})
+    values = of(cube, **{option: claim[option] for option in statistic.options})
     others = [axis for axis in values.dims if axis not in ("what", "weight_decay", "seed")]
     return values.mean(others).transpose("what", "weight_decay", "seed")
 
 
-def _judge_numbers(numbers: Array, claim: Mapping[str, Any]) -> dict[str, Any]:
-    """A part that is a number of each seed."""
-    mean, low, high = student_interval(numbers, claim["level"])
+def _judge_numbers(numbers: Array, least_numbers: Array, claim: Mapping[str, Any]) -> dict[str, Any]:
+    """A part that is a number of each seed, or the two ends of what is known of it."""
+    mean, _, high = student_interval(numbers, claim["level"])
+    _, low, _ = student_interval(least_numbers, claim["level"])
     if np.count_nonzero(~np.isnan(numbers)) < SEEDS:
         low = high = np.nan
     least, most = _limits(claim)

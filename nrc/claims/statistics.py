@@ -47,6 +47,9 @@ class Statistic:
         Which cube of an experiment has them.
     options : tuple of str
         Names of what a claim says beside its limits.
+    least : callable, optional
+        Where `of` is the upper end of what is known of the number, its lower end: a claim is denied by it
+        alone.
     """
 
     measure: str
@@ -55,6 +58,7 @@ class Statistic:
     order: bool = False
     cube: str = "measures"
     options: tuple[str, ...] = ()
+    least: Callable[..., xr.DataArray] | None = None
 
 
 def transition_width(cube: xr.Dataset, to: float) -> xr.DataArray:
@@ -64,13 +68,22 @@ def transition_width(cube: xr.Dataset, to: float) -> xr.DataArray:
     the last network that converged before the one and the first beyond the other: on a finer grid it is
     smaller, never larger.
     """
+    return _rises(cube, lambda place, leaves, arrives: place[arrives] - place[leaves - 1], to)
+
+
+def transition_width_at_least(cube: xr.Dataset, to: float) -> xr.DataArray:
+    """Lower end of that width: between the first network beyond the one and the last before the other."""
+    return _rises(cube, lambda place, leaves, arrives: max(0.0, place[arrives - 1] - place[leaves]), to)
+
+
+def _rises(cube: xr.Dataset, width: Callable, to: float) -> xr.DataArray:
     distance = cube["relative_distance"].where(flag_masks(cube["status"])["converged"])
     log_sigma = np.log10(cube["sigma"].where(cube["sigma"] > 0))
-    width = _along("sigma", lambda row, place: _rise(row, place, to), distance, log_sigma)
-    return _named(width, "layer", "layer {}")
+    widths = _along("sigma", lambda row, place: _rise(row, place, width, to), distance, log_sigma)
+    return _named(widths, "layer", "layer {}")
 
 
-def _rise(row: NDArray[np.float64], place: NDArray[np.float64], to: float) -> float:
+def _rise(row: NDArray[np.float64], place: NDArray[np.float64], width: Callable, to: float) -> float:
     known = ~np.isnan(row) & ~np.isnan(place)
     row, place = row[known], place[known]
     if len(row) < 3 or np.ptp(row) <= TRANSITION:
@@ -78,7 +91,7 @@ def _rise(row: NDArray[np.float64], place: NDArray[np.float64], to: float) -> fl
     share = (row - row.min()) / np.ptp(row)
     leaves, arrives = np.argmax(share > BEGINS), np.argmax(share >= to)
     # a row that has left from the start began before the grid
-    return place[arrives] - place[leaves - 1] if leaves else np.nan
+    return width(place, leaves, arrives) if leaves else np.nan
 
 
 def slope_in_sigma(cube: xr.Dataset, saturation: float, minima: str) -> xr.DataArray:
@@ -210,6 +223,7 @@ STATISTICS = {
         transition_width,
         ("relative_distance", "status"),
         options=("to",),
+        least=transition_width_at_least,
     ),
     "slope_in_sigma": Statistic(
         "slope of log distance to the centroids' networks against log sigma in the quadratic regime",

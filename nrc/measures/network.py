@@ -75,7 +75,9 @@ def measure(
     ]
     if weight_decay is not None:
         parts.append(
-            stationarity_bounds(network, x, y, weight_decay, labels=labels, best=best, clusters=clusters)
+            stationarity_bounds(
+                network, x, y, weight_decay, labels=labels, best=best, clusters=clusters, seeds=seeds
+            )
         )
     if weight_decay is not None and certified_ranks:
         of_kmeans = {"restarts": kmeans_restarts, "seeds": seeds}

@@ -73,6 +73,11 @@ ABOUT = {
         "comment": f"smaller of column and row space, and of both partitions; {BELOW}, {VOID}",
         "reference": "Theorem 3.4, sharpened",
     },
+    "bound_shuffled": {
+        "long_name": "bound_projected with the labels shuffled among the points: what any K sets certify",
+        "comment": f"{BELOW}, {VOID}",
+        "reference": "Theorem 3.4, sharpened",
+    },
     "bound_analytic": {
         "long_name": "bound on the distance to rank K, (||r_l|| + (M/2) WCSS) / lambda, smaller WCSS term",
         "comment": f"{NO_BOUND}, {VOID}",
@@ -95,6 +100,7 @@ def stationarity_bounds(
     labels: NDArray[np.integer],
     best: Sequence[NDArray[np.integer]],
     clusters: int,
+    seeds: Sequence[int],
 ) -> xr.Dataset:
     """Residuals, both sides of Lemma 3.3, Theorem 3.4's bounds, and Proposition 3.1 at the centroids.
 
@@ -110,13 +116,18 @@ def stationarity_bounds(
         The best partition found in each space.
     clusters : int
         K.
+    seeds : sequence of int
+        By which labels are shuffled.
     """
     z, depth = network.features(x), len(network.weights)
     _, gradient, _ = network.gradient(x, y)
     r = _residuals(network.weights, gradient, weight_decay)
     *known, rank, outside = _at_centroids(network, z, y, gradient, [labels] * depth, clusters)
     *found, _, outside_best = _at_centroids(network, z, y, gradient, best, clusters)
-    projected = np.where(weight_decay[:, None, None] > 0, np.fmin(outside, outside_best), np.nan)
+    shuffled = np.stack(
+        [np.random.default_rng(s).permutation(of) for s, of in zip(seeds, labels, strict=True)]
+    )
+    void = np.where(weight_decay > 0, 0, np.nan)[:, None, None]
     bounds = [
         distance_bound(r[:, :, None], np.fmin(*gaps), weight_decay[:, None, None])
         for gaps in zip(known, found, strict=True)
@@ -130,7 +141,8 @@ def stationarity_bounds(
             "centroid_rank": (dims, rank),
             "centroid_rank_bound": (("cell", "source"), _distinct_centroids(z[:-1], y, labels, clusters)),
             **{name: (dims, bound) for name, bound in zip(BOUNDS, bounds, strict=True)},
-            "bound_projected": (dims, projected),
+            "bound_projected": (dims, void + np.fmin(outside, outside_best)),
+            "bound_shuffled": (dims, void + _outside(network, z, y, shuffled, clusters)),
         },
         {"layer": layers_of(depth), "source": sources_of(depth)},
     )
@@ -179,3 +191,16 @@ def _at_centroids(
             found[3, :, l, k] = torch.linalg.matrix_rank(g, rtol=RANK_TOLERANCE)
             found[4, :, l, k] = outside_gradient(network.weights[l], g, clusters)
     return tuple(found)
+
+
+def _outside(
+    network: Network, z: list[Tensor], y: Tensor, labels: NDArray[np.integer], clusters: int
+) -> Array:
+    """W_l outside the space of the gradient at the centroids of a partition, (cells, layers, sources)."""
+    depth = len(network.weights)
+    found = np.full((len(y), depth, depth), np.nan)
+    for k in range(depth):
+        at_centroids = centroid_gradient(network.after(k), z[k], y, torch.from_numpy(labels).long(), clusters)
+        for l, g in enumerate(at_centroids, start=k):
+            found[:, l, k] = outside_gradient(network.weights[l], g, clusters)
+    return found

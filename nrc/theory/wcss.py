@@ -7,9 +7,6 @@ __all__ = ["nc1", "wcss", "wcss_share"]
 
 Array = NDArray[np.float64]
 
-# What rounding leaves of a singular value that is 0, of the largest.
-RANK_TOLERANCE = 1e-10
-
 
 def wcss(points: ArrayLike, labels: ArrayLike) -> Array:
     """(1/N) sum_i sum_{j in C_i} ||p_j - mean of C_i||^2, shape (...) (eq. 6).
@@ -51,7 +48,8 @@ def nc1(z: ArrayLike, labels: ArrayLike) -> float:
 
     Sigma_W = (1/N) sum_j (z_j - mean of its class)(...)' and Sigma_B = sum_i (N_i/N) (mean of class i -
     mean of all)(...)'. Each direction between classes counts by its own scale: a linear change of the
-    features within these directions changes nothing.
+    features within these directions changes nothing. So a direction in which the means nearly agree may
+    decide the number; those below the rounding of the means are no directions, as in numpy's pinv.
 
     Missing where the means of all classes are one.
 
@@ -68,8 +66,9 @@ def nc1(z: ArrayLike, labels: ArrayLike) -> float:
     between = np.sqrt(sizes / len(z))[:, None] * (means - z.mean(0))
     _, s, vt = np.linalg.svd(between, full_matrices=False)
     # centred means of K classes have rank K - 1 at most
-    kept = s[: len(classes) - 1] > RANK_TOLERANCE * s[0]
-    if s[0] <= RANK_TOLERANCE * np.abs(z).max() or not kept.any():
+    rounding = max(between.shape) * np.finfo(np.float64).eps * np.linalg.norm(z, 2) / len(z) ** 0.5
+    kept = s[: len(classes) - 1] > rounding
+    if not kept.any():
         return np.nan
     within = (z - means[place]) @ vt[: len(kept)][kept].T / s[: len(kept)][kept]
     return float((within**2).sum() / len(z) / len(classes))

@@ -170,7 +170,7 @@ def growing_with_depth(values):
 
 # statistic: the cube, what confirms the claim, what denies it, what leaves it undecided, and the limits
 KNOWN = {
-    "transition_width": (rising, (0.1, 0.15, 0.1), (0.4, 0.5, 0.4), (0.1, 0.3, 0.2), None, 0.2),
+    "transition_width": (rising, (0.1, 0.15, 0.1), (0.6, 0.65, 0.6), (0.1, 0.3, 0.2), None, 0.2),
     "slope_in_sigma": (powers_of_sigma, (2.01, 1.99, 2), (3, 2.9, 3.1), (2, 2, 2.4), 1.9, 2.1),
     "shift_trend": (ordered_shifts, (-1, -1, -1), (1, 0.6, 1), (-1, 0, -1), None, -0.9),
     "tail_change": (changing_tails, (0.1, 0.12, 0.1), (1.1, 1, 0.9), (0.1, 0.9, 0.8), None, 0.5),

@@ -81,7 +81,11 @@ def page(judged: xr.Dataset, claims: Mapping[str, Mapping[str, Any]], parts: pd.
         )
         sections.append(_section(name, claim, row, of_claim))
     table = pd.DataFrame(rows, columns=["claim", "says", "of", "parts", "verdict", "not converged"])
-    return "\n".join(["# Claims\n", table.to_markdown(index=False), "", *sections])
+    rule = (
+        f"Means over seeds, with an interval or the chance of random orders. With fewer than {SEEDS} seeds "
+        "nothing is decided. A claim is denied where a part is, confirmed where all are.\n"
+    )
+    return "\n".join(["# Claims\n", rule, table.to_markdown(index=False), "", *sections])
 
 
 def _section(name: str, claim: Mapping[str, Any], row: Mapping[str, Any], parts: pd.DataFrame) -> str:
@@ -117,10 +121,11 @@ def _said(part: Any) -> str:
     """Mean, interval or chance, and verdict of a part."""
     if np.isnan(part.mean):
         return "too little"
+    told = "" if part.counts else ", not counted"
     if part.seeds < SEEDS:
-        return f"{part.mean:.3g}, {part.seeds} seed{'s' if part.seeds > 1 else ''}: undecided"
+        return f"{part.mean:.3g}, {part.seeds} seed{'s' if part.seeds > 1 else ''}: undecided{told}"
     spread = f", chance {part.chance:.2g}" if np.isnan(part.low) else f" ({part.low:.3g} to {part.high:.3g})"
-    return f"{part.mean:.3g}{spread} {part.verdict}" + ("" if part.counts else ", not counted")
+    return f"{part.mean:.3g}{spread} {part.verdict}{told}"
 
 
 def _not_converged(row: Mapping[str, Any]) -> str:
