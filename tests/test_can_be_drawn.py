@@ -19,6 +19,8 @@ experiments:
   deep: {like: one, grid: {depth: [3]}}
   many: {like: one, grid: {width: [4, 8], depth: [2, 3]}}
   quiet: {like: one, grid: {sigma: [0]}}
+  up: {like: one, training: {start: {along: sigma, direction: up}}, stack: [weight_decay, seed]}
+  down: {like: up, training: {start: {direction: down}}}
   ranks: {like: one, measures: {certified_ranks: 3}}
   looks: {like: quiet, training: {look_every: 5}}
   noisy_looks: {like: one, training: {look_every: 5}}
@@ -86,14 +88,8 @@ DRAWN = [
     ("rank_curves", "many", {"sigma": 0.5, "width": 8}, {"along": "depth"}),
     ("rank_curves", "many", {"width": 8, "depth": 3}, {"along": "sigma"}),
     ("rank_curves", "biased", {}, {"along": "sigma"}),
-    ("hysteresis", "one", POSITIVE, {}),
-    (
-        "hysteresis",
-        "factors lonely one",
-        {"weight_decay": 1, "sigma": [0.5, 1]},
-        {"layer": 1, "shown": [0.1]},
-    ),
-    ("hysteresis", "many", {**POSITIVE, "width": 8, "depth": 3}, {}),
+    ("hysteresis", "one up down", POSITIVE, {}),
+    ("hysteresis", "lonely up down", {"weight_decay": 1, "sigma": [0.5, 1]}, {"layer": 1, "shown": [0.1]}),
 ]
 NOT_DRAWN = [
     ("plane", "many", {}, {}, "grid.width is [4, 8], but must be one value"),
@@ -169,6 +165,24 @@ def test_spectra_need_looks_and_one_network_a_weight_decay(tmp_path):
 def test_one_of_several_rows_of_shifts_is_named(tmp_path):
     line = told(tmp_path, figure("shift", "product factors one", POSITIVE))
     assert line == "figures.mine (shift) cannot draw one: network.activation is 'tanh', but must be linear"
+
+
+@pytest.mark.parametrize(
+    ("of", "message"),
+    [
+        (
+            "one down up",
+            "sweep up is down, whose training.start is {along: 'sigma', direction: 'down'}, but must be",
+        ),
+        ("one one one", "sweep up is one, whose training.start is null, but must be an experiment whose"),
+        (
+            "up up down",
+            "random start is up, whose training.start is {along: 'sigma', direction: 'up'}, but must",
+        ),
+    ],
+)
+def test_branches_start_where_their_titles_say(tmp_path, of, message):
+    assert told(tmp_path, figure("hysteresis", of, POSITIVE)).startswith(f"figures.mine.of.{message}")
 
 
 # Claims.

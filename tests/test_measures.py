@@ -17,7 +17,7 @@ from nrc.measures.network import accuracy, measure, without
 from nrc.network import Network
 from nrc.optimize.minimise import minimise
 from nrc.theory.bounds import gaussian_wcss_bound, isotropic_wcss_quantile
-from nrc.theory.wcss import nc1, wcss_share
+from nrc.theory.collapse import nc1, wcss_share
 from support.problems import METHODS, classifiers, mixture, modules, normal
 
 CELLS, POINTS, CLUSTERS, SIZES = 3, 24, 3, (5, 7, 6, 4)

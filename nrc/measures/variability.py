@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from nrc.labels import describe
 from nrc.measures.coordinates import sources_of
 from nrc.theory.clusters import best_partition, tcv_lower, tcv_lower_semidefinite
-from nrc.theory.wcss import nc1, wcss, wcss_share
+from nrc.theory.collapse import nc1, wcss_share
+from nrc.theory.wcss import wcss
 
 __all__ = ["best_partitions", "variability"]
 
