@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import xarray as xr
 
@@ -20,7 +19,8 @@ from bench.page import between, filled, table
 from bench.problems import PROJECT
 from bench.rules import of_a_run
 from nrc import figures, store
-from nrc.claims.judge import Verdict
+from nrc.claims.judge import Verdict, tally
+from nrc.figures.cube import relative_bound
 from nrc.grid import notation
 
 __all__ = ["FINDINGS", "blocks", "branches", "found"]
@@ -74,9 +74,8 @@ def branches(results: Path) -> dict[str, Any]:
 
 def _plane(cube: xr.Dataset) -> dict[str, Any]:
     facts = figures.kind("plane").summary({"mixture": cube}, {"certified": COLLAPSED})
-    norm = np.sqrt((cube["singular_values"] ** 2).sum("index"))
     certified = {
-        name: int((cube[f"bound_{name}"].min("source") / norm <= COLLAPSED).sum())
+        name: int((relative_bound(cube, f"bound_{name}") <= COLLAPSED).sum())
         for name in ("shuffled", "segments", "analytic")
     }
     distance = cube["relative_distance"]
@@ -97,16 +96,15 @@ def _certified(cubes: Sequence[xr.Dataset]) -> dict[str, int]:
     """Layers of all networks, those of a tail of at most 0.1, and how many of them each bound certifies."""
     counts = dict.fromkeys(("networks", "layers", "collapsed", "measured", "sharpened", "shuffled"), 0)
     for cube in cubes:
-        norm = np.sqrt((cube["singular_values"] ** 2).sum("index"))
         # the last layer has rank K by its shape
         distance = cube["relative_distance"].where(cube["layer"] < cube["depth"])
         counts["networks"] += int(cube["status"].count())
         counts["layers"] += int(distance.count())
         for name, relative in (
             ("collapsed", distance),
-            ("measured", cube["bound_measured"].min("source") / norm),
-            ("sharpened", cube["bound_projected"].min("source") / norm),
-            ("shuffled", cube["bound_shuffled"].min("source") / norm),
+            ("measured", relative_bound(cube, "bound_measured")),
+            ("sharpened", relative_bound(cube, "bound_projected")),
+            ("shuffled", relative_bound(cube, "bound_shuffled")),
         ):
             counts[name] += int((relative.where(distance.notnull()) <= COLLAPSED).sum())
     return counts
@@ -138,17 +136,12 @@ def _claims(results: Path) -> list[dict[str, str]]:
     judged, parts = store.load(results / "claims.nc"), pd.read_csv(results / "claims.csv")
     claims, rows = json.loads(judged.attrs["settings"])["claims"], []
     for name in map(str, judged["claim"].values):
-        of_claim = parts[(parts["claim"] == name) & parts["counts"]]["verdict"].value_counts()
+        of_claim = parts[(parts["claim"] == name) & parts["counts"]]["verdict"]
         rows.append(
             {
                 "claim": name,
                 "says": claims[name]["says"],
-                "parts": ", ".join(
-                    f"{of_claim[verdict]} {verdict}"
-                    for verdict in ("confirmed", "denied", "undecided")
-                    if verdict in of_claim
-                )
-                or "too little",
+                "parts": tally(of_claim) or "too little",
                 "verdict": Verdict(int(judged["verdict"].sel(claim=name))).name.lower(),
             }
         )

@@ -2,7 +2,7 @@
 
 import xarray as xr
 
-__all__ = ["count_flags", "flag_masks"]
+__all__ = ["count_flags", "ending_masks", "flag_masks"]
 
 
 def flag_masks(flags: xr.DataArray) -> dict[str, xr.DataArray]:
@@ -11,7 +11,11 @@ def flag_masks(flags: xr.DataArray) -> dict[str, xr.DataArray]:
     return {meaning: flags == code for meaning, code in codes}
 
 
+def ending_masks(cube: xr.Dataset) -> dict[str, xr.DataArray]:
+    """A mask for each status, and of the stopped cells those that `diverged`."""
+    return {**flag_masks(cube["status"]), "diverged": flag_masks(cube["ended"])["diverged"]}
+
+
 def count_flags(cube: xr.Dataset) -> dict[str, int]:
     """How many cells have each status, and how many of the stopped ones diverged."""
-    counts = {meaning: int(mask.sum()) for meaning, mask in flag_masks(cube["status"]).items()}
-    return {**counts, "diverged": int(flag_masks(cube["ended"])["diverged"].sum())}
+    return {meaning: int(mask.sum()) for meaning, mask in ending_masks(cube).items()}

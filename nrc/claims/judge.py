@@ -1,6 +1,7 @@
 """Judging claims: each of their parts by its own limits or by chance, and the sentence by its parts."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import IntEnum
 from typing import Any
 
@@ -15,7 +16,7 @@ from nrc.grid import AXES
 from nrc.labels import describe, flag_attributes
 from nrc.statistics import student_interval
 
-__all__ = ["SEEDS", "Verdict", "judge"]
+__all__ = ["SEEDS", "Verdict", "judge", "tally"]
 
 # With fewer seeds nothing is decided.
 SEEDS = 3
@@ -108,10 +109,10 @@ def _parts(
 ) -> Iterator[dict[str, Any]]:
     """The parts of a claim, judged."""
     statistic = STATISTICS[claim["statistic"]]
-    values, least = (
-        _values(name, claim, cube, of).reindex(seed=seeds)
-        for of in (statistic.of, statistic.least or statistic.of)
-    )
+    values = _values(name, claim, cube, statistic.of).reindex(seed=seeds)
+    least = values
+    if statistic.least is not None:
+        least = _values(name, claim, cube, statistic.least).reindex(seed=seeds)
     decays = values["weight_decay"].values
     for what, table, least_of in zip(values["what"].values, values.values, least.values, strict=True):
         part = {"of_claim": name, "what": str(what)}
@@ -198,6 +199,13 @@ def _verdict_of(parts: Sequence[Verdict]) -> Verdict:
     if Verdict.DENIED in parts:
         return Verdict.DENIED
     return Verdict.CONFIRMED if parts and set(parts) == {Verdict.CONFIRMED} else Verdict.UNDECIDED
+
+
+def tally(verdicts: Iterable[str]) -> str:
+    """How many parts have each verdict, in words; empty without any."""
+    counts = Counter(verdicts)
+    names = [verdict.name.lower() for verdict in Verdict]
+    return ", ".join(f"{counts[name]} {name}" for name in names if counts[name])
 
 
 def _ended(cube: xr.Dataset) -> dict[str, int]:

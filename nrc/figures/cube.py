@@ -3,12 +3,14 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import xarray as xr
 
 from nrc.flags import count_flags, flag_masks
 from nrc.grid import notation
 
-__all__ = ["endings", "only", "require", "squeezed"]
+__all__ = ["endings", "marked", "only", "relative_bound", "require", "squeezed"]
 
 
 def only(cubes: Mapping[str, xr.Dataset]) -> xr.Dataset:
@@ -84,6 +86,26 @@ def endings(cube: xr.Dataset) -> dict[str, Any]:
             if share.notnull().any()
         },
     }
+
+
+def marked(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Rows with a seed that stopped before it was stationary, diverged or died.
+
+    Parameters
+    ----------
+    table : DataFrame
+        With the numbers of seeds that `stopped`, `diverged` (of the stopped ones) and are `dead`.
+    """
+    return {
+        "stopped": table[table["stopped"] > table["diverged"]],
+        "diverged": table[table["diverged"] > 0],
+        "dead": table[table["dead"] > 0],
+    }
+
+
+def relative_bound(cube: xr.Dataset, name: str) -> xr.DataArray:
+    """What a bound on the distance certifies of the relative distance of each layer, least over sources."""
+    return cube[name].min("source") / np.sqrt((cube["singular_values"] ** 2).sum("index"))
 
 
 def _name(cube: xr.Dataset) -> str:

@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 
 from nrc.figures.cube import endings, only, require, squeezed
 from nrc.figures.style import COLOURS, MARKS, UNKNOWN, LogScale, colour_map
-from nrc.flags import flag_masks
+from nrc.flags import ending_masks
 
 __all__ = ["draw", "rows", "summary"]
 
@@ -147,12 +147,12 @@ def _ranks(
     )
     axis.set(xscale="log", yscale="log")
     axis.patch.set(**UNKNOWN)
-    status, diverged = flag_masks(cube["status"]), flag_masks(cube["ended"])["diverged"]
+    ended = ending_masks(cube)
     marks = {
-        "elsewhere": (ELSEWHERE, (cube["at_minimum"] == 0) & status["converged"]),
-        "stopped": (MARKS["stopped"], status["stopped"] & ~diverged),
-        "diverged": (MARKS["diverged"], diverged),
-        "dead": (MARKS["dead"], status["dead"]),
+        "elsewhere": (ELSEWHERE, (cube["at_minimum"] == 0) & ended["converged"]),
+        "stopped": (MARKS["stopped"], ended["stopped"] & ~ended["diverged"]),
+        "diverged": (MARKS["diverged"], ended["diverged"]),
+        "dead": (MARKS["dead"], ended["dead"]),
     }
     handles = []
     for mark, cells in marks.values():

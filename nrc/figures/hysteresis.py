@@ -14,9 +14,9 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MultipleLocator, NullLocator
 from numpy.typing import NDArray
 
-from nrc.figures.cube import endings, require, squeezed
-from nrc.figures.style import COLOURS, MARKS, LogScale, colour_map
-from nrc.flags import flag_masks
+from nrc.figures.cube import endings, marked, require, squeezed
+from nrc.figures.style import COLOURS, MARKS, LogScale, colour_map, spread
+from nrc.flags import ending_masks
 from nrc.statistics import student_interval
 
 __all__ = ["draw", "rows", "summary"]
@@ -181,16 +181,15 @@ def _cells(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> xr.Da
         layer = options["layer"] or (depth + 1) // 2
         if layer > depth:
             raise ValueError(f"layer is {layer}, but the networks have {depth} layers; choose one of them")
-        status, diverged = flag_masks(cube["status"]), flag_masks(cube["ended"])["diverged"]
+        ended = ending_masks(cube)
         norms = (cube["singular_values"] ** 2).sum(["layer", "index"])
-        distance, converged = cube["relative_distance"].sel(layer=layer), status["converged"]
+        distance, converged = cube["relative_distance"].sel(layer=layer), ended["converged"]
         part = {
             "distance": distance.where(converged),
-            "distance_stopped": distance.where(status["stopped"]),
+            "distance_stopped": distance.where(ended["stopped"]),
             "objective": (cube["loss"] + cube["weight_decay"] / 2 * norms).where(converged),
             "transition": cube["transition"],
-            **status,
-            "diverged": diverged,
+            **ended,
         }
         parts.append(xr.Dataset(part).drop_vars(["width", "depth"]))
     try:
@@ -285,7 +284,7 @@ def _rise(sigma: NDArray, values: NDArray) -> float:
 
 def _shown(values: NDArray, wanted: list[float] | None) -> NDArray:
     if wanted is None:
-        return values[np.unique(np.linspace(0, len(values) - 1, SHOWN).round().astype(int))]
+        return values[spread(len(values), SHOWN)]
     return np.unique([values[np.argmin(np.abs(values - value))] for value in np.atleast_1d(wanted)])
 
 
@@ -295,8 +294,8 @@ def _distances(axis: Axes, curves: pd.DataFrame) -> None:
         least, largest = curve["distance_least"], curve["distance_largest"]
         axis.fill_between(curve["sigma"], least, largest, color=look["color"], alpha=0.2, linewidth=0)
         axis.plot(curve["sigma"], curve["distance"], **look)
-        for name, marked in _marked(curve).items():
-            axis.plot(marked["sigma"], marked["distance_stopped"].fillna(0), **MARKS[name])
+        for name, cells in marked(curve).items():
+            axis.plot(cells["sigma"], cells["distance_stopped"].fillna(0), **MARKS[name])
     axis.set(xscale="log", ylim=(-0.03, 1))
 
 
@@ -313,15 +312,6 @@ def _difference(axis: Axes, differences: pd.DataFrame, places: pd.DataFrame) -> 
     axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.yaxis.set_minor_locator(NullLocator())
     _label(axis.xaxis)
-
-
-def _marked(curves: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Rows with a seed that stopped before it was stationary, diverged or died."""
-    return {
-        "stopped": curves[curves["stopped"] > curves["diverged"]],
-        "diverged": curves[curves["diverged"] > 0],
-        "dead": curves[curves["dead"] > 0],
-    }
 
 
 def _plane(
@@ -341,8 +331,8 @@ def _plane(
             axis.plot([at.min(), at.max()], [weight_decay] * 2, color=look["color"], linewidth=0.8)
         median = places.groupby("weight_decay")[name].median()
         axis.plot(median, median.index, **look, linewidth=0.5, zorder=3)
-    for name, marked in _marked(curves).items():
-        axis.plot(marked["sigma"], marked["weight_decay"], **MARKS[name], zorder=4)
+    for name, cells in marked(curves).items():
+        axis.plot(cells["sigma"], cells["weight_decay"], **MARKS[name], zorder=4)
     axis.set(xscale="log", yscale="log", xlim=edges[0][[0, -1]], ylim=edges[1][[0, -1]])
     axis.set(xlabel=r"noise level $\sigma$", ylabel=r"weight decay $\lambda$")
     _label(axis.xaxis)
@@ -379,5 +369,5 @@ def _explain(below: SubFigure, curves: pd.DataFrame, colours: str) -> None:
     handles.append(Line2D([], [], label="forecast for a linear network", **FORECAST))
     handles.append(Patch(facecolor=colour_map(colours)(1 / DARKEST), label="both branches in all seeds"))
     handles += [Line2D([], [], linewidth=0.8, **look) for look in PLACES.values()]
-    handles += [Line2D([], [], **MARKS[name]) for name, marked in _marked(curves).items() if len(marked)]
+    handles += [Line2D([], [], **MARKS[name]) for name, cells in marked(curves).items() if len(cells)]
     below.legend(handles=handles, loc="outside lower center", ncols=3, columnspacing=1.5)

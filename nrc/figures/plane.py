@@ -13,9 +13,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.patheffects import Normal, Stroke
 
-from nrc.figures.cube import endings, only, squeezed
+from nrc.figures.cube import endings, marked, only, relative_bound, squeezed
 from nrc.figures.style import COLOURS, MARKS, UNKNOWN, LogScale, colour_map, from_zero, log_axis
-from nrc.flags import flag_masks
+from nrc.flags import ending_masks, flag_masks
 
 __all__ = ["draw", "rows", "summary"]
 
@@ -166,13 +166,8 @@ def _trivial(cube: xr.Dataset) -> list[int]:
 
 
 def _maps(cube: xr.Dataset) -> pd.DataFrame:
-    ended = flag_masks(cube["status"])
-    counts = {
-        "converged": ended["converged"],
-        "stopped": ended["stopped"],
-        "diverged": flag_masks(cube["ended"])["diverged"],
-        "dead": ended["dead"],
-    }
+    ended = ending_masks(cube)
+    counts = {name: ended[name] for name in ("converged", "stopped", "diverged", "dead")}
     distance = cube["relative_distance"]
     table = {
         "relative_distance": distance.where(ended["converged"]).mean("seed"),
@@ -189,8 +184,7 @@ def _maps(cube: xr.Dataset) -> pd.DataFrame:
 
 def _relative_bounds(cube: xr.Dataset) -> dict[str, xr.DataArray]:
     """What each bound that there is certifies of the relative distance of each layer."""
-    norm = np.sqrt((cube["singular_values"] ** 2).sum("index"))
-    return {name: cube[name].min("source") / norm for name in CERTIFIED if _has(cube, name)}
+    return {name: relative_bound(cube, name) for name in CERTIFIED if _has(cube, name)}
 
 
 def _curves(cube: xr.Dataset) -> pd.DataFrame:
@@ -230,23 +224,14 @@ def _heat_map(axis: Axes, table: pd.DataFrame, scales: Mapping[str, LogScale], c
     for line, scale in ((axis.axvline, scales["sigma"]), (axis.axhline, scales["weight_decay"])):
         if scale.gap is not None:
             line(scale.gap, color="white", linewidth=1.5)
-    for name, marked in _marked(table).items():
-        places = scales["sigma"](marked["sigma"]), scales["weight_decay"](marked["weight_decay"])
+    for name, cells in marked(table).items():
+        places = scales["sigma"](cells["sigma"]), scales["weight_decay"](cells["weight_decay"])
         axis.plot(*places, **MARKS[name])
     return mesh
 
 
 def _trained(table: pd.DataFrame) -> pd.DataFrame | pd.Series:
     return table["converged"] + table["stopped"] + table["dead"]
-
-
-def _marked(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Rows with a seed that stopped before it was stationary, diverged or died."""
-    return {
-        "stopped": table[table["stopped"] > table["diverged"]],
-        "diverged": table[table["diverged"] > 0],
-        "dead": table[table["dead"] > 0],
-    }
 
 
 def _certified_lines(
@@ -278,7 +263,7 @@ def _explain(
     for name, look in lines.items():
         label = f"at most {certified:g} by {name}"
         handles.append(Line2D([], [], color=COLOURS["orange"], linestyle=look, label=label))
-    handles += [Line2D([], [], **MARKS[name]) for name, marked in _marked(table).items() if len(marked)]
+    handles += [Line2D([], [], **MARKS[name]) for name, cells in marked(table).items() if len(cells)]
     if (table["converged"] == 0).any():
         handles.append(Patch(label="no seed converged: where they stopped", **UNKNOWN))
     if (_trained(table) == 0).any():

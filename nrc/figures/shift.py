@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike, NDArray
 
 from nrc.figures.cube import require, squeezed
-from nrc.figures.style import colours, log_axis
+from nrc.figures.style import colours, log_axis, spread
 from nrc.flags import flag_masks
 from nrc.statistics import quadratic, quadratic_slopes, student_interval
 
@@ -181,7 +181,7 @@ def _curves(axis: Axes, table: pd.DataFrame, along: str, curve: str, colour_map:
 def _shown(values: ArrayLike) -> NDArray[np.float64]:
     """The values of an axis that have a curve, spread over the grid."""
     values = np.unique(values)
-    return values[np.unique(np.linspace(0, len(values) - 1, CURVES).round().astype(int))]
+    return values[spread(len(values), CURVES)]
 
 
 def _guide(axis: Axes, table: pd.DataFrame) -> None:

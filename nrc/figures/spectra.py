@@ -14,7 +14,7 @@ from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 from numpy.typing import NDArray
 
 from nrc.figures.cube import endings, only, require, squeezed
-from nrc.figures.style import COLOURS, colours, from_zero
+from nrc.figures.style import COLOURS, colours, from_zero, spread
 from nrc.flags import flag_masks
 from nrc.grid import notation
 from nrc.theory.spectra import EXACT, exact_rank, relative_tail
@@ -162,7 +162,7 @@ def _chosen(cube: xr.Dataset) -> NDArray[np.int64]:
     snapshots, start = cube["snapshot"].values, _start(cube)
     last = len(snapshots) - 1
     if start is None:
-        return np.unique(np.linspace(0, last, LOOKS).round().astype(int))
+        return spread(len(snapshots), LOOKS)
     change = int(np.searchsorted(snapshots, start))
     before = np.unique(np.linspace(0, change, (LOOKS + 1) // 2).round())
     after = change + np.geomspace(1, max(1, last - change), LOOKS - len(before)).round()

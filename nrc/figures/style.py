@@ -23,6 +23,7 @@ __all__ = [
     "from_zero",
     "log_axis",
     "picture",
+    "spread",
     "styled",
 ]
 
@@ -109,6 +110,11 @@ def colour_map(name: str) -> Colormap:
 def colours(name: str, count: int, least: float = 0.0, most: float = 0.85) -> list[tuple[float, ...]]:
     """Colours of a map in even steps, for `count` curves; the light end of most maps is left out."""
     return [colour_map(name)(share) for share in np.linspace(least, most, count)]
+
+
+def spread(count: int, most: int) -> NDArray[np.int64]:
+    """Places of at most `most` of `count` values, in even steps, the first and the last among them."""
+    return np.unique(np.linspace(0, count - 1, most).round().astype(int))
 
 
 class LogScale:

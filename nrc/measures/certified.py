@@ -3,16 +3,15 @@
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 import xarray as xr
 from numpy.typing import NDArray
 from torch import Tensor
 
 from nrc.labels import describe
+from nrc.measures.centroids import gradients_at_centroids, outside_gradients
 from nrc.measures.coordinates import layers_of
 from nrc.measures.variability import best_partitions
 from nrc.network import Network
-from nrc.theory.centroids import centroid_gradient, outside_gradient
 
 __all__ = ["certified_tails"]
 
@@ -21,6 +20,7 @@ Array = NDArray[np.float64]
 
 def certified_tails(
     network: Network,
+    z: Sequence[Tensor],
     y: Tensor,
     spaces: Sequence[Array],
     weight_decay: Array,
@@ -37,10 +37,12 @@ def certified_tails(
     Parameters
     ----------
     network : Network
+    z : sequence of Tensor
+        Features z^0, ..., z^{L-1}, (cells, points, n_k) each.
     y : Tensor
         Targets (cells, points, n_L).
     spaces : sequence of (cells, points, n_k + n_L) arrays
-        Features z^k and targets side by side, k = 0, ..., L-1.
+        Features z^k and targets side by side.
     weight_decay : (cells,) array
         The theorem is void where it is 0.
     ranks : int
@@ -57,11 +59,8 @@ def certified_tails(
     outside = np.full((len(y), depth, longest), np.nan)
     for r in range(1, min(ranks, longest) + 1):
         partitions = best_partitions(spaces, None, r, restarts, seeds)
-        for k, (space, partition) in enumerate(zip(spaces, partitions, strict=True)):
-            z, labels = torch.from_numpy(space[:, :, : -y.shape[2]]), torch.from_numpy(partition).long()
-            for l, g in enumerate(centroid_gradient(network.after(k), z, y, labels, r), start=k):
-                found = outside_gradient(network.weights[l], g, r).numpy()
-                outside[:, l, r - 1] = np.fmin(outside[:, l, r - 1], found)
+        at_centroids = gradients_at_centroids(network, z, y, partitions, r)
+        outside[:, :, r - 1] = np.nanmin(outside_gradients(network, at_centroids, r), axis=2)
     norms = np.stack([w.norm(dim=(1, 2)).numpy() for w in network.weights], axis=1)[:, :, None]
     alive = (norms > 0) & (weight_decay[:, None, None] > 0)
     # what is certified of a tail holds for those beyond more

@@ -81,7 +81,10 @@ def measure(
         )
     if weight_decay is not None and certified_ranks:
         of_kmeans = {"restarts": kmeans_restarts, "seeds": seeds}
-        parts.append(certified_tails(network, y, spaces, weight_decay, ranks=certified_ranks, **of_kmeans))
+        tails = certified_tails(
+            network, features, y, spaces, weight_decay, ranks=certified_ranks, **of_kmeans
+        )
+        parts.append(tails)
     return xr.merge(parts, join="exact", compat="equals")
 
 

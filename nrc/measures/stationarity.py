@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nrc.labels import describe
+from nrc.measures.centroids import gradients_at_centroids, outside_gradients
 from nrc.measures.coordinates import layers_of, sources_of
 from nrc.network import Network
 from nrc.theory.bounds import distance_bound, gradient_rank_bound
@@ -16,9 +17,7 @@ from nrc.theory.centroids import (
     RANK_TOLERANCE,
     centroid_gap,
     centroid_gap_bound,
-    centroid_gradient,
     centroids,
-    outside_gradient,
 )
 from nrc.theory.segments import segment_gap_bound
 
@@ -127,6 +126,7 @@ def stationarity_bounds(
     shuffled = np.stack(
         [np.random.default_rng(s).permutation(of) for s, of in zip(seeds, labels, strict=True)]
     )
+    at_shuffled = gradients_at_centroids(network, z, y, [shuffled] * depth, clusters)
     void = np.where(weight_decay > 0, 0, np.nan)[:, None, None]
     bounds = [
         distance_bound(r[:, :, None], np.fmin(*gaps), weight_decay[:, None, None])
@@ -142,7 +142,7 @@ def stationarity_bounds(
             "centroid_rank_bound": (("cell", "source"), _distinct_centroids(z[:-1], y, labels, clusters)),
             **{name: (dims, bound) for name, bound in zip(BOUNDS, bounds, strict=True)},
             "bound_projected": (dims, void + np.fmin(outside, outside_best)),
-            "bound_shuffled": (dims, void + _outside(network, z, y, shuffled, clusters)),
+            "bound_shuffled": (dims, void + outside_gradients(network, at_shuffled, clusters)),
         },
         {"layer": layers_of(depth), "source": sources_of(depth)},
     )
@@ -180,27 +180,13 @@ def _at_centroids(
 ) -> tuple[Array, ...]:
     """`GAPS`, rank of the centroid gradient, W_l outside its space, each (cells, layers, sources)."""
     depth = len(network.weights)
-    found = np.full((5, len(y), depth, depth), np.nan)
-    for k, partition in enumerate(partitions):
+    found = np.full((4, len(y), depth, depth), np.nan)
+    at_centroids = gradients_at_centroids(network, z, y, partitions, clusters)
+    for k, (partition, gradients) in enumerate(zip(partitions, at_centroids, strict=True)):
         after = network.after(k), z[k], y, torch.from_numpy(partition).long(), clusters
-        at_centroids = centroid_gradient(*after)
-        found[0, :, k:, k] = centroid_gap(gradient[k:], at_centroids)
+        found[0, :, k:, k] = centroid_gap(gradient[k:], gradients)
         found[1, :, k:, k] = centroid_gap_bound(*after)
         found[2, :, k:, k] = segment_gap_bound(*after)
-        for l, g in enumerate(at_centroids, start=k):
+        for l, g in enumerate(gradients, start=k):
             found[3, :, l, k] = torch.linalg.matrix_rank(g, rtol=RANK_TOLERANCE)
-            found[4, :, l, k] = outside_gradient(network.weights[l], g, clusters)
-    return tuple(found)
-
-
-def _outside(
-    network: Network, z: list[Tensor], y: Tensor, labels: NDArray[np.integer], clusters: int
-) -> Array:
-    """W_l outside the space of the gradient at the centroids of a partition, (cells, layers, sources)."""
-    depth = len(network.weights)
-    found = np.full((len(y), depth, depth), np.nan)
-    for k in range(depth):
-        at_centroids = centroid_gradient(network.after(k), z[k], y, torch.from_numpy(labels).long(), clusters)
-        for l, g in enumerate(at_centroids, start=k):
-            found[:, l, k] = outside_gradient(network.weights[l], g, clusters)
-    return found
+    return *found, outside_gradients(network, at_centroids, clusters)

@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from nrc import store
-from nrc.claims.judge import SEEDS, Verdict, judge
+from nrc.claims.judge import SEEDS, Verdict, judge, tally
 from nrc.claims.statistics import STATISTICS
 from nrc.cubes import join_cubes, select
 from nrc.grid import notation
@@ -65,16 +65,12 @@ def page(judged: xr.Dataset, claims: Mapping[str, Mapping[str, Any]], parts: pd.
     for name, claim in claims.items():
         row = {key: value.sel(claim=name).item() for key, value in judged.items() if value.dims == ("claim",)}
         verdict, of_claim = Verdict(row["verdict"]).name.lower(), parts[parts["claim"] == name]
-        counted = of_claim[of_claim["counts"]]["verdict"].value_counts()
-        told = [
-            f"{counted[which]} {which}" for which in ("confirmed", "denied", "undecided") if which in counted
-        ]
         rows.append(
             {
                 "claim": name,
                 "says": claim["says"].replace("|", r"\|"),
                 "of": ", ".join(claim["of"]),
-                "parts": ", ".join(told) or "none",
+                "parts": tally(of_claim[of_claim["counts"]]["verdict"]) or "none",
                 "verdict": f"**{verdict}**",
                 "not converged": _not_converged(row),
             }

@@ -21,13 +21,6 @@ __all__ = [
 # What cells that stand together must share.
 ALIKE = ("data", "task", "network", "loss", "training.penalty", "training.loss_on")
 
-# Where the experiments of a figure of two branches start, by their titles in it.
-STARTS = {
-    "random start": None,
-    "sweep up": {"along": "sigma", "direction": "up"},
-    "sweep down": {"along": "sigma", "direction": "down"},
-}
-
 # What an experiment on centroids must share with the one on data.
 TWINS = ("data", "task", "network", "loss", "grid", "training.penalty", "training.precision")
 
@@ -88,21 +81,20 @@ def check_drawn(part: str, key: str, entry: Mapping[str, Any], experiments: Mapp
                 raise ConfigurationError(f"{cannot} {of}: {_lacks(need, key)}")
             if cube == "shift" and (fault := _twin_fault(name, experiments)):
                 raise ConfigurationError(f"{cannot} {name}: {fault}")
-    if set(STARTS) == set(entry["of"]):
-        _check_starts(key, entry["of"], experiments)
+    if isinstance(entry["of"], Mapping):
+        titles = kind_of(part, entry)["properties"]["of"].get("properties", {})
+        _check_titles(f"{key}.of", titles, entry["of"], experiments)
 
 
-def _check_starts(key: str, of: Mapping[str, str], experiments: Mapping[str, Any]) -> None:
-    """Check that the experiments of a figure of two branches start where their titles say."""
-    for title, needed in STARTS.items():
-        start = experiments[of[title]]["training"]["start"]
-        along = (
-            {name: start[name] for name in ("along", "direction")} if isinstance(start, Mapping) else start
-        )
-        if along != needed:
+def _check_titles(
+    key: str, titles: Mapping[str, Any], of: Mapping[str, str], experiments: Mapping[str, Any]
+) -> None:
+    """Check that experiments are what the titles need that a figure gives them."""
+    for title, about in titles.items():
+        for need in unmet([about], {}, experiments[of[title]]):
             raise ConfigurationError(
-                f"configuration: {key}.of.{title} is {of[title]}, whose training.start is {written(start)}, "
-                f"but must be an experiment whose training.start is {written(needed)}"
+                f"configuration: {key}.{title} is {of[title]}, whose {need.key} is {written(need.value)}, "
+                f"but must be an experiment whose {need.key} is {need.allowed}"
             )
 
 
