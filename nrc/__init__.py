@@ -4,10 +4,16 @@ from importlib import import_module
 from typing import Any
 
 # Where each public name is: nothing is imported before it is asked for.
-_PLACES = {"__version__": "nrc.version", "load": "nrc.store"}
-_MODULES = ("data", "figures", "measures", "network", "optimize", "store", "theory")
+_PLACES = {
+    "Recorder": "nrc.recorder",
+    "__version__": "nrc.version",
+    "load": "nrc.store",
+    "measure": "nrc.face",
+    "spectra": "nrc.face",
+}
+_MODULES = ("data", "figures", "measures", "network", "optimize", "seen", "store", "theory")
 
-__all__ = ["load"]
+__all__ = ["Recorder", "load", "measure", "spectra"]
 
 
 def __getattr__(name: str) -> Any:

@@ -61,8 +61,8 @@ STATEMENTS = (
     Statement(
         "Proposition 3.1",
         "rank of the gradient at the centroids at most their number",
-        "centroid_rank",
-        "centroid_rank_bound",
+        "rho",
+        "rho_bound",
     ),
     Statement(
         "Lemma 3.3, classes",

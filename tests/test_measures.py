@@ -16,6 +16,7 @@ from nrc.measures.mixture import mixture_bounds
 from nrc.measures.network import accuracy, measure, without
 from nrc.network import Network
 from nrc.optimize.minimise import minimise
+from nrc.seen import StackSeen
 from nrc.theory.bounds import gaussian_wcss_bound, isotropic_wcss_quantile
 from nrc.theory.collapse import nc1, wcss_share
 from support.problems import METHODS, classifiers, mixture, modules, normal
@@ -39,15 +40,16 @@ def draw(activation="tanh", loss="squared_error", bias=True):
     return Network(weights, activation, loss, biases), x, y, labels
 
 
-def measured(network, x, y, labels, **changes):
+def measured(network, x, y, labels, weight_decay=WEIGHT_DECAY, **changes):
+    of_layers = None if weight_decay is None else np.repeat(weight_decay[:, None], len(network.weights), 1)
     choices = {
         "labels": labels,
         "clusters": CLUSTERS,
-        "weight_decay": WEIGHT_DECAY,
+        "weight_decay": of_layers,
         "dead": np.zeros(len(x), dtype=bool),
         "seeds": SEEDS[: len(x)],
     }
-    return measure(network, x, y, **{**choices, **changes})
+    return measure(StackSeen(network, x, y), **{**choices, **changes})
 
 
 CASES = list(product(("tanh", "relu", "linear"), ("squared_error", "cross_entropy"), (False, True)))
@@ -213,7 +215,7 @@ def test_residuals_and_gaps_agree_with_autograd_on_torchs_layers(activation, los
                 gap = float((full[l] - at_means[l - k]).norm())
                 assert float(at["gap"]) == pytest.approx(gap, rel=1e-9)
                 rank = np.linalg.matrix_rank(at_means[l - k].numpy(), rtol=1e-10)
-                assert int(at["centroid_rank"]) == rank <= int(at["centroid_rank_bound"]) == CLUSTERS
+                assert int(at["rho"]) == rank <= int(at["rho_bound"]) == CLUSTERS
                 # either partition bounds the distance, so the smaller gap is taken
                 with np.errstate(divide="ignore"):
                     least = min(gap, float(at["gap_best"]))
@@ -315,7 +317,7 @@ def test_at_a_stationary_point_of_networks_with_biases_the_gap_alone_is_left():
 
 def test_without_a_penalty_on_the_factors_there_are_no_residuals_and_no_bounds():
     dataset = measured(*draw(), weight_decay=None, certified_ranks=3)
-    theory = {"residual", "gap", "centroid_rank", "certified_tail"}
+    theory = {"residual", "gap", "rho", "certified_tail"}
     assert not theory & set(dataset)
     assert not [name for name in dataset if name.startswith("bound_")]
     assert {"stable_rank", "tcv_upper"} <= set(dataset)
@@ -381,7 +383,7 @@ def test_networks_that_diverged_have_no_measures_but_those_of_the_inputs():
         assert values.attrs == whole[name].attrs
         np.testing.assert_array_equal(values.isel(cell=[0, 2]), whole[name].isel(cell=[0, 2]))
         missing = values.isel(cell=1).isnull()
-        if name in ("wcss_class", "wcss_share", "nc1", "tcv_lower", "tcv_upper", "centroid_rank_bound"):
+        if name in ("wcss_class", "wcss_share", "nc1", "tcv_lower", "tcv_upper", "rho_bound"):
             assert missing.values.tolist() == [False, True, True], name
         else:
             assert missing.all(), name

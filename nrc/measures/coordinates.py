@@ -1,18 +1,28 @@
-"""Coordinates that measures share: layers are numbered 1..L, and source k = 0..L-1 is the space of z^k."""
+"""Coordinates that measures share: layers of a network, and the sources, spaces of features below them."""
 
-import numpy as np
 import xarray as xr
 
-__all__ = ["layers_of", "sources_of"]
+from nrc.seen import Seen
+
+__all__ = ["coordinates"]
 
 
-def layers_of(depth: int) -> xr.DataArray:
-    """The layers of networks of a depth."""
-    about = {"long_name": "layer, from the input", "units": "1"}
-    return xr.DataArray(np.arange(1, depth + 1), dims="layer", name="layer", attrs=about)
+def coordinates(seen: Seen) -> dict[str, xr.DataArray]:
+    """What layers and sources are called: 1..L and 0..L-1 in a stack, modules in a torch module.
 
-
-def sources_of(depth: int) -> xr.DataArray:
-    """The spaces of features below the layers."""
-    about = {"long_name": "space of the features z^k, k = 0 the inputs", "units": "1"}
-    return xr.DataArray(np.arange(depth), dims="source", name="source", attrs=about)
+    Examples
+    --------
+    >>> network, points = nrc.network.Network([torch.eye(2)[None]] * 3), torch.ones(1, 5, 2)
+    >>> seen = nrc.seen.StackSeen(network, points, points)
+    >>> {name: values.values.tolist() for name, values in coordinates(seen).items()}
+    {'layer': [1, 2, 3], 'source': [0, 1, 2]}
+    """
+    named = {"layer": seen.layers, "source": seen.sources}
+    about = {
+        "layer": "layer, from the input",
+        "source": "space of the features that enter, the inputs first",
+    }
+    return {
+        dim: xr.DataArray(list(values), dims=dim, name=dim, attrs={"long_name": about[dim], "units": "1"})
+        for dim, values in named.items()
+    }

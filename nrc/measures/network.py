@@ -9,21 +9,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nrc.labels import describe
-from nrc.measures.certified import certified_tails
+from nrc.measures.analytic import analytic_bounds
+from nrc.measures.coordinates import coordinates
 from nrc.measures.ranks import rank_measures
-from nrc.measures.stationarity import stationarity_bounds
-from nrc.measures.variability import best_partitions, variability
+from nrc.measures.spaces import gather
+from nrc.measures.stationarity import stationarity
+from nrc.measures.variability import variability
 from nrc.network import Network
+from nrc.seen import Seen
 
 __all__ = ["accuracy", "measure", "without"]
 
 
 def measure(
-    network: Network,
-    x: Tensor,
-    y: Tensor,
+    seen: Seen,
     *,
-    labels: NDArray[np.integer],
+    labels: NDArray[np.integer] | None,
     clusters: int,
     weight_decay: NDArray[np.float64] | None,
     dead: NDArray[np.bool_],
@@ -32,20 +33,19 @@ def measure(
     tcv_lower: str = "spectral",
     numerical_rank_tolerance: float = 1e-3,
     certified_ranks: int = 0,
+    leading: int | None = None,
 ) -> xr.Dataset:
     """Rank of every layer, within-class variability of every space, and how far from stationary.
 
     Parameters
     ----------
-    network : Network
-        In float64.
-    x, y : Tensor
-        Inputs (cells, points, n_0) and targets (cells, points, n_L).
-    labels : (cells, points) integer array
-        Known class or blob of each point, from 0.
+    seen : Seen
+        Networks, and the data that they see.
+    labels : (cells, points) integer array or None
+        Known class or blob of each point, from 0; without them, what is about known classes is missing.
     clusters : int
         K.
-    weight_decay : (cells,) array or None
+    weight_decay : (cells, layers) array or None
         lambda, penalty on the factors; None leaves out residuals and the bounds that they give.
     dead : (cells,) mask
         Cells whose weights are 0: relative measures are missing.
@@ -58,34 +58,27 @@ def measure(
     numerical_rank_tolerance : float
         The numerical rank counts singular values above this share of the largest.
     certified_ranks : int
-        Tails are certified beyond 1, ..., this rank, by as many partitions of every space.
+        Partitions into 1, ..., this many sets certify tails, too.
+    leading : int, optional
+        Of layers with more singular values, only so many are computed, by a randomized method.
 
     Raises
     ------
     ValueError
-        If the arrays do not fit each other, a value is not finite, or a cluster is empty.
+        If a cluster is empty, or there are more clusters than points.
     """
-    network.check(x, y)
-    features = network.features(x)[:-1]
-    spaces = [torch.cat([z, y], dim=2).numpy() for z in features]
-    best = best_partitions(spaces, labels, clusters, kmeans_restarts, seeds)
+    ranks = 0 if weight_decay is None else certified_ranks
+    spaces = gather(seen, labels, clusters, restarts=kmeans_restarts, seeds=seeds, ranks=ranks)
     parts = [
-        rank_measures(network.weights, dead, clusters, numerical_rank_tolerance),
-        variability(spaces, [z.numpy() for z in features], labels, best, clusters, tcv_lower),
+        rank_measures(seen.weights, dead, clusters, numerical_rank_tolerance, leading),
+        variability(spaces, clusters, tcv_lower),
     ]
     if weight_decay is not None:
-        parts.append(
-            stationarity_bounds(
-                network, x, y, weight_decay, labels=labels, best=best, clusters=clusters, seeds=seeds
-            )
-        )
-    if weight_decay is not None and certified_ranks:
-        of_kmeans = {"restarts": kmeans_restarts, "seeds": seeds}
-        tails = certified_tails(
-            network, features, y, spaces, weight_decay, ranks=certified_ranks, **of_kmeans
-        )
-        parts.append(tails)
-    return xr.merge(parts, join="exact", compat="equals")
+        _, gradient = seen.gradient()
+        at_centroids = stationarity(seen, gradient, weight_decay, spaces, clusters)
+        of_classes = seen, labels, spaces.labels, at_centroids["residual"].values, weight_decay, clusters
+        parts += [at_centroids, analytic_bounds(*of_classes)]
+    return xr.merge(parts, join="exact", compat="equals").assign_coords(coordinates(seen))
 
 
 def accuracy(network: Network, x: Tensor, labels: NDArray[np.integer], name: str) -> xr.Dataset:

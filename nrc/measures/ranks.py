@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
+from sklearn.utils.extmath import randomized_svd
 from torch import Tensor
 
 from nrc.labels import describe
-from nrc.measures.coordinates import layers_of
 from nrc.theory import spectra
 
 __all__ = ["rank_measures"]
@@ -22,6 +22,10 @@ ABOUT = {
     "relative_tail": {
         "long_name": "relative tail beyond the first index singular values",
         "reference": "eq. 22",
+        **DEAD_ONLY,
+    },
+    "rank_needed": {
+        "long_name": f"least rank with a relative tail of at most {spectra.NEAR:g} beyond it",
         **DEAD_ONLY,
     },
     "stable_rank": {"long_name": "stable rank ||W||^2 / ||W||_2^2", **DEAD_ONLY},
@@ -43,7 +47,11 @@ ABOUT = {
 
 
 def rank_measures(
-    weights: Sequence[Tensor], dead: NDArray[np.bool_], clusters: int, tolerance: float
+    weights: Sequence[Tensor],
+    dead: NDArray[np.bool_],
+    clusters: int | None,
+    tolerance: float,
+    leading: int | None = None,
 ) -> xr.Dataset:
     """Singular values of every layer and all measures of rank.
 
@@ -53,43 +61,73 @@ def rank_measures(
         (cells, n_l, n_{l-1}) each.
     dead : (cells,) mask
         Cells whose relative measures are 0/0 and so missing.
-    clusters : int
-        K, the rank of the relative distance.
+    clusters : int or None
+        K, the rank of the relative distance; without it there is none.
     tolerance : float
         tau of the numerical rank.
+    leading : int, optional
+        Of layers with more singular values, only so many are computed, by a randomized method (Halko,
+        Martinsson & Tropp 2011); what needs the others is missing. They are a little too small, so tails,
+        from these and from the norm of the layer, are a little too large.
+
+    Examples
+    --------
+    >>> ranks = rank_measures([torch.diag(torch.tensor([2.0, 1.0, 1.0]))[None]], np.array([False]), 1, 1e-3)
+    >>> ranks["stable_rank"].values.tolist(), ranks["distance"].values.round(4).tolist()
+    ([[1.5]], [[1.4142]])
     """
     # layers of different sizes have spectra of different lengths: missing beyond the shorter
     dataset = xr.concat(
-        [_of_layer(w.double().numpy(), dead, clusters, tolerance) for w in weights],
-        layers_of(len(weights)),
+        [_of_layer(w.double().numpy(), dead, clusters, tolerance, leading) for w in weights],
+        "layer",
         join="outer",
     )
     dataset["index"].attrs = {"long_name": "position in the spectrum, from 1", "units": "1"}
-    to_rank = f"distance to rank {clusters}, the number of clusters"
     above = f"numerical rank, singular values above {tolerance:g} of the largest"
-    return describe(
-        dataset,
-        **ABOUT,
-        distance={"long_name": to_rank, "reference": "Theorem 3.4"},
-        relative_distance={"long_name": f"relative {to_rank}", **DEAD_ONLY},
-        numerical_rank={"long_name": above, **DEAD_ONLY},
-    )
+    about = {**ABOUT, "numerical_rank": {"long_name": above, **DEAD_ONLY}}
+    if clusters is not None:
+        to_rank = f"distance to rank {clusters}, the number of clusters"
+        about["distance"] = {"long_name": to_rank, "reference": "Theorem 3.4"}
+        about["relative_distance"] = {"long_name": f"relative {to_rank}", **DEAD_ONLY}
+    return describe(dataset, **about)
 
 
-def _of_layer(w: NDArray, dead: NDArray[np.bool_], clusters: int, tolerance: float) -> xr.Dataset:
-    s = np.linalg.svd(w, compute_uv=False)
+def _of_layer(
+    w: NDArray, dead: NDArray[np.bool_], clusters: int | None, tolerance: float, leading: int | None
+) -> xr.Dataset:
+    shape, missing = w.shape[1:], np.full(len(w), np.nan)
+    all_known = leading is None or leading >= min(shape)
+    s = np.linalg.svd(w, compute_uv=False) if all_known else _leading(w, leading)
     alive = np.where(dead[:, None], 0, s)
-    return xr.Dataset(
-        {
-            "singular_values": (("cell", "index"), s),
-            "relative_tail": (("cell", "index"), spectra.relative_tail(alive)),
-            "distance": ("cell", spectra.distance(s, clusters)),
-            "relative_distance": ("cell", spectra.relative_distance(alive, clusters)),
-            "stable_rank": ("cell", spectra.stable_rank(alive)),
-            "numerical_rank": ("cell", spectra.numerical_rank(alive, tolerance)),
-            "exact_rank": ("cell", spectra.exact_rank(alive)),
-            "effective_rank": ("cell", spectra.effective_rank(alive)),
-            "mp_soft_rank": ("cell", spectra.mp_soft_rank(alive, w.shape[1:])),
-        },
-        {"index": np.arange(1, s.shape[1] + 1)},
-    )
+    # where some are not known, one more stands for all of them in sums of squares
+    whole = alive if all_known else np.concatenate([alive, _norm_of_others(w, alive)], axis=1)
+    tail = spectra.relative_tail(whole)[:, : s.shape[1]]
+
+    def counted(rank: NDArray[np.float64], share: float) -> NDArray[np.float64]:
+        return np.where(all_known | (s[:, -1] <= share * s[:, 0]), rank, np.nan)
+
+    measures = {
+        "singular_values": (("cell", "index"), s),
+        "relative_tail": (("cell", "index"), tail),
+        "rank_needed": ("cell", spectra.rank_within(tail)),
+        "stable_rank": ("cell", spectra.stable_rank(whole)),
+        "numerical_rank": ("cell", counted(spectra.numerical_rank(alive, tolerance), tolerance)),
+        "exact_rank": ("cell", counted(spectra.exact_rank(alive), spectra.EXACT)),
+        "effective_rank": ("cell", spectra.effective_rank(alive) if all_known else missing),
+        "mp_soft_rank": ("cell", spectra.mp_soft_rank(whole, shape)),
+    }
+    if clusters is not None:
+        known = all_known or clusters <= s.shape[1]
+        distances = spectra.distance(whole, clusters), spectra.relative_distance(whole, clusters)
+        for name, distance in zip(("distance", "relative_distance"), distances, strict=True):
+            measures[name] = "cell", distance if known else missing
+    return xr.Dataset(measures, {"index": np.arange(1, s.shape[1] + 1)})
+
+
+def _leading(w: NDArray, count: int) -> NDArray[np.float64]:
+    return np.stack([randomized_svd(of_cell, count, n_iter=4, random_state=0)[1] for of_cell in w])
+
+
+def _norm_of_others(w: NDArray, s: NDArray) -> NDArray[np.float64]:
+    squares = np.linalg.norm(w, axis=(1, 2)) ** 2 - (s**2).sum(1)
+    return np.sqrt(np.maximum(squares, 0))[:, None]

@@ -1,6 +1,7 @@
 """How far from stationary every layer is, and what that bounds: Lemma 3.3, Theorem 3.4, Proposition 3.1."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -9,184 +10,165 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nrc.labels import describe
-from nrc.measures.centroids import gradients_at_centroids, outside_gradients
-from nrc.measures.coordinates import layers_of, sources_of
-from nrc.network import Network
+from nrc.measures.spaces import Spaces
+from nrc.seen import Seen
 from nrc.theory.bounds import distance_bound, gradient_rank_bound
-from nrc.theory.centroids import (
-    RANK_TOLERANCE,
-    centroid_gap,
-    centroid_gap_bound,
-    centroids,
-)
-from nrc.theory.segments import segment_gap_bound
+from nrc.theory.centroids import RANK_TOLERANCE, outside_gradient
+from nrc.theory.moments import Partition
+from nrc.theory.spectra import NEAR, rank_within
 
-__all__ = ["stationarity_bounds"]
+__all__ = ["stationarity"]
 
 Array = NDArray[np.float64]
 
-# The gap and its bounds, and the bounds on the distance to rank K that they give.
-GAPS = ("gap", "gap_bound", "gap_bound_segments")
-BOUNDS = ("bound_measured", "bound_analytic", "bound_segments")
-
 BELOW = "missing where the source is not below the layer"
-NO_BOUND = f"{BELOW}, or activation and loss have no M"
 VOID = "or weight decay is 0: the theorem is void there"
+POSITIONS = "or rho is above K, in layers that act on many positions of a point"
 GAP = "norm of the gradient of the loss less that of the centroid-based loss"
-ALONG = "second derivatives along the segments from centroids to points"
-LEMMA, THEOREM, PROPOSITION = (
-    {"reference": name} for name in ("Lemma 3.3", "Theorem 3.4", "Proposition 3.1")
+RHO = "measured rank of the gradient of the centroid-based loss"
+CERTIFIED = "missing where the cell is dead or weight decay is 0"
+LEMMA, THEOREM, SHARPENED, PROPOSITION = (
+    {"reference": name} for name in ("Lemma 3.3", "Theorem 3.4", "Theorem 3.4, sharpened", "Proposition 3.1")
 )
+RANK = {"comment": f"singular values above {RANK_TOLERANCE:g} of the largest; {BELOW}", **PROPOSITION}
 ABOUT = {
     "residual": {"long_name": "norm ||r_l|| of the residual of the layer", "reference": "eq. 4"},
     "gap": {"long_name": f"{GAP}, known classes", "comment": BELOW, **LEMMA},
     "gap_best": {"long_name": f"{GAP}, best partition found", "comment": BELOW, **LEMMA},
-    "gap_bound": {"long_name": "bound (M/2) WCSS on gap", "comment": NO_BOUND, **LEMMA},
-    "gap_bound_best": {"long_name": "bound (M/2) WCSS on gap_best", "comment": NO_BOUND, **LEMMA},
-    "gap_bound_segments": {
-        "long_name": f"bound on gap from {ALONG}",
-        "comment": NO_BOUND,
-        **LEMMA,
-    },
-    "gap_bound_segments_best": {
-        "long_name": f"bound on gap_best from {ALONG}",
-        "comment": NO_BOUND,
-        **LEMMA,
-    },
-    "centroid_rank": {
-        "long_name": "rank of the gradient of the centroid-based loss, known classes",
-        "comment": f"singular values above {RANK_TOLERANCE:g} of the largest; {BELOW}",
-        **PROPOSITION,
-    },
-    "centroid_rank_bound": {
-        "long_name": "bound on centroid_rank, the number of distinct centroids",
+    "rho": {"long_name": f"{RHO}, known classes", **RANK},
+    "rho_best": {"long_name": f"{RHO}, best partition found", **RANK},
+    "rho_bound": {
+        "long_name": "bound on rho of a layer that acts on a point once, the number of distinct centroids",
         **PROPOSITION,
     },
     "bound_measured": {
         "long_name": "bound on the distance to rank K, (||r_l|| + gap) / lambda, smaller gap",
-        "comment": f"{BELOW}, {VOID}",
+        "comment": f"{BELOW}, {POSITIONS}, {VOID}",
         **THEOREM,
     },
     "bound_projected": {
         "long_name": "bound on the distance to rank K, W_l outside the space of the centroid gradient",
         "comment": f"smaller of column and row space, and of both partitions; {BELOW}, {VOID}",
-        "reference": "Theorem 3.4, sharpened",
+        **SHARPENED,
     },
     "bound_shuffled": {
         "long_name": "bound_projected with the labels shuffled among the points: what any K sets certify",
         "comment": f"{BELOW}, {VOID}",
-        "reference": "Theorem 3.4, sharpened",
+        **SHARPENED,
     },
-    "bound_analytic": {
-        "long_name": "bound on the distance to rank K, (||r_l|| + (M/2) WCSS) / lambda, smaller WCSS term",
-        "comment": f"{NO_BOUND}, {VOID}",
-        **THEOREM,
+    "certified_tail": {
+        "long_name": "bound on relative_tail by the spaces of centroid gradients, least over sources",
+        "comment": f"0 where these fill the layer; {CERTIFIED}, and beyond the rank of every gradient",
+        **SHARPENED,
     },
-    "bound_segments": {
-        "long_name": "bound on the distance to rank K, (||r_l|| + smaller gap_bound_segments) / lambda",
-        "comment": f"{NO_BOUND}, {VOID}",
-        **THEOREM,
+    "certified_rank": {
+        "long_name": f"least rank of which a matrix is certified within a relative distance of {NEAR:g}",
+        "comment": f"missing where none below the full rank is, and {CERTIFIED.removeprefix('missing ')}",
+        **SHARPENED,
     },
 }
 
 
-def stationarity_bounds(
-    network: Network,
-    x: Tensor,
-    y: Tensor,
-    weight_decay: Array,
-    *,
-    labels: NDArray[np.integer],
-    best: Sequence[NDArray[np.integer]],
-    clusters: int,
-    seeds: Sequence[int],
+def stationarity(
+    seen: Seen, gradient: Sequence[Tensor], weight_decay: Array, spaces: Spaces, clusters: int
 ) -> xr.Dataset:
-    """Residuals, both sides of Lemma 3.3, Theorem 3.4's bounds, and Proposition 3.1 at the centroids.
+    """Residuals, gaps to the gradients at centroids, and what these bound and certify.
 
     Parameters
     ----------
-    network : Network
-    x, y : Tensor
-        Inputs (cells, points, n_0) and targets (cells, points, n_L).
-    weight_decay : (cells,) array
-    labels : (cells, points) integer array
-        Known class or blob of each point.
-    best : sequence of (cells, points) integer arrays
-        The best partition found in each space.
+    seen : Seen
+    gradient : sequence of Tensor
+        Of the loss in W_1, ..., W_L, (cells, n_l, n_{l-1}) each.
+    weight_decay : (cells, layers) array
+    spaces : Spaces
     clusters : int
         K.
-    seeds : sequence of int
-        By which labels are shuffled.
     """
-    z, depth = network.features(x), len(network.weights)
-    _, gradient, _ = network.gradient(x, y)
-    r = _residuals(network.weights, gradient, weight_decay)
-    *known, rank, outside = _at_centroids(network, z, y, gradient, [labels] * depth, clusters)
-    *found, _, outside_best = _at_centroids(network, z, y, gradient, best, clusters)
-    shuffled = np.stack(
-        [np.random.default_rng(s).permutation(of) for s, of in zip(seeds, labels, strict=True)]
+    r = _residuals(seen, gradient, weight_decay)
+    known, best, random = (
+        _at_centroids(seen, gradient, partitions, clusters, doing)
+        for partitions, doing in (
+            (spaces.classes, "known classes"),
+            (spaces.best, "best partitions"),
+            (spaces.random, "random sets"),
+        )
     )
-    at_shuffled = gradients_at_centroids(network, z, y, [shuffled] * depth, clusters)
-    void = np.where(weight_decay > 0, 0, np.nan)[:, None, None]
-    bounds = [
-        distance_bound(r[:, :, None], np.fmin(*gaps), weight_decay[:, None, None])
-        for gaps in zip(known, found, strict=True)
-    ]
+    more = [_at_centroids(seen, gradient, of, len(of[0].shares.T), "more clusters") for of in spaces.more]
+    void = np.where(weight_decay > 0, 0, np.nan)
+    # a gradient of a rank above K bounds the distance to that rank, and not to K
+    gap = np.fmin(*(np.where(of.rho <= clusters, of.gap, np.nan) for of in (known, best)))
+    relative = _relative_tails(seen, (known, best, *more), max(clusters, len(more))) + void[:, :, None]
+    full = np.array([min(w.shape[1:]) for w in seen.weights])
+    rank = rank_within(relative)
     dims = ("cell", "layer", "source")
     dataset = xr.Dataset(
         {
             "residual": (dims[:2], r),
-            **{name: (dims, gap) for name, gap in zip(GAPS, known, strict=True)},
-            **{f"{name}_best": (dims, gap) for name, gap in zip(GAPS, found, strict=True)},
-            "centroid_rank": (dims, rank),
-            "centroid_rank_bound": (("cell", "source"), _distinct_centroids(z[:-1], y, labels, clusters)),
-            **{name: (dims, bound) for name, bound in zip(BOUNDS, bounds, strict=True)},
-            "bound_projected": (dims, void + np.fmin(outside, outside_best)),
-            "bound_shuffled": (dims, void + outside_gradients(network, at_shuffled, clusters)),
+            "gap": (dims, known.gap),
+            "gap_best": (dims, best.gap),
+            "rho": (dims, known.rho),
+            "rho_best": (dims, best.rho),
+            "rho_bound": (("cell", "source"), _distinct_centroids(spaces.classes or spaces.best)),
+            "bound_measured": (dims, distance_bound(r[:, :, None], gap, weight_decay[:, :, None])),
+            "bound_projected": (dims, np.fmin(known.at_k, best.at_k) + void[:, :, None]),
+            "bound_shuffled": (dims, random.at_k + void[:, :, None]),
+            "certified_tail": ((*dims[:2], "index"), relative),
+            "certified_rank": (dims[:2], np.where(rank < full, rank, np.nan)),
         },
-        {"layer": layers_of(depth), "source": sources_of(depth)},
+        {"index": np.arange(1, relative.shape[2] + 1)},
     )
     return describe(dataset, **ABOUT)
 
 
-def _residuals(weights: Sequence[Tensor], gradient: Sequence[Tensor], weight_decay: Array) -> Array:
-    """||r_l|| with r_l = gradient in W_l + lambda W_l, (cells, layers)."""
-    return np.stack(
-        [
-            np.linalg.norm(g.numpy() + weight_decay[:, None, None] * w.numpy(), axis=(1, 2))
-            for g, w in zip(gradient, weights, strict=True)
-        ],
-        axis=1,
-    )
+@dataclass(frozen=True)
+class _AtCentroids:
+    """`gap`, `rho`, W_l outside K directions `at_k`, (cells, layers, sources); the least over sources of
+    W_l outside r directions, `beyond` (cells, layers, r)."""
 
-
-def _distinct_centroids(
-    spaces: Sequence[Tensor], y: Tensor, labels: NDArray[np.integer], clusters: int
-) -> NDArray[np.integer]:
-    """Number of distinct pairs of centroids of features and targets, (cells, sources)."""
-    known = torch.from_numpy(labels)
-    y_means, _ = centroids(y, known, clusters)
-    pairs = [(centroids(z, known, clusters)[0], y_means) for z in spaces]
-    return np.stack([gradient_rank_bound(*pair) for pair in pairs], axis=1)
+    gap: Array
+    rho: Array
+    at_k: Array
+    beyond: Array
 
 
 def _at_centroids(
-    network: Network,
-    z: list[Tensor],
-    y: Tensor,
-    gradient: list[Tensor],
-    partitions: Sequence[NDArray[np.integer]],
-    clusters: int,
-) -> tuple[Array, ...]:
-    """`GAPS`, rank of the centroid gradient, W_l outside its space, each (cells, layers, sources)."""
-    depth = len(network.weights)
-    found = np.full((4, len(y), depth, depth), np.nan)
-    at_centroids = gradients_at_centroids(network, z, y, partitions, clusters)
-    for k, (partition, gradients) in enumerate(zip(partitions, at_centroids, strict=True)):
-        after = network.after(k), z[k], y, torch.from_numpy(partition).long(), clusters
-        found[0, :, k:, k] = centroid_gap(gradient[k:], gradients)
-        found[1, :, k:, k] = centroid_gap_bound(*after)
-        found[2, :, k:, k] = segment_gap_bound(*after)
-        for l, g in enumerate(gradients, start=k):
-            found[3, :, l, k] = torch.linalg.matrix_rank(g, rtol=RANK_TOLERANCE)
-    return *found, outside_gradients(network, at_centroids, clusters)
+    seen: Seen, gradient: Sequence[Tensor], partitions: Sequence[Partition] | None, clusters: int, doing: str
+) -> _AtCentroids:
+    """What a partition of each source says of the layers that it is below; missing without one."""
+    shape = len(seen.weights[0]), len(seen.layers), len(seen.sources)
+    longest = max(min(w.shape[1:]) for w in seen.weights)
+    gap, rho, at_k = np.full((3, *shape), np.nan)
+    beyond = np.full((*shape[:2], longest), np.nan)
+    for k, of in enumerate(seen.track(partitions or (), doing)):
+        at_centroids = seen.gradient_from(k, of.features.means, of.targets.means, of.shares)
+        for l, g in enumerate(at_centroids):
+            if g is not None:
+                rank, bounds = (found.numpy() for found in outside_gradient(seen.weights[l], g))
+                gap[:, l, k] = (gradient[l] - g).norm(dim=(1, 2)).numpy()
+                rho[:, l, k], at_k[:, l, k] = rank, bounds[:, min(clusters, bounds.shape[1]) - 1]
+                beyond[:, l, : bounds.shape[1]] = np.fmin(beyond[:, l, : bounds.shape[1]], bounds)
+    return _AtCentroids(gap, rho, at_k, beyond)
+
+
+def _relative_tails(seen: Seen, parts: Sequence[_AtCentroids], least: int) -> Array:
+    """What is certified beyond r directions over ||W_l||, (cells, layers, r).
+
+    Up to the largest rank of a gradient, or a number of sets: beyond it nothing is added.
+    """
+    norms = torch.stack([w.norm(dim=(1, 2)) for w in seen.weights], dim=1).numpy()
+    tails = np.fmin.reduce([of.beyond for of in parts]) / np.where(norms > 0, norms, np.nan)[:, :, None]
+    last = np.fmax.reduce([np.fmax.reduce(of.rho, axis=2) for of in parts])
+    return np.where(np.arange(tails.shape[2]) < np.fmax(last, least)[:, :, None], tails, np.nan)
+
+
+def _residuals(seen: Seen, gradient: Sequence[Tensor], weight_decay: Array) -> Array:
+    """||r_l|| with r_l = gradient in W_l + lambda W_l, (cells, layers)."""
+    decays = torch.from_numpy(weight_decay)[:, :, None, None]
+    layers = zip(gradient, seen.weights, decays.unbind(1), strict=True)
+    return torch.stack([(g + decay * w).norm(dim=(1, 2)) for g, w, decay in layers], dim=1).numpy()
+
+
+def _distinct_centroids(partitions: Sequence[Partition]) -> NDArray[np.integer]:
+    """Number of distinct pairs of centroids of features and targets, (cells, sources)."""
+    pairs = [(of.features.means, of.targets.means) for of in partitions]
+    return np.stack([gradient_rank_bound(*pair) for pair in pairs], axis=1)

@@ -18,10 +18,13 @@ __all__ = [
     "centroids",
     "outside_gradient",
     "second_derivative_bound",
+    "singular_directions",
 ]
 
 # What rounding leaves of a singular value that is 0, of the largest.
 RANK_TOLERANCE = 1e-10
+# Random combinations of a gradient's columns to begin with: a few more than most have clusters.
+DIRECTIONS = 64
 
 # Bounds on the norm of a function of (z, y), and of its first and second derivative.
 Jet = tuple[Tensor | float, Tensor | float, Tensor | float]
@@ -105,40 +108,98 @@ def centroid_gap(gradient: list[Tensor], at_centroids: list[Tensor]) -> Tensor:
     return torch.stack([(g - c).norm(dim=(1, 2)) for g, c in zip(gradient, at_centroids, strict=True)], dim=1)
 
 
-def outside_gradient(w: Tensor, at_centroids: Tensor, clusters: int) -> Tensor:
-    """Distance of W_l to the matrices of the column or the row space of the centroid gradient.
+def outside_gradient(w: Tensor, at_centroids: Tensor) -> tuple[Tensor, Tensor]:
+    """Distance of W_l to matrices of each rank in the column or the row space of the centroid gradient.
 
-    This is Theorem 3.4, sharpened. With G = grad_{W_l} loss_C^k of rank rho <= K, P and Q the
-    projections onto its column and row space, and Delta the gradient of the loss less G, of norm
-    gap_{k,l}, lambda W_l = r_l - G - Delta; as (I - P) G = G (I - Q) = 0,
+    This is Theorem 3.4, sharpened. With G = grad_{W_l} loss_C^k of rank rho, P and Q the projections onto
+    its column and row space, and Delta the gradient of the loss less G, of norm gap_{k,l},
+    lambda W_l = r_l - G - Delta; as (I - P) G = G (I - Q) = 0,
 
         dist(W_l, M_rho) <= min(||(I - P) W_l||, ||W_l (I - Q)||)
                           = min(||(I - P) (r_l - Delta)||, ||(r_l - Delta) (I - Q)||) / lambda
                          <= (||r_l|| + gap_{k,l}) / lambda,
 
     for P W_l and W_l Q have rank rho at most. Only the part of residual and gap that leaves the spaces
-    counts. The first form is computed: it takes no difference of gradients.
+    counts. The first form is computed: it takes no difference of gradients. For r < rho, P_r and Q_r, of
+    the r leading singular vectors of G, bound dist(W_l, M_r) in the same way; the equality has
+    (I - P_r) G in addition.
+
+    In a layer that sees each point once, rho is K at most. In one that acts on many positions of a point,
+    a convolution or one on tokens, it is K times their number at most: if that is all of the layer, the
+    bound is 0 at the full rank and says nothing.
 
     Parameters
     ----------
     w, at_centroids : Tensor
         W_l, and G, (cells, n_l, n_{l-1}).
-    clusters : int
-        K.
 
     Returns
     -------
-    Tensor
-        min(||(I - P) W_l||, ||W_l (I - Q)||), (cells,).
+    rho : Tensor
+        (cells,)
+    bounds : Tensor
+        On dist(W_l, M_r) for r = 1, ..., min(n_l, n_{l-1}), (cells, r); as at rho beyond it.
+
+    Examples
+    --------
+    >>> w = torch.diag(torch.tensor([5.0, 3.0, 2.0])).double()[None]
+    >>> g = torch.diag(torch.tensor([2.0, 1.0, 0.0])).double()[None]
+    >>> rho, bounds = outside_gradient(w, g)
+    >>> rho.tolist(), [round(bound**2) for bound in bounds[0].tolist()]
+    ([2], [13, 4, 4])
     """
-    u, s, vh = torch.linalg.svd(at_centroids, full_matrices=False)
+    u, s, vh = singular_directions(at_centroids)
     counts = s > RANK_TOLERANCE * s[:, :1]
-    # the rank is K at most, whatever rounding says
-    counts[:, clusters:] = False
-    u, v = (vectors * counts[:, None, :] for vectors in (u, vh.mT))
-    beyond_columns = (w - u @ (u.mT @ w)).norm(dim=(1, 2))
-    beyond_rows = (w - (w @ v) @ v.mT).norm(dim=(1, 2))
-    return torch.minimum(beyond_columns, beyond_rows)
+    u, v = u * counts[:, None], vh.mT * counts[:, None]
+    of_columns, of_rows = u.mT @ w, (w @ v).mT
+    bounds = torch.minimum(_left(w - u @ of_columns, of_columns), _left(w - of_rows.mT @ v.mT, of_rows))
+    beyond = bounds[:, -1:].expand(-1, min(w.shape[1:]) - bounds.shape[1])
+    return counts.sum(1), torch.cat([bounds, beyond], dim=1)
+
+
+def _left(outside: Tensor, along: Tensor) -> Tensor:
+    """Norm of what is left of a matrix without its components along the first r directions, (cells, r).
+
+    Parameters
+    ----------
+    outside : Tensor
+        What is outside of all directions, (cells, n_l, n_{l-1}).
+    along : Tensor
+        Its components along each, (cells, directions, n).
+    """
+    squares = torch.cat([along.square().sum(2), outside.square().sum((1, 2))[:, None]], dim=1)
+    return squares.flip(1).cumsum(1).flip(1)[:, 1:].sqrt()
+
+
+def singular_directions(g: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """U, s and V' of the singular values above `RANK_TOLERANCE` of the largest, and perhaps more.
+
+    A gradient at centroids has low rank. So a large one is first projected onto random combinations of
+    its columns (Halko, Martinsson & Tropp 2011), ever more of them until nothing but rounding is left.
+
+    Parameters
+    ----------
+    g : Tensor
+        (cells, n_l, n_{l-1})
+
+    Examples
+    --------
+    >>> u, s, vh = singular_directions(torch.ones(1, 2, 3).double())
+    >>> u.shape, s.pow(2).round().tolist()
+    (torch.Size([1, 2, 2]), [[6.0, 0.0]])
+    """
+    count = DIRECTIONS
+    norm = g.norm(dim=(1, 2))
+    generator = torch.Generator().manual_seed(0)
+    while 4 * count <= min(g.shape[1:]):
+        combinations = torch.randn(g.shape[2], count, generator=generator, dtype=g.dtype)
+        q = torch.linalg.qr(g @ combinations.to(g.device)).Q
+        inside = q.mT @ g
+        if ((g - q @ inside).norm(dim=(1, 2)) <= RANK_TOLERANCE / 10 * norm).all():
+            u, s, vh = torch.linalg.svd(inside, full_matrices=False)
+            return q @ u, s, vh
+        count *= 2
+    return torch.linalg.svd(g, full_matrices=False)
 
 
 def centroid_gap_bound(network: Network, z: Tensor, y: Tensor, labels: Tensor, clusters: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""The bracket of the total cluster variation, and the best partition found.
+"""The bracket of the total cluster variation: bounds below it, and k-means above.
 
 TCV_K, the total cluster variation, is the least within-cluster sum of squares over all partitions
 into K sets (eq. 7): a K-means optimum, NP-hard in general, so it is given as a bracket.
@@ -10,9 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from sklearn.cluster import KMeans
 
-from nrc.theory.wcss import wcss
-
-__all__ = ["best_partition", "tcv_lower", "tcv_lower_semidefinite"]
+__all__ = ["kmeans", "tcv_lower", "tcv_lower_semidefinite"]
 
 Array = NDArray[np.float64]
 
@@ -101,34 +99,35 @@ def _peng_wei_multipliers(gram: Array, clusters: int) -> tuple[Array, Array]:
     return -y[:n], b
 
 
-def best_partition(
-    points: ArrayLike, clusters: int, *, labels: ArrayLike | None = None, restarts: int, seed: int
-) -> NDArray[np.integer]:
-    """The partition of least WCSS among a known one and k-means++ restarts, (N,).
-
-    Its WCSS is an upper bound on TCV_K.
+def kmeans(points: ArrayLike, clusters: int, restarts: int, seed: int) -> KMeans:
+    """k-means++, the best of some restarts; the WCSS of its partition is an upper bound on TCV_K.
 
     Parameters
     ----------
     points : (N, p) array
     clusters : int
         K.
-    labels : (N,) integer array, optional
-        The known partition: classes or blobs.
     restarts : int
-        Runs of k-means.
     seed : int
+
+    Returns
+    -------
+    KMeans
+        Of scikit-learn, fitted.
 
     Raises
     ------
     ValueError
         If K is not in 1..N.
+
+    Examples
+    --------
+    >>> found = kmeans([[0.0], [1.0], [9.0], [11.0]], 2, restarts=5, seed=0)
+    >>> sorted(found.cluster_centers_.ravel().tolist())
+    [0.5, 10.0]
     """
     _check_count(clusters, len(np.asarray(points)))
-    kmeans = KMeans(clusters, init="k-means++", n_init=restarts, random_state=seed).fit(points)
-    if labels is None:
-        return kmeans.labels_
-    return min(np.asarray(labels), kmeans.labels_, key=lambda partition: wcss(points, partition))
+    return KMeans(clusters, init="k-means++", n_init=restarts, random_state=seed).fit(points)
 
 
 def _check_count(clusters: int, points: int) -> None:

@@ -1,56 +1,83 @@
 """Variability within classes without its scale: how much of the features' variance it is, and NC1."""
 
-import numpy as np
-from numpy.typing import ArrayLike
+import torch
+from torch import Tensor
 
-from nrc.theory.wcss import wcss
+from nrc.theory.moments import Partition
 
-__all__ = ["nc1", "wcss_share"]
+__all__ = ["between_directions", "nc1", "wcss_share"]
 
 
-def wcss_share(z: ArrayLike, labels: ArrayLike) -> float:
-    """WCSS of features over their variance, tr Sigma_W / tr (Sigma_W + Sigma_B), between 0 and 1.
+def wcss_share(classes: Partition) -> Tensor:
+    """WCSS of features over their variance, tr Sigma_W / tr (Sigma_W + Sigma_B), between 0 and 1, (cells,).
 
     Missing where all features are one.
 
+    Examples
+    --------
+    >>> line = Partition.empty(1, 2, 1, 0)
+    >>> z, labels = torch.tensor([[[0.0], [2.0], [4.0], [6.0]]]).double(), torch.tensor([[0, 0, 1, 1]])
+    >>> line.update(z, z[:, :, :0], labels)
+    >>> wcss_share(line).tolist()
+    [0.2]
+    """
+    within, variance = classes.features.squares.sum(1) / classes.features.sizes.sum(1), classes.variance
+    return torch.where(variance > 0, within / variance, torch.nan)
+
+
+def between_directions(classes: Partition) -> Tensor:
+    """Directions v_j between the means of classes over their scale s_j, (cells, n, K), 0 beyond the rank.
+
+    Sigma_B = sum_i (N_i/N) (mean of class i - mean of all)(...)' = sum_j s_j^2 v_j v_j', of rank K - 1 at
+    most. Directions below the rounding of the means are none, as in numpy's pinv.
+
     Parameters
     ----------
-    z : (N, n) array
-        Features.
-    labels : (N,) integer array
-        Class of each point.
+    classes : Partition
+
+    Examples
+    --------
+    >>> line = Partition.empty(1, 2, 1, 0)
+    >>> z, labels = torch.tensor([[[0.0], [2.0], [4.0], [6.0]]]).double(), torch.tensor([[0, 0, 1, 1]])
+    >>> line.update(z, z[:, :, :0], labels)
+    >>> between_directions(line).abs().tolist()
+    [[[0.5, 0.0]]]
     """
-    z = np.asarray(z, dtype=np.float64)
-    variance = ((z - z.mean(0)) ** 2).sum() / len(z)
-    return float(wcss(z, labels) / variance) if variance > 0 else np.nan
+    means, mean = classes.features.means, classes.mean
+    between = classes.shares.sqrt()[:, :, None] * (means - mean[:, None])
+    _, s, vh = torch.linalg.svd(between, full_matrices=False)
+    size = (classes.variance + mean.square().sum(1)).sqrt()
+    rounding = max(between.shape[1:]) * torch.finfo(torch.float64).eps * size
+    kept = s > rounding[:, None]
+    kept[:, means.shape[1] - 1 :] = False  # centred means of K classes have rank K - 1 at most
+    scales = torch.where(kept, 1 / torch.where(kept, s, 1), 0)
+    return torch.nn.functional.pad(vh.mT * scales[:, None], (0, means.shape[1] - s.shape[1]))
 
 
-def nc1(z: ArrayLike, labels: ArrayLike) -> float:
+def nc1(squares: Tensor, directions: Tensor, points: int) -> Tensor:
     """NC1 = tr(Sigma_W Sigma_B^+) / K, the first measure of neural collapse (Papyan, Han & Donoho 2020).
 
-    Sigma_W = (1/N) sum_j (z_j - mean of its class)(...)' and Sigma_B = sum_i (N_i/N) (mean of class i -
-    mean of all)(...)'. Each direction between classes counts by its own scale: a linear change of the
-    features within these directions changes nothing. So a direction in which the means nearly agree may
-    decide the number; those below the rounding of the means are no directions, as in numpy's pinv.
-
-    Missing where the means of all classes are one.
+    Each direction between classes counts by its own scale: a linear change of the features within these
+    directions changes nothing. So a direction in which the means nearly agree may decide the number.
 
     Parameters
     ----------
-    z : (N, n) array
-        Features.
-    labels : (N,) integer array
-        Class of each point.
+    squares : Tensor
+        Sum over points of ||(z - mean of its class)' Q||^2, (cells,).
+    directions : Tensor
+        Q, as `between_directions`.
+    points : int
+        N.
+
+    Returns
+    -------
+    Tensor
+        (cells,), missing where the means of all classes are one.
+
+    Examples
+    --------
+    >>> q = torch.tensor([[[0.5, 0.0]]])       # of classes {0, 2} and {4, 6}
+    >>> nc1(torch.tensor([4 * 0.5**2]), q, 4).tolist()
+    [0.125]
     """
-    z = np.asarray(z, dtype=np.float64)
-    classes, place, sizes = np.unique(labels, return_inverse=True, return_counts=True)
-    means = np.stack([z[labels == label].mean(0) for label in classes])
-    between = np.sqrt(sizes / len(z))[:, None] * (means - z.mean(0))
-    _, s, vt = np.linalg.svd(between, full_matrices=False)
-    # centred means of K classes have rank K - 1 at most
-    rounding = max(between.shape) * np.finfo(np.float64).eps * np.linalg.norm(z, 2) / len(z) ** 0.5
-    kept = s[: len(classes) - 1] > rounding
-    if not kept.any():
-        return np.nan
-    within = (z - means[place]) @ vt[: len(kept)][kept].T / s[: len(kept)][kept]
-    return float((within**2).sum() / len(z) / len(classes))
+    return torch.where(directions.flatten(1).any(1), squares / points / directions.shape[2], torch.nan)

@@ -9,11 +9,13 @@ from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
     "EXACT",
+    "NEAR",
     "distance",
     "effective_rank",
     "exact_rank",
     "mp_soft_rank",
     "numerical_rank",
+    "rank_within",
     "relative_distance",
     "relative_tail",
     "stable_rank",
@@ -25,6 +27,8 @@ Array = NDArray[np.float64]
 # no singular value in between: a layer that is rank-deficient there has its next one at most 1e-5 of the
 # last, and it goes to 0 with the residual.
 EXACT = 1e-5
+# A matrix within this relative distance of a rank is near it.
+NEAR = 0.1
 
 
 def distance(s: ArrayLike, rank: int) -> Array:
@@ -44,6 +48,28 @@ def relative_distance(s: ArrayLike, rank: int) -> Array:
     """Distance to the matrices of rank at most `rank` over ||W||, shape (...)."""
     s = _or_nan(s)
     return distance(s, rank) / np.linalg.norm(s, axis=-1)
+
+
+def rank_within(tail: ArrayLike) -> Array:
+    """The least r whose relative tail, or bound on it, is at most `NEAR`, shape (...).
+
+    Parameters
+    ----------
+    tail : (..., n) array
+        For r = 1..n. Missing ones count as too large.
+
+    Returns
+    -------
+    array
+        Missing where there is none.
+
+    Examples
+    --------
+    >>> rank_within([[0.5, 0.1, 0.0], [0.5, np.nan, np.nan]]).tolist()
+    [2.0, nan]
+    """
+    near = np.asarray(tail, dtype=np.float64) <= NEAR
+    return np.where(near.any(-1), near.argmax(-1) + 1.0, np.nan)
 
 
 def numerical_rank(s: ArrayLike, tolerance: float) -> Array:

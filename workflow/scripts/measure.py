@@ -21,6 +21,7 @@ from nrc.measures.mixture import mixture_bounds
 from nrc.measures.network import accuracy, measure, without
 from nrc.network import Network
 from nrc.regularised_loss import RegularisedLoss
+from nrc.seen import StackSeen
 from nrc.stacks import (
     Sample,
     architecture_of,
@@ -74,6 +75,7 @@ def measures_of(
     task, penalty, on_data = settings["task"], settings["penalty"], settings["loss_on"] == "data"
     cells, clusters = list(stack.cells()), points[stack.seeds[0]].clusters
     weight_decay = np.array([cell["weight_decay"] for cell in cells])
+    of_layers = np.repeat(weight_decay[:, None], len(network.weights), axis=1)
     choices = {name: value for name, value in settings["measures"].items() if name not in OTHER}
     dead = diverged_cells(trained) | (trained["status"].values.ravel() == Status.DEAD)
     of_networks, of_data = [], []
@@ -82,12 +84,10 @@ def measures_of(
     seen = seen.of_cells(len(stack))
     of_networks.append(
         measure(
-            network,
-            torch.from_numpy(seen.x),
-            torch.from_numpy(seen.y),
+            StackSeen(network, torch.from_numpy(seen.x), torch.from_numpy(seen.y)),
             labels=seen.labels,
             clusters=clusters,
-            weight_decay=weight_decay if penalty == "factors" else None,
+            weight_decay=of_layers if penalty == "factors" else None,
             dead=dead,
             seeds=[cell["seed"] for cell in cells],
             **choices,

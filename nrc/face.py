@@ -1,0 +1,190 @@
+"""One network of one's own, measured: any torch module, on one's own data."""
+
+import json
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+import xarray as xr
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+
+from nrc.arguments import (
+    check_loss,
+    check_module,
+    clusters_of,
+    count,
+    data_of,
+    labels_of,
+    leading,
+    targets_of,
+    weight_decay_of,
+)
+from nrc.labels import provenance
+from nrc.measures.network import measure as measure_networks
+from nrc.measures.ranks import rank_measures
+from nrc.module import BATCH, Loss, ModuleSeen, check_finite, layers_of, parameters_of
+
+__all__ = ["measure", "spectra"]
+
+# Share of the largest singular value above which one counts for the numerical rank.
+NUMERICAL = 1e-3
+
+
+def measure(
+    model: nn.Module,
+    x: ArrayLike | Tensor,
+    y: ArrayLike | Tensor | None = None,
+    *,
+    labels: ArrayLike | Tensor | None = None,
+    clusters: int | None = None,
+    weight_decay: float | Mapping[str, float] = 0.0,
+    loss: str | Loss = "cross_entropy",
+    sources: str | Sequence[str] = "all",
+    restarts: int = 10,
+    batch: int | None = None,
+    seed: int = 0,
+    certified_ranks: int = 0,
+    svd: str | None = None,
+    progress: bool | None = None,
+) -> xr.Dataset:
+    """Spectra and ranks of every layer, variability of every space, and how low a rank Theorem 3.4 certifies.
+
+    What the pipeline measures on its networks, on any module. The loss is a mean over points, and weight
+    decay lambda that of `torch.optim.SGD` and `Adam`, a penalty (lambda/2) ||W||^2: where training has ended,
+    the gradient in each weight is -lambda W, and `residual` is 0. The decoupled decay of `AdamW` is no
+    penalty: its end points are no stationary points of any loss, and `residual` is not small there.
+
+    Parameters
+    ----------
+    model : Module
+        In eval mode; it is left as it is. Its Linear, Conv1d, Conv2d and Conv3d layers are measured, and the
+        projections of its MultiheadAttention: kernels unfolded to (outputs, inputs/groups * positions), tied
+        weights once. On a CPU or a GPU; in float64 there, whatever its precision.
+    x : array
+        Inputs (points, ...). A memory-mapped array is read batch by batch.
+    y : array, optional
+        Targets (points, ...), as the loss takes them; classes (points,) or distributions over them for the
+        cross-entropy. The labels if not given.
+    labels : integer array, optional
+        Known class of each point, 0, 1, ..., K-1. If not given: `y`, where it holds classes and `clusters`
+        is not given.
+    clusters : int, optional
+        K, where there are no labels: what is about known classes is missing then.
+    weight_decay : float or mapping
+        lambda, or that of each parameter by its name in `named_parameters`, 0 for the others. Bounds are
+        void, and missing, where it is 0.
+    loss : str or callable
+        `cross_entropy`; `squared_error`, half the squared norm; or a function of outputs and targets that
+        gives the loss of each point, (points,). At centroids targets are means, and must be real.
+    sources : "all" or sequence of str
+        Spaces whose centroids are tried: `input`, or modules that the features enter. They are cuts: all
+        that follows depends on them alone. Inside of a skip connection there is none.
+    restarts : int
+        Runs of k-means.
+    batch : int, optional
+        Points at a time, 256 if not given. Memory is that of a batch, of 1 GiB of features, and of the
+        centroids; it does not grow with the number of points. Data are passed three times, once with
+        gradients, and a fourth time where their features are more than that: k-means then sees a sample.
+    seed : int
+        Of k-means and what is drawn at random.
+    certified_ranks : int
+        Partitions into 1, ..., this many sets certify tails, too.
+    svd : {"exact", "randomized"}, optional
+        The randomized one finds the 256 largest singular values of each layer; what needs the others is
+        missing. Not given, exact, and refused for a layer where that takes minutes.
+    progress : bool, optional
+        Whether there are progress bars; on a terminal and in a notebook if not said.
+
+    Returns
+    -------
+    Dataset
+        Dimensions `layer` (names of modules), `source`, `index`, and the variables of the pipeline's files;
+        each says what it is in `long_name`, and why it may be missing in `comment`. `loss`,
+        `gradient_norm` and `relative_residual` are those of the measured layers.
+
+    Raises
+    ------
+    TypeError, ValueError
+        In one line that names the argument.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> labels = np.arange(30) % 3
+    >>> x = np.eye(3)[labels] + 0.1 * rng.normal(size=(30, 3))
+    >>> model = torch.nn.Sequential(torch.nn.Linear(3, 8), torch.nn.Tanh(), torch.nn.Linear(8, 3)).eval()
+    >>> found = nrc.measure(model, x, labels, weight_decay=1e-2)
+    >>> found["gap"].dims, found["layer"].values.tolist(), found["source"].values.tolist()
+    (('layer', 'source'), ['0', '2'], ['input', '2'])
+    >>> bool((found["distance"] <= found["bound_projected"].min("source") + 1e-12).all())
+    True
+    """
+    check_module(model)
+    x, batch = data_of(x), BATCH if batch is None else count("batch", batch)
+    known = labels_of(labels, y, clusters, len(x))
+    k = clusters_of(known, clusters, len(x))
+    y = targets_of(y, known, len(x))
+    seen = ModuleSeen(model, x, y, check_loss(loss), sources=sources, batch=batch, progress=progress)
+    measured = measure_networks(
+        seen,
+        labels=None if known is None else known[None],
+        clusters=k,
+        weight_decay=weight_decay_of(seen, weight_decay),
+        dead=np.array([False]),
+        seeds=[count("seed", seed, least=0)],
+        kmeans_restarts=count("restarts", restarts),
+        certified_ranks=count("certified_ranks", certified_ranks, least=0),
+        leading=leading(seen.layers, seen.weights, svd),
+    ).isel(cell=0)
+    if seen.tied:
+        measured["layer"].attrs["tied"] = json.dumps(seen.tied)
+    told = {
+        "experiment": type(model).__name__,
+        "loss": loss if isinstance(loss, str) else getattr(loss, "__name__", type(loss).__name__),
+        "weight_decay": weight_decay if np.isscalar(weight_decay) else dict(weight_decay),
+        "restarts": restarts,
+        "certified_ranks": certified_ranks,
+        "seed": seed,
+    }
+    versions = {"torch": torch.__version__, "device": str(seen.device), "precision": "float64"}
+    sizes = {"clusters": k, "points": seen.points, "dimension": int(np.prod(x.shape[1:]))}
+    return measured.assign_attrs(provenance(told, **versions) | sizes)
+
+
+def spectra(model: nn.Module, *, svd: str | None = None) -> xr.Dataset:
+    """Singular values and ranks of every layer of a module, without data.
+
+    Parameters
+    ----------
+    model : Module
+        In any mode; layers as in `measure`.
+    svd : {"exact", "randomized"}, optional
+        As in `measure`.
+
+    Returns
+    -------
+    Dataset
+        Dimensions `layer` and `index`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `measure`.
+
+    Examples
+    --------
+    >>> found = nrc.spectra(torch.nn.Linear(20, 30))
+    >>> found["singular_values"].dims, found["layer"].values.tolist()
+    (('layer', 'index'), ['Linear'])
+    """
+    check_module(model)
+    layers, parameters = layers_of(model), parameters_of(model)
+    weights = [layer.matrix(parameters[layer.parameters[0]]) for layer in layers]
+    check_finite(layers, weights)
+    names = [layer.name for layer in layers]
+    ranks = rank_measures(weights, np.array([False]), None, NUMERICAL, leading(names, weights, svd))
+    about = {"long_name": "layer, by its module's name", "units": "1"}
+    coordinate = xr.DataArray(names, dims="layer", attrs=about)
+    told = provenance({"experiment": type(model).__name__}, torch=torch.__version__, precision="float64")
+    return ranks.isel(cell=0).assign_coords(layer=coordinate).assign_attrs(told)

@@ -1,0 +1,79 @@
+"""Bounds that need no gradient at centroids, for networks whose second derivatives are known: Lemma 3.3."""
+
+import numpy as np
+import torch
+import xarray as xr
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nrc.labels import describe
+from nrc.measures.stationarity import BELOW, LEMMA, THEOREM, VOID
+from nrc.seen import Seen, StackSeen
+from nrc.theory.bounds import distance_bound
+from nrc.theory.centroids import centroid_gap_bound
+from nrc.theory.segments import segment_gap_bound
+
+__all__ = ["analytic_bounds"]
+
+Array = NDArray[np.float64]
+Labels = NDArray[np.integer]
+
+NO_BOUND = f"{BELOW}, or activation and loss have no M"
+ALONG = "second derivatives along the segments from centroids to points"
+NAMES = ("gap_bound", "gap_bound_segments")
+ABOUT = {
+    "gap_bound": {"long_name": "bound (M/2) WCSS on gap", "comment": NO_BOUND, **LEMMA},
+    "gap_bound_best": {"long_name": "bound (M/2) WCSS on gap_best", "comment": NO_BOUND, **LEMMA},
+    "gap_bound_segments": {"long_name": f"bound on gap from {ALONG}", "comment": NO_BOUND, **LEMMA},
+    "gap_bound_segments_best": {"long_name": f"bound on gap_best from {ALONG}", "comment": NO_BOUND, **LEMMA},
+    "bound_analytic": {
+        "long_name": "bound on the distance to rank K, (||r_l|| + (M/2) WCSS) / lambda, smaller WCSS term",
+        "comment": f"{NO_BOUND}, {VOID}",
+        **THEOREM,
+    },
+    "bound_segments": {
+        "long_name": "bound on the distance to rank K, (||r_l|| + smaller gap_bound_segments) / lambda",
+        "comment": f"{NO_BOUND}, {VOID}",
+        **THEOREM,
+    },
+}
+
+
+def analytic_bounds(
+    seen: Seen, labels: Labels | None, best: list[Tensor], residual: Array, weight_decay: Array, clusters: int
+) -> xr.Dataset:
+    """Bounds on the gaps of both partitions, and on the distance to rank K that they give.
+
+    Parameters
+    ----------
+    seen : Seen
+        No M is known of networks that are not of the stacked family.
+    labels : (cells, points) integer array or None
+        Known classes.
+    best : list of Tensor
+        The best partition of each source, (cells, points) integers.
+    residual, weight_decay : (cells, layers) arrays
+        ||r_l|| and lambda.
+    clusters : int
+        K.
+    """
+    shape = *residual.shape, len(seen.sources)
+    known, found = np.full((2, len(NAMES), *shape), np.nan)
+    if isinstance(seen, StackSeen):
+        for k, partition in enumerate(best):
+            for into, of in ((known, labels), (found, partition)):
+                if of is not None:
+                    after = seen.network.after(k), seen.features[k], seen.y, torch.as_tensor(of), clusters
+                    into[0, :, k:, k] = centroid_gap_bound(*after)
+                    into[1, :, k:, k] = segment_gap_bound(*after)
+    dims = ("cell", "layer", "source")
+    gaps = {
+        f"{name}{suffix}": (dims, of)
+        for suffix, both in (("", known), ("_best", found))
+        for name, of in zip(NAMES, both, strict=True)
+    }
+    bounds = [
+        distance_bound(residual[:, :, None], gap, weight_decay[:, :, None]) for gap in np.fmin(known, found)
+    ]
+    named = zip(("bound_analytic", "bound_segments"), bounds, strict=True)
+    return describe(xr.Dataset(gaps | {name: (dims, bound) for name, bound in named}), **ABOUT)

@@ -1,0 +1,540 @@
+"""Any torch module as a network that is measured: its layers, its sources, and the gradients from them on.
+
+A layer is a weight matrix: of a linear layer, a kernel unfolded to (outputs, inputs * positions), or a
+projection of an attention. A source is a space of features that everything after it depends on alone, a
+cut: the input, or what enters a module that holds a layer. Whether it is one is tried, with features there
+and other inputs before.
+"""
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from nrc.network import LOSSES
+from nrc.seen import Batch
+
+__all__ = ["Layer", "Loss", "ModuleSeen", "Source", "layers_of"]
+
+# Of outputs (points, ...) and targets (points, ...): the loss of each point, (points,).
+Loss = Callable[[Tensor, Tensor], Tensor]
+T = TypeVar("T")
+
+KINDS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+# What tells that outputs differ, and are not rounded otherwise, of the largest.
+TOLERANCE = 1e-8
+# Bytes of features that are kept at once.
+MEMORY = 2**30
+# Points in a batch unless said, and points on which the module is tried.
+BATCH, FEW = 256, 4
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A weight matrix of a module.
+
+    Attributes
+    ----------
+    name : str
+        As in `named_modules`; a packed projection of an attention as if it were separate: `q_proj`.
+    parameters : tuple of str
+        Names of the parameter that holds it, several if it is tied.
+    rows : slice
+        Of the parameter's first axis.
+    """
+
+    name: str
+    parameters: tuple[str, ...]
+    rows: slice = field(default_factory=lambda: slice(None))
+
+    def matrix(self, parameter: Tensor) -> Tensor:
+        """The parameter, or something of its shape, as (1, n_l, n_{l-1}) in float64 on the CPU."""
+        return parameter.detach()[self.rows].flatten(1)[None].double().cpu()
+
+
+@dataclass(frozen=True)
+class Source:
+    """A space of features that everything after it depends on alone.
+
+    Attributes
+    ----------
+    name : str
+        `input`, or that of the outermost module that the features enter.
+    module : Module, optional
+        None for the input.
+    shape : tuple of int
+        Of the features of a point.
+    time : int
+        When they enter, in calls of modules.
+    """
+
+    name: str
+    module: nn.Module | None
+    shape: tuple[int, ...]
+    time: int
+
+
+def layers_of(model: nn.Module) -> list[Layer]:
+    """The layers of a module, a tied one once.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or a weight is computed from other parameters or not there yet.
+
+    Examples
+    --------
+    >>> model = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.Flatten(), torch.nn.Linear(8, 2))
+    >>> [(layer.name, layer.parameters) for layer in layers_of(model)]
+    [('0', ('0.weight',)), ('2', ('2.weight',))]
+    """
+    names: dict[int, list[str]] = {}
+    for name, parameter in parameters_of(model).items():
+        names.setdefault(id(parameter), []).append(name)
+    found: dict[tuple[int, int | None], Layer] = {}
+    for name, module in model.named_modules():
+        for called, own, rows in _matrices(name or type(model).__name__, module):
+            parameter = module._parameters.get(own)
+            if parameter is None or isinstance(parameter, nn.UninitializedParameter):
+                raise ValueError(
+                    f"model: {called}.{own} is no parameter with values; take off its parametrization "
+                    "(torch.nn.utils.parametrize.remove_parametrizations), or run a lazy module once"
+                )
+            key = id(parameter), rows.start
+            found.setdefault(key, Layer(called, tuple(names[id(parameter)]), rows))
+    if not found:
+        raise ValueError(
+            f"model: {type(model).__name__} has no layer that can be measured: "
+            "no Linear, Conv1d, Conv2d, Conv3d or MultiheadAttention"
+        )
+    return list(found.values())
+
+
+def parameters_of(model: nn.Module) -> dict[str, nn.Parameter]:
+    """All parameters by name, a tied one by each."""
+    return {
+        f"{name}.{own}".lstrip("."): parameter
+        for name, module in model.named_modules()
+        for own, parameter in module.named_parameters(recurse=False, remove_duplicate=False)
+    }
+
+
+def _matrices(name: str, module: nn.Module) -> Iterator[tuple[str, str, slice]]:
+    """Names of the matrices of a module itself, of their parameters, and which rows they are."""
+    if isinstance(module, KINDS):
+        yield name, "weight", slice(None)
+    elif isinstance(module, nn.MultiheadAttention):
+        size = module.embed_dim
+        for number, part in enumerate(("q_proj", "k_proj", "v_proj")):
+            if module.in_proj_weight is None:
+                yield f"{name}.{part}", f"{part}_weight", slice(None)
+            else:
+                yield f"{name}.{part}", "in_proj_weight", slice(number * size, (number + 1) * size)
+
+
+class ModuleSeen:
+    """A module and the data that it sees.
+
+    In float64, whatever the module's own precision, in batches: beside one batch and the module there are
+    at most `MEMORY` bytes of features in memory, and numbers for the centroids.
+
+    Parameters
+    ----------
+    model : Module
+        In eval mode. A copy is used.
+    x : array
+        Inputs (points, ...).
+    y : Tensor
+        Real targets (points, ...), or classes (points,), of which distributions are made.
+    loss : str or callable
+        A key of `nrc.network.LOSSES`, or a function of outputs and targets.
+    sources : "all" or sequence of str
+    batch : int
+        Points in a batch.
+    progress : bool, optional
+        Whether there are progress bars; on a terminal and in a notebook if not said.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the module, the data and the loss do not fit each other, in one line.
+
+    Examples
+    --------
+    >>> model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 2)).eval()
+    >>> seen = ModuleSeen(model, torch.randn(8, 3), torch.zeros(8, 2), "squared_error")
+    >>> seen.layers, seen.sources, seen.below.tolist()
+    (['0', '2'], ['input', '2'], [[True, False], [True, True]])
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        x: Any,
+        y: Tensor,
+        loss: str | Loss,
+        *,
+        sources: str | Sequence[str] = "all",
+        batch: int = BATCH,
+        progress: bool | None = None,
+    ) -> None:
+        _check_mode(model)
+        self._model = _in_float64(model)
+        self._x, self._loss = x, loss
+        self._batch, self._disable = batch, None if progress is None else not progress
+        self.device = next(self._model.parameters()).device
+        self._layers = layers_of(self._model)
+        self.parameters = parameters_of(self._model)
+        self.weights = [layer.matrix(self.parameters[layer.parameters[0]]) for layer in self._layers]
+        check_finite(self._layers, self.weights)
+        self._y = _targets(y, loss, self._checked_outputs())
+        calls = self._calls()
+        self._sources = self._chosen(self._cuts(calls), sources)
+        entered = np.array([self._entered(layer, calls) for layer in self._layers])
+        self.below = entered[:, None] >= [source.time for source in self._sources]
+
+    @property
+    def layers(self) -> list[str]:
+        return [layer.name for layer in self._layers]
+
+    @property
+    def parameters_of_layers(self) -> list[tuple[str, ...]]:
+        """Names of the parameter of each layer."""
+        return [layer.parameters for layer in self._layers]
+
+    @property
+    def tied(self) -> dict[str, tuple[str, ...]]:
+        """The parameters of each layer that has several names for one."""
+        return {layer.name: layer.parameters for layer in self._layers if len(layer.parameters) > 1}
+
+    @property
+    def sources(self) -> list[str]:
+        return [source.name for source in self._sources]
+
+    @property
+    def points(self) -> int:
+        return len(self._x)
+
+    @property
+    def sizes(self) -> list[int]:
+        return [int(np.prod(source.shape)) for source in self._sources]
+
+    @property
+    def outputs(self) -> int:
+        return int(self._y[0].numel())
+
+    @property
+    def capacity(self) -> int:
+        return max(BATCH, MEMORY // (8 * sum(size + self.outputs for size in self.sizes)))
+
+    def batches(self, doing: str) -> Iterator[Batch]:
+        for rows in self.track(self._slices(), doing):
+            with torch.no_grad():
+                features = self._features(self._inputs(rows), self._sources)
+            yield rows, [z.flatten(1)[None].cpu() for z in features], self._y[rows].flatten(1)[None]
+
+    def track(self, things: Sequence[T], doing: str) -> Iterable[T]:
+        return tqdm(things, doing, leave=False, disable=self._disable)
+
+    def gradient(self) -> tuple[Tensor, list[Tensor]]:
+        total, sums = 0.0, [torch.zeros_like(w) for w in self.weights]
+        for rows in self.track(self._slices(), "gradient"):
+            inputs, share = self._inputs(rows), torch.full((rows.stop - rows.start,), 1 / self.points)
+            value, gradient = self._backward(self._run(inputs), self._y[rows], share.double())
+            total += value
+            for into, g in zip(sums, gradient, strict=True):
+                into += g
+        return torch.tensor([total], dtype=torch.float64), sums
+
+    def gradient_from(self, source: int, z: Tensor, y: Tensor, shares: Tensor) -> list[Tensor | None]:
+        at, y = self._sources[source], y[0].reshape(-1, *self._y.shape[1:])
+        z = z[0].reshape(-1, *at.shape).to(self.device)
+        before = self._inputs(np.arange(len(z)) % self.points)
+        _, gradient = self._backward(self._run(before, at, z), y, shares[0])
+        return [g if below else None for g, below in zip(gradient, self.below[:, source], strict=True)]
+
+    def _slices(self) -> list[slice]:
+        return [
+            slice(first, min(first + self._batch, self.points))
+            for first in range(0, self.points, self._batch)
+        ]
+
+    def _inputs(self, rows: slice | NDArray[np.int64]) -> Tensor:
+        x = torch.as_tensor(self._x[rows]).to(self.device)
+        if not x.is_floating_point():
+            return x
+        if not x.isfinite().all():
+            raise ValueError("x has values that are not finite; every number must be")
+        return x.double()
+
+    def _run(self, x: Tensor, at: Source | None = None, z: Tensor | None = None) -> Tensor:
+        """The outputs of inputs, with other features at a source."""
+        with _every_module_runs(), ExitStack() as stack:
+            if at is not None and at.module is None:
+                x = z
+            elif at is not None:
+                stack.enter_context(_entering(at.module, lambda _: z))
+            return self._model(x)
+
+    def _features(self, x: Tensor, sources: Sequence[Source]) -> list[Tensor]:
+        """What enters each source."""
+        found: dict[str, Tensor] = {}
+
+        def keep(name: str) -> Callable[[Tensor], None]:
+            def see(z: Tensor) -> None:
+                found[name] = z.clone()  # what comes after may write into it
+
+            return see
+
+        with _every_module_runs(), ExitStack() as stack:
+            for source in sources:
+                if source.module is None:
+                    found[source.name] = x
+                else:
+                    stack.enter_context(_entering(source.module, keep(source.name)))
+            self._model(x.clone())
+        return [found[source.name] for source in sources]
+
+    def _backward(self, output: Tensor, y: Tensor, shares: Tensor) -> tuple[float, list[Tensor]]:
+        """sum_i p_i ell_i, and its gradient in every layer."""
+        y, shares = y.to(self.device), shares.to(self.device)
+        if isinstance(self._loss, str):
+            flat = (of.flatten(1)[None] for of in (output, y))
+            (value,), _ = LOSSES[self._loss](*flat, shares[None, :, None], None)
+        else:
+            value = (shares * self._loss(output, y)).sum()
+        parameters = [self.parameters[layer.parameters[0]] for layer in self._layers]
+        gradient = torch.autograd.grad(value, parameters, allow_unused=True)
+        pairs = zip(self._layers, parameters, gradient, strict=True)
+        return value.item(), [layer.matrix(torch.zeros_like(p) if g is None else g) for layer, p, g in pairs]
+
+    def _few(self) -> Tensor:
+        return self._inputs(slice(0, min(FEW, self.points)))
+
+    def _checked_outputs(self) -> Tensor:
+        """Outputs of a few points: they are a function of each point alone."""
+        x = self._few()
+        with torch.no_grad():
+            output, again, alone = self._run(x), self._run(x), self._run(x[:1])
+        _check_output(output, len(x))
+        if _differ(output, again):
+            raise ValueError(
+                "model: two passes over the same points differ, so it draws random numbers in eval mode; "
+                "make it deterministic"
+            )
+        if _differ(output[:1], alone):
+            raise ValueError(
+                "model: the output of a point depends on the points beside it, but the loss is a mean over "
+                "points; use running statistics in place of those of a batch"
+            )
+        return output
+
+    def _calls(self) -> list["_Call"]:
+        """Each call of a module in order, of the whole model first."""
+        calls: list[_Call] = []
+
+        def see(name: str, module: nn.Module) -> Callable[[Tensor | None], None]:
+            return lambda z: calls.append(_Call(name, module, z, -1 if z is None else z._version))
+
+        with torch.no_grad(), _every_module_runs(), ExitStack() as stack:
+            for name, module in self._model.named_modules():
+                stack.enter_context(_entering(module, see(name, module), every_call=True))
+            self._model(self._few())
+        return calls
+
+    def _cuts(self, calls: Sequence["_Call"]) -> list[Source]:
+        """The input, and what enters modules that hold a layer, if all that follows depends on it alone."""
+        holders = {prefix for layer in self._layers for name in layer.parameters for prefix in _holders(name)}
+        found, known = list[Source](), set[tuple[int, int]]()
+        for time, call in enumerate(calls):
+            first = all(call.module is not other.module for other in calls[:time])
+            if not (first and call.name in holders and _is_features(call.z, len(self._few()))):
+                continue
+            name, module = (call.name, call.module) if time else ("input", None)
+            source = Source(name, module, tuple(call.z.shape[1:]), time)
+            # of modules that the same features enter, the outermost is called first
+            if call.key not in known and (time == 0 or self._is_cut(source)):
+                found.append(source)
+            known.add(call.key)
+        return found
+
+    def _is_cut(self, source: Source) -> bool:
+        """Whether the same features there, and other inputs before, have the same outputs."""
+        x = self._few()
+        other = x.flip(0) + 1 if x.is_floating_point() else x.flip(0)
+        with torch.no_grad():
+            (z,) = self._features(x, [source])
+            return not _differ(self._run(x, source, z), self._run(other, source, z))
+
+    def _chosen(self, cuts: list[Source], names: str | Sequence[str]) -> list[Source]:
+        if names != "all":
+            names = [names] if isinstance(names, str) else names
+            known = {source.name: source for source in cuts}
+            if unknown := [name for name in names if name not in known]:
+                raise ValueError(
+                    f"sources: {unknown[0]!r} is no space on which all that follows depends alone; "
+                    f"there are {', '.join(known)}"
+                )
+            cuts = [source for source in cuts if source.name in names]
+        if not cuts:
+            raise ValueError(
+                "x: integers have no centroids, and all features of a point enter no module of the model; "
+                "give x as features, or measure the weights alone by nrc.spectra"
+            )
+        return cuts
+
+    def _entered(self, layer: Layer, calls: Sequence["_Call"]) -> int:
+        """When a layer is first used: its module is called, or the innermost around it that is."""
+        times: dict[str, int] = {}
+        for time, call in enumerate(calls):
+            times.setdefault(call.name, time)
+        around = [_holders(name) for name in layer.parameters]
+        return min(next(times[name] for name in names if name in times) for names in around)
+
+
+@dataclass(frozen=True)
+class _Call:
+    """A call of a module, and the features that enter it; their version grows when they are written to."""
+
+    name: str
+    module: nn.Module
+    z: Tensor | None
+    version: int
+
+    @property
+    def key(self) -> tuple[int, int]:
+        return id(self.z), self.version
+
+
+def _holders(parameter: str) -> list[str]:
+    """Names of the modules around a parameter, the inner ones first."""
+    parts = parameter.split(".")[:-1]
+    return [".".join(parts[:count]) for count in range(len(parts), -1, -1)]
+
+
+def _is_features(z: Tensor | None, points: int) -> bool:
+    return z is not None and z.is_floating_point() and z.ndim > 1 and len(z) == points
+
+
+@contextmanager
+def _entering(
+    module: nn.Module, see: Callable[[Tensor | None], Tensor | None], every_call: bool = False
+) -> Iterator[None]:
+    """Show the first tensor that enters a module, at its first call; what is returned takes its place."""
+    calls = 0
+
+    def hook(module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]] | None:
+        nonlocal calls
+        calls += 1
+        if calls > 1 and not every_call:
+            return None
+        z = next((value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)), None)
+        other = see(z)
+        if other is None:
+            return None
+        return (
+            tuple(other if value is z else value for value in args),
+            {name: other if value is z else value for name, value in kwargs.items()},
+        )
+
+    handle = module.register_forward_pre_hook(hook, with_kwargs=True)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+@contextmanager
+def _every_module_runs() -> Iterator[None]:
+    """In torch's fast path of transformers the modules inside are not called."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
+
+
+def _in_float64(model: nn.Module) -> nn.Module:
+    """A copy in float64, of which only the layers follow a gradient."""
+    device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+    if device.type in ("mps", "meta"):
+        raise ValueError(f"model: it is on {device.type}, which has no float64; measure it on the CPU")
+    layers = {name for layer in layers_of(model) for name in layer.parameters}
+    try:
+        double = copy.deepcopy(model).double()
+    except (RuntimeError, TypeError) as error:
+        raise TypeError(f"model: it cannot be copied ({error}); take off what is no parameter") from error
+    for name, parameter in parameters_of(double).items():
+        parameter.requires_grad_(name in layers)
+    return double
+
+
+def _check_mode(model: nn.Module) -> None:
+    for name, module in model.named_modules():
+        if module.training:
+            called = name or type(model).__name__
+            raise ValueError(f"model: {called} is in training mode; call model.eval() first")
+
+
+def check_finite(layers: Sequence[Layer], weights: Sequence[Tensor]) -> None:
+    for layer, w in zip(layers, weights, strict=True):
+        if not w.isfinite().all():
+            raise ValueError(f"model: weights of layer {layer.name} are not finite; every number must be")
+
+
+def _check_output(output: Any, points: int) -> None:
+    if not isinstance(output, Tensor) or output.ndim == 0 or len(output) != points:
+        shape = f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else f"a {type(output).__name__}"
+        raise TypeError(
+            f"model: of {points} points it gives {shape}, but a tensor with an output for each is needed, "
+            f"({points}, ...)"
+        )
+    if not output.isfinite().all():
+        raise ValueError("model: its outputs are not finite at the first points; every number must be")
+
+
+def _targets(y: Tensor, loss: str | Loss, output: Tensor) -> Tensor:
+    """Real targets (points, ...) that the loss takes with outputs of the first points."""
+    if not y.is_floating_point():
+        if loss != "cross_entropy":
+            raise TypeError(
+                "y: integers are classes, but every loss other than cross_entropy needs real targets, for it "
+                "also gets their means; of classes make torch.nn.functional.one_hot(y).double()"
+            )
+        classes = output.shape[-1]
+        if y.ndim != 1 or y.min() < 0 or y.max() >= classes:
+            raise ValueError(
+                f"y: classes of outputs of {classes} numbers must be (points,), in 0..{classes - 1}, but "
+                f"have shape {tuple(y.shape)} and are in {int(y.min())}..{int(y.max())}"
+            )
+        y = nn.functional.one_hot(y, classes).double()
+    few = y[: len(output)].to(output.device)
+    if not isinstance(loss, str):
+        _check_loss(loss, output, few)
+    elif output.shape != few.shape or (loss == "cross_entropy" and y.ndim != 2):
+        raise ValueError(
+            f"y: targets of shape {tuple(y.shape[1:])} do not fit outputs of shape {tuple(output.shape[1:])} "
+            f"under {loss}"
+        )
+    elif loss == "cross_entropy" and ((y < 0).any() or ((y.sum(1) - 1).abs() > TOLERANCE).any()):
+        raise ValueError("y: under cross_entropy real targets are distributions, at least 0 with a sum of 1")
+    return y
+
+
+def _check_loss(loss: Loss, output: Tensor, y: Tensor) -> None:
+    found = loss(output, y)
+    if not isinstance(found, Tensor) or found.shape != (len(y),):
+        shape = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else f"a {type(found).__name__}"
+        raise ValueError(f"loss: of {len(y)} points it gives {shape}, but must give one each, ({len(y)},)")
+
+
+def _differ(a: Tensor, b: Tensor) -> bool:
+    return not bool(((a - b).abs() <= TOLERANCE * a.abs().max()).all())

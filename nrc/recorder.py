@@ -1,0 +1,80 @@
+"""Spectra and within-class variability of a network on its way, recorded from one's own training loop."""
+
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import nn
+
+from nrc.arguments import check_module, count, data_of, labels_of
+from nrc.labels import describe, provenance
+from nrc.module import BATCH, ModuleSeen, layers_of, parameters_of
+from nrc.snapshots import ABOUT
+from nrc.theory.moments import Moments
+
+__all__ = ["Recorder"]
+
+
+class Recorder:
+    """Singular values of every layer and WCSS of the classes in every space, while a network trains.
+
+    The first look is at once, at the initial weights. Then call it where a step of training ends, an epoch
+    or a batch: it looks at each `every`-th call. Looks are in eval mode and change nothing: mode, gradients
+    and random numbers are as before.
+
+    Parameters
+    ----------
+    model : Module
+        In any mode.
+    x : array
+        Inputs (points, ...) to look at.
+    labels : integer array
+        Class of each point, 0, 1, ..., K-1.
+    every : int
+        Calls between looks.
+    batch : int, optional
+        Points at a time, 256 if not given.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `nrc.measure`.
+
+    Examples
+    --------
+    >>> model, x = torch.nn.Sequential(torch.nn.Linear(3, 2)), torch.randn(8, 3)
+    >>> optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
+    >>> recorder = nrc.Recorder(model, x, [0, 1] * 4, every=5)
+    >>> for _ in range(10):
+    ...     optimiser.zero_grad()
+    ...     model(x).square().mean().backward()
+    ...     optimiser.step()
+    ...     recorder()
+    >>> recorder.dataset()["snapshot_singular_values"].sizes
+    Frozen({'snapshot': 3, 'layer': 1, 'index': 2})
+    """
+
+    def __init__(
+        self, model: nn.Module, x: Any, labels: Any, *, every: int = 1, batch: int | None = None
+    ) -> None:
+        check_module(model)
+        self._model, self._x = model, data_of(x)
+        known = labels_of(labels, None, None, len(self._x))
+        if known is None:
+            raise ValueError("labels: give the class of each point")
+        self._labels, self._every = torch.from_numpy(known)[None], count("every", every)
+        self._batch = BATCH if batch is None else count("batch", batch)
+        self._calls, self._looks = 0, dict[int, tuple[list[np.ndarray], list[float]]]()
+        self._look()
+
+    def __call__(self) -> None:
+        """Count a step of training, and look if it is time."""
+        self._calls += 1
+        if self._calls % self._every == 0:
+            self._look()
+
+    def dataset(self) -> xr.Dataset:
+        """All looks, and one at the end: dimensions `snapshot` (calls), `layer`, `source`, `index`."""
+        self._look()
+        ...

@@ -1,0 +1,172 @@
+"""Sums over points that come in batches: clusters, and the singular values of all points.
+
+A batch is merged by the difference of means (Chan, Golub & LeVeque 1983), so that nothing cancels: a
+sum of squares is as accurate as that of all points at once.
+"""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+__all__ = ["Moments", "Partition", "Spread", "of_points"]
+
+
+class Moments:
+    """Sizes, means and sums of squares of the clusters of a partition.
+
+    Parameters
+    ----------
+    cells, clusters, size : int
+        Of partitions side by side, of sets in each, of coordinates of a point.
+
+    Attributes
+    ----------
+    sizes : Tensor
+        Points of each cluster, (cells, clusters).
+    means : Tensor
+        (cells, clusters, size); 0 for a cluster without points.
+    squares : Tensor
+        Sum of squared distances from the mean, (cells, clusters).
+
+    Examples
+    --------
+    >>> moments = Moments(1, 2, 1)
+    >>> for batch in ([[[0.0], [2.0], [5.0]]], [[[4.0], [7.0], [9.0]]]):
+    ...     moments.update(torch.tensor(batch, dtype=torch.float64), torch.tensor([[0, 0, 1]]))
+    >>> moments.means.flatten().tolist(), moments.squares.tolist()
+    ([3.25, 7.0], [[26.75, 8.0]])
+    """
+
+    def __init__(self, cells: int, clusters: int, size: int) -> None:
+        self.sizes = torch.zeros(cells, clusters, dtype=torch.float64)
+        self.means = torch.zeros(cells, clusters, size, dtype=torch.float64)
+        self.squares = torch.zeros(cells, clusters, dtype=torch.float64)
+
+    def update(self, points: Tensor, labels: Tensor) -> None:
+        """Add points (cells, points, size) of clusters (cells, points), integers from 0."""
+        members = one_hot(labels, self.sizes.shape[1]).to(points.dtype)
+        sizes = members.sum(1)
+        means = (members.mT @ points) / sizes.clamp(min=1)[:, :, None]
+        distances = (points - of_points(means, labels)).square().sum(2)
+        squares = torch.zeros_like(self.squares).scatter_add_(1, labels, distances)
+        total = self.sizes + sizes
+        share, step = sizes / total.clamp(min=1), means - self.means
+        self.squares += squares + step.square().sum(2) * self.sizes * share
+        self.means += step * share[:, :, None]
+        self.sizes = total
+
+
+@dataclass
+class Partition:
+    """Clusters of points of one space, features and targets each.
+
+    Attributes
+    ----------
+    features, targets : Moments
+    """
+
+    features: Moments
+    targets: Moments
+
+    @classmethod
+    def empty(cls, cells: int, clusters: int, features: int, targets: int) -> "Partition":
+        """Of no points yet, of so many features and targets."""
+        return cls(Moments(cells, clusters, features), Moments(cells, clusters, targets))
+
+    def update(self, z: Tensor, y: Tensor, labels: Tensor) -> None:
+        """Add points: features (cells, points, n_k), targets (cells, points, m), clusters (cells, points)."""
+        self.features.update(z, labels)
+        self.targets.update(y, labels)
+
+    @property
+    def shares(self) -> Tensor:
+        """N_i / N, (cells, clusters)."""
+        return self.features.sizes / self.features.sizes.sum(1, keepdim=True)
+
+    @property
+    def wcss(self) -> Tensor:
+        """Of features and targets side by side, (cells,) (eq. 6)."""
+        squares = self.features.squares.sum(1) + self.targets.squares.sum(1)
+        return squares / self.features.sizes.sum(1)
+
+    @property
+    def variance(self) -> Tensor:
+        """tr (Sigma_W + Sigma_B) of the features, (cells,)."""
+        deviations = self.features.means - self.mean[:, None]
+        between = (self.shares * deviations.square().sum(2)).sum(1)
+        return self.features.squares.sum(1) / self.features.sizes.sum(1) + between
+
+    @property
+    def mean(self) -> Tensor:
+        """Of all features, (cells, n_k)."""
+        return (self.shares[:, :, None] * self.features.means).sum(1)
+
+    def better(self, other: "Partition") -> "Partition":
+        """In each cell the one of lower WCSS; this one where they are equal."""
+        wins = other.wcss < self.wcss
+        both = (other.features, self.features), (other.targets, self.targets)
+        return Partition(*(_chosen(wins, *pair) for pair in both))
+
+
+@dataclass
+class Spread:
+    """Singular values of centred points, from a triangular factor that each batch is added to.
+
+    Attributes
+    ----------
+    rows : Tensor, optional
+        A matrix of the same singular values, (cells, rows, size).
+
+    Examples
+    --------
+    >>> spread = Spread()
+    >>> for batch in ([[[1.0, 0.0], [-1.0, 0.0]]], [[[0.0, 3.0], [0.0, -3.0]]]):
+    ...     spread.update(torch.tensor(batch, dtype=torch.float64))
+    >>> spread.beyond(1).tolist()
+    [0.5]
+    """
+
+    rows: Tensor | None = None
+    _mean: Tensor = field(default_factory=lambda: torch.zeros(()))
+    _points: int = 0
+
+    def update(self, points: Tensor) -> None:
+        """Add points (cells, points, size)."""
+        mean = points.mean(1, keepdim=True)
+        rows, count = points - mean, points.shape[1]
+        if self.rows is not None:
+            total = self._points + count
+            between = (self._points * count / total) ** 0.5 * (mean - self._mean)
+            rows = torch.cat([_triangle(self.rows), rows, between], dim=1)
+            mean = self._mean + (mean - self._mean) * (count / total)
+        self.rows, self._mean, self._points = rows, mean, self._points + count
+
+    def beyond(self, rank: int) -> Tensor:
+        """(1/N) sum_{i > rank} s_i^2, (cells,): what the best affine fit of a rank leaves."""
+        assert self.rows is not None, "no points"
+        return torch.linalg.svdvals(self.rows)[:, rank:].square().sum(1) / self._points
+
+
+def _triangle(rows: Tensor) -> Tensor:
+    return torch.linalg.qr(rows, mode="r").R if rows.shape[1] > rows.shape[2] else rows
+
+
+def of_points(means: Tensor, labels: Tensor) -> Tensor:
+    """The mean (cells, clusters, size) of the cluster of each point (cells, points), (cells, points, size).
+
+    Examples
+    --------
+    >>> of_points(torch.tensor([[[1.0], [7.0]]]), torch.tensor([[1, 0, 1]])).flatten().tolist()
+    [7.0, 1.0, 7.0]
+    """
+    return means.gather(1, labels[:, :, None].expand(*labels.shape, means.shape[2]))
+
+
+def _chosen(first: Tensor, of_first: Moments, of_second: Moments) -> Moments:
+    chosen = Moments(*of_first.means.shape)
+    for name in ("sizes", "means", "squares"):
+        a, b = getattr(of_first, name), getattr(of_second, name)
+        setattr(chosen, name, torch.where(first.view(-1, *[1] * (a.ndim - 1)), a, b))
+    return chosen
