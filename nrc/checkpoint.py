@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from nrc.optimize.point import State
@@ -119,9 +120,9 @@ def _read(path: Path) -> dict[str, Any]:
         return {}
 
 
-def _arrays(state: State, prefix: str = "") -> dict[str, np.ndarray]:
+def _arrays(state: State, prefix: str = "") -> dict[str, NDArray[Any]]:
     """The leaves of a tree, by their path."""
-    leaves = {}
+    leaves: dict[str, NDArray[Any]] = {}
     for name, value in state.items():
         if isinstance(value, Mapping):
             leaves |= _arrays(value, f"{prefix}{name}/")
@@ -130,7 +131,7 @@ def _arrays(state: State, prefix: str = "") -> dict[str, np.ndarray]:
     return leaves
 
 
-def _tree(arrays: Mapping[str, np.ndarray], device: torch.device) -> dict[str, Any]:
+def _tree(arrays: Mapping[str, NDArray[Any]], device: torch.device) -> dict[str, Any]:
     """The tree of leaves by their path, as tensors on a device."""
     tree: dict[str, Any] = {}
     for path, array in arrays.items():

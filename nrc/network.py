@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import prod
+from typing import final
 
 import numpy as np
 import torch
@@ -27,6 +28,7 @@ __all__ = [
 ]
 
 
+@final  # and so never false: ``scratch and ...`` is None or what follows
 class Scratch:
     """Memory that each evaluation uses again: fresh memory would cost more than the arithmetic.
 
@@ -276,13 +278,14 @@ class Network:
     ) -> tuple[list[Tensor], list[Tensor]]:
         """The gradient in weights and biases, from z^0, ..., z^{L-1} and the derivative delta in z^L."""
         deltas = self.deltas(z, delta, scratch)
-        into = [None] * len(deltas) if out is None else out.weights
+        anywhere = [None] * len(deltas)
+        into: Sequence[Tensor | None] = anywhere if out is None else out.weights
         weights = [
             torch.matmul(d.mT, inputs, out=there) for d, inputs, there in zip(deltas, z, into, strict=True)
         ]
         if self.biases is None:
             return weights, []
-        into = [None] * len(deltas) if out is None else out.biases
+        into = anywhere if out is None or out.biases is None else out.biases
         biases = [torch.sum(d, 1, out=there) for d, there in zip(deltas, into, strict=True)]
         return weights, biases
 
@@ -295,7 +298,7 @@ class Network:
             With the name of the first array that does not fit or has a value that is not finite.
         """
         cells, points, size = x.shape
-        expected = {"the inputs": ((cells, points, size), x)}
+        expected: dict[str, tuple[tuple[int, ...], Tensor]] = {"the inputs": ((cells, points, size), x)}
         for l, w in enumerate(self.weights, start=1):
             expected[f"W_{l}"] = (cells, w.shape[1], size), w
             size = w.shape[1]

@@ -88,7 +88,7 @@ class Snapshots:
                 self.wcss[cell, first:last] = variability[number]
         self._taken[cells] = torch.maximum(taken, done)
 
-    def _look(self, cells: Tensor, theta: Tensor) -> tuple[NDArray, NDArray]:
+    def _look(self, cells: Tensor, theta: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Singular values (cells, layers, index) and WCSS (cells, sources) of some cells."""
         network = self._architecture.network(theta)
         spectra = np.full((len(cells), *self.singular_values.shape[2:]), np.nan)

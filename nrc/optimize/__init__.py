@@ -11,7 +11,8 @@ __all__ = ["build", "rotates"]
 
 def build(name: str, options: Mapping[str, Any], course: Course) -> list[Phase]:
     """Fresh phases of the method of a name, with its options."""
-    return import_module(f"nrc.optimize.{name}").build(course, **options)
+    phases: list[Phase] = import_module(f"nrc.optimize.{name}").build(course, **options)
+    return phases
 
 
 def rotates(name: str) -> bool:

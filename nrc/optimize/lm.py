@@ -70,7 +70,7 @@ def _damped_step(objective: RegularisedLoss, theta: Tensor, damping: Tensor) -> 
     def eye(size: int) -> Tensor:
         return torch.eye(size, dtype=theta.dtype, device=theta.device).expand(cells, -1, -1)
 
-    weighted = shares[:, :, None] * x
+    weighted = x / x.shape[1] if shares is None else shares[:, :, None] * x
     moments = weighted.mT @ x + objective.weight_decay[:, None, None] * eye(n_in)
     c = torch.linalg.cholesky(moments)
     after, before = [eye(n_out)], [c]
@@ -81,9 +81,8 @@ def _damped_step(objective: RegularisedLoss, theta: Tensor, damping: Tensor) -> 
     product = after[0] @ weights[0]
     slope = product @ moments - objective.y.mT @ weighted
     e = torch.linalg.solve_triangular(c, slope.mT, upper=False).mT
-    system = sum(
-        torch.einsum("cij,ckl->cikjl", a @ a.mT, b.mT @ b) for a, b in zip(after, before, strict=True)
-    ).reshape(cells, n_out * n_in, n_out * n_in)
+    parts = (torch.einsum("cij,ckl->cikjl", a @ a.mT, b.mT @ b) for a, b in zip(after, before, strict=True))
+    system = sum(parts, theta.new_zeros(())).reshape(cells, n_out * n_in, n_out * n_in)
     diagonal = system.diagonal(dim1=1, dim2=2)
     smallest = torch.finfo(theta.dtype).eps * diagonal.sum(1)
     diagonal += torch.maximum(damping, smallest)[:, None]

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -194,7 +194,7 @@ class _Run:
         return self._phases[self.number]
 
     @property
-    def method(self) -> Method:
+    def method(self) -> Method[Any]:
         return self.phase.method
 
     @property

@@ -25,7 +25,7 @@ STEPS = 250
 
 def build(course: Course, *, history: int, switch: float) -> list[Phase]:
     """L-BFGS to the relative residual `switch`, then Newton's method."""
-    first = LBFGS(history, lambda objective, theta: KFAC(objective.low, theta.float()))
+    first: LBFGS[Single] = LBFGS(history, lambda objective, theta: KFAC(objective.low, theta.float()))
     return [Phase(first, Single, tolerance=switch), Phase(NewtonCG(course.tolerance))]
 
 

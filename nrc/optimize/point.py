@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self, TypeVar
 
 from torch import Tensor
 
@@ -13,18 +13,15 @@ State = Mapping[str, Any]
 
 
 class Objective(Protocol):
-    """Independent functions, one per cell, each a mean over points.
+    """Independent functions, one per cell, each a mean over points."""
 
-    Attributes
-    ----------
-    variables : int
-        How many parameters of a cell, the first ones, its function depends on.
-    rounding : float
-        Relative rounding of a value.
-    """
+    @property
+    def variables(self) -> int:
+        """How many parameters of a cell, the first ones, its function depends on."""
 
-    variables: int
-    rounding: float
+    @property
+    def rounding(self) -> float:
+        """Relative rounding of a value."""
 
     def at(self, theta: Tensor) -> "Point":
         """Values and gradients at theta (cells, parameters), completed where a cell has less variables."""
@@ -34,6 +31,10 @@ class Objective(Protocol):
 
     def select(self, cells: Tensor) -> Self:
         """The functions of some cells."""
+
+
+# The objectives that a method is for.
+Seen = TypeVar("Seen", bound=Objective, contravariant=True)
 
 
 class Course(NamedTuple):
@@ -87,7 +88,7 @@ class Step:
     stuck: Tensor
 
 
-class Method(Protocol):
+class Method(Protocol[Seen]):
     """An iterative method with a memory for each cell.
 
     Attributes
@@ -99,7 +100,7 @@ class Method(Protocol):
 
     whole: bool
 
-    def step(self, objective: Objective, point: Point) -> Step: ...
+    def step(self, objective: Seen, point: Point) -> Step: ...
 
     def keep(self, cells: Tensor) -> None:
         """Forget the cells outside the mask: they have left the stack."""
@@ -133,6 +134,7 @@ class Phase:
     Attributes
     ----------
     method : Method
+        For what `objective` gives.
     objective : callable, optional
         What the method sees of an objective: another with the same stationary points, or in another
         precision. The last phase's has the values and gradients of the objective itself.
@@ -141,8 +143,8 @@ class Phase:
         the method is stuck.
     """
 
-    method: Method
-    objective: Callable[[Objective], Objective] = lambda objective: objective
+    method: Method[Any]
+    objective: Callable[[Any], Objective] = lambda objective: objective
     tolerance: float = 0.0
     passes: float = float("inf")
 

@@ -74,4 +74,4 @@ class Single:
         return self.loss.relative_residual(theta, gradient)
 
     def select(self, cells: Tensor) -> Self:
-        return Single(self.loss.select(cells))
+        return replace(self, loss=self.loss.select(cells))

@@ -5,7 +5,7 @@ layer for given W_1, ..., W_{L-1} is a ridge regression (Golub & Pereyra 1973). 
 function of the other layers, has the same stationary points and is far better conditioned.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Self
 
@@ -77,7 +77,7 @@ class Projected:
         return self.loss.relative_residual(theta, gradient)
 
     def select(self, cells: Tensor) -> Self:
-        return Projected(self.loss.select(cells))
+        return replace(self, loss=self.loss.select(cells))
 
 
 def _fit_last_layer(network: Network, z: Tensor, loss: RegularisedLoss) -> None:

@@ -86,7 +86,8 @@ def isotropic_wcss_quantile(
         If delta is not in (0, 1).
     """
     _check_probability(delta)
-    return np.square(sigma) * chi2.ppf(1 - delta, dimension * (points - clusters)) / points
+    quantile: float = chi2.ppf(1 - delta, dimension * (points - clusters))
+    return np.square(sigma) * quantile / points
 
 
 def distance_bound(residual: ArrayLike, gap: ArrayLike, weight_decay: ArrayLike) -> np.ndarray:

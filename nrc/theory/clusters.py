@@ -37,7 +37,8 @@ def tcv_lower(points: ArrayLike, clusters: int) -> Array:
     points = np.asarray(points, dtype=np.float64)
     _check_count(clusters, points.shape[-2])
     s = np.linalg.svd(points - points.mean(-2, keepdims=True), compute_uv=False)
-    return (s[..., clusters - 1 :] ** 2).sum(-1) / points.shape[-2]
+    bound: Array = (s[..., clusters - 1 :] ** 2).sum(-1) / points.shape[-2]
+    return bound
 
 
 def tcv_lower_semidefinite(points: ArrayLike, clusters: int) -> float:
@@ -126,9 +127,10 @@ def best_partition(
     """
     _check_count(clusters, len(np.asarray(points)))
     kmeans = KMeans(clusters, init="k-means++", n_init=restarts, random_state=seed).fit(points)
+    found: NDArray[np.integer] = kmeans.labels_
     if labels is None:
-        return kmeans.labels_
-    return min(np.asarray(labels), kmeans.labels_, key=lambda partition: wcss(points, partition))
+        return found
+    return min(np.asarray(labels), found, key=lambda partition: wcss(points, partition))
 
 
 def _check_count(clusters: int, points: int) -> None:

@@ -39,7 +39,9 @@ def objective(w: ArrayLike, x: ArrayLike, y: ArrayLike, weight_decay: float) -> 
     """(1/2N) ||W X - Y||^2 + (lambda/2) ||W||^2, shape (...), for w of shape (..., m, d)."""
     w, x, y = map(np.asarray, (w, x, y))
     error = x @ w.swapaxes(-1, -2) - y
-    return (error**2).sum((-2, -1)) / (2 * x.shape[-2]) + weight_decay * (w**2).sum((-2, -1)) / 2
+    loss: Array = (error**2).sum((-2, -1)) / (2 * x.shape[-2])
+    penalty: Array = weight_decay * (w**2).sum((-2, -1)) / 2
+    return loss + penalty
 
 
 def minimiser(x: ArrayLike, y: ArrayLike, weight_decay: float, rank: int | None = None) -> Array:
@@ -155,10 +157,13 @@ def transition_weight_decay(c: ArrayLike, depth: int) -> Array:
     c = np.asarray(c, dtype=np.float64)
     if depth == 1:
         return np.where(c > 0, np.inf, 0.0)
-    return c * ((depth - 2) / (depth - 1)) ** ((depth - 2) / depth) / (depth - 1)
+    share: float = ((depth - 2) / (depth - 1)) ** ((depth - 2) / depth)
+    return c * share / (depth - 1)
 
 
-def critical_values(c: ArrayLike, weight_decay: ArrayLike, depth: int, penalty: str) -> tuple[Array, Array]:
+def critical_values(
+    c: ArrayLike, weight_decay: ArrayLike, depth: int, penalty: str
+) -> tuple[Array, NDArray[np.bool_]]:
     """Singular value of the product in a direction that is learnt, and whether the minimum learns it.
 
     For a penalty on the product it is c / (c + lambda). For one on the factors it is the larger root
@@ -250,14 +255,15 @@ class Autoencoder:
 
     def nearest(self, w: Array) -> NDArray[np.bool_]:
         """Directions (cells, d) of the critical point nearest to products w (cells, d, d)."""
-        coefficients = np.einsum("cij,cik,ckj->cj", self.directions, w, self.directions)
+        coefficients: Array = np.einsum("cij,cik,ckj->cj", self.directions, w, self.directions)
         return (self.values > 0) & (coefficients > self.values / 2)
 
 
 def at_centroids(points: Array, labels: ArrayLike) -> Array:
     """Every point (..., N, p) moved to the centroid of its cluster."""
     members = np.asarray(labels)[:, None] == np.unique(labels)
-    return (members / members.sum(0)) @ (members.T.astype(points.dtype) @ points)
+    moved: Array = (members / members.sum(0)) @ (members.T.astype(points.dtype) @ points)
+    return moved
 
 
 def _whitened(x: ArrayLike, y: ArrayLike, weight_decay: float) -> tuple[Array, Array, Array, Array]:

@@ -29,7 +29,8 @@ EXACT = 1e-5
 
 def distance(s: ArrayLike, rank: int) -> Array:
     """Distance to the matrices of rank at most `rank`, sqrt(sum_{i>rank} s_i^2), shape (...)."""
-    return np.linalg.norm(np.asarray(s, dtype=np.float64)[..., rank:], axis=-1)
+    beyond: Array = np.linalg.norm(np.asarray(s, dtype=np.float64)[..., rank:], axis=-1)
+    return beyond
 
 
 def relative_tail(s: ArrayLike) -> Array:
@@ -43,7 +44,7 @@ def relative_tail(s: ArrayLike) -> Array:
 def relative_distance(s: ArrayLike, rank: int) -> Array:
     """Distance to the matrices of rank at most `rank` over ||W||, shape (...)."""
     s = _or_nan(s)
-    return distance(s, rank) / np.linalg.norm(s, axis=-1)
+    return distance(s, rank) / distance(s, 0)
 
 
 def numerical_rank(s: ArrayLike, tolerance: float) -> Array:
@@ -60,7 +61,8 @@ def exact_rank(s: ArrayLike) -> Array:
 def stable_rank(s: ArrayLike) -> Array:
     """||W||^2 / ||W||_2^2, shape (...)."""
     s = _or_nan(s)
-    return (s**2).sum(-1) / s[..., 0] ** 2
+    squares: Array = (s**2).sum(-1)
+    return squares / s[..., 0] ** 2
 
 
 def effective_rank(s: ArrayLike) -> Array:
@@ -81,7 +83,7 @@ def mp_soft_rank(s: ArrayLike, shape: tuple[int, int]) -> Array:
     n, p = max(shape), min(shape)
     s = _or_nan(s)
     variance = (s**2).sum(-1) / (n * p)
-    edge = variance * (1 + np.sqrt(p / n)) ** 2
+    edge: Array = variance * (1 + np.sqrt(p / n)) ** 2
     return edge / (s[..., 0] ** 2 / n)
 
 

@@ -21,4 +21,5 @@ def wcss(points: ArrayLike, labels: ArrayLike) -> NDArray[np.float64]:
     for cluster in np.unique(labels):
         members = points[..., labels == cluster, :]
         total += ((members - members.mean(-2, keepdims=True)) ** 2).sum((-2, -1))
-    return total / points.shape[-2]
+    mean: NDArray[np.float64] = total / points.shape[-2]
+    return mean
