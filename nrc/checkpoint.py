@@ -42,6 +42,27 @@ class Checkpoint:
         Of all that the computation depends on. A state with another one is not taken up.
     interval : float
         Seconds between two states.
+
+    Examples
+    --------
+    A process saves its state and is killed; the next one goes on from there:
+
+    >>> from tempfile import TemporaryDirectory
+    >>> folder = TemporaryDirectory()
+    >>> output = Path(folder.name) / "out.nc"
+    >>> killed, after = (Checkpoint(output, "all settings", interval=60) for _ in range(2))
+    >>> killed.open()
+    {}
+    >>> killed.save({"step": 3})
+    >>> after.open()
+    {'step': tensor(3)}
+
+    Should the first one still run, it gives up when it next looks:
+
+    >>> killed.check()
+    Traceback (most recent call last):
+    nrc.checkpoint.Superseded
+    >>> folder.cleanup()
     """
 
     def __init__(self, output: str | Path, fingerprint: str, interval: float) -> None:

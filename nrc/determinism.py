@@ -21,6 +21,12 @@ def make_deterministic(*, tf32: bool = False) -> None:
     ----------
     tf32 : bool
         Whether a GPU may round the factors of float32 products to ten bits.
+
+    Examples
+    --------
+    >>> make_deterministic()
+    >>> torch.get_num_threads()
+    1
     """
     os.environ["MKL_CBWR"] = "AUTO,STRICT"
     os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"

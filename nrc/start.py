@@ -34,6 +34,16 @@ class Start:
         Passes of the looks before, since the initial weights.
     looks : mapping
         What they saw, arrays (cells, snapshot, ...) by their names in the file.
+
+    Examples
+    --------
+    Training went on after 100 passes, and the look at its pass 0 is the last one before:
+
+    >>> start = Start(torch.zeros(1, 4), passes=100, times=[0, 50, 100])
+    >>> start.to_come([0, 50])
+    [50]
+    >>> start.since_the_beginning([50])
+    [0, 50, 100, 150]
     """
 
     theta: Tensor

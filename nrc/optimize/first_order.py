@@ -37,6 +37,19 @@ class FirstOrder:
     batch : int, optional
         Points of a mini-batch; all if not given.
     schedule : {"constant", "cosine"}
+
+    Examples
+    --------
+    One weight w, f(w) = (w - 2)^2 / 2 + w^2 / 2, with the gradient -2 at 0:
+
+    >>> from functools import partial
+    >>> from nrc.network import Architecture
+    >>> x = torch.tensor([[[1.0], [-1.0]]])
+    >>> loss = RegularisedLoss(Architecture((1, 1)), x, 2 * x, weight_decay=torch.ones(1))
+    >>> sgd, course = partial(torch.optim.SGD, lr=0.5), Course(passes=10, seeds=[0])
+    >>> method = FirstOrder(sgd, course, learning_rate=0.5, batch=None, schedule="constant")
+    >>> method.step(loss, loss.at(torch.zeros(1, 1))).point.theta
+    tensor([[1.]])
     """
 
     def __init__(

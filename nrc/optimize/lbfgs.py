@@ -25,6 +25,14 @@ Seen = TypeVar("Seen", bound=Objective)
 
 
 def build(course: Course, *, history: int) -> list[Phase]:
+    """L-BFGS that remembers so many pairs.
+
+    Examples
+    --------
+    >>> [phase] = build(Course(passes=100, seeds=[0]), history=10)
+    >>> phase.method.pairs.maxlen
+    10
+    """
     return [Phase(LBFGS(history))]
 
 
@@ -42,6 +50,19 @@ class LBFGS(Generic[Seen]):
     initial : callable, optional
         H_0 of a stack from objective and parameters, refreshed every 50 iterations; pairs survive that.
         The identity if not given.
+
+    Examples
+    --------
+    One weight w, f(w) = (w - 2)^2 / 2 + w^2 / 2, which is least at w = 1:
+
+    >>> from nrc.network import Architecture
+    >>> from nrc.optimize.minimise import minimise
+    >>> from nrc.regularised_loss import RegularisedLoss
+    >>> x = torch.tensor([[[1.0], [-1.0]]])
+    >>> loss = RegularisedLoss(Architecture((1, 1)), x, 2 * x, weight_decay=torch.ones(1))
+    >>> end = minimise(loss, torch.full((1, 1), 3.0), [Phase(LBFGS(10))], tolerance=1e-6, passes=20)
+    >>> round(end.point.theta.item(), 4)
+    1.0
     """
 
     whole = True

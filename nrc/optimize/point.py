@@ -13,7 +13,31 @@ State = Mapping[str, Any]
 
 
 class Objective(Protocol):
-    """Independent functions, one per cell, each a mean over points."""
+    """Independent functions, one per cell, each a mean over points.
+
+    Examples
+    --------
+    The functions (theta - c)^2 / 2 of one parameter:
+
+    >>> @dataclass
+    ... class Parabolas:
+    ...     c: Tensor
+    ...     variables, rounding = 1, 1e-7
+    ...
+    ...     def at(self, theta):
+    ...         return Point(theta, (theta - self.c).square().sum(1) / 2, theta - self.c)
+    ...
+    ...     def relative_residual(self, theta, gradient):
+    ...         return gradient.norm(dim=1)
+    ...
+    ...     def select(self, cells):
+    ...         return Parabolas(self.c[cells])
+    >>> from nrc.optimize.gd import GradientDescent
+    >>> from nrc.optimize.minimise import minimise
+    >>> c, phases = torch.tensor([[1.0], [2.0]]), [Phase(GradientDescent(1.0))]
+    >>> minimise(Parabolas(c), 5 * c, phases, tolerance=1e-6, passes=9).point.theta.tolist()
+    [[1.0], [2.0]]
+    """
 
     @property
     def variables(self) -> int:
@@ -38,7 +62,13 @@ Seen = TypeVar("Seen", bound=Objective, contravariant=True)
 
 
 class Course(NamedTuple):
-    """What a method may ask of the run: its budget of passes, the seed of each cell, and its tolerance."""
+    """What a method may ask of the run: its budget of passes, the seed of each cell, and its tolerance.
+
+    Examples
+    --------
+    >>> Course(passes=100, seeds=[0, 1])
+    Course(passes=100, seeds=[0, 1], tolerance=1e-06)
+    """
 
     passes: int
     seeds: Sequence[int]
@@ -47,7 +77,16 @@ class Course(NamedTuple):
 
 @dataclass
 class Point:
-    """theta (cells, parameters) with value (cells,) and gradient (cells, parameters)."""
+    """theta (cells, parameters) with value (cells,) and gradient (cells, parameters).
+
+    Examples
+    --------
+    >>> point = Point(torch.tensor([[1.0], [2.0]]), torch.tensor([3.0, torch.nan]), torch.zeros(2, 1))
+    >>> point.finite
+    tensor([ True, False])
+    >>> point[point.finite]
+    Point(theta=tensor([[1.]]), value=tensor([3.]), gradient=tensor([[0.]]))
+    """
 
     theta: Tensor
     value: Tensor
@@ -96,6 +135,25 @@ class Method(Protocol[Seen]):
     whole : bool
         Whether the points of its steps have value and gradient of the whole data; else they are of
         the last mini-batch.
+
+    Examples
+    --------
+    One that halves all parameters:
+
+    >>> class Halving(WithoutMemory):
+    ...     whole = True
+    ...
+    ...     def step(self, objective, point):
+    ...         once = torch.ones(len(point.theta), dtype=torch.int64)
+    ...         return Step(objective.at(point.theta / 2), once, stuck=once > 1)
+    >>> from nrc.network import Architecture
+    >>> from nrc.optimize.minimise import minimise
+    >>> from nrc.regularised_loss import RegularisedLoss
+    >>> x = torch.tensor([[[1.0], [-1.0]]])
+    >>> loss = RegularisedLoss(Architecture((1, 1)), x, 2 * x, weight_decay=torch.ones(1))
+    >>> end = minimise(loss, torch.full((1, 1), 8.0), [Phase(Halving())], tolerance=0, passes=3)
+    >>> end.point.theta
+    tensor([[2.]])
     """
 
     whole: bool
@@ -114,7 +172,13 @@ class Method(Protocol[Seen]):
 
 
 class WithoutMemory:
-    """What a method without a memory keeps, and takes up: nothing."""
+    """What a method without a memory keeps, and takes up: nothing.
+
+    Examples
+    --------
+    >>> WithoutMemory().state
+    {}
+    """
 
     def keep(self, cells: Tensor) -> None:
         pass
@@ -141,6 +205,16 @@ class Phase:
     tolerance, passes : optional
         A cell goes on at this relative residual, or after so many passes in the phase; it also does where
         the method is stuck.
+
+    Examples
+    --------
+    Gradient descent for 20 passes, and L-BFGS from there:
+
+    >>> from nrc.optimize.gd import GradientDescent
+    >>> from nrc.optimize.lbfgs import LBFGS
+    >>> phases = [Phase(GradientDescent(0.1), passes=20), Phase(LBFGS(history=10))]
+    >>> [phase.passes for phase in phases]
+    [20, inf]
     """
 
     method: Method[Any]
@@ -150,5 +224,11 @@ class Phase:
 
 
 def dot(a: Tensor, b: Tensor) -> Tensor:
-    """Inner product (cells,) of two (cells, parameters)."""
+    """Inner product (cells,) of two (cells, parameters).
+
+    Examples
+    --------
+    >>> dot(torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, 4.0]]))
+    tensor([11.])
+    """
     return (a * b).sum(1)

@@ -33,6 +33,14 @@ def tcv_lower(points: ArrayLike, clusters: int) -> Array:
     ------
     ValueError
         If K is not in 1..N.
+
+    Examples
+    --------
+    Four corners of a rectangle; the bound is attained by the pairs on its short sides:
+
+    >>> corners = [[-2, -1], [-2, 1], [2, -1], [2, 1]]
+    >>> round(float(tcv_lower(corners, 2)), 6)
+    1.0
     """
     points = np.asarray(points, dtype=np.float64)
     _check_count(clusters, points.shape[-2])
@@ -63,6 +71,17 @@ def tcv_lower_semidefinite(points: ArrayLike, clusters: int) -> float:
     ------
     ValueError
         If K is not in 1..N.
+
+    Examples
+    --------
+    Three clusters of the corners of a square join one pair, and the bound is attained, while the spectral
+    one is void:
+
+    >>> corners = [[-1, -1], [-1, 1], [1, -1], [1, 1]]
+    >>> round(tcv_lower_semidefinite(corners, 3), 3)
+    0.5
+    >>> float(tcv_lower(corners, 3))
+    0.0
     """
     points = np.asarray(points, dtype=np.float64)
     _check_count(clusters, len(points))
@@ -124,6 +143,17 @@ def best_partition(
     ------
     ValueError
         If K is not in 1..N.
+
+    Examples
+    --------
+    Of the corners of a rectangle it joins those on the short sides:
+
+    >>> corners = np.array([[-2, -1], [-2, 1], [2, -1], [2, 1]])
+    >>> labels = best_partition(corners, 2, restarts=3, seed=0)
+    >>> bool(labels[0] == labels[1] != labels[2] == labels[3])
+    True
+    >>> float(wcss(corners, labels))
+    1.0
     """
     _check_count(clusters, len(np.asarray(points)))
     kmeans = KMeans(clusters, init="k-means++", n_init=restarts, random_state=seed).fit(points)

@@ -181,6 +181,15 @@ def segment_gap_bound(
     ------
     ValueError
         As `centroid_gradient`.
+
+    Examples
+    --------
+    One weight w = 1 has g(t) = (t z)^2 along a segment from the centroid 0. The bound is attained:
+
+    >>> network = Network([torch.ones(1, 1, 1)])
+    >>> z, labels = torch.tensor([[[-1.0], [1.0]]]), torch.zeros(1, 2, dtype=torch.int64)
+    >>> segment_gap_bound(network, z, torch.zeros_like(z), labels, clusters=1).round(decimals=6)
+    tensor([[1.]])
     """
     network.check(z, y)
     bound = z.new_full((len(z), len(network.weights)), torch.nan)

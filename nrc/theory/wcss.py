@@ -15,6 +15,13 @@ def wcss(points: ArrayLike, labels: ArrayLike) -> NDArray[np.float64]:
         Features, or features and targets side by side.
     labels : (N,) integer array
         Cluster of each point.
+
+    Examples
+    --------
+    Each point is at distance 1 from the centroid of its cluster:
+
+    >>> float(wcss([[0], [2], [5], [7]], [0, 0, 1, 1]))
+    1.0
     """
     points, labels = np.asarray(points, dtype=np.float64), np.asarray(labels)
     total = np.zeros(points.shape[:-2])
