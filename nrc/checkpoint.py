@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from nrc.optimize.point import State
@@ -41,6 +42,27 @@ class Checkpoint:
         Of all that the computation depends on. A state with another one is not taken up.
     interval : float
         Seconds between two states.
+
+    Examples
+    --------
+    A process saves its state and is killed; the next one goes on from there:
+
+    >>> from tempfile import TemporaryDirectory
+    >>> folder = TemporaryDirectory()
+    >>> output = Path(folder.name) / "out.nc"
+    >>> killed, after = (Checkpoint(output, "all settings", interval=60) for _ in range(2))
+    >>> killed.open()
+    {}
+    >>> killed.save({"step": 3})
+    >>> after.open()
+    {'step': tensor(3)}
+
+    Should the first one still run, it gives up when it next looks:
+
+    >>> killed.check()
+    Traceback (most recent call last):
+    nrc.checkpoint.Superseded
+    >>> folder.cleanup()
     """
 
     def __init__(self, output: str | Path, fingerprint: str, interval: float) -> None:
@@ -119,9 +141,9 @@ def _read(path: Path) -> dict[str, Any]:
         return {}
 
 
-def _arrays(state: State, prefix: str = "") -> dict[str, np.ndarray]:
+def _arrays(state: State, prefix: str = "") -> dict[str, NDArray[Any]]:
     """The leaves of a tree, by their path."""
-    leaves = {}
+    leaves: dict[str, NDArray[Any]] = {}
     for name, value in state.items():
         if isinstance(value, Mapping):
             leaves |= _arrays(value, f"{prefix}{name}/")
@@ -130,7 +152,7 @@ def _arrays(state: State, prefix: str = "") -> dict[str, np.ndarray]:
     return leaves
 
 
-def _tree(arrays: Mapping[str, np.ndarray], device: torch.device) -> dict[str, Any]:
+def _tree(arrays: Mapping[str, NDArray[Any]], device: torch.device) -> dict[str, Any]:
     """The tree of leaves by their path, as tensors on a device."""
     tree: dict[str, Any] = {}
     for path, array in arrays.items():

@@ -21,13 +21,19 @@ def make_deterministic(*, tf32: bool = False) -> None:
     ----------
     tf32 : bool
         Whether a GPU may round the factors of float32 products to ten bits.
+
+    Examples
+    --------
+    >>> make_deterministic()
+    >>> torch.get_num_threads()
+    1
     """
     os.environ["MKL_CBWR"] = "AUTO,STRICT"
     os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
     # the same as use_deterministic_algorithms(True), which would also import the compiler, for a second
     torch.set_deterministic_debug_mode("error")
-    # all memory is written before it is read
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    # all memory is written before it is read; torch makes this property at import, where no checker sees it
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cuda.matmul.allow_tf32 = tf32
     torch.set_num_threads(1)
     threadpool_limits(1)

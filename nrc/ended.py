@@ -6,7 +6,13 @@ __all__ = ["Ended", "Status"]
 
 
 class Status(IntEnum):
-    """What a cell's end point may be used for."""
+    """What a cell's end point may be used for.
+
+    Examples
+    --------
+    >>> [status.name for status in Status]
+    ['CONVERGED', 'STOPPED', 'DEAD']
+    """
 
     CONVERGED = 0
     STOPPED = 1
@@ -14,7 +20,13 @@ class Status(IntEnum):
 
 
 class Ended(IntEnum):
-    """Why a cell left the stack."""
+    """Why a cell left the stack.
+
+    Examples
+    --------
+    >>> Ended.TOLERANCE.status.name, Ended.DIVERGED.status.name
+    ('CONVERGED', 'STOPPED')
+    """
 
     TOLERANCE = 0
     ORIGIN = 1

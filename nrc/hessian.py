@@ -22,6 +22,14 @@ class Curvature:
         C v, from outputs, targets and v, (cells, points, n_L) each.
     root : callable
         u with E[u u'] = C, from outputs, targets and random signs.
+
+    Examples
+    --------
+    Of the cross-entropy where both classes have probability 1/2, C = [[1/4, -1/4], [-1/4, 1/4]]:
+
+    >>> output, y = torch.zeros(1, 1, 2), torch.tensor([[[1.0, 0.0]]])
+    >>> CURVATURES["cross_entropy"].product(output, y, y)
+    tensor([[[ 0.2500, -0.2500]]])
     """
 
     product: Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -69,6 +77,17 @@ class Hessian:
     ------
     ValueError
         If the activation has no second derivative, or the penalty is on the product.
+
+    Examples
+    --------
+    One weight w, f(w) = (w - 2)^2 / 2 + w^2 / 2, whose second derivative is 2:
+
+    >>> from nrc.network import Architecture
+    >>> x = torch.tensor([[[1.0], [-1.0]]])
+    >>> loss = RegularisedLoss(Architecture((1, 1)), x, 2 * x, weight_decay=torch.ones(1))
+    >>> hessian = Hessian(loss, torch.tensor([[5.0]]))
+    >>> hessian(torch.tensor([[1.0]]))
+    tensor([[2.]])
     """
 
     def __init__(self, objective: RegularisedLoss, theta: Tensor) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import prod
+from typing import final
 
 import numpy as np
 import torch
@@ -27,10 +28,20 @@ __all__ = [
 ]
 
 
+@final  # and so never false: ``scratch and ...`` is None or what follows
 class Scratch:
     """Memory that each evaluation uses again: fresh memory would cost more than the arithmetic.
 
     What lies in it is lost with the next evaluation. Not for two threads at a time.
+
+    Examples
+    --------
+    >>> scratch, like = Scratch(), torch.ones(1)
+    >>> first = scratch("features", like, 2, 3)
+    >>> first.shape
+    torch.Size([2, 3])
+    >>> scratch("features", like, 3).data_ptr() == first.data_ptr()
+    True
     """
 
     def __init__(self) -> None:
@@ -45,7 +56,14 @@ class Scratch:
 
 
 def by_features(x: Tensor) -> Tensor:
-    """The same points (cells, points, features), with a feature of all points in a row of memory."""
+    """The same points (cells, points, features), with a feature of all points in a row of memory.
+
+    Examples
+    --------
+    >>> x = by_features(torch.zeros(1, 20, 3))
+    >>> x.shape, x.stride()
+    (torch.Size([1, 20, 3]), (60, 1, 20))
+    """
     return x.mT.contiguous().mT
 
 
@@ -67,6 +85,13 @@ class Activation:
         phi'''(t), likewise.
     turning : tuple of tuple of float, optional
         The values of a = phi(t) between which each of the first three derivatives is monotone.
+
+    Examples
+    --------
+    >>> tanh = ACTIVATIONS["tanh"]
+    >>> a = tanh.value(torch.zeros(1), None)
+    >>> tanh.derivative(a, None)
+    tensor([1.])
     """
 
     value: Callable[[Tensor, Tensor | None], Tensor]
@@ -140,6 +165,18 @@ class Network:
         Keys of `ACTIVATIONS` and `LOSSES`.
     biases : list of Tensor, optional
         b_1, ..., b_L, each (cells, n_l).
+
+    Examples
+    --------
+    A stack of one network with a weight in each of two layers:
+
+    >>> network = Network([torch.tensor([[[2.0]]]), torch.tensor([[[3.0]]])], activation="linear")
+    >>> x, y = torch.tensor([[[1.0]]]), torch.tensor([[[5.0]]])
+    >>> [z.item() for z in network.features(x)]
+    [1.0, 2.0, 6.0]
+    >>> loss, gradient, _ = network.gradient(x, y)
+    >>> loss.item(), [g.item() for g in gradient]
+    (0.5, [3.0, 2.0])
     """
 
     weights: list[Tensor]
@@ -148,7 +185,14 @@ class Network:
     biases: list[Tensor] | None = None
 
     def after(self, k: int) -> "Network":
-        """The networks from the features z^k on: layers k+1, ..., L."""
+        """The networks from the features z^k on: layers k+1, ..., L.
+
+        Examples
+        --------
+        >>> network = Network([torch.ones(1, 5, 4), torch.ones(1, 3, 5)])
+        >>> [w.shape for w in network.after(1).weights]
+        [torch.Size([1, 3, 5])]
+        """
         biases = None if self.biases is None else self.biases[k:]
         return replace(self, weights=self.weights[k:], biases=biases)
 
@@ -158,7 +202,14 @@ class Network:
         return replace(self, weights=[w.to(dtype) for w in self.weights], biases=biases)
 
     def matrix(self, l: int) -> Tensor:
-        """[W_l b_l], (cells, n_l, n_{l-1} + 1): it acts on features `with_ones`. W_l without biases."""
+        """[W_l b_l], (cells, n_l, n_{l-1} + 1): it acts on features `with_ones`. W_l without biases.
+
+        Examples
+        --------
+        >>> network = Network([torch.tensor([[[1.0, 2.0]]])], biases=[torch.tensor([[5.0]])])
+        >>> network.matrix(1)
+        tensor([[[1., 2., 5.]]])
+        """
         w = self.weights[l - 1]
         return w if self.biases is None else torch.cat([w, self.biases[l - 1][:, :, None]], dim=2)
 
@@ -276,13 +327,14 @@ class Network:
     ) -> tuple[list[Tensor], list[Tensor]]:
         """The gradient in weights and biases, from z^0, ..., z^{L-1} and the derivative delta in z^L."""
         deltas = self.deltas(z, delta, scratch)
-        into = [None] * len(deltas) if out is None else out.weights
+        anywhere = [None] * len(deltas)
+        into: Sequence[Tensor | None] = anywhere if out is None else out.weights
         weights = [
             torch.matmul(d.mT, inputs, out=there) for d, inputs, there in zip(deltas, z, into, strict=True)
         ]
         if self.biases is None:
             return weights, []
-        into = [None] * len(deltas) if out is None else out.biases
+        into = anywhere if out is None or out.biases is None else out.biases
         biases = [torch.sum(d, 1, out=there) for d, there in zip(deltas, into, strict=True)]
         return weights, biases
 
@@ -295,7 +347,7 @@ class Network:
             With the name of the first array that does not fit or has a value that is not finite.
         """
         cells, points, size = x.shape
-        expected = {"the inputs": ((cells, points, size), x)}
+        expected: dict[str, tuple[tuple[int, ...], Tensor]] = {"the inputs": ((cells, points, size), x)}
         for l, w in enumerate(self.weights, start=1):
             expected[f"W_{l}"] = (cells, w.shape[1], size), w
             size = w.shape[1]
@@ -326,6 +378,17 @@ class Architecture:
         A key of `ACTIVATIONS`, used after every layer but the last.
     bias : bool
         Whether layers have biases.
+
+    Examples
+    --------
+    >>> architecture = Architecture((4, 5, 3), bias=True)
+    >>> architecture.shapes
+    [(5, 4), (3, 5)]
+    >>> architecture.parameters
+    43
+    >>> theta = architecture.initial(seed=0).expand(7, -1)
+    >>> [w.shape for w in architecture.network(theta).weights]
+    [torch.Size([7, 5, 4]), torch.Size([7, 3, 5])]
     """
 
     sizes: tuple[int, ...]
@@ -354,7 +417,15 @@ class Architecture:
         return Network(weights, self.activation, loss, biases if self.bias else None)
 
     def join(self, weights: Sequence[Tensor], biases: Sequence[Tensor] = ()) -> Tensor:
-        """Put matrices (cells, n_l, n_{l-1}) and biases (cells, n_l) into one tensor (cells, parameters)."""
+        """Put matrices (cells, n_l, n_{l-1}) and biases (cells, n_l) into one tensor (cells, parameters).
+
+        Examples
+        --------
+        >>> architecture = Architecture((2, 1))
+        >>> theta = torch.tensor([[3.0, 4.0]])
+        >>> architecture.join(architecture.network(theta).weights)
+        tensor([[3., 4.]])
+        """
         return torch.cat([*(w.flatten(1) for w in weights), *biases], dim=1)
 
     def initial(self, seed: int) -> Tensor:

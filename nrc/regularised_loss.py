@@ -41,6 +41,15 @@ class RegularisedLoss:
     ------
     ValueError
         If the penalty is on the product, and the network not linear or a weight decay 0.
+
+    Examples
+    --------
+    One weight w, f(w) = (w - 2)^2 / 2 + w^2 / 2, which is least at w = 1:
+
+    >>> x = torch.tensor([[[1.0], [-1.0]]])
+    >>> loss = RegularisedLoss(Architecture((1, 1)), x, 2 * x, weight_decay=torch.ones(1))
+    >>> loss.at(torch.tensor([[1.0]]))
+    Point(theta=tensor([[1.]]), value=tensor([1.]), gradient=tensor([[0.]]))
     """
 
     architecture: Architecture
@@ -112,6 +121,15 @@ class RegularisedLoss:
 
         For a penalty on the factors this is ||r|| / (lambda ||Theta||), and eq. 4 holds where it is
         0. Missing (nan) where the penalty's gradient is 0.
+
+        Examples
+        --------
+        With weights 3 and 4, weight decay 0.1, and a gradient of norm 0.01 it is 0.01 / (0.1 * 5):
+
+        >>> x = torch.zeros(1, 5, 2)
+        >>> loss = RegularisedLoss(Architecture((2, 1)), x, x[:, :, :1], weight_decay=torch.tensor([0.1]))
+        >>> round(loss.relative_residual(torch.tensor([[3.0, 4.0]]), torch.tensor([[0.01, 0.0]])).item(), 6)
+        0.02
         """
         if self.penalty == "factors":
             size = self.weight_decay * theta.norm(dim=1)
@@ -120,7 +138,16 @@ class RegularisedLoss:
         return torch.where(size > 0, gradient.norm(dim=1) / size, torch.nan)
 
     def select(self, cells: Tensor) -> Self:
-        """The same for some of the cells, given by index or mask."""
+        """The same for some of the cells, given by index or mask.
+
+        Examples
+        --------
+        >>> x = torch.zeros(1, 5, 2)
+        >>> decay = torch.tensor([0.1, 0.2, 0.3])
+        >>> loss = RegularisedLoss(Architecture((2, 1)), x, x[:, :, :1], decay)
+        >>> loss.select(torch.tensor([2])).weight_decay
+        tensor([0.3000])
+        """
         shares = None if self.shares is None else self.shares[cells]
         # points that all cells share have a first axis of 1
         some = (a if len(a) == 1 < len(self.weight_decay) else a.mT[cells].mT for a in (self.x, self.y))

@@ -34,7 +34,13 @@ ABOUT = {
 
 
 def look_times(every: int, passes: int) -> list[int]:
-    """The passes of the looks: 0, every so many, and the last."""
+    """The passes of the looks: 0, every so many, and the last.
+
+    Examples
+    --------
+    >>> look_times(every=30, passes=100)
+    [0, 30, 60, 90, 100]
+    """
     return sorted({*range(0, passes, every), passes})
 
 
@@ -55,6 +61,17 @@ class Snapshots:
         Passes of the looks.
     parameters : callable, optional
         The parameters to look at, where cells are on their way in other coordinates.
+
+    Examples
+    --------
+    One look at a layer that is the identity, at points at distance 1 from the means of their classes:
+
+    >>> x, labels = torch.tensor([[[1.0, 0.0], [3.0, 0.0]]]), np.array([[0, 0]])
+    >>> look = Snapshots(Architecture((2, 2)), x, torch.zeros_like(x), labels, cells=1, times=[0])
+    >>> none = torch.zeros(1, dtype=torch.int64)
+    >>> look(cells=none, passes=none, theta=torch.eye(2).view(1, 4), lost=none.bool())
+    >>> look.singular_values.tolist(), look.wcss.tolist()
+    ([[[[1.0, 1.0]]]], [[[1.0]]])
     """
 
     def __init__(
@@ -88,7 +105,7 @@ class Snapshots:
                 self.wcss[cell, first:last] = variability[number]
         self._taken[cells] = torch.maximum(taken, done)
 
-    def _look(self, cells: Tensor, theta: Tensor) -> tuple[NDArray, NDArray]:
+    def _look(self, cells: Tensor, theta: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Singular values (cells, layers, index) and WCSS (cells, sources) of some cells."""
         network = self._architecture.network(theta)
         spectra = np.full((len(cells), *self.singular_values.shape[2:]), np.nan)

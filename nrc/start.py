@@ -1,7 +1,7 @@
 """Where training starts: at initial weights, or at the networks of an earlier training, cell by cell."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nrc import store
-from nrc.grid import AXES, Stack, notation
+from nrc.grid import AXES, Stack, Value, notation
 from nrc.snapshots import ABOUT as ABOUT_SNAPSHOTS
 from nrc.trained import Arrays, cells_of, diverged_cells
 
@@ -34,6 +34,16 @@ class Start:
         Passes of the looks before, since the initial weights.
     looks : mapping
         What they saw, arrays (cells, snapshot, ...) by their names in the file.
+
+    Examples
+    --------
+    Training went on after 100 passes, and the look at its pass 0 is the last one before:
+
+    >>> start = Start(torch.zeros(1, 4), passes=100, times=[0, 50, 100])
+    >>> start.to_come([0, 50])
+    [50]
+    >>> start.since_the_beginning([50])
+    [0, 50, 100, 150]
     """
 
     theta: Tensor
@@ -93,7 +103,7 @@ def read_start(path: str | Path, stack: Stack, along: str | None = None) -> Star
                 "method or with other options, or leave it out of every grid"
             )
         places.append(there[_key(cell, axes)])
-    layers = range(1, int(stack.axes["depth"]) + 1)
+    layers = range(1, int(next(stack.cells())["depth"]) + 1)
     names = [*(f"W{l}" for l in layers), *(f"b{l}" for l in layers if f"b{l}" in flat)]
     theta = np.concatenate([flat[name][places].reshape(len(places), -1) for name in names], axis=1)
     own = json.loads(trained.attrs["settings"])["training"]["passes"]
@@ -106,5 +116,5 @@ def read_start(path: str | Path, stack: Stack, along: str | None = None) -> Star
     )
 
 
-def _key(cell: dict, axes: Sequence[str]) -> tuple:
+def _key(cell: Mapping[str, Value], axes: Sequence[str]) -> tuple[Value, ...]:
     return tuple(cell[axis] for axis in axes)

@@ -10,10 +10,24 @@ __all__ = ["build", "rotates"]
 
 
 def build(name: str, options: Mapping[str, Any], course: Course) -> list[Phase]:
-    """Fresh phases of the method of a name, with its options."""
-    return import_module(f"nrc.optimize.{name}").build(course, **options)
+    """Fresh phases of the method of a name, with its options.
+
+    Examples
+    --------
+    >>> phases = build("varpro", {"plain": 20, "history": 10}, Course(passes=100, seeds=[0]))
+    >>> [type(phase.method).__name__ for phase in phases]
+    ['LBFGS', 'LBFGS']
+    """
+    phases: list[Phase] = import_module(f"nrc.optimize.{name}").build(course, **options)
+    return phases
 
 
 def rotates(name: str) -> bool:
-    """Whether a method is for inputs in their principal axes: see `Rotation`."""
+    """Whether a method is for inputs in their principal axes: see `Rotation`.
+
+    Examples
+    --------
+    >>> rotates("newton"), rotates("gd")
+    (True, False)
+    """
     return getattr(import_module(f"nrc.optimize.{name}"), "ROTATES", False)

@@ -11,6 +11,14 @@ __all__ = ["build"]
 
 
 def build(course: Course, *, learning_rate: float, batch: int | None, schedule: str) -> list[Phase]:
-    """Adam with the options of `FirstOrder`."""
+    """Adam with the options of `FirstOrder`.
+
+    Examples
+    --------
+    >>> course = Course(passes=100, seeds=[0])
+    >>> [phase] = build(course, learning_rate=1e-3, batch=None, schedule="cosine")
+    >>> phase.method.whole
+    True
+    """
     update = partial(torch.optim.Adam, lr=learning_rate)
     return [Phase(FirstOrder(update, course, learning_rate=learning_rate, batch=batch, schedule=schedule))]

@@ -18,7 +18,7 @@ from nrc.regularised_loss import RegularisedLoss
 __all__ = ["FirstOrder"]
 
 # The learning rate's share of its first value, at a share of the steps.
-SCHEDULES = {
+SCHEDULES: dict[str, Callable[[float], float]] = {
     "constant": lambda done: 1.0,
     "cosine": lambda done: (1 + math.cos(math.pi * done)) / 2,
 }
@@ -37,6 +37,19 @@ class FirstOrder:
     batch : int, optional
         Points of a mini-batch; all if not given.
     schedule : {"constant", "cosine"}
+
+    Examples
+    --------
+    One weight w, f(w) = (w - 2)^2 / 2 + w^2 / 2, with the gradient -2 at 0:
+
+    >>> from functools import partial
+    >>> from nrc.network import Architecture
+    >>> x = torch.tensor([[[1.0], [-1.0]]])
+    >>> loss = RegularisedLoss(Architecture((1, 1)), x, 2 * x, weight_decay=torch.ones(1))
+    >>> sgd, course = partial(torch.optim.SGD, lr=0.5), Course(passes=10, seeds=[0])
+    >>> method = FirstOrder(sgd, course, learning_rate=0.5, batch=None, schedule="constant")
+    >>> method.step(loss, loss.at(torch.zeros(1, 1))).point.theta
+    tensor([[1.]])
     """
 
     def __init__(
@@ -56,42 +69,47 @@ class FirstOrder:
             seed: np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(3,)))
             for seed in sorted(set(course.seeds))
         }
-        self._done, self._drawn, self._theta, self._update = 0, 0, torch.empty(0), None
+        self._done, self._drawn = 0, 0
+        self._theta = torch.empty(0)
+        self._update: Optimizer | None = None
 
     def step(self, objective: RegularisedLoss, point: Point) -> Step:
-        if self._update is None:
-            self._begin(point.theta)
+        update = self._update or self._begin(point.theta)
         self._theta.copy_(point.theta)
-        if self.whole:
-            self._step(point.gradient, 0, 1)
+        if self._batch is None:
+            self._step(update, point.gradient, 0, 1)
             after = objective.at(self._theta.clone())
         else:
-            batches = self._order(objective.x.shape[1]).to(point.theta.device).split(self._batch, dim=1)
+            order = self._order(objective.x.shape[1]).to(point.theta.device)
+            batches = torch.split(order, self._batch, dim=1)
             for number, some in enumerate(batches):
                 point = objective.on(some).at(self._theta)
-                self._step(point.gradient, number, len(batches))
+                self._step(update, point.gradient, number, len(batches))
             after = Point(self._theta.clone(), point.value, point.gradient)
         self._done += 1
         once = torch.ones_like(point.value, dtype=torch.int64)
         return Step(after, once, torch.zeros_like(once, dtype=torch.bool))
 
-    def _begin(self, theta: Tensor) -> None:
+    def _begin(self, theta: Tensor) -> Optimizer:
+        """A fresh optimiser, of parameters that begin at theta."""
         self._theta = theta.clone()
         self._update = self._make([self._theta])
+        return self._update
 
     def _order(self, points: int) -> Tensor:
         """The order of the points in the next pass, (cells or 1, points)."""
         while self._drawn <= self._done:  # from a state on, those of the passes done are drawn again
             orders = {seed: rng.permutation(points) for seed, rng in self._orders.items()}
             self._drawn += 1
-        seeds = self._seeds.tolist() if len(self._seeds.unique()) > 1 else self._seeds[:1].tolist()
+        seeds = self._seeds.tolist()
+        seeds = seeds if len(set(seeds)) > 1 else seeds[:1]
         return torch.from_numpy(np.stack([orders[seed] for seed in seeds]))
 
-    def _step(self, gradient: Tensor, number: int, batches: int) -> None:
+    def _step(self, update: Optimizer, gradient: Tensor, number: int, batches: int) -> None:
         done = (self._done * batches + number) / (self._passes * batches)
-        self._update.param_groups[0]["lr"] = self._rate * self._schedule(done)
+        update.param_groups[0]["lr"] = self._rate * self._schedule(done)
         self._theta.grad = gradient
-        self._update.step()
+        update.step()
 
     def keep(self, cells: Tensor) -> None:
         self._seeds = self._seeds[cells.cpu()]
@@ -101,8 +119,7 @@ class FirstOrder:
                 for name, value in self._update.state[self._theta].items()
                 if value is not None
             }
-            self._begin(self._theta[cells])
-            self._update.state[self._theta] = memory
+            self._begin(self._theta[cells]).state[self._theta] = memory
 
     @property
     def state(self) -> State:
@@ -116,8 +133,6 @@ class FirstOrder:
         self._done, self._seeds = int(state["done"]), state["seeds"].cpu()
         if "theta" not in state:
             return
-        self._begin(state["theta"])
         # torch counts steps on the CPU
-        self._update.state[self._theta] = {
-            name: value if value.ndim else value.cpu() for name, value in state.get("memory", {}).items()
-        }
+        memory = {name: v if v.ndim else v.cpu() for name, v in state.get("memory", {}).items()}
+        self._begin(state["theta"]).state[self._theta] = memory

@@ -8,11 +8,31 @@ __all__ = ["GradientDescent", "build"]
 
 
 def build(course: Course, *, step: float) -> list[Phase]:
+    """Gradient descent with this step.
+
+    Examples
+    --------
+    >>> [phase] = build(Course(passes=100, seeds=[0]), step=0.1)
+    >>> phase.method.length
+    0.1
+    """
     return [Phase(GradientDescent(step))]
 
 
 class GradientDescent(WithoutMemory):
-    """theta <- theta - step * gradient, with a constant step for all cells."""
+    """theta <- theta - step * gradient, with a constant step for all cells.
+
+    Examples
+    --------
+    One weight w, f(w) = (w - 2)^2 / 2 + w^2 / 2, with the gradient -2 at 0:
+
+    >>> from nrc.network import Architecture
+    >>> from nrc.regularised_loss import RegularisedLoss
+    >>> x = torch.tensor([[[1.0], [-1.0]]])
+    >>> loss = RegularisedLoss(Architecture((1, 1)), x, 2 * x, weight_decay=torch.ones(1))
+    >>> GradientDescent(0.25).step(loss, loss.at(torch.zeros(1, 1))).point.theta
+    tensor([[0.5000]])
+    """
 
     whole = True
 

@@ -23,6 +23,17 @@ class KFAC:
     objective : RegularisedLoss
     theta : Tensor
         (cells, parameters), in the precision in which to compute.
+
+    Examples
+    --------
+    With one weight it is the inverse Hessian itself, here of f(w) = (w - 2)^2 / 2 + w^2 / 2:
+
+    >>> from nrc.network import Architecture
+    >>> x = torch.tensor([[[1.0], [-1.0]]])
+    >>> loss = RegularisedLoss(Architecture((1, 1)), x, 2 * x, weight_decay=torch.ones(1))
+    >>> inverse = KFAC(loss, torch.zeros(1, 1))
+    >>> inverse(torch.ones(1, 1))
+    tensor([[0.5000]])
     """
 
     def __init__(self, objective: RegularisedLoss, theta: Tensor) -> None:
@@ -65,6 +76,15 @@ def _diagonal_moments(z: Tensor, p: Tensor | float) -> tuple[Tensor, None]:
 
 
 def random_signs(*shape: int) -> Tensor:
-    """Random signs that depend on the shape alone."""
+    """Random signs that depend on the shape alone.
+
+    Examples
+    --------
+    >>> signs = random_signs(100, 3)
+    >>> signs.unique().tolist()
+    [-1.0, 1.0]
+    >>> torch.equal(signs, random_signs(100, 3))
+    True
+    """
     rng = np.random.default_rng(np.random.SeedSequence(0, spawn_key=(4,)))
     return torch.from_numpy(rng.choice([-1.0, 1.0], size=shape))

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -19,12 +20,23 @@ PRECISION = torch.float32
 # H_0 q for q (cells, parameters): an inverse Hessian, up to a factor.
 Preconditioner = Callable[[Tensor], Tensor]
 
+# The objectives that H_0 is made from.
+Seen = TypeVar("Seen", bound=Objective)
+
 
 def build(course: Course, *, history: int) -> list[Phase]:
+    """L-BFGS that remembers so many pairs.
+
+    Examples
+    --------
+    >>> [phase] = build(Course(passes=100, seeds=[0]), history=10)
+    >>> phase.method.pairs.maxlen
+    10
+    """
     return [Phase(LBFGS(history))]
 
 
-class LBFGS:
+class LBFGS(Generic[Seen]):
     """Quasi-Newton steps from the last `history` pairs of each cell.
 
     A pair is (s, y) = (difference of points, difference of gradients) with rho = 1 / s'y; rho = 0
@@ -38,33 +50,47 @@ class LBFGS:
     initial : callable, optional
         H_0 of a stack from objective and parameters, refreshed every 50 iterations; pairs survive that.
         The identity if not given.
+
+    Examples
+    --------
+    One weight w, f(w) = (w - 2)^2 / 2 + w^2 / 2, which is least at w = 1:
+
+    >>> from nrc.network import Architecture
+    >>> from nrc.optimize.minimise import minimise
+    >>> from nrc.regularised_loss import RegularisedLoss
+    >>> x = torch.tensor([[[1.0], [-1.0]]])
+    >>> loss = RegularisedLoss(Architecture((1, 1)), x, 2 * x, weight_decay=torch.ones(1))
+    >>> end = minimise(loss, torch.full((1, 1), 3.0), [Phase(LBFGS(10))], tolerance=1e-6, passes=20)
+    >>> round(end.point.theta.item(), 4)
+    1.0
     """
 
     whole = True
 
-    def __init__(
-        self, history: int, initial: Callable[[Objective, Tensor], Preconditioner] | None = None
-    ) -> None:
+    def __init__(self, history: int, initial: Callable[[Seen, Tensor], Preconditioner] | None = None) -> None:
         self.pairs: deque[tuple[Tensor, Tensor, Tensor]] = deque(maxlen=history)
         self.scale: Tensor | None = None
-        self._initial, self._h, self._iterations = initial, None, 0
-        # where H_0 was taken
+        self._initial, self._iterations = initial, 0
+        # H_0, and where it was taken
+        self._h: Preconditioner | None = None
         self._theta: Tensor | None = None
 
-    def step(self, objective: Objective, point: Point) -> Step:
+    def step(self, objective: Seen, point: Point) -> Step:
         if self.scale is None:
             self.scale = self._first_scale(point)
         self._refresh(objective, point)
         some = slice(objective.variables)
-        direction = self._direction(point.gradient[:, some])
+        direction = self._direction(point.gradient[:, some], self.scale)
         found = weak_wolfe(objective, point, direction)
         # A cell without an acceptable step forgets its pairs and tries steepest descent next;
         # if it had none to forget, rounding hides any further descent.
-        stuck = ~found.accepted & self._fresh()
+        stuck = self._fresh(~found.accepted)
         after = found.point
-        self._remember((after.theta - point.theta)[:, some], (after.gradient - point.gradient)[:, some])
+        s, y = (after.theta - point.theta)[:, some], (after.gradient - point.gradient)[:, some]
+        self.scale = self._remember(s, y, self.scale)
         if not found.accepted.all():
-            self._forget(~found.accepted, self._first_scale(point))
+            self._forget(~found.accepted)
+            self.scale = torch.where(found.accepted, self.scale, self._first_scale(point))
         self._iterations += 1
         return Step(found.point, found.passes, stuck)
 
@@ -90,10 +116,10 @@ class LBFGS:
             self.scale, self._iterations = state["scale"], int(state["iterations"])
             self._theta = state.get("theta")
 
-    def _refresh(self, objective: Objective, point: Point) -> None:
+    def _refresh(self, objective: Seen, point: Point) -> None:
         if self._initial is None:
             return
-        if self._iterations % REFRESH == 0:
+        if self._theta is None or self._iterations % REFRESH == 0:
             self._theta, self._h = point.theta, None
         if self._h is None:
             self._h = self._initial(objective, self._theta)
@@ -101,38 +127,38 @@ class LBFGS:
     def _h_0(self, q: Tensor) -> Tensor:
         return q if self._h is None else self._h(q)
 
-    def _direction(self, gradient: Tensor) -> Tensor:
+    def _direction(self, gradient: Tensor, scale: Tensor) -> Tensor:
         """-H gradient by the two-loop recursion, H the inverse Hessian model of each cell."""
         q, alphas = gradient.to(PRECISION, copy=True), []
         for s, y, rho in reversed(self.pairs):
             alphas.append(rho * dot(s, q))
             q.addcmul_(y, alphas[-1][:, None], value=-1)
-        q = self.scale[:, None] * self._h_0(q)
+        q = scale[:, None] * self._h_0(q)
         for (s, y, rho), alpha in zip(self.pairs, reversed(alphas), strict=True):
             q.addcmul_(s, (alpha - rho * dot(y, q))[:, None])
         return q.neg_().to(gradient.dtype)
 
-    def _remember(self, s: Tensor, y: Tensor) -> None:
+    def _remember(self, s: Tensor, y: Tensor, scale: Tensor) -> Tensor:
+        """Take up a pair; the scale that it gives, or the one before where s'y is not positive."""
         s, y = s.to(PRECISION), y.to(PRECISION)
         sy = dot(s, y)
         curved = sy > 0
         self.pairs.append((s, y, torch.where(curved, 1 / sy, 0)))
-        self.scale = torch.where(curved, sy / dot(y, self._h_0(y)), self.scale)
+        return torch.where(curved, sy / dot(y, self._h_0(y)), scale)
 
-    def _forget(self, cells: Tensor, scale: Tensor) -> None:
+    def _forget(self, cells: Tensor) -> None:
         for _, _, rho in self.pairs:
             rho[cells] = 0
-        self.scale = torch.where(cells, scale, self.scale)
 
-    def _fresh(self) -> Tensor:
-        """Mask (cells,) of the cells that remember nothing."""
-        fresh = torch.ones_like(self.scale, dtype=torch.bool)
+    def _fresh(self, cells: Tensor) -> Tensor:
+        """Those of a mask (cells,) that remember nothing."""
         for _, _, rho in self.pairs:
-            fresh &= rho == 0
-        return fresh
+            cells = cells & (rho == 0)
+        return cells
 
     def _first_scale(self, point: Point) -> Tensor:
         """Scale of the first step: Newton's with H_0, else at most the gradient, at most unit length."""
         if self._initial is not None:
             return torch.ones_like(point.value, dtype=PRECISION)
-        return 1 / point.gradient.norm(dim=1).clamp(min=1).to(PRECISION)
+        size: Tensor = point.gradient.norm(dim=1)
+        return 1 / size.clamp(min=1).to(PRECISION)

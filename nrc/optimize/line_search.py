@@ -39,6 +39,18 @@ def weak_wolfe(objective: Objective, start: Point, direction: Tensor) -> Found:
     start : Point
     direction : Tensor
         Descent directions, (cells, variables).
+
+    Examples
+    --------
+    One weight w, f(w) = (w - 2)^2 / 2 + w^2 / 2: f(2) is no less than f(0), and so half the step is taken.
+
+    >>> from nrc.network import Architecture
+    >>> from nrc.regularised_loss import RegularisedLoss
+    >>> x = torch.tensor([[[1.0], [-1.0]]])
+    >>> loss = RegularisedLoss(Architecture((1, 1)), x, 2 * x, weight_decay=torch.ones(1))
+    >>> found = weak_wolfe(loss, loss.at(torch.zeros(1, 1)), direction=torch.tensor([[2.0]]))
+    >>> found.point.theta.item(), found.passes.item(), found.accepted.item()
+    (1.0, 2, True)
     """
     variables = direction.shape[1]
     slope = dot(start.gradient[:, :variables], direction)

@@ -13,6 +13,14 @@ FIRST_DAMPING, LARGEST_DAMPING = 1e-2, 1e12
 
 
 def build(course: Course) -> list[Phase]:
+    """The Levenberg-Marquardt method, which has no options.
+
+    Examples
+    --------
+    >>> [phase] = build(Course(passes=100, seeds=[0]))
+    >>> phase.method.state
+    {}
+    """
     return [Phase(LevenbergMarquardt())]
 
 
@@ -27,6 +35,20 @@ class LevenbergMarquardt:
 
     a dense system in the n_L n_0 entries of Y, however deep and wide the network. First-order
     methods crawl here: the minimum is degenerate where W* has small singular values.
+
+    Examples
+    --------
+    Two weights whose product w has f(w) = (w - 2)^2 / 2 + w^2 / 2, which is least at w = 1:
+
+    >>> from nrc.network import Architecture
+    >>> from nrc.optimize.minimise import minimise
+    >>> x = torch.tensor([[[1.0], [-1.0]]], dtype=torch.float64)
+    >>> decay, linear = x.new_ones(1), Architecture((1, 1, 1), activation="linear")
+    >>> loss = RegularisedLoss(linear, x, 2 * x, decay, penalty="product")
+    >>> theta = torch.tensor([[3.0, 0.5]], dtype=torch.float64)
+    >>> end = minimise(loss, theta, [Phase(LevenbergMarquardt())], tolerance=1e-9, passes=50)
+    >>> round(end.point.theta.prod().item(), 6)
+    1.0
     """
 
     whole = True
@@ -70,7 +92,7 @@ def _damped_step(objective: RegularisedLoss, theta: Tensor, damping: Tensor) -> 
     def eye(size: int) -> Tensor:
         return torch.eye(size, dtype=theta.dtype, device=theta.device).expand(cells, -1, -1)
 
-    weighted = shares[:, :, None] * x
+    weighted = x / x.shape[1] if shares is None else shares[:, :, None] * x
     moments = weighted.mT @ x + objective.weight_decay[:, None, None] * eye(n_in)
     c = torch.linalg.cholesky(moments)
     after, before = [eye(n_out)], [c]
@@ -81,9 +103,8 @@ def _damped_step(objective: RegularisedLoss, theta: Tensor, damping: Tensor) -> 
     product = after[0] @ weights[0]
     slope = product @ moments - objective.y.mT @ weighted
     e = torch.linalg.solve_triangular(c, slope.mT, upper=False).mT
-    system = sum(
-        torch.einsum("cij,ckl->cikjl", a @ a.mT, b.mT @ b) for a, b in zip(after, before, strict=True)
-    ).reshape(cells, n_out * n_in, n_out * n_in)
+    parts = (torch.einsum("cij,ckl->cikjl", a @ a.mT, b.mT @ b) for a, b in zip(after, before, strict=True))
+    system = sum(parts, theta.new_zeros(())).reshape(cells, n_out * n_in, n_out * n_in)
     diagonal = system.diagonal(dim1=1, dim2=2)
     smallest = torch.finfo(theta.dtype).eps * diagonal.sum(1)
     diagonal += torch.maximum(damping, smallest)[:, None]

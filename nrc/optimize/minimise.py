@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -20,7 +20,25 @@ STAYS, RUNNING = -2, -1
 
 
 class Look(Protocol):
-    """What looks at cells on their way."""
+    """What looks at cells on their way.
+
+    Examples
+    --------
+    What gradient descent passes on the way to the minimum of (w - 2)^2 / 2 + w^2 / 2:
+
+    >>> from nrc.network import Architecture
+    >>> from nrc.optimize.gd import GradientDescent
+    >>> from nrc.regularised_loss import RegularisedLoss
+    >>> class Way(list):
+    ...     def __call__(self, cells, passes, theta, lost):
+    ...         self.append(theta.item())
+    >>> x, way = torch.tensor([[[1.0], [-1.0]]]), Way()
+    >>> loss = RegularisedLoss(Architecture((1, 1)), x, 2 * x, weight_decay=torch.ones(1))
+    >>> start, phases = torch.full((1, 1), 5.0), [Phase(GradientDescent(0.25))]
+    >>> end = minimise(loss, start, phases, tolerance=0, passes=4, look=way)
+    >>> way
+    [5.0, 3.0, 2.0, 1.5]
+    """
 
     def __call__(self, cells: Tensor, passes: Tensor, theta: Tensor, lost: Tensor) -> None:
         """Look at some cells.
@@ -53,6 +71,11 @@ class Minimum:
         Counts, (cells,).
     ended : Tensor
         `Ended` codes, (cells,).
+
+    Examples
+    --------
+    >>> Minimum.begin(torch.ones(2, 1)).iterations
+    tensor([0, 0])
     """
 
     point: Point
@@ -89,6 +112,13 @@ class Progress:
         Numbers of cells: all, converged, not at an end.
     worst : float
         Largest relative residual of a cell in this phase; nan if none is, or on mini-batches.
+
+    Examples
+    --------
+    >>> end = Minimum.begin(torch.ones(3, 1))
+    >>> end.ended[0] = Ended.TOLERANCE
+    >>> Progress.of(end, residual=torch.tensor([0.5, 0.25]))
+    Progress(cells=3, converged=1, running=2, worst=0.5)
     """
 
     cells: int
@@ -146,6 +176,22 @@ def minimise(
     -------
     Minimum
         A cell that diverges keeps its last finite point.
+
+    Examples
+    --------
+    One weight w, f(w) = (w - 2)^2 / 2 + w^2 / 2, which is least at w = 1, in two cells that start apart:
+
+    >>> from nrc.network import Architecture
+    >>> from nrc.optimize.gd import GradientDescent
+    >>> from nrc.regularised_loss import RegularisedLoss
+    >>> x = torch.tensor([[[1.0], [-1.0]]])
+    >>> loss = RegularisedLoss(Architecture((1, 1)), x, 2 * x, weight_decay=torch.ones(2))
+    >>> theta, phases = torch.tensor([[1.0], [3.0]]), [Phase(GradientDescent(0.5))]
+    >>> end = minimise(loss, theta, phases, tolerance=1e-6, passes=20)
+    >>> end.point.theta.tolist(), end.iterations.tolist()
+    ([[1.0], [1.0]], [0, 1])
+    >>> [Ended(code).name for code in end.ended.tolist()]
+    ['TOLERANCE', 'TOLERANCE']
     """
     run = _Run(objective, theta, phases, look, state)
     while True:
@@ -194,7 +240,7 @@ class _Run:
         return self._phases[self.number]
 
     @property
-    def method(self) -> Method:
+    def method(self) -> Method[Any]:
         return self.phase.method
 
     @property

@@ -24,8 +24,15 @@ STEPS = 250
 
 
 def build(course: Course, *, history: int, switch: float) -> list[Phase]:
-    """L-BFGS to the relative residual `switch`, then Newton's method."""
-    first = LBFGS(history, lambda objective, theta: KFAC(objective.low, theta.float()))
+    """L-BFGS to the relative residual `switch`, then Newton's method.
+
+    Examples
+    --------
+    >>> phases = build(Course(passes=1000, seeds=[0]), history=10, switch=1e-5)
+    >>> [phase.tolerance for phase in phases]
+    [1e-05, 0.0]
+    """
+    first: LBFGS[Single] = LBFGS(history, lambda objective, theta: KFAC(objective.low, theta.float()))
     return [Phase(first, Single, tolerance=switch), Phase(NewtonCG(course.tolerance))]
 
 
@@ -38,6 +45,17 @@ class NewtonCG(WithoutMemory):
     ----------
     tolerance : float
         Relative residual that is asked for: no system is solved more accurately than that needs.
+
+    Examples
+    --------
+    One step from anywhere to the minimum of a quadratic function, f(w) = (w - 2)^2 / 2 + w^2 / 2:
+
+    >>> from nrc.network import Architecture
+    >>> x = torch.tensor([[[1.0], [-1.0]]], dtype=torch.float64)
+    >>> loss = RegularisedLoss(Architecture((1, 1)), x, 2 * x, weight_decay=x.new_ones(1))
+    >>> step = NewtonCG(1e-8).step(loss, loss.at(x.new_full((1, 1), 3)))
+    >>> round(step.point.theta.item(), 6), step.passes.item()
+    (1.0, 2)
     """
 
     whole = True
@@ -86,6 +104,13 @@ def conjugate_gradients(
         With b'x > 0.
     products : Tensor
         With the Hessian, (cells,).
+
+    Examples
+    --------
+    >>> b, accuracy = torch.tensor([[2.0, 4.0]]), torch.tensor([1e-3])
+    >>> x, products = conjugate_gradients(lambda v: 2 * v, lambda v: v, b, accuracy)
+    >>> x.tolist(), products.tolist()
+    ([[1.0, 2.0]], [1])
     """
     x, rest, enough = torch.zeros_like(b), b.clone(), accuracy * b.norm(dim=1)
     z = inverse(rest)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self, TypeVar
 
 from torch import Tensor
 
@@ -15,16 +15,37 @@ State = Mapping[str, Any]
 class Objective(Protocol):
     """Independent functions, one per cell, each a mean over points.
 
-    Attributes
-    ----------
-    variables : int
-        How many parameters of a cell, the first ones, its function depends on.
-    rounding : float
-        Relative rounding of a value.
+    Examples
+    --------
+    The functions (theta - c)^2 / 2 of one parameter:
+
+    >>> @dataclass
+    ... class Parabolas:
+    ...     c: Tensor
+    ...     variables, rounding = 1, 1e-7
+    ...
+    ...     def at(self, theta):
+    ...         return Point(theta, (theta - self.c).square().sum(1) / 2, theta - self.c)
+    ...
+    ...     def relative_residual(self, theta, gradient):
+    ...         return gradient.norm(dim=1)
+    ...
+    ...     def select(self, cells):
+    ...         return Parabolas(self.c[cells])
+    >>> from nrc.optimize.gd import GradientDescent
+    >>> from nrc.optimize.minimise import minimise
+    >>> c, phases = torch.tensor([[1.0], [2.0]]), [Phase(GradientDescent(1.0))]
+    >>> minimise(Parabolas(c), 5 * c, phases, tolerance=1e-6, passes=9).point.theta.tolist()
+    [[1.0], [2.0]]
     """
 
-    variables: int
-    rounding: float
+    @property
+    def variables(self) -> int:
+        """How many parameters of a cell, the first ones, its function depends on."""
+
+    @property
+    def rounding(self) -> float:
+        """Relative rounding of a value."""
 
     def at(self, theta: Tensor) -> "Point":
         """Values and gradients at theta (cells, parameters), completed where a cell has less variables."""
@@ -36,8 +57,18 @@ class Objective(Protocol):
         """The functions of some cells."""
 
 
+# The objectives that a method is for.
+Seen = TypeVar("Seen", bound=Objective, contravariant=True)
+
+
 class Course(NamedTuple):
-    """What a method may ask of the run: its budget of passes, the seed of each cell, and its tolerance."""
+    """What a method may ask of the run: its budget of passes, the seed of each cell, and its tolerance.
+
+    Examples
+    --------
+    >>> Course(passes=100, seeds=[0, 1])
+    Course(passes=100, seeds=[0, 1], tolerance=1e-06)
+    """
 
     passes: int
     seeds: Sequence[int]
@@ -46,7 +77,16 @@ class Course(NamedTuple):
 
 @dataclass
 class Point:
-    """theta (cells, parameters) with value (cells,) and gradient (cells, parameters)."""
+    """theta (cells, parameters) with value (cells,) and gradient (cells, parameters).
+
+    Examples
+    --------
+    >>> point = Point(torch.tensor([[1.0], [2.0]]), torch.tensor([3.0, torch.nan]), torch.zeros(2, 1))
+    >>> point.finite
+    tensor([ True, False])
+    >>> point[point.finite]
+    Point(theta=tensor([[1.]]), value=tensor([3.]), gradient=tensor([[0.]]))
+    """
 
     theta: Tensor
     value: Tensor
@@ -87,7 +127,7 @@ class Step:
     stuck: Tensor
 
 
-class Method(Protocol):
+class Method(Protocol[Seen]):
     """An iterative method with a memory for each cell.
 
     Attributes
@@ -95,11 +135,30 @@ class Method(Protocol):
     whole : bool
         Whether the points of its steps have value and gradient of the whole data; else they are of
         the last mini-batch.
+
+    Examples
+    --------
+    One that halves all parameters:
+
+    >>> class Halving(WithoutMemory):
+    ...     whole = True
+    ...
+    ...     def step(self, objective, point):
+    ...         once = torch.ones(len(point.theta), dtype=torch.int64)
+    ...         return Step(objective.at(point.theta / 2), once, stuck=once > 1)
+    >>> from nrc.network import Architecture
+    >>> from nrc.optimize.minimise import minimise
+    >>> from nrc.regularised_loss import RegularisedLoss
+    >>> x = torch.tensor([[[1.0], [-1.0]]])
+    >>> loss = RegularisedLoss(Architecture((1, 1)), x, 2 * x, weight_decay=torch.ones(1))
+    >>> end = minimise(loss, torch.full((1, 1), 8.0), [Phase(Halving())], tolerance=0, passes=3)
+    >>> end.point.theta
+    tensor([[2.]])
     """
 
     whole: bool
 
-    def step(self, objective: Objective, point: Point) -> Step: ...
+    def step(self, objective: Seen, point: Point) -> Step: ...
 
     def keep(self, cells: Tensor) -> None:
         """Forget the cells outside the mask: they have left the stack."""
@@ -113,7 +172,13 @@ class Method(Protocol):
 
 
 class WithoutMemory:
-    """What a method without a memory keeps, and takes up: nothing."""
+    """What a method without a memory keeps, and takes up: nothing.
+
+    Examples
+    --------
+    >>> WithoutMemory().state
+    {}
+    """
 
     def keep(self, cells: Tensor) -> None:
         pass
@@ -133,20 +198,37 @@ class Phase:
     Attributes
     ----------
     method : Method
+        For what `objective` gives.
     objective : callable, optional
         What the method sees of an objective: another with the same stationary points, or in another
         precision. The last phase's has the values and gradients of the objective itself.
     tolerance, passes : optional
         A cell goes on at this relative residual, or after so many passes in the phase; it also does where
         the method is stuck.
+
+    Examples
+    --------
+    Gradient descent for 20 passes, and L-BFGS from there:
+
+    >>> from nrc.optimize.gd import GradientDescent
+    >>> from nrc.optimize.lbfgs import LBFGS
+    >>> phases = [Phase(GradientDescent(0.1), passes=20), Phase(LBFGS(history=10))]
+    >>> [phase.passes for phase in phases]
+    [20, inf]
     """
 
-    method: Method
-    objective: Callable[[Objective], Objective] = lambda objective: objective
+    method: Method[Any]
+    objective: Callable[[Any], Objective] = lambda objective: objective
     tolerance: float = 0.0
     passes: float = float("inf")
 
 
 def dot(a: Tensor, b: Tensor) -> Tensor:
-    """Inner product (cells,) of two (cells, parameters)."""
+    """Inner product (cells,) of two (cells, parameters).
+
+    Examples
+    --------
+    >>> dot(torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, 4.0]]))
+    tensor([11.])
+    """
     return (a * b).sum(1)

@@ -13,6 +13,14 @@ __all__ = ["build"]
 def build(
     course: Course, *, learning_rate: float, momentum: float, batch: int | None, schedule: str
 ) -> list[Phase]:
-    """Gradient descent with momentum and the options of `FirstOrder`."""
+    """Gradient descent with momentum and the options of `FirstOrder`.
+
+    Examples
+    --------
+    >>> course = Course(passes=100, seeds=[0])
+    >>> [phase] = build(course, learning_rate=0.1, momentum=0.9, batch=32, schedule="constant")
+    >>> phase.method.whole
+    False
+    """
     update = partial(torch.optim.SGD, lr=learning_rate, momentum=momentum)
     return [Phase(FirstOrder(update, course, learning_rate=learning_rate, batch=batch, schedule=schedule))]

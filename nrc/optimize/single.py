@@ -15,7 +15,16 @@ __all__ = ["Single", "single"]
 
 
 def single(loss: RegularisedLoss) -> RegularisedLoss:
-    """The same in float32."""
+    """The same in float32.
+
+    Examples
+    --------
+    >>> from nrc.network import Architecture
+    >>> x = torch.ones(1, 3, 2, dtype=torch.float64)
+    >>> loss = RegularisedLoss(Architecture((2, 1)), x, x[:, :, :1], weight_decay=x.new_ones(1))
+    >>> single(loss).x.dtype
+    torch.float32
+    """
     x = by_features(loss.x.float())
     y = x if loss.y is loss.x else loss.y.float()
     shares = None if loss.shares is None else loss.shares.float()
@@ -37,6 +46,18 @@ class Single:
     ------
     ValueError
         If a weight decay is 0.
+
+    Examples
+    --------
+    >>> from nrc.network import Architecture
+    >>> x = torch.tensor([[[1.0], [-1.0]]], dtype=torch.float64)
+    >>> loss = RegularisedLoss(Architecture((1, 1)), x, 2 * x, weight_decay=x.new_ones(1))
+    >>> theta = x.new_full((1, 1), 1 / 3)
+    >>> low, high = Single(loss).at(theta), loss.at(theta)
+    >>> low.value.dtype, low.value.item() == high.value.item()
+    (torch.float64, False)
+    >>> torch.allclose(low.gradient, high.gradient, rtol=1e-6)
+    True
     """
 
     loss: RegularisedLoss
@@ -74,4 +95,4 @@ class Single:
         return self.loss.relative_residual(theta, gradient)
 
     def select(self, cells: Tensor) -> Self:
-        return Single(self.loss.select(cells))
+        return replace(self, loss=self.loss.select(cells))

@@ -5,7 +5,7 @@ layer for given W_1, ..., W_{L-1} is a ridge regression (Golub & Pereyra 1973). 
 function of the other layers, has the same stationary points and is far better conditioned.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Self
 
@@ -25,7 +25,14 @@ DAMPING = 10
 
 
 def build(course: Course, *, plain: int, history: int) -> list[Phase]:
-    """L-BFGS on all layers for some passes, so that the initial last layer has its say; then on the rest."""
+    """L-BFGS on all layers for some passes, so that the initial last layer has its say; then on the rest.
+
+    Examples
+    --------
+    >>> phases = build(Course(passes=1000, seeds=[0]), plain=20, history=10)
+    >>> [phase.passes for phase in phases]
+    [20, inf]
+    """
     first = [Phase(LBFGS(history), passes=plain)] if plain else []
     return [*first, Phase(LBFGS(history, right_preconditioner), Projected)]
 
@@ -42,6 +49,19 @@ class Projected:
     ------
     ValueError
         If the loss is not a squared error with a positive penalty on the factors.
+
+    Examples
+    --------
+    Two weights with f = (w_2 w_1 - 2)^2 / 2 + (w_1^2 + w_2^2) / 2: the best w_2 for w_1 = 1 is 1.
+
+    >>> from nrc.network import Architecture
+    >>> x = torch.tensor([[[1.0], [-1.0]]])
+    >>> linear = Architecture((1, 1, 1), activation="linear")
+    >>> projected = Projected(RegularisedLoss(linear, x, 2 * x, weight_decay=torch.ones(1)))
+    >>> projected.variables
+    1
+    >>> projected.at(torch.tensor([[1.0, 9.0]])).theta
+    tensor([[1., 1.]])
     """
 
     loss: RegularisedLoss
@@ -77,7 +97,7 @@ class Projected:
         return self.loss.relative_residual(theta, gradient)
 
     def select(self, cells: Tensor) -> Self:
-        return Projected(self.loss.select(cells))
+        return replace(self, loss=self.loss.select(cells))
 
 
 def _fit_last_layer(network: Network, z: Tensor, loss: RegularisedLoss) -> None:
@@ -99,6 +119,17 @@ def right_preconditioner(objective: Projected, theta: Tensor) -> Preconditioner:
     A_l = z^{l-1} P z^{l-1}' are second moments of the layer's inputs, and c_l is the mean curvature
     sum_i p_i ||u_i^l||^2 / n_l of its outputs, with u_i^l the derivative in them of a combination of the
     network's outputs with random signs.
+
+    Examples
+    --------
+    For w_1 = w_2 = 1 and inputs of mean square 1 it divides w_1 by 1 + 10 lambda:
+
+    >>> from nrc.network import Architecture
+    >>> x = torch.tensor([[[1.0], [-1.0]]])
+    >>> linear = Architecture((1, 1, 1), activation="linear")
+    >>> projected = Projected(RegularisedLoss(linear, x, 2 * x, weight_decay=torch.tensor([0.1])))
+    >>> right_preconditioner(projected, torch.ones(1, 2))(torch.ones(1, 1))
+    tensor([[0.5000]])
     """
     loss = objective.loss
     architecture, network = loss.architecture, loss.network(theta)

@@ -22,6 +22,13 @@ def gradient_rank_bound(z: ArrayLike, y: ArrayLike) -> np.ndarray:
     Returns
     -------
     (cells,) integer array
+
+    Examples
+    --------
+    Three points, the first two of which are equal:
+
+    >>> gradient_rank_bound([[[0], [0], [1]]], [[[5], [5], [5]]]).tolist()
+    [2]
     """
     pairs = np.concatenate([z, y], axis=2)
     return np.array([len(np.unique(points, axis=0)) for points in pairs], dtype=int)
@@ -50,6 +57,13 @@ def gaussian_wcss_bound(covariances: ArrayLike, sizes: ArrayLike, delta: float) 
     ------
     ValueError
         If there is not one square covariance a size, or delta is not in (0, 1).
+
+    Examples
+    --------
+    One blob of 4 points with unit covariance in 4 dimensions, s = 1: 4 + 2 * 2 * sqrt(1/4) + 2/4.
+
+    >>> round(gaussian_wcss_bound([np.eye(4)], [4], delta=np.exp(-1)), 6)
+    6.5
     """
     covariances, sizes = np.asarray(covariances, dtype=np.float64), np.asarray(sizes)
     if covariances.shape != (len(sizes), *2 * covariances.shape[-1:]):
@@ -84,9 +98,17 @@ def isotropic_wcss_quantile(
     ------
     ValueError
         If delta is not in (0, 1).
+
+    Examples
+    --------
+    With two degrees of freedom the quantile of chi^2 is -2 log(delta), here 6:
+
+    >>> round(float(isotropic_wcss_quantile(1, dimension=1, points=3, clusters=1, delta=np.exp(-3))), 6)
+    2.0
     """
     _check_probability(delta)
-    return np.square(sigma) * chi2.ppf(1 - delta, dimension * (points - clusters)) / points
+    quantile: float = chi2.ppf(1 - delta, dimension * (points - clusters))
+    return np.square(sigma) * quantile / points
 
 
 def distance_bound(residual: ArrayLike, gap: ArrayLike, weight_decay: ArrayLike) -> np.ndarray:
@@ -103,6 +125,11 @@ def distance_bound(residual: ArrayLike, gap: ArrayLike, weight_decay: ArrayLike)
     -------
     array
         Missing where the weight decay is 0: the theorem is void there.
+
+    Examples
+    --------
+    >>> distance_bound(0.25, 0.75, [0.5, 0]).tolist()
+    [2.0, nan]
     """
     residual, gap, weight_decay = (np.asarray(a, dtype=np.float64) for a in (residual, gap, weight_decay))
     return (residual + gap) / np.where(weight_decay > 0, weight_decay, np.nan)

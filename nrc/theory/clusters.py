@@ -31,11 +31,20 @@ def tcv_lower(points: ArrayLike, clusters: int) -> Array:
     ------
     ValueError
         If K is not in 1..N.
+
+    Examples
+    --------
+    Four corners of a rectangle; the bound is attained by the pairs on its short sides:
+
+    >>> corners = [[-2, -1], [-2, 1], [2, -1], [2, 1]]
+    >>> round(float(tcv_lower(corners, 2)), 6)
+    1.0
     """
     points = np.asarray(points, dtype=np.float64)
     _check_count(clusters, points.shape[-2])
     s = np.linalg.svd(points - points.mean(-2, keepdims=True), compute_uv=False)
-    return (s[..., clusters - 1 :] ** 2).sum(-1) / points.shape[-2]
+    bound: Array = (s[..., clusters - 1 :] ** 2).sum(-1) / points.shape[-2]
+    return bound
 
 
 def tcv_lower_semidefinite(points: ArrayLike, clusters: int) -> float:
@@ -60,6 +69,17 @@ def tcv_lower_semidefinite(points: ArrayLike, clusters: int) -> float:
     ------
     ValueError
         If K is not in 1..N.
+
+    Examples
+    --------
+    Three clusters of the corners of a square join one pair, and the bound is attained, while the spectral
+    one is void:
+
+    >>> corners = [[-1, -1], [-1, 1], [1, -1], [1, 1]]
+    >>> round(tcv_lower_semidefinite(corners, 3), 3)
+    0.5
+    >>> float(tcv_lower(corners, 3))
+    0.0
     """
     points = np.asarray(points, dtype=np.float64)
     _check_count(clusters, len(points))

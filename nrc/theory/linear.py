@@ -36,10 +36,19 @@ Array = NDArray[np.float64]
 
 
 def objective(w: ArrayLike, x: ArrayLike, y: ArrayLike, weight_decay: float) -> Array:
-    """(1/2N) ||W X - Y||^2 + (lambda/2) ||W||^2, shape (...), for w of shape (..., m, d)."""
+    """(1/2N) ||W X - Y||^2 + (lambda/2) ||W||^2, shape (...), for w of shape (..., m, d).
+
+    Examples
+    --------
+    >>> x = np.array([[1], [-1]])
+    >>> float(objective([[1]], x, 2 * x, weight_decay=1))
+    1.0
+    """
     w, x, y = map(np.asarray, (w, x, y))
     error = x @ w.swapaxes(-1, -2) - y
-    return (error**2).sum((-2, -1)) / (2 * x.shape[-2]) + weight_decay * (w**2).sum((-2, -1)) / 2
+    loss: Array = (error**2).sum((-2, -1)) / (2 * x.shape[-2])
+    penalty: Array = weight_decay * (w**2).sum((-2, -1)) / 2
+    return loss + penalty
 
 
 def minimiser(x: ArrayLike, y: ArrayLike, weight_decay: float, rank: int | None = None) -> Array:
@@ -51,6 +60,17 @@ def minimiser(x: ArrayLike, y: ArrayLike, weight_decay: float, rank: int | None 
     ------
     ValueError
         If the rank is not in 1..min(m, d), or X X' is singular and the weight decay 0.
+
+    Examples
+    --------
+    Inputs with XX'/N = I, of which the targets are 3 and 1 times a direction:
+
+    >>> x = np.sqrt(2) * np.eye(2)
+    >>> y = x * [3, 1]
+    >>> minimiser(x, y, weight_decay=0.5).round(6).tolist()
+    [[2.0, 0.0], [0.0, 0.666667]]
+    >>> minimiser(x, y, weight_decay=0.5, rank=1).round(6).tolist()
+    [[2.0, 0.0], [0.0, 0.0]]
     """
     u, s, vt, inverse_root = _whitened(x, y, weight_decay)
     rank = s.shape[-1] if rank is None else _checked(rank, s.shape[-1])
@@ -75,6 +95,14 @@ def critical_points(
     ------
     ValueError
         As `minimiser`.
+
+    Examples
+    --------
+    Learn either direction, and the other one is the error:
+
+    >>> x = np.sqrt(2) * np.eye(2)
+    >>> [(j, round(float(value), 6)) for j, w, value in critical_points(x, x * [3, 1], 0, rank=1)]
+    [((0,), 0.5), ((1,), 4.5)]
     """
     u, s, vt, inverse_root = _whitened(x, y, weight_decay)
     x, y = np.asarray(x), np.asarray(y)
@@ -112,6 +140,14 @@ def centroid_shift_bounds(
     ------
     ValueError
         If the weight decay is not positive.
+
+    Examples
+    --------
+    Two points in one cluster: Wbar* = 0.8, E E' = F E' = 2, and the WCSS of (x, x) is 2:
+
+    >>> x = [[1], [3]]
+    >>> [round(float(bound), 6) for bound in centroid_shift_bounds(x, x, [0, 0], weight_decay=1)]
+    [1.8, 2.6]
     """
     if not weight_decay > 0:
         raise ValueError(f"weight decay is {weight_decay}, but Theorem 5.3 needs it greater than 0")
@@ -133,6 +169,11 @@ def rank_restriction_bound(tcv_of_targets: ArrayLike, weight_decay: float) -> Ar
         TCV_K of the targets alone, or an upper bound on it.
     weight_decay : float
         lambda > 0.
+
+    Examples
+    --------
+    >>> float(rank_restriction_bound(4, weight_decay=1))
+    2.0
     """
     if not weight_decay > 0:
         raise ValueError(f"weight decay is {weight_decay}, but Theorem 5.4 needs it greater than 0")
@@ -151,14 +192,26 @@ def transition_weight_decay(c: ArrayLike, depth: int) -> Array:
         Eigenvalues of XX'/N.
     depth : int
         L > 1; one layer learns every direction at any weight decay, so that it is infinite.
+
+    Examples
+    --------
+    Two layers learn a direction up to a weight decay of its eigenvalue, and deeper networks less far:
+
+    >>> transition_weight_decay([3, 1], depth=2).tolist()
+    [3.0, 1.0]
+    >>> transition_weight_decay([3, 1], depth=4).round(3).tolist()
+    [0.816, 0.272]
     """
     c = np.asarray(c, dtype=np.float64)
     if depth == 1:
         return np.where(c > 0, np.inf, 0.0)
-    return c * ((depth - 2) / (depth - 1)) ** ((depth - 2) / depth) / (depth - 1)
+    share: float = ((depth - 2) / (depth - 1)) ** ((depth - 2) / depth)
+    return c * share / (depth - 1)
 
 
-def critical_values(c: ArrayLike, weight_decay: ArrayLike, depth: int, penalty: str) -> tuple[Array, Array]:
+def critical_values(
+    c: ArrayLike, weight_decay: ArrayLike, depth: int, penalty: str
+) -> tuple[Array, NDArray[np.bool_]]:
     """Singular value of the product in a direction that is learnt, and whether the minimum learns it.
 
     For a penalty on the product it is c / (c + lambda). For one on the factors it is the larger root
@@ -180,6 +233,17 @@ def critical_values(c: ArrayLike, weight_decay: ArrayLike, depth: int, penalty: 
         0 where there is no such value.
     learnt : boolean array
         Whether it is the global minimum.
+
+    Examples
+    --------
+    Two layers have s = 1 - lambda / c where that is above 0:
+
+    >>> s, learnt = critical_values([1, 0.2], 0.5, depth=2, penalty="factors")
+    >>> s.round(6).tolist(), learnt.tolist()
+    ([0.5, 0.0], [True, False])
+    >>> s, learnt = critical_values([1, 0.25], 0.25, depth=2, penalty="product")
+    >>> s.tolist(), learnt.tolist()
+    ([0.8, 0.5], [True, True])
     """
     c, weight_decay = np.broadcast_arrays(np.asarray(c, dtype=np.float64), weight_decay)
     # what is left of eigenvalues that are 0
@@ -222,6 +286,17 @@ class Autoencoder:
         s, (cells, d).
     learnt : boolean array
         Directions of the global minimum, (cells, d).
+
+    Examples
+    --------
+    Points with XX'/N = diag(1, 0.2): of the two directions the first is learnt, with s = 1 - lambda.
+
+    >>> x = np.diag(np.sqrt([2, 0.4]))[None]
+    >>> cell = Autoencoder.of(x, [0.5], sizes=(2, 2, 2), penalty="factors")
+    >>> cell.learnt.tolist()
+    [[True, False]]
+    >>> cell.minimum.round(6).tolist()
+    [[[0.5, 0.0], [0.0, 0.0]]]
     """
 
     directions: Array
@@ -250,14 +325,21 @@ class Autoencoder:
 
     def nearest(self, w: Array) -> NDArray[np.bool_]:
         """Directions (cells, d) of the critical point nearest to products w (cells, d, d)."""
-        coefficients = np.einsum("cij,cik,ckj->cj", self.directions, w, self.directions)
+        coefficients: Array = np.einsum("cij,cik,ckj->cj", self.directions, w, self.directions)
         return (self.values > 0) & (coefficients > self.values / 2)
 
 
 def at_centroids(points: Array, labels: ArrayLike) -> Array:
-    """Every point (..., N, p) moved to the centroid of its cluster."""
+    """Every point (..., N, p) moved to the centroid of its cluster.
+
+    Examples
+    --------
+    >>> at_centroids(np.array([[0.0], [2.0], [5.0]]), [0, 0, 1]).tolist()
+    [[1.0], [1.0], [5.0]]
+    """
     members = np.asarray(labels)[:, None] == np.unique(labels)
-    return (members / members.sum(0)) @ (members.T.astype(points.dtype) @ points)
+    moved: Array = (members / members.sum(0)) @ (members.T.astype(points.dtype) @ points)
+    return moved
 
 
 def _whitened(x: ArrayLike, y: ArrayLike, weight_decay: float) -> tuple[Array, Array, Array, Array]:

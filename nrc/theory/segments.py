@@ -11,7 +11,7 @@ multiplies suprema that the network does not attain at once. In here a point is 
 (cells, n, points), and derivatives are in s, which runs over [-1, 1] on a piece.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations_with_replacement
@@ -150,7 +150,7 @@ class Jet:
         """A bound on the norm of the second derivative of the outer product, (cells, points)."""
         cross = self.first + self.first
         pairs = (self.second, other.value), (cross, other.first), (self.value, other.second)
-        square, radius = 0, 0
+        square = radius = self.value.middle.new_zeros(())
         for (u, v), (other_u, other_v) in combinations_with_replacement(pairs, 2):
             inner = _inner(u.middle, other_u.middle) * _inner(v.middle, other_v.middle)
             square = square + (inner if u is other_u else 2 * inner)
@@ -181,10 +181,19 @@ def segment_gap_bound(
     ------
     ValueError
         As `centroid_gradient`.
+
+    Examples
+    --------
+    One weight w = 1 has g(t) = (t z)^2 along a segment from the centroid 0. The bound is attained:
+
+    >>> network = Network([torch.ones(1, 1, 1)])
+    >>> z, labels = torch.tensor([[[-1.0], [1.0]]]), torch.zeros(1, 2, dtype=torch.int64)
+    >>> segment_gap_bound(network, z, torch.zeros_like(z), labels, clusters=1).round(decimals=6)
+    tensor([[1.]])
     """
     network.check(z, y)
     bound = z.new_full((len(z), len(network.weights)), torch.nan)
-    if network.loss != "squared_error" or ACTIVATIONS[network.activation].turning is None:
+    if network.loss != "squared_error" or not _derivatives(network.activation):
         return bound
     segments = [_segments(points, labels, clusters) for points in (z, y)]
     width = max(z.shape[2], *(w.shape[1] for w in network.weights))
@@ -225,7 +234,8 @@ def _second_derivatives(
             feature, slope = a.activated(activation)
             features.append(feature)
             slopes.append(slope)
-    delta, columns = a - targets, []
+    delta = a - targets
+    columns: list[Tensor] = []
     for l in reversed(range(depth)):
         columns.insert(0, delta.outer_second(features[l]))
         if l:
@@ -235,16 +245,24 @@ def _second_derivatives(
 
 def _over_range(activation: str, a: Enclosure) -> list[Enclosure]:
     """phi and its first three derivatives where a goes: their extremes are at ends and turning points."""
-    about = ACTIVATIONS[activation]
-    low, middle, high = (about.value(a.middle + sign * a.radius, None) for sign in (-1, 0, 1))
+    value = ACTIVATIONS[activation].value
+    low, middle, high = (value(a.middle + sign * a.radius, None) for sign in (-1, 0, 1))
     enclosures = [Enclosure(middle, torch.maximum(high - middle, middle - low))]
-    derivatives = (lambda phi: about.derivative(phi, None)), about.curvature, about.third
-    for derivative, turning in zip(derivatives, about.turning, strict=True):
+    for derivative, turning in _derivatives(activation):
         at, radius = derivative(middle), torch.zeros_like(middle)
         for phi in (low, high, *(low.clamp(min=turn).minimum(high) for turn in turning)):
             radius = torch.maximum(radius, (derivative(phi) - at).abs())
         enclosures.append(Enclosure(at, radius))
     return enclosures
+
+
+def _derivatives(activation: str) -> list[tuple[Callable[[Tensor], Tensor], tuple[float, ...]]]:
+    """The first three derivatives in terms of phi, each with its turning points; none if one is missing."""
+    about = ACTIVATIONS[activation]
+    if about.curvature is None or about.third is None or about.turning is None:
+        return []
+    derivatives = (lambda phi: about.derivative(phi, None)), about.curvature, about.third
+    return list(zip(derivatives, about.turning, strict=True))
 
 
 def _inner(x: Tensor, y: Tensor) -> Tensor:

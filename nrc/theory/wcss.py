@@ -15,10 +15,18 @@ def wcss(points: ArrayLike, labels: ArrayLike) -> NDArray[np.float64]:
         Features, or features and targets side by side.
     labels : (N,) integer array
         Cluster of each point.
+
+    Examples
+    --------
+    Each point is at distance 1 from the centroid of its cluster:
+
+    >>> float(wcss([[0], [2], [5], [7]], [0, 0, 1, 1]))
+    1.0
     """
     points, labels = np.asarray(points, dtype=np.float64), np.asarray(labels)
     total = np.zeros(points.shape[:-2])
     for cluster in np.unique(labels):
         members = points[..., labels == cluster, :]
         total += ((members - members.mean(-2, keepdims=True)) ** 2).sum((-2, -1))
-    return total / points.shape[-2]
+    mean: NDArray[np.float64] = total / points.shape[-2]
+    return mean
