@@ -229,9 +229,10 @@ def centroid_gap_bound(network: Network, z: Tensor, y: Tensor, labels: Tensor, c
     distance = (points - means.gather(1, labels[:, :, None].expand_as(points))).norm(dim=2)
     # a cluster's convex hull is in the ball around its centroid that holds its points
     radius = z.new_zeros(means.shape[:2]).scatter_reduce(1, labels, distance, "amax")
-    z_mean, y_mean = means.split([z.shape[2], y.shape[2]], dim=2)
+    z_mean, y_mean = torch.split(means, [z.shape[2], y.shape[2]], dim=2)
     m = second_derivative_bound(network, z_mean, y_mean, radius)
-    return m.amax(1) / 2 * distance.square().mean(1, keepdim=True)
+    bound: Tensor = m.amax(1) / 2 * distance.square().mean(1, keepdim=True)
+    return bound
 
 
 def second_derivative_bound(network: Network, z: Tensor, y: Tensor, radius: Tensor) -> Tensor:
@@ -278,7 +279,7 @@ def second_derivative_bound(network: Network, z: Tensor, y: Tensor, radius: Tens
     error = (at_centre[-1] - y).norm(dim=2) + (f1**2 + 1).sqrt() * radius
     delta: Jet = (error, f1, f2)
     delta_y: Jet = (1.0, 0.0, 0.0)  # the derivative of delta in y
-    columns = []
+    columns: list[Tensor] = []
     for l in reversed(range(depth)):
         a, b = _product(delta, zs[l])[2], _product(delta_y, zs[l])[1]
         columns.insert(0, (a + (a**2 + 4 * b**2).sqrt()) / 2)
