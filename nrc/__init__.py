@@ -4,10 +4,10 @@ from importlib import import_module
 from typing import Any
 
 # Where each public name is: nothing is imported before it is asked for.
-_PLACES = {"__version__": "nrc.version", "load": "nrc.store"}
+_PLACES = {"__version__": "nrc.version", "load": "nrc.store", "plot": "nrc.figures.own"}
 _MODULES = ("data", "figures", "measures", "network", "optimize", "store", "theory")
 
-__all__ = ["load"]
+__all__ = ["load", "plot"]
 
 
 def __getattr__(name: str) -> Any:
