@@ -1,6 +1,6 @@
 """Distance to rank K of every layer of every cell, against the bounds of Theorem 3.4."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -100,7 +100,8 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> StyledF
     if alone:
         left_out = f"{len(table)} of {len(every)} layers have a bound and a distance above 0"
         about = title(cube.isel(weight_decay=0, sigma=0)).split("\n")
-        figure.suptitle("\n".join([", ".join(filter(None, about)), left_out][not any(about) :]))
+        figure.suptitle("\n".join([", ".join(filter(None, about)), left_out][not any(about) :]), fontsize=8)
+        _square(axes.flat, table[["distance", *bounds]])
     else:
         label = {"sigma": r"noise level $\sigma$", "weight_decay": r"weight decay $\lambda$"}
         bar = figure.colorbar(points, ax=axes, label=label[str(coloured.name)], pad=0.01)
@@ -199,6 +200,18 @@ def _scatter_layers(axis: Axes, table: pd.DataFrame, bound: str, shades: Mapping
 def _rims(table: pd.DataFrame) -> list[str]:
     """Red around those that stopped."""
     return [COLOURS["red"] if status == "stopped" else "none" for status in table["status"]]
+
+
+def _square(axes: Iterable[Axes], values: pd.DataFrame) -> None:
+    """One scale for both axes, with all that is drawn: of few layers distance and bound may be far apart."""
+    known = values.to_numpy(dtype=float)
+    known = known[known > 0]
+    if not known.size:
+        return
+    ends = float(known.min()) / 1.5, float(known.max()) * 1.5
+    for axis in axes:
+        axis.plot(ends, ends, color="black", linewidth=0.8)
+        axis.set(xlim=ends, ylim=ends, aspect="equal")
 
 
 def _diagonal(axis: Axes, distance: pd.Series) -> None:

@@ -16,8 +16,10 @@ __all__ = ["draw", "rows", "summary"]
 
 # Columns at most: more cannot be read.
 COLUMNS = 8
-# Where the axis of several cells ends, and up to how many ranks are dots.
-FLOOR, DOTS = 1e-4, 40
+# Where the axis of several cells ends; of one it ends there at least, for all of its tails.
+FLOOR, FLOOR_OF_ONE = 1e-4, 1e-2
+# Ranks that are dots, at most.
+DOTS = 40
 CURVES = {
     "relative_tail": "tail beyond $r$",
     "certified_tail": "certified by $r$ clusters (Theorem 3.4, sharpened)",
@@ -81,18 +83,18 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> StyledF
     said = [title(cell, noise=bool(cube["sigma"].fillna(0).any())) for cell in cells]
     if len(cells) == 1:
         figure, panels, _ = grid(layers, said[0])
-        columns, least = [panels], floor(table[list(CURVES)].min(axis=1), 0.1)
+        columns, least = [panels], floor(table[list(CURVES)].min(axis=1), FLOOR_OF_ONE)
     else:
         figure, columns = _columns(layers, said)
         least = FLOOR
-    columns[0][0].set(yscale="log", ylim=(least, 1.3))
+    columns[0][0].set_ylim(least, 1.3)
     for column, cell in zip(columns, cells, strict=True):
         here = of_cell(table, weight_decay=cell["weight_decay"].item(), sigma=cell["sigma"].item())
         for axis, layer in zip(column, layers, strict=True):
             of_layer = of_cell(here, layer=layer)
             _draw_layer(axis, of_layer, cube.attrs.get("clusters"), shades)
             if len(of_layer) and table["certified_tail"].notna().any():
-                _say_what_is_void(axis, of_layer["certified_tail"])
+                _say_what_is_void(axis, of_layer.loc[of_layer["relative_tail"] > 0, "certified_tail"])
     figure.legend(handles=_legend(cube, shades), loc="outside lower center", ncols=3)
     return figure
 
@@ -138,6 +140,7 @@ def _columns(layers: Sequence[int | str], said: Sequence[str]) -> tuple[StyledFi
     """A figure with a column for each cell, and its axes in columns."""
     figure = StyledFigure(figsize=(0.8 + 1.45 * len(said), 1.0 + 1.25 * len(layers)))
     axes = figure.subplots(len(layers), len(said), squeeze=False, sharex=True, sharey=True)
+    axes[0, 0].set_yscale("log")
     for column, of_column in zip(axes.T, said, strict=True):
         column[0].set_title(of_column)
         column[-1].set_xlabel("$r$")

@@ -6,13 +6,14 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from nrc.figures.style import StyledFigure
 from nrc.flags import flag_masks
 from nrc.grid import notation
 
-__all__ = ["floor", "grid", "layer_name", "of_cell", "title"]
+__all__ = ["floor", "grid", "layer_name", "legend", "of_cell", "title"]
 
 # Panels beside each other, and characters in a line of a panel's title, at most.
 COLUMNS, LETTERS = 6, 22
@@ -23,7 +24,9 @@ LEAST = 1e-6
 def grid(
     layers: Sequence[int | str], said: str, *, below: bool = False
 ) -> tuple[StyledFigure, list[Axes], Axes | None]:
-    """A figure with a panel for each layer, of one y-axis and of ranks r along x.
+    """A figure with a panel for each layer, of one logarithmic y-axis and of ranks r along x.
+
+    What is 0 is left out.
 
     Parameters
     ----------
@@ -45,12 +48,14 @@ def grid(
     columns = -(-len(layers) // lines)
     figure = StyledFigure(figsize=(0.9 + 1.5 * max(3, columns), 1.0 + 1.45 * (lines + below)))
     if said:
-        figure.suptitle(said.replace("\n", ", "))
+        figure.suptitle(said.replace("\n", ", "), fontsize=8)
     places = figure.add_gridspec(lines + below, columns)
     axes: list[Axes] = []
     for place, layer in enumerate(layers):
         axis = figure.add_subplot(places[divmod(place, columns)], sharey=axes[0] if axes else None)
         axis.set_title(layer_name(layer), fontsize=7)
+        axis.set_yscale("log", nonpositive="mask")
+        axis.yaxis.set_minor_formatter(NullFormatter())
         axis.tick_params(labelleft=place % columns == 0)
         axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         if place + columns >= len(layers):
@@ -59,13 +64,20 @@ def grid(
     return figure, axes, figure.add_subplot(places[-1, :]) if below else None
 
 
+def legend(figure: StyledFigure, handles: Sequence[Line2D]) -> None:
+    """A legend below, in as many columns as there is room for the longest name."""
+    longest = max(len(str(handle.get_label())) for handle in handles)
+    room = int(figure.get_figwidth() / (0.45 + 0.06 * longest))
+    figure.legend(handles=handles, loc="outside lower center", ncols=max(1, min(len(handles), room)))
+
+
 def layer_name(layer: int | str) -> str:
-    """What stands on a panel: a number as "layer 2", the name of a module as it is, in lines if it is long.
+    """What stands on a panel: "layer 2", or the name of a module, in lines if it is long.
 
     Examples
     --------
-    >>> layer_name(2)
-    'layer 2'
+    >>> layer_name(2), layer_name("2")
+    ('layer 2', 'module 2')
     >>> layer_name("layer1.0.conv1")
     'layer1.0.conv1'
     >>> layer_name("encoder.layers.0.self_attention.out_proj")
@@ -73,6 +85,8 @@ def layer_name(layer: int | str) -> str:
     """
     if not isinstance(layer, str):
         return f"layer {layer}"
+    if layer.isdigit():
+        return f"module {layer}"
     lines = [""]
     for part in layer.replace(".", ".\0").split("\0"):
         if lines[-1] and len(lines[-1] + part) > LETTERS:

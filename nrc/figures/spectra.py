@@ -8,11 +8,11 @@ import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
+from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator, ScalarFormatter
 from numpy.typing import NDArray
 
 from nrc.figures.cube import endings, only, require, squeezed
-from nrc.figures.panels import floor, grid, layer_name, of_cell, title
+from nrc.figures.panels import floor, grid, layer_name, legend, of_cell, title
 from nrc.figures.style import COLOURS, Colour, StyledFigure, colours, from_zero, spread
 from nrc.theory.spectra import EXACT, exact_rank, relative_tail
 
@@ -25,8 +25,8 @@ INPUTS = (0, "input")
 UNITS = (("pass", "passes"), ("call", "calls"), ("snapshot", "snapshots"))
 # The largest WCSS of a network over its least, beyond which its axis is logarithmic.
 SPREAD = 30
-# Where the axis of tails ends, of several networks.
-FLOOR = 1e-3
+# Where the axis of tails ends of several networks; of one it ends there at least, for all of its tails.
+FLOOR, FLOOR_OF_ONE = 1e-3, 1e-2
 # Spectra in a panel at most: more cannot be told apart.
 LOOKS = 21
 # Where training goes on from another: the spectrum there, and the pass.
@@ -94,7 +94,7 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> StyledF
     said = [title(cube.isel(weight_decay=place)) for place in range(len(decays))]
     if len(decays) == 1:
         figure, panels, last = grid(layers, said[0], below=bool(spaces))
-        columns, below, least = [panels], [last] if last else [], floor(tails["value"], 0.1)
+        columns, below, least = [panels], [last] if last else [], floor(tails["value"], FLOOR_OF_ONE)
         panels[0].set_ylabel("tail beyond $r$")
     else:
         figure, columns, below = _columns(layers, said)
@@ -104,22 +104,23 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> StyledF
             spectrum, rank = (of_cell(part, weight_decay=decay, layer=layer) for part in (tails, ranks))
             _draw_tails(axis, spectrum, rank, start, shades)
             # a tail is 1 at most; above it there is room for the rank
-            axis.set(yscale="log", ylim=(least, 5))
+            axis.set_ylim(least, 5)
     for axis, decay in zip(below, decays, strict=False):
         _lines(axis, of_cell(wcss, weight_decay=decay), "snapshot", "layer", hues)
         axis.set_xlabel(_unit(cube)[1])
+        if len(decays) == 1:
+            _scale_wcss(axis)
         if start is not None:
             _scale_passes(axis, start, *cube["snapshot"].values[[0, -1]])
     shown = _legend(looks, shades, start, _unit(cube)[0])
-    named = [Line2D([], [], color=hue, label=_space_name(space)) for space, hue in hues.items()]
+    shown += [Line2D([], [], color=hue, label=_space_name(space)) for space, hue in hues.items()]
     if below:
         below[0].set_ylabel(WCSS)
-        from_zero(*below)
-    if len(decays) == 1 and below:
-        _beside(below[0], named)
+    if len(decays) == 1:
+        legend(figure, shown)
     else:
-        shown += named
-    figure.legend(handles=shown, loc="outside lower center", ncols=min(len(shown), len(decays) + 2))
+        from_zero(*below)
+        figure.legend(handles=shown, loc="outside lower center", ncols=min(len(shown), len(decays) + 2))
     return figure
 
 
@@ -190,6 +191,8 @@ def _columns(
     """A figure with a column for each weight decay, its axes in columns, and those below."""
     figure = StyledFigure(figsize=(1.0 + 1.6 * len(said), 1.0 + 1.15 * (len(layers) + 1)))
     axes = figure.subplots(len(layers) + 1, len(said), squeeze=False, sharey="row")
+    for axis in axes[:-1].flat:
+        axis.set_yscale("log")
     for column, of_column in zip(axes.T, said, strict=True):
         column[0].set_title(of_column)
         column[-2].set_xlabel(r"$r$")
@@ -209,15 +212,15 @@ def _legend(looks: Sequence[int], shades: Mapping[int, Colour], start: int | Non
     return handles
 
 
-def _beside(axis: Axes, handles: Sequence[Line2D]) -> None:
-    """The legend of a wide panel of one network, and its axis, logarithmic where 0 would flatten curves."""
-    columns = -(-len(handles) // 9)
-    axis.legend(handles=handles, loc="center left", bbox_to_anchor=(1.0, 0.5), ncols=columns)
+def _scale_wcss(axis: Axes) -> None:
+    """Of one network: from 0, but logarithmic where that would flatten curves."""
     values = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in axis.lines])
     positive = values[values > 0]
     if len(positive) and positive.max() > SPREAD * positive.min():
-        axis.set(yscale="log")
-        axis.autoscale(axis="y")
+        axis.set_yscale("log")
+        axis.yaxis.set_minor_formatter(NullFormatter())
+    else:
+        from_zero(axis)
 
 
 def _unit(cube: xr.Dataset) -> tuple[str, str]:
@@ -228,7 +231,7 @@ def _unit(cube: xr.Dataset) -> tuple[str, str]:
 
 def _space_name(space: int | str) -> str:
     """The features z^k, or those that enter a module."""
-    return f"into {space}" if isinstance(space, str) else rf"$z^{{{space}}}$"
+    return "into " + layer_name(space).replace("\n", "") if isinstance(space, str) else rf"$z^{{{space}}}$"
 
 
 def _draw_tails(
