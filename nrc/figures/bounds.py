@@ -1,6 +1,6 @@
 """Distance to rank K of every layer of every cell, against the bounds of Theorem 3.4."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -92,7 +92,7 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> StyledF
         else:
             coloured = cube["sigma" if cube.sizes["sigma"] > 1 else "weight_decay"]
             points = _scatter(axis, table, name, coloured, layers, colour_map(options["colour_map"]))
-        _diagonal(axis, table["distance"])
+        _diagonal(axis, table[["distance", *bounds]] if alone else table["distance"])
         axis.set_xlabel(BOUNDS[name])
         axis.tick_params(labelbottom=True)
     for axis in axes[:, 0]:
@@ -101,7 +101,6 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> StyledF
         left_out = f"{len(table)} of {len(every)} layers have a bound and a distance above 0"
         about = title(cube.isel(weight_decay=0, sigma=0)).split("\n")
         figure.suptitle("\n".join([", ".join(filter(None, about)), left_out][not any(about) :]), fontsize=8)
-        _square(axes.flat, table[["distance", *bounds]])
     else:
         label = {"sigma": r"noise level $\sigma$", "weight_decay": r"weight decay $\lambda$"}
         bar = figure.colorbar(points, ax=axes, label=label[str(coloured.name)], pad=0.01)
@@ -202,21 +201,14 @@ def _rims(table: pd.DataFrame) -> list[str]:
     return [COLOURS["red"] if status == "stopped" else "none" for status in table["status"]]
 
 
-def _square(axes: Iterable[Axes], values: pd.DataFrame) -> None:
-    """One scale for both axes, with all that is drawn: of few layers distance and bound may be far apart."""
-    known = values.to_numpy(dtype=float)
-    known = known[known > 0]
-    if not known.size:
-        return
-    ends = float(known.min()) / 1.5, float(known.max()) * 1.5
-    for axis in axes:
-        axis.plot(ends, ends, color="black", linewidth=0.8)
-        axis.set(xlim=ends, ylim=ends, aspect="equal")
-
-
-def _diagonal(axis: Axes, distance: pd.Series) -> None:
-    if len(distance):
-        ends = [distance.min(), distance.max()]
+def _diagonal(axis: Axes, values: pd.DataFrame | pd.Series) -> None:
+    """Equality from the least to the largest value; beside bounds the axes are as long as it."""
+    if len(values):
+        known = values.to_numpy(dtype=float)
+        ends = [float(np.nanmin(known)), float(np.nanmax(known))]
+        if known.ndim > 1:
+            ends = [ends[0] / 1.5, ends[1] * 1.5]
+            axis.set(xlim=ends, ylim=ends, aspect="equal")
         axis.plot(ends, ends, color="black", linewidth=0.8)
         axis.set(xscale="log", yscale="log")
     else:

@@ -24,6 +24,7 @@ CURVES = {
     "relative_tail": "tail beyond $r$",
     "certified_tail": "certified by $r$ clusters (Theorem 3.4, sharpened)",
 }
+ON_WHITE: dict[str, Any] = {"facecolor": "white", "edgecolor": "none", "pad": 1}
 CLUSTERS: dict[str, Any] = {"color": "0.6", "linestyle": ":", "linewidth": 0.8}
 
 
@@ -173,4 +174,4 @@ def _say_what_is_void(axis: Axes, bound: pd.Series) -> None:
     """No tail is above 1, so that a bound above it says nothing, and is not on the axis."""
     if not (bound <= 1).any():
         said = "no certificate" if bound.isna().all() else "bound above 1: void"
-        axis.text(0.04, 0.05, said, fontsize=6, transform=axis.transAxes)
+        axis.text(0.04, 0.05, said, fontsize=6, transform=axis.transAxes, bbox=ON_WHITE)
