@@ -172,9 +172,11 @@ class LogScale:
         """Edges (n + 1,) of the cells around the n values."""
         logs = np.log(self(self.values))
         if len(logs) == 1:
-            return np.exp(logs[0] + np.array([-0.5, 0.5]))
-        middle = (logs[1:] + logs[:-1]) / 2
-        return np.exp(np.concatenate([[2 * logs[0] - middle[0]], middle, [2 * logs[-1] - middle[-1]]]))
+            edges = logs[0] + np.array([-0.5, 0.5])
+        else:
+            middle = (logs[1:] + logs[:-1]) / 2
+            edges = np.concatenate([[2 * logs[0] - middle[0]], middle, [2 * logs[-1] - middle[-1]]])
+        return np.asarray(np.exp(edges))
 
     @property
     def gap(self) -> float | None:
