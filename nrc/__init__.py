@@ -9,11 +9,12 @@ _PLACES = {
     "__version__": "nrc.version",
     "load": "nrc.store",
     "measure": "nrc.face",
+    "plot": "nrc.figures.own",
     "spectra": "nrc.face",
 }
 _MODULES = ("data", "figures", "measures", "network", "optimize", "seen", "store", "theory")
 
-__all__ = ["Recorder", "load", "measure", "spectra"]
+__all__ = ["Recorder", "load", "measure", "plot", "spectra"]
 
 
 def __getattr__(name: str) -> Any:

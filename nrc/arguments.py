@@ -9,11 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from nrc.module import Loss, ModuleSeen
+from nrc.module import ModuleSeen
 from nrc.network import LOSSES
 
 __all__ = [
     "check_loss",
+    "check_mode",
     "check_module",
     "clusters_of",
     "count",
@@ -23,6 +24,9 @@ __all__ = [
     "targets_of",
     "weight_decay_of",
 ]
+
+# Inputs or targets, a row each.
+Points = NDArray[Any] | Tensor
 
 # Multiplications and additions of an exact SVD beyond which one must ask for it: a minute or more.
 COSTLY = 1e12
@@ -41,8 +45,27 @@ def check_module(model: Any) -> None:
         raise TypeError(f"model is a {type(model).__name__}, but must be a torch.nn.Module")
 
 
-def check_loss(loss: Any) -> str | Loss:
-    """A loss by name, or a function.
+def check_mode(model: nn.Module) -> None:
+    """See to it that a module and all in it are in eval mode.
+
+    Raises
+    ------
+    ValueError
+
+    Examples
+    --------
+    >>> check_mode(torch.nn.Linear(2, 2))
+    Traceback (most recent call last):
+    ValueError: model: Linear is in training mode; call model.eval() first
+    """
+    for name, module in model.named_modules():
+        if module.training:
+            called = name or type(model).__name__
+            raise ValueError(f"model: {called} is in training mode; call model.eval() first")
+
+
+def check_loss(loss: Any) -> None:
+    """See to it that a loss is a name, or a function.
 
     Raises
     ------
@@ -55,7 +78,6 @@ def check_loss(loss: Any) -> str | Loss:
         raise TypeError(
             f"loss is a {type(loss).__name__}, but must be a name or a function of outputs and targets"
         )
-    return loss
 
 
 def count(name: str, value: Any, least: int = 1) -> int:
@@ -80,7 +102,7 @@ def count(name: str, value: Any, least: int = 1) -> int:
     return int(value)
 
 
-def data_of(x: Any) -> Any:
+def data_of(x: Any) -> Points:
     """Inputs (points, ...), a tensor or an array, as they are.
 
     Raises
@@ -88,10 +110,10 @@ def data_of(x: Any) -> Any:
     ValueError
         If they are no rows.
     """
-    x = x if isinstance(x, Tensor) else np.asanyarray(x)
-    if x.ndim < 2 or len(x) == 0:
-        raise ValueError(f"x has shape {tuple(x.shape)}, but must be (points, ...), with a row a point")
-    return x
+    points: Points = x if isinstance(x, Tensor) else np.asanyarray(x)
+    if points.ndim < 2 or len(points) == 0:
+        raise ValueError(f"x has shape {tuple(points.shape)}, but must be (points, ...), with a row a point")
+    return points
 
 
 def labels_of(labels: Any, y: Any, clusters: int | None, points: int) -> NDArray[np.int64] | None:

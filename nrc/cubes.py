@@ -7,7 +7,7 @@ import xarray as xr
 
 from nrc.grid import AXES, notation
 
-__all__ = ["join_cubes", "select"]
+__all__ = ["join_cubes", "of_network", "select"]
 
 # What networks must share to stand in one picture or one statistic: K, N and d.
 SHARED = ("clusters", "points", "dimension")
@@ -38,7 +38,7 @@ def join_cubes(cubes: Sequence[xr.Dataset]) -> xr.Dataset:
         if len(values) > 1:
             said = " and ".join(f"{_label(cube)} has {cube.attrs.get(name)}" for cube in cubes)
             raise ValueError(f"experiments are joined only where {name} is the same, but {said}")
-    common = [name for name in cubes[0].data_vars if all(name in cube for cube in cubes)]
+    common = [name for name in map(str, cubes[0].data_vars) if all(name in cube for cube in cubes)]
     parts = [cube[common] for cube in cubes]
     try:
         joined = xr.merge(parts, join="outer", compat="no_conflicts", combine_attrs="drop_conflicts")
@@ -48,10 +48,10 @@ def join_cubes(cubes: Sequence[xr.Dataset]) -> xr.Dataset:
             "joined; take one of them away"
         ) from None
     # a missing number makes whole numbers and codes floats: back, where none is missing
-    for name in common:
-        kind = np.result_type(*(part[name].dtype for part in parts))
-        if kind.kind in "iub" and joined[name].notnull().all():
-            joined[name] = joined[name].astype(kind)
+    for variable in common:
+        kind = np.result_type(*(part[variable].dtype for part in parts))
+        if kind.kind in "iub" and joined[variable].notnull().all():
+            joined[variable] = joined[variable].astype(kind)
     return joined
 
 
@@ -90,6 +90,37 @@ def select(cube: xr.Dataset, at: Mapping[str, float | Sequence[float]]) -> xr.Da
     for dim in set(part.dims) - set(AXES):
         part = part.dropna(dim, how="all")
     return part
+
+
+def of_network(dataset: xr.Dataset) -> xr.Dataset:
+    """Measures of one network, or of some, in the form of a cube: with all axes of the grid.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        With any of the axes as dimensions. The one value of another is a scalar, among the coordinates,
+        the variables or the attributes, or not known.
+
+    Returns
+    -------
+    Dataset
+        With the other axes of length 1, of which the value is missing where it is not known.
+
+    Examples
+    --------
+    >>> one = of_network(xr.Dataset({"loss": 0.5}, attrs={"weight_decay": 0.01}))
+    >>> one["loss"].dims
+    ('weight_decay', 'sigma', 'width', 'depth', 'seed')
+    >>> one["weight_decay"].item(), one["sigma"].item()
+    (0.01, nan)
+    """
+    others = [axis for axis in AXES if axis not in dataset.dims]
+    known = {
+        **dataset.attrs,
+        **{str(name): value.values.item() for name, value in dataset.variables.items() if not value.dims},
+    }
+    cube = dataset.drop_vars(others, errors="ignore")
+    return cube.expand_dims({axis: [known.get(axis, np.nan)] for axis in others}, list(range(len(others))))
 
 
 def _label(cube: xr.Dataset) -> str:

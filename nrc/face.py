@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 import xarray as xr
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from nrc.arguments import (
     check_loss,
+    check_mode,
     check_module,
     clusters_of,
     count,
@@ -21,11 +22,14 @@ from nrc.arguments import (
     weight_decay_of,
 )
 from nrc.labels import provenance
+from nrc.measures.coordinates import coordinates
 from nrc.measures.network import measure as measure_networks
 from nrc.measures.ranks import rank_measures
 from nrc.module import BATCH, Loss, ModuleSeen, check_finite, layers_of, parameters_of
 
 __all__ = ["measure", "spectra"]
+
+Array = NDArray[np.float64]
 
 # Share of the largest singular value above which one counts for the numerical rank.
 NUMERICAL = 1e-3
@@ -121,19 +125,23 @@ def measure(
     True
     """
     check_module(model)
-    x, batch = data_of(x), BATCH if batch is None else count("batch", batch)
-    known = labels_of(labels, y, clusters, len(x))
-    k = clusters_of(known, clusters, len(x))
-    y = targets_of(y, known, len(x))
-    seen = ModuleSeen(model, x, y, check_loss(loss), sources=sources, batch=batch, progress=progress)
+    check_mode(model)
+    check_loss(loss)
+    points, batch = data_of(x), BATCH if batch is None else count("batch", batch)
+    known = labels_of(labels, y, clusters, len(points))
+    k = clusters_of(known, clusters, len(points))
+    targets = targets_of(y, known, len(points))
+    seen = ModuleSeen(model, points, targets, loss, sources=sources, batch=batch, progress=progress)
+    decay = weight_decay_of(seen, weight_decay)
     measured = measure_networks(
         seen,
         labels=None if known is None else known[None],
         clusters=k,
-        weight_decay=weight_decay_of(seen, weight_decay),
-        dead=np.array([False]),
+        weight_decay=decay,
+        dead=np.array([not any(w.any() for w in seen.weights)]),
         seeds=[count("seed", seed, least=0)],
         kmeans_restarts=count("restarts", restarts),
+        numerical_rank_tolerance=NUMERICAL,
         certified_ranks=count("certified_ranks", certified_ranks, least=0),
         leading=leading(seen.layers, seen.weights, svd),
     ).isel(cell=0)
@@ -142,14 +150,34 @@ def measure(
     told = {
         "experiment": type(model).__name__,
         "loss": loss if isinstance(loss, str) else getattr(loss, "__name__", type(loss).__name__),
-        "weight_decay": weight_decay if np.isscalar(weight_decay) else dict(weight_decay),
+        "weight_decay": dict(weight_decay) if isinstance(weight_decay, Mapping) else float(weight_decay),
         "restarts": restarts,
         "certified_ranks": certified_ranks,
         "seed": seed,
     }
     versions = {"torch": torch.__version__, "device": str(seen.device), "precision": "float64"}
-    sizes = {"clusters": k, "points": seen.points, "dimension": int(np.prod(x.shape[1:]))}
-    return measured.assign_attrs(provenance(told, **versions) | sizes)
+    sizes = {"clusters": k, "points": seen.points, "dimension": int(np.prod(points.shape[1:]))}
+    of_all = _of_all_layers(seen, measured["residual"].values, decay[0])
+    return measured.assign(of_all).assign_attrs(provenance(told, **versions) | sizes)
+
+
+def _of_all_layers(seen: ModuleSeen, residuals: Array, decay: Array) -> dict[str, xr.DataArray]:
+    """The loss, the norm of the residual of all layers, and it over the pull of weight decay."""
+    loss, residual = seen.gradient()[0].item(), np.linalg.norm(residuals)
+    pull = np.linalg.norm([of * w.norm().item() for of, w in zip(decay, seen.weights, strict=True)])
+    values = {
+        "loss": (loss, "mean loss, without weight decay", ""),
+        "gradient_norm": (residual, "norm ||r|| of the residual of all measured layers", "eq. 4"),
+        "relative_residual": (
+            residual / pull if pull > 0 else np.nan,
+            "||r|| / (lambda ||W||), all measured layers together",
+            "eq. 4",
+        ),
+    }
+    return {
+        name: xr.DataArray(value, attrs={"long_name": about, "units": "1", "reference": reference})
+        for name, (value, about, reference) in values.items()
+    }
 
 
 def spectra(model: nn.Module, *, svd: str | None = None) -> xr.Dataset:
@@ -182,9 +210,8 @@ def spectra(model: nn.Module, *, svd: str | None = None) -> xr.Dataset:
     layers, parameters = layers_of(model), parameters_of(model)
     weights = [layer.matrix(parameters[layer.parameters[0]]) for layer in layers]
     check_finite(layers, weights)
-    names = [layer.name for layer in layers]
-    ranks = rank_measures(weights, np.array([False]), None, NUMERICAL, leading(names, weights, svd))
-    about = {"long_name": "layer, by its module's name", "units": "1"}
-    coordinate = xr.DataArray(names, dims="layer", attrs=about)
+    names, dead = [layer.name for layer in layers], np.array([not any(w.any() for w in weights)])
+    ranks = rank_measures(weights, dead, None, NUMERICAL, leading(names, weights, svd)).isel(cell=0)
+    named = coordinates(names, [], ranks.sizes["index"])
     told = provenance({"experiment": type(model).__name__}, torch=torch.__version__, precision="float64")
-    return ranks.isel(cell=0).assign_coords(layer=coordinate).assign_attrs(told)
+    return ranks.assign_coords(layer=named["layer"], index=named["index"]).assign_attrs(told)

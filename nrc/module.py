@@ -10,6 +10,7 @@ import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
@@ -21,11 +22,22 @@ from tqdm.auto import tqdm
 from nrc.network import LOSSES
 from nrc.seen import Batch
 
-__all__ = ["Layer", "Loss", "ModuleSeen", "Source", "layers_of"]
+__all__ = [
+    "Layer",
+    "Loss",
+    "ModuleFeatures",
+    "ModuleSeen",
+    "Source",
+    "check_finite",
+    "layers_of",
+    "parameters_of",
+]
 
 # Of outputs (points, ...) and targets (points, ...): the loss of each point, (points,).
 Loss = Callable[[Tensor, Tensor], Tensor]
 T = TypeVar("T")
+# Sees the first tensor that enters a module, if one does, and may give another in its place.
+See = Callable[[Tensor | None], Tensor | None]
 
 KINDS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 # What tells that outputs differ, and are not rounded otherwise, of the largest.
@@ -139,22 +151,17 @@ def _matrices(name: str, module: nn.Module) -> Iterator[tuple[str, str, slice]]:
                 yield f"{name}.{part}", "in_proj_weight", slice(number * size, (number + 1) * size)
 
 
-class ModuleSeen:
-    """A module and the data that it sees.
+class ModuleFeatures:
+    """A module and the inputs that it sees: its layers, its sources and their features.
 
-    In float64, whatever the module's own precision, in batches: beside one batch and the module there are
-    at most `MEMORY` bytes of features in memory, and numbers for the centroids.
+    In float64, whatever the module's own precision, in eval mode, and in batches.
 
     Parameters
     ----------
     model : Module
-        In eval mode. A copy is used.
+        A copy is used.
     x : array
         Inputs (points, ...).
-    y : Tensor
-        Real targets (points, ...), or classes (points,), of which distributions are made.
-    loss : str or callable
-        A key of `nrc.network.LOSSES`, or a function of outputs and targets.
     sources : "all" or sequence of str
     batch : int
         Points in a batch.
@@ -164,12 +171,12 @@ class ModuleSeen:
     Raises
     ------
     TypeError, ValueError
-        If the module, the data and the loss do not fit each other, in one line.
+        If the module cannot be measured or does not take the inputs, in one line.
 
     Examples
     --------
-    >>> model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 2)).eval()
-    >>> seen = ModuleSeen(model, torch.randn(8, 3), torch.zeros(8, 2), "squared_error")
+    >>> model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 2))
+    >>> seen = ModuleFeatures(model, torch.randn(8, 3))
     >>> seen.layers, seen.sources, seen.below.tolist()
     (['0', '2'], ['input', '2'], [[True, False], [True, True]])
     """
@@ -178,23 +185,19 @@ class ModuleSeen:
         self,
         model: nn.Module,
         x: Any,
-        y: Tensor,
-        loss: str | Loss,
         *,
         sources: str | Sequence[str] = "all",
         batch: int = BATCH,
         progress: bool | None = None,
     ) -> None:
-        _check_mode(model)
         self._model = _in_float64(model)
-        self._x, self._loss = x, loss
-        self._batch, self._disable = batch, None if progress is None else not progress
+        self._x, self._batch, self._disable = x, batch, None if progress is None else not progress
         self.device = next(self._model.parameters()).device
         self._layers = layers_of(self._model)
         self.parameters = parameters_of(self._model)
         self.weights = [layer.matrix(self.parameters[layer.parameters[0]]) for layer in self._layers]
         check_finite(self._layers, self.weights)
-        self._y = _targets(y, loss, self._checked_outputs())
+        self._output = self._checked_output()
         calls = self._calls()
         self._sources = self._chosen(self._cuts(calls), sources)
         entered = np.array([self._entered(layer, calls) for layer in self._layers])
@@ -226,39 +229,15 @@ class ModuleSeen:
     def sizes(self) -> list[int]:
         return [int(np.prod(source.shape)) for source in self._sources]
 
-    @property
-    def outputs(self) -> int:
-        return int(self._y[0].numel())
-
-    @property
-    def capacity(self) -> int:
-        return max(BATCH, MEMORY // (8 * sum(size + self.outputs for size in self.sizes)))
-
-    def batches(self, doing: str) -> Iterator[Batch]:
+    def features(self, doing: str) -> Iterator[tuple[slice, list[Tensor]]]:
+        """Which points, and their features of each source, (1, points, n_k)."""
         for rows in self.track(self._slices(), doing):
             with torch.no_grad():
-                features = self._features(self._inputs(rows), self._sources)
-            yield rows, [z.flatten(1)[None].cpu() for z in features], self._y[rows].flatten(1)[None]
+                found = self._features(self._inputs(rows), self._sources)
+            yield rows, [z.flatten(1)[None].cpu() for z in found]
 
     def track(self, things: Sequence[T], doing: str) -> Iterable[T]:
         return tqdm(things, doing, leave=False, disable=self._disable)
-
-    def gradient(self) -> tuple[Tensor, list[Tensor]]:
-        total, sums = 0.0, [torch.zeros_like(w) for w in self.weights]
-        for rows in self.track(self._slices(), "gradient"):
-            inputs, share = self._inputs(rows), torch.full((rows.stop - rows.start,), 1 / self.points)
-            value, gradient = self._backward(self._run(inputs), self._y[rows], share.double())
-            total += value
-            for into, g in zip(sums, gradient, strict=True):
-                into += g
-        return torch.tensor([total], dtype=torch.float64), sums
-
-    def gradient_from(self, source: int, z: Tensor, y: Tensor, shares: Tensor) -> list[Tensor | None]:
-        at, y = self._sources[source], y[0].reshape(-1, *self._y.shape[1:])
-        z = z[0].reshape(-1, *at.shape).to(self.device)
-        before = self._inputs(np.arange(len(z)) % self.points)
-        _, gradient = self._backward(self._run(before, at, z), y, shares[0])
-        return [g if below else None for g, below in zip(gradient, self.below[:, source], strict=True)]
 
     def _slices(self) -> list[slice]:
         return [
@@ -277,18 +256,20 @@ class ModuleSeen:
     def _run(self, x: Tensor, at: Source | None = None, z: Tensor | None = None) -> Tensor:
         """The outputs of inputs, with other features at a source."""
         with _every_module_runs(), ExitStack() as stack:
-            if at is not None and at.module is None:
-                x = z
-            elif at is not None:
+            if at is not None and at.module is not None:
                 stack.enter_context(_entering(at.module, lambda _: z))
-            return self._model(x)
+            elif at is not None and z is not None:
+                x = z
+            output: Tensor = self._model(x)
+            return output
 
     def _features(self, x: Tensor, sources: Sequence[Source]) -> list[Tensor]:
         """What enters each source."""
         found: dict[str, Tensor] = {}
 
-        def keep(name: str) -> Callable[[Tensor], None]:
-            def see(z: Tensor) -> None:
+        def keep(name: str) -> See:
+            def see(z: Tensor | None) -> None:
+                assert z is not None, "a source has features"
                 found[name] = z.clone()  # what comes after may write into it
 
             return see
@@ -302,23 +283,10 @@ class ModuleSeen:
             self._model(x.clone())
         return [found[source.name] for source in sources]
 
-    def _backward(self, output: Tensor, y: Tensor, shares: Tensor) -> tuple[float, list[Tensor]]:
-        """sum_i p_i ell_i, and its gradient in every layer."""
-        y, shares = y.to(self.device), shares.to(self.device)
-        if isinstance(self._loss, str):
-            flat = (of.flatten(1)[None] for of in (output, y))
-            (value,), _ = LOSSES[self._loss](*flat, shares[None, :, None], None)
-        else:
-            value = (shares * self._loss(output, y)).sum()
-        parameters = [self.parameters[layer.parameters[0]] for layer in self._layers]
-        gradient = torch.autograd.grad(value, parameters, allow_unused=True)
-        pairs = zip(self._layers, parameters, gradient, strict=True)
-        return value.item(), [layer.matrix(torch.zeros_like(p) if g is None else g) for layer, p, g in pairs]
-
     def _few(self) -> Tensor:
         return self._inputs(slice(0, min(FEW, self.points)))
 
-    def _checked_outputs(self) -> Tensor:
+    def _checked_output(self) -> Tensor:
         """Outputs of a few points: they are a function of each point alone."""
         x = self._few()
         with torch.no_grad():
@@ -340,12 +308,12 @@ class ModuleSeen:
         """Each call of a module in order, of the whole model first."""
         calls: list[_Call] = []
 
-        def see(name: str, module: nn.Module) -> Callable[[Tensor | None], None]:
+        def note(name: str, module: nn.Module) -> See:
             return lambda z: calls.append(_Call(name, module, z, -1 if z is None else z._version))
 
         with torch.no_grad(), _every_module_runs(), ExitStack() as stack:
             for name, module in self._model.named_modules():
-                stack.enter_context(_entering(module, see(name, module), every_call=True))
+                stack.enter_context(_entering(module, note(name, module), every_call=True))
             self._model(self._few())
         return calls
 
@@ -355,7 +323,7 @@ class ModuleSeen:
         found, known = list[Source](), set[tuple[int, int]]()
         for time, call in enumerate(calls):
             first = all(call.module is not other.module for other in calls[:time])
-            if not (first and call.name in holders and _is_features(call.z, len(self._few()))):
+            if call.z is None or not first or call.name not in holders or not self._is_features(call.z):
                 continue
             name, module = (call.name, call.module) if time else ("input", None)
             source = Source(name, module, tuple(call.z.shape[1:]), time)
@@ -364,6 +332,10 @@ class ModuleSeen:
                 found.append(source)
             known.add(call.key)
         return found
+
+    def _is_features(self, z: Tensor) -> bool:
+        """Whether it has a row of real numbers for each point."""
+        return z.is_floating_point() and z.ndim > 1 and len(z) == len(self._few())
 
     def _is_cut(self, source: Source) -> bool:
         """Whether the same features there, and other inputs before, have the same outputs."""
@@ -399,6 +371,86 @@ class ModuleSeen:
         return min(next(times[name] for name in names if name in times) for names in around)
 
 
+class ModuleSeen(ModuleFeatures):
+    """A module, inputs and targets, and the loss that compares them.
+
+    Beside one batch and the module there are at most `MEMORY` bytes of features in memory, and numbers for
+    the centroids.
+
+    Parameters
+    ----------
+    model, x, sources, batch, progress
+        As `ModuleFeatures`.
+    y : Tensor
+        Real targets (points, ...), or classes (points,), of which distributions are made.
+    loss : str or callable
+        A key of `nrc.network.LOSSES`, or a function of outputs and targets.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `ModuleFeatures`, or if outputs, targets and loss do not fit each other.
+
+    Examples
+    --------
+    >>> model, x = torch.nn.Linear(3, 2, bias=False), torch.eye(3)
+    >>> seen = ModuleSeen(model, x, model(x).detach().double() + 1, "squared_error")
+    >>> loss, (gradient,) = seen.gradient()
+    >>> round(loss.item(), 6), gradient.mul(3).round().tolist()
+    (1.0, [[[-1.0, -1.0, -1.0], [-1.0, -1.0, -1.0]]])
+    """
+
+    def __init__(self, model: nn.Module, x: Any, y: Tensor, loss: str | Loss, **how: Any) -> None:
+        super().__init__(model, x, **how)
+        self._y, self._loss = _targets(y, loss, self._output), loss
+
+    @property
+    def outputs(self) -> int:
+        return int(self._y[0].numel())
+
+    @property
+    def capacity(self) -> int:
+        return max(BATCH, MEMORY // (8 * sum(size + self.outputs for size in self.sizes)))
+
+    def batches(self, doing: str) -> Iterator[Batch]:
+        for rows, z in self.features(doing):
+            yield rows, z, self._y[rows].flatten(1)[None]
+
+    def gradient(self) -> tuple[Tensor, list[Tensor]]:
+        return self._gradient
+
+    @cached_property
+    def _gradient(self) -> tuple[Tensor, list[Tensor]]:
+        total, sums = 0.0, [torch.zeros_like(w) for w in self.weights]
+        for rows in self.track(self._slices(), "gradient"):
+            inputs, share = self._inputs(rows), torch.full((rows.stop - rows.start,), 1 / self.points)
+            value, gradient = self._backward(self._run(inputs), self._y[rows], share.double())
+            total += value
+            for into, g in zip(sums, gradient, strict=True):
+                into += g
+        return torch.tensor([total], dtype=torch.float64), sums
+
+    def gradient_from(self, source: int, z: Tensor, y: Tensor, shares: Tensor) -> list[Tensor | None]:
+        at, y = self._sources[source], y[0].reshape(-1, *self._y.shape[1:])
+        z = z[0].reshape(-1, *at.shape).to(self.device)
+        before = self._inputs(np.arange(len(z)) % self.points)
+        _, gradient = self._backward(self._run(before, at, z), y, shares[0])
+        return [g if below else None for g, below in zip(gradient, self.below[:, source], strict=True)]
+
+    def _backward(self, output: Tensor, y: Tensor, shares: Tensor) -> tuple[float, list[Tensor]]:
+        """sum_i p_i ell_i, and its gradient in every layer."""
+        y, shares = y.to(self.device), shares.to(self.device)
+        if isinstance(self._loss, str):
+            outputs, targets = (of.flatten(1)[None] for of in (output, y))
+            (value,), _ = LOSSES[self._loss](outputs, targets, shares[None, :, None], None)
+        else:
+            value = (shares * self._loss(output, y)).sum()
+        parameters = [self.parameters[layer.parameters[0]] for layer in self._layers]
+        gradient = torch.autograd.grad(value, parameters, allow_unused=True)
+        pairs = zip(self._layers, parameters, gradient, strict=True)
+        return value.item(), [layer.matrix(torch.zeros_like(p) if g is None else g) for layer, p, g in pairs]
+
+
 @dataclass(frozen=True)
 class _Call:
     """A call of a module, and the features that enter it; their version grows when they are written to."""
@@ -419,18 +471,14 @@ def _holders(parameter: str) -> list[str]:
     return [".".join(parts[:count]) for count in range(len(parts), -1, -1)]
 
 
-def _is_features(z: Tensor | None, points: int) -> bool:
-    return z is not None and z.is_floating_point() and z.ndim > 1 and len(z) == points
-
-
 @contextmanager
-def _entering(
-    module: nn.Module, see: Callable[[Tensor | None], Tensor | None], every_call: bool = False
-) -> Iterator[None]:
+def _entering(module: nn.Module, see: See, every_call: bool = False) -> Iterator[None]:
     """Show the first tensor that enters a module, at its first call; what is returned takes its place."""
     calls = 0
 
-    def hook(module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]] | None:
+    def hook(
+        module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
         nonlocal calls
         calls += 1
         if calls > 1 and not every_call:
@@ -463,25 +511,18 @@ def _every_module_runs() -> Iterator[None]:
 
 
 def _in_float64(model: nn.Module) -> nn.Module:
-    """A copy in float64, of which only the layers follow a gradient."""
+    """A copy in float64 and eval mode, of which only the layers follow a gradient."""
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     if device.type in ("mps", "meta"):
         raise ValueError(f"model: it is on {device.type}, which has no float64; measure it on the CPU")
     layers = {name for layer in layers_of(model) for name in layer.parameters}
     try:
-        double = copy.deepcopy(model).double()
+        double = copy.deepcopy(model).double().eval()
     except (RuntimeError, TypeError) as error:
         raise TypeError(f"model: it cannot be copied ({error}); take off what is no parameter") from error
     for name, parameter in parameters_of(double).items():
         parameter.requires_grad_(name in layers)
     return double
-
-
-def _check_mode(model: nn.Module) -> None:
-    for name, module in model.named_modules():
-        if module.training:
-            called = name or type(model).__name__
-            raise ValueError(f"model: {called} is in training mode; call model.eval() first")
 
 
 def check_finite(layers: Sequence[Layer], weights: Sequence[Tensor]) -> None:

@@ -9,7 +9,8 @@ from torch import nn
 
 from nrc.arguments import check_module, count, data_of, labels_of
 from nrc.labels import describe, provenance
-from nrc.module import BATCH, ModuleSeen, layers_of, parameters_of
+from nrc.measures.coordinates import coordinates
+from nrc.module import BATCH, ModuleFeatures
 from nrc.snapshots import ABOUT
 from nrc.theory.moments import Moments
 
@@ -65,7 +66,7 @@ class Recorder:
             raise ValueError("labels: give the class of each point")
         self._labels, self._every = torch.from_numpy(known)[None], count("every", every)
         self._batch = BATCH if batch is None else count("batch", batch)
-        self._calls, self._looks = 0, dict[int, tuple[list[np.ndarray], list[float]]]()
+        self._calls, self._looks = 0, dict[int, xr.Dataset]()
         self._look()
 
     def __call__(self) -> None:
@@ -75,6 +76,35 @@ class Recorder:
             self._look()
 
     def dataset(self) -> xr.Dataset:
-        """All looks, and one at the end: dimensions `snapshot` (calls), `layer`, `source`, `index`."""
+        """All looks, and one now: dimensions `snapshot` (calls), `layer`, `source` and `index`."""
         self._look()
-        ...
+        calls = xr.DataArray(list(self._looks), dims="snapshot", attrs={"long_name": "calls", "units": "1"})
+        looks = xr.concat(list(self._looks.values()), "snapshot").assign_coords(snapshot=calls)
+        about = {name: attributes for name, (_, attributes) in ABOUT.items()}
+        told = {"experiment": type(self._model).__name__, "every": self._every}
+        sizes = {"clusters": int(self._labels.max()) + 1, "points": len(self._x)}
+        return describe(looks, **about).assign_attrs(provenance(told, torch=torch.__version__) | sizes)
+
+    def _look(self) -> None:
+        if self._calls in self._looks:
+            return
+        seen = ModuleFeatures(self._model, self._x, batch=self._batch, progress=False)
+        s = [torch.linalg.svdvals(w[0]).numpy() for w in seen.weights]
+        longest = max(map(len, s))
+        spectra = np.stack([np.pad(of, (0, longest - len(of)), constant_values=np.nan) for of in s])
+        self._looks[self._calls] = xr.Dataset(
+            {
+                "snapshot_singular_values": (("layer", "index"), spectra),
+                "snapshot_wcss": ("source", self._wcss(seen)),
+            },
+            coordinates(seen.layers, seen.sources, longest),
+        )
+
+    def _wcss(self, seen: ModuleFeatures) -> list[float]:
+        """WCSS of the classes in each space; targets that are classes add nothing."""
+        classes = int(self._labels.max()) + 1
+        sums = [Moments(1, classes, size) for size in seen.sizes]
+        for rows, z in seen.features("features"):
+            for of_source, features in zip(sums, z, strict=True):
+                of_source.update(features, self._labels[:, rows])
+        return [of.squares.sum().item() / seen.points for of in sums]

@@ -1,6 +1,6 @@
 """Distance to rank K of every layer of every cell, against the bounds of Theorem 3.4."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,11 +9,11 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.colors import Colormap, LogNorm
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from nrc.figures.cube import endings, only, require
-from nrc.figures.style import COLOURS, LogScale, colour_map
+from nrc.figures.panels import layer_name, title
+from nrc.figures.style import COLOURS, Colour, LogScale, StyledFigure, colour_map, colours
 from nrc.flags import flag_masks
 from nrc.grid import AXES
 
@@ -26,6 +26,8 @@ BOUNDS = {
     "bound_analytic": r"analytic bound $(\|r_\ell\| + \frac{M}{2}\mathrm{WCSS})\,/\,\lambda$",
 }
 MARKERS = "osD^vPX*<>"
+# Layers at most whose legend is below the panels.
+BELOW = 10
 
 
 def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.DataFrame:
@@ -40,8 +42,8 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.Data
     Returns
     -------
     DataFrame
-        The axes, `layer`, `status`, `distance` to rank K, and each bound, the least over sources and
-        partitions; missing where the theorem is void.
+        The axes, `layer`, `status`, empty of a network of one's own, `distance` to rank K, and each
+        bound, the least over sources and partitions; missing where the theorem is void.
 
     Raises
     ------
@@ -50,11 +52,9 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.Data
     """
     cube = only(cubes)
     require(cube, BOUNDS, "Theorem 3.4 is about a penalty on the factors")
-    ended = flag_masks(cube["status"])
-    status = np.select(list(ended.values()), list(ended), default="")
     dataset = xr.Dataset(
         {
-            "status": (cube["status"].dims, status),
+            "status": _status(cube),
             "distance": cube["distance"],
             **{name: cube[name].min("source") for name in BOUNDS},
         }
@@ -63,10 +63,10 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.Data
     return table[[*AXES, "layer", *dataset.data_vars]]
 
 
-def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
+def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> StyledFigure:
     """Draw distance against bound, a panel for each bound that there is, logarithmic on both axes.
 
-    The colour is the noise level or, where there is one alone, the weight decay.
+    The colour is the noise level or, where there is one alone, the weight decay; of one cell, the layer.
 
     Parameters
     ----------
@@ -75,39 +75,42 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
     options : mapping
         `colour_map`.
     """
-    cube, table = only(cubes), rows(cubes, options)
-    table = table[_drawn(table)]
-    coloured = "sigma" if cube.sizes["sigma"] > 1 else "weight_decay"
+    cube, every = only(cubes), rows(cubes, options)
+    table = every[_drawn(every)]
+    layers = [layer for layer in cube["layer"].values.tolist() if (table["layer"] == layer).any()]
     bounds = [name for name in BOUNDS if table[name].notna().any()] or ["bound_measured"]
     columns, lines = (len(bounds), 1) if len(bounds) < 3 else (2, -(-len(bounds) // 2))
-    figure = Figure(figsize=(1.2 + 3.0 * columns, 0.8 + 2.9 * lines))
+    figure = StyledFigure(figsize=(1.2 + 3.0 * columns, 0.8 + 2.9 * lines))
     axes = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
     for axis in axes.flat[len(bounds) :]:
         axis.set_visible(False)
+    alone = all(cube.sizes[axis] == 1 for axis in AXES)
+    shades = colours(options["colour_map"], len(layers))
     for axis, name in zip(axes.flat, bounds, strict=False):
-        points = _scatter(axis, table, name, cube[coloured], colour_map(options["colour_map"]))
-        _diagonal(axis, table["distance"])
+        if alone:
+            _scatter_layers(axis, table, name, dict(zip(layers, shades, strict=True)))
+        else:
+            coloured = cube["sigma" if cube.sizes["sigma"] > 1 else "weight_decay"]
+            points = _scatter(axis, table, name, coloured, layers, colour_map(options["colour_map"]))
+        _diagonal(axis, table[["distance", *bounds]] if alone else table["distance"])
         axis.set_xlabel(BOUNDS[name])
         axis.tick_params(labelbottom=True)
     for axis in axes[:, 0]:
         axis.set_ylabel(rf"$\mathrm{{dist}}(W_\ell,\mathcal{{M}}_{{{cube.attrs['clusters']}}})$")
-    label = {"sigma": r"noise level $\sigma$", "weight_decay": r"weight decay $\lambda$"}[coloured]
-    bar = figure.colorbar(points, ax=axes, label=label, pad=0.01)
-    LogScale(cube[coloured]).label(bar.ax.yaxis)
-    marker = {"linestyle": "", "color": "0.4"}
-    layers = [
-        Line2D([], [], marker=MARKERS[place % 10], label=f"layer {layer}", **marker)
-        for place, layer in enumerate(_layers(table))
-    ]
-    stopped = (table["status"] == "stopped").any()
-    rim = {"markerfacecolor": "none", "markeredgecolor": COLOURS["red"], "linestyle": ""}
-    handles = [
-        *layers,
-        *([Line2D([], [], marker="o", label="stopped, not stationary", **rim)] if stopped else []),
-        Line2D([], [], color="black", linewidth=0.8, label="equality"),
-    ]
-    in_a_line = 3 if columns == 1 else min(len(handles), 6)
-    figure.legend(handles=handles, loc="outside lower center", ncols=in_a_line, columnspacing=1.2)
+    if alone:
+        left_out = f"{len(table)} of {len(every)} layers have a bound and a distance above 0"
+        about = title(cube.isel(weight_decay=0, sigma=0)).split("\n")
+        figure.suptitle("\n".join([", ".join(filter(None, about)), left_out][not any(about) :]), fontsize=8)
+    else:
+        label = {"sigma": r"noise level $\sigma$", "weight_decay": r"weight decay $\lambda$"}
+        bar = figure.colorbar(points, ax=axes, label=label[str(coloured.name)], pad=0.01)
+        LogScale(coloured).label(bar.ax.yaxis)
+    handles = _legend(layers, shades if alone else ["0.4"] * len(layers), table["status"])
+    if len(layers) > BELOW:
+        figure.legend(handles=handles, loc="outside right upper", ncols=-(-len(handles) // 24))
+    else:
+        in_a_line = 3 if columns == 1 else min(len(handles), 6)
+        figure.legend(handles=handles, loc="outside lower center", ncols=in_a_line, columnspacing=1.2)
     return figure
 
 
@@ -138,34 +141,74 @@ def _drawn(table: pd.DataFrame) -> pd.Series:
     return (table["distance"] > 0) & (table["bound_measured"] > 0)
 
 
-def _layers(table: pd.DataFrame) -> list:
-    return sorted(table["layer"].unique())
+def _status(cube: xr.Dataset) -> xr.DataArray:
+    """How each cell ended, in a word; a network of one's own has none."""
+    if "status" not in cube:
+        return xr.full_like(cube["distance"].isel(layer=0, drop=True), "", dtype=object)
+    ended = flag_masks(cube["status"])
+    words = np.select(list(ended.values()), list(ended), default="")
+    return xr.DataArray(words, dims=cube["status"].dims)
+
+
+def _legend(layers: Sequence[int | str], shades: Sequence[Any], status: pd.Series) -> list[Line2D]:
+    """Marks of the layers, of what stopped, and the diagonal."""
+    handles = [
+        Line2D([], [], marker=MARKERS[place % 10], label=layer_name(layer), linestyle="", color=shade)
+        for place, (layer, shade) in enumerate(zip(layers, shades, strict=True))
+    ]
+    if (status == "stopped").any():
+        rim: dict[str, Any] = {"markerfacecolor": "none", "markeredgecolor": COLOURS["red"], "linestyle": ""}
+        handles.append(Line2D([], [], marker="o", label="stopped, not stationary", **rim))
+    return [*handles, Line2D([], [], color="black", linewidth=0.8, label="equality")]
 
 
 def _scatter(
-    axis: Axes, table: pd.DataFrame, bound: str, coloured: xr.DataArray, colours: Colormap
+    axis: Axes,
+    table: pd.DataFrame,
+    bound: str,
+    coloured: xr.DataArray,
+    layers: Sequence[int | str],
+    cmap: Colormap,
 ) -> PathCollection:
     """Points, coloured by an axis of the grid."""
     scale = LogScale(coloured)
     ends = scale(scale.values) if len(scale.values) > 1 else scale.edges
-    look = {"norm": LogNorm(ends[0], ends[-1]), "cmap": colours, "s": 9, "linewidths": 0.6}
+    look: dict[str, Any] = {"norm": LogNorm(ends[0], ends[-1]), "cmap": cmap, "s": 9, "linewidths": 0.6}
     points = axis.scatter([], [], c=[], **look)
-    for place, layer in enumerate(_layers(table)):
+    for place, layer in enumerate(layers):
         of_layer = table[table["layer"] == layer]
         points = axis.scatter(
             of_layer[bound],
             of_layer["distance"],
             c=scale(of_layer[coloured.name]),
             marker=MARKERS[place % 10],
-            edgecolors=np.where(of_layer["status"] == "stopped", COLOURS["red"], "none"),
+            edgecolors=_rims(of_layer),
             **look,
         )
     return points
 
 
-def _diagonal(axis: Axes, distance: pd.Series) -> None:
-    if len(distance):
-        ends = [distance.min(), distance.max()]
+def _scatter_layers(axis: Axes, table: pd.DataFrame, bound: str, shades: Mapping[int | str, Colour]) -> None:
+    """Points of one network, a colour for each layer."""
+    for place, (layer, shade) in enumerate(shades.items()):
+        of_layer = table[table["layer"] == layer]
+        look: dict[str, Any] = {"marker": MARKERS[place % 10], "color": [shade], "s": 16, "linewidths": 0.6}
+        axis.scatter(of_layer[bound], of_layer["distance"], edgecolors=_rims(of_layer), **look)
+
+
+def _rims(table: pd.DataFrame) -> list[str]:
+    """Red around those that stopped."""
+    return [COLOURS["red"] if status == "stopped" else "none" for status in table["status"]]
+
+
+def _diagonal(axis: Axes, values: pd.DataFrame | pd.Series) -> None:
+    """Equality from the least to the largest value; beside bounds the axes are as long as it."""
+    if len(values):
+        known = values.to_numpy(dtype=float)
+        ends = [float(np.nanmin(known)), float(np.nanmax(known))]
+        if known.ndim > 1:
+            ends = [ends[0] / 1.5, ends[1] * 1.5]
+            axis.set(xlim=ends, ylim=ends, aspect="equal")
         axis.plot(ends, ends, color="black", linewidth=0.8)
         axis.set(xscale="log", yscale="log")
     else:

@@ -1,28 +1,31 @@
 """The tail of each layer's spectrum, and beside it what clusters certify of it for every rank."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from nrc.figures.cube import endings, only, require, squeezed
-from nrc.figures.style import colours
-from nrc.flags import flag_masks
-from nrc.grid import notation
+from nrc.figures.panels import floor, grid, layer_name, of_cell, title
+from nrc.figures.style import Colour, StyledFigure, colours
 
 __all__ = ["draw", "rows", "summary"]
 
 # Columns at most: more cannot be read.
 COLUMNS = 8
+# Where the axis of several cells ends; of one it ends there at least, for all of its tails.
+FLOOR, FLOOR_OF_ONE = 1e-4, 1e-2
+# Ranks that are dots, at most.
+DOTS = 40
 CURVES = {
     "relative_tail": "tail beyond $r$",
     "certified_tail": "certified by $r$ clusters (Theorem 3.4, sharpened)",
 }
-CLUSTERS = {"color": "0.6", "linestyle": ":", "linewidth": 0.8}
+ON_WHITE: dict[str, Any] = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+CLUSTERS: dict[str, Any] = {"color": "0.6", "linestyle": ":", "linewidth": 0.8}
 
 
 def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.DataFrame:
@@ -37,8 +40,9 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.Data
     Returns
     -------
     DataFrame
-        `weight_decay`, `sigma`, `layer`, `index` r; of `relative_tail` and `certified_tail`, the tail
-        beyond r and the bound on it, the median over seeds, the least and the largest.
+        `weight_decay`, `sigma`, `layer`, `index` r, up to the largest for which there is a bound, if
+        there is any; of `relative_tail` and `certified_tail`, the tail beyond r and the bound on it, the
+        median over seeds, the least and the largest. A bound may be missing.
 
     Raises
     ------
@@ -53,11 +57,14 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.Data
     }
     order = ["weight_decay", "sigma", "layer", "index"]
     frame = xr.Dataset(table).to_dataframe(dim_order=order).reset_index()
-    return frame[[*order, *table]].dropna(subset=list(CURVES)).reset_index(drop=True)
+    bounded = frame.loc[frame["certified_tail"].notna(), "index"]
+    ranks = frame["index"] <= (frame["index"] if bounded.empty else bounded).max()
+    shown: pd.DataFrame = frame.loc[ranks, [*order, *table]].dropna(subset="relative_tail")
+    return shown.reset_index(drop=True)
 
 
-def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
-    """Draw a column for each weight decay and sigma, a row for each layer, logarithmic.
+def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> StyledFigure:
+    """Draw a column for each weight decay and sigma, a row for each layer, logarithmic; one cell in a grid.
 
     Parameters
     ----------
@@ -68,22 +75,28 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
     """
     cube, table = _cube(cubes), rows(cubes, options)
     shades = dict(zip(CURVES, colours(options["colour_map"], 2, 0.15, 0.75), strict=True))
-    layers = cube["layer"].values
-    cells = [(decay, sigma) for decay in cube["weight_decay"].values for sigma in cube["sigma"].values]
-    figure = Figure(figsize=(0.8 + 1.45 * max(2, len(cells)), 1.0 + 1.25 * len(layers)))
-    axes = figure.subplots(len(layers), len(cells), squeeze=False, sharex=True, sharey=True)
-    for column, cell in zip(axes.T, cells, strict=True):
-        of_cell = table[(table["weight_decay"] == cell[0]) & (table["sigma"] == cell[1])]
-        column[0].set_title(_title(cube, *cell))
+    layers = cube["layer"].values.tolist()
+    cells = [
+        cube.isel(weight_decay=row, sigma=column)
+        for row in range(cube.sizes["weight_decay"])
+        for column in range(cube.sizes["sigma"])
+    ]
+    said = [title(cell, noise=bool(cube["sigma"].fillna(0).any())) for cell in cells]
+    if len(cells) == 1:
+        figure, panels, _ = grid(layers, said[0])
+        columns, least = [panels], floor(table[list(CURVES)].min(axis=1), FLOOR_OF_ONE)
+    else:
+        figure, columns = _columns(layers, said)
+        least = FLOOR
+    columns[0][0].set_ylim(least, 1.3)
+    for column, cell in zip(columns, cells, strict=True):
+        here = of_cell(table, weight_decay=cell["weight_decay"].item(), sigma=cell["sigma"].item())
         for axis, layer in zip(column, layers, strict=True):
-            _draw_layer(axis, of_cell[of_cell["layer"] == layer], cube.attrs["clusters"], shades)
-        column[-1].set_xlabel("$r$")
-    for axis, layer in zip(axes[:, 0], layers, strict=True):
-        axis.set_ylabel(f"layer {layer}")
-    axes[0, 0].set(yscale="log", ylim=(1e-4, 1.3))
-    handles = [Line2D([], [], color=shades[name], label=label) for name, label in CURVES.items()]
-    handles.append(Line2D([], [], label=f"$r=K={cube.attrs['clusters']}$", **CLUSTERS))
-    figure.legend(handles=handles, loc="outside lower center", ncols=3)
+            of_layer = of_cell(here, layer=layer)
+            _draw_layer(axis, of_layer, cube.attrs.get("clusters"), shades)
+            if len(of_layer) and table["certified_tail"].notna().any():
+                _say_what_is_void(axis, of_layer.loc[of_layer["relative_tail"] > 0, "certified_tail"])
+    figure.legend(handles=_legend(cube, shades), loc="outside lower center", ncols=3)
     return figure
 
 
@@ -124,18 +137,41 @@ def _cube(cubes: Mapping[str, xr.Dataset]) -> xr.Dataset:
     return squeezed(cube, "width", "depth").drop_vars(["width", "depth"])
 
 
-def _title(cube: xr.Dataset, decay: float, sigma: float) -> str:
-    """Weight decay and noise, if there is any, and how many seeds are stationary."""
-    status = cube["status"].sel(weight_decay=decay, sigma=sigma)
-    noise = rf", $\sigma={notation(sigma)}$" if cube["sigma"].values.any() else ""
-    converged = int(flag_masks(status)["converged"].sum())
-    return rf"$\lambda={notation(decay)}${noise}" + f"\n{converged} of {cube.sizes['seed']} converged"
+def _columns(layers: Sequence[int | str], said: Sequence[str]) -> tuple[StyledFigure, list[list[Axes]]]:
+    """A figure with a column for each cell, and its axes in columns."""
+    figure = StyledFigure(figsize=(0.8 + 1.45 * len(said), 1.0 + 1.25 * len(layers)))
+    axes = figure.subplots(len(layers), len(said), squeeze=False, sharex=True, sharey=True)
+    axes[0, 0].set_yscale("log")
+    for column, of_column in zip(axes.T, said, strict=True):
+        column[0].set_title(of_column)
+        column[-1].set_xlabel("$r$")
+    for axis, layer in zip(axes[:, 0], layers, strict=True):
+        axis.set_ylabel(layer_name(layer))
+    return figure, axes.T.tolist()
 
 
-def _draw_layer(axis: Axes, table: pd.DataFrame, clusters: int, shades: Mapping[str, tuple]) -> None:
+def _legend(cube: xr.Dataset, shades: Mapping[str, Colour]) -> list[Line2D]:
+    """What is drawn of it: a certificate where there is one, K where it is known."""
+    there = [name for name in CURVES if cube[name].notnull().any()]
+    handles = [Line2D([], [], color=shades[name], label=CURVES[name]) for name in there]
+    if clusters := cube.attrs.get("clusters"):
+        handles.append(Line2D([], [], label=f"$r=K={clusters}$", **CLUSTERS))
+    return handles
+
+
+def _draw_layer(axis: Axes, table: pd.DataFrame, clusters: int | None, shades: Mapping[str, Colour]) -> None:
     """Tail and bound of one layer: the median over seeds, and from the least to the largest."""
-    axis.axvline(clusters, zorder=0, **CLUSTERS)
+    if clusters:
+        axis.axvline(clusters, zorder=0, **CLUSTERS)
     for name, colour in shades.items():
-        axis.plot(table["index"], table[name], marker=".", linewidth=0.9, color=colour)
+        marker = "." if len(table) <= DOTS else ""
+        axis.plot(table["index"], table[name], marker=marker, linewidth=0.9, color=colour)
         ends = table[f"{name}_least"], table[f"{name}_largest"]
         axis.fill_between(table["index"], *ends, color=colour, alpha=0.25, linewidth=0)
+
+
+def _say_what_is_void(axis: Axes, bound: pd.Series) -> None:
+    """No tail is above 1, so that a bound above it says nothing, and is not on the axis."""
+    if not (bound <= 1).any():
+        said = "no certificate" if bound.isna().all() else "bound above 1: void"
+        axis.text(0.04, 0.05, said, fontsize=6, transform=axis.transAxes, bbox=ON_WHITE)

@@ -1,31 +1,36 @@
 """The spectra of all layers, and their class WCSS, through training."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
+from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator, ScalarFormatter
 from numpy.typing import NDArray
 
 from nrc.figures.cube import endings, only, require, squeezed
-from nrc.figures.style import COLOURS, colours, from_zero, spread
-from nrc.flags import flag_masks
-from nrc.grid import notation
+from nrc.figures.panels import floor, grid, layer_name, legend, of_cell, title
+from nrc.figures.style import COLOURS, Colour, StyledFigure, colours, from_zero, spread
 from nrc.theory.spectra import EXACT, exact_rank, relative_tail
 
 __all__ = ["draw", "rows", "summary"]
 
 TAIL, EXACT_RANK, WCSS = "relative tail", "exact rank", "class WCSS"
+# The space of the points: its WCSS does not change.
+INPUTS = (0, "input")
+# What snapshots may count, one and several.
+UNITS = (("pass", "passes"), ("call", "calls"), ("snapshot", "snapshots"))
+# The largest WCSS of a network over its least, beyond which its axis is logarithmic.
+SPREAD = 30
+# Where the axis of tails ends of several networks; of one it ends there at least, for all of its tails.
+FLOOR, FLOOR_OF_ONE = 1e-3, 1e-2
 # Spectra in a panel at most: more cannot be told apart.
 LOOKS = 21
 # Where training goes on from another: the spectrum there, and the pass.
-CHANGE = {"color": COLOURS["orange"], "linewidth": 1.0}
+CHANGE: dict[str, Any] = {"color": COLOURS["orange"], "linewidth": 1.0}
 
 
 def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.DataFrame:
@@ -64,8 +69,8 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.Data
     return table[columns].astype({"index": "Int64"}).reset_index(drop=True)
 
 
-def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
-    """Draw a column for each weight decay: a row for each layer, and the class WCSS below.
+def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> StyledFigure:
+    """Draw a column for each weight decay: a row for each layer, and the class WCSS below; one in a grid.
 
     Where training goes on from another, passes up to there are on a linear scale, and logarithmic
     beyond.
@@ -78,39 +83,44 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
         `colour_map`: its light end is the start of training.
     """
     cube, table = _cube(cubes), rows(cubes, options)
-    decays, layers = cube["weight_decay"].values, cube["layer"].values
+    layers, decays = cube["layer"].values.tolist(), cube["weight_decay"].values.tolist()
     tails, ranks, wcss = (table[table["panel"] == panel] for panel in (TAIL, EXACT_RANK, WCSS))
-    start = _start(cube)
-    wcss = wcss[wcss["layer"] > 0]
-    looks, spaces = sorted(tails["snapshot"].unique()), sorted(wcss["layer"].unique())
+    spaces = [space for space in cube["source"].values.tolist() if space not in INPUTS]
+    spaces = [space for space in spaces if (wcss["layer"] == space).any()]
+    start, looks = _start(cube), sorted(tails["snapshot"].unique())
     shades = dict(zip(looks, colours(options["colour_map"], len(looks), 0.2, 1.0), strict=True))
-    hues = dict(
-        zip(spaces, colours("viridis", len(spaces), 1 / len(layers), len(spaces) / len(layers)), strict=True)
-    )
-    figure = Figure(figsize=(1.0 + 1.6 * max(2, len(decays)), 1.0 + 1.15 * (len(layers) + 1)))
-    axes = figure.subplots(len(layers) + 1, len(decays), squeeze=False, sharey="row")
-    for column, weight_decay, said in zip(axes.T, decays, _titles(cube), strict=True):
-        column[0].set_title(said)
-        for axis, layer in zip(column[:-1], layers, strict=True):
-            here = f"weight_decay == {weight_decay} and layer == {layer}"
-            _draw_tails(axis, tails.query(here), ranks.query(here), start, shades)
-        part = wcss[wcss["weight_decay"] == weight_decay]
-        _lines(column[-1], part, "snapshot", "layer", hues)
-        column[-1].set(xlabel="passes", ylabel="")
+    ends = 1 / len(layers), min(1.0, len(spaces) / len(layers))
+    hues = dict(zip(spaces, colours("viridis", len(spaces), *ends), strict=True))
+    said = [title(cube.isel(weight_decay=place)) for place in range(len(decays))]
+    if len(decays) == 1:
+        figure, panels, last = grid(layers, said[0], below=bool(spaces))
+        columns, below, least = [panels], [last] if last else [], floor(tails["value"], FLOOR_OF_ONE)
+        panels[0].set_ylabel("tail beyond $r$")
+    else:
+        figure, columns, below = _columns(layers, said)
+        least = FLOOR
+    for column, decay in zip(columns, decays, strict=True):
+        for axis, layer in zip(column, layers, strict=True):
+            spectrum, rank = (of_cell(part, weight_decay=decay, layer=layer) for part in (tails, ranks))
+            _draw_tails(axis, spectrum, rank, start, shades)
+            # a tail is 1 at most; above it there is room for the rank
+            axis.set_ylim(least, 5)
+    for axis, decay in zip(below, decays, strict=False):
+        _lines(axis, of_cell(wcss, weight_decay=decay), "snapshot", "layer", hues)
+        axis.set_xlabel(_unit(cube)[1])
+        if len(decays) == 1:
+            _scale_wcss(axis)
         if start is not None:
-            _scale_passes(column[-1], start, *cube["snapshot"].values[[0, -1]])
-        column[-2].set_xlabel(r"$r$")
-    for axis, layer in zip(axes[:-1, 0], layers, strict=True):
-        axis.set_ylabel(f"layer {layer}\ntail beyond $r$")
-    axes[-1, 0].set_ylabel(WCSS)
-    from_zero(*axes[-1])
-    handles = [
-        Line2D([], [], color=shades[look], label=f"pass {look}") for look in sorted({*looks[:1], *looks[-1:]})
-    ]
-    if start is not None:
-        handles.insert(1, Line2D([], [], label=f"pass {start}: another method", **CHANGE))
-    handles += [Line2D([], [], color=hues[space], label=rf"$z^{{{space}}}$") for space in spaces]
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), len(decays) + 2))
+            _scale_passes(axis, start, *cube["snapshot"].values[[0, -1]])
+    shown = _legend(looks, shades, start, _unit(cube)[0])
+    shown += [Line2D([], [], color=hue, label=_space_name(space)) for space, hue in hues.items()]
+    if below:
+        below[0].set_ylabel(WCSS)
+    if len(decays) == 1:
+        legend(figure, shown)
+    else:
+        from_zero(*below)
+        figure.legend(handles=shown, loc="outside lower center", ncols=min(len(shown), len(decays) + 2))
     return figure
 
 
@@ -175,8 +185,57 @@ def _exact_ranks(cube: xr.Dataset) -> xr.DataArray:
     return s.isel(index=0, drop=True).copy(data=exact_rank(s.fillna(0).values))
 
 
+def _columns(
+    layers: Sequence[int | str], said: Sequence[str]
+) -> tuple[StyledFigure, list[list[Axes]], list[Axes]]:
+    """A figure with a column for each weight decay, its axes in columns, and those below."""
+    figure = StyledFigure(figsize=(1.0 + 1.6 * len(said), 1.0 + 1.15 * (len(layers) + 1)))
+    axes = figure.subplots(len(layers) + 1, len(said), squeeze=False, sharey="row")
+    for axis in axes[:-1].flat:
+        axis.set_yscale("log")
+    for column, of_column in zip(axes.T, said, strict=True):
+        column[0].set_title(of_column)
+        column[-2].set_xlabel(r"$r$")
+    for axis, layer in zip(axes[:-1, 0], layers, strict=True):
+        axis.set_ylabel(f"{layer_name(layer)}\ntail beyond $r$")
+    return figure, axes[:-1].T.tolist(), axes[-1].tolist()
+
+
+def _legend(looks: Sequence[int], shades: Mapping[int, Colour], start: int | None, unit: str) -> list[Line2D]:
+    """The first spectrum and the last, and that where training goes on from another."""
+    handles = [
+        Line2D([], [], color=shades[look], label=f"{unit} {look}")
+        for look in sorted({*looks[:1], *looks[-1:]})
+    ]
+    if start is not None:
+        handles.insert(1, Line2D([], [], label=f"{unit} {start}: another method", **CHANGE))
+    return handles
+
+
+def _scale_wcss(axis: Axes) -> None:
+    """Of one network: from 0, but logarithmic where that would flatten curves."""
+    values = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in axis.lines])
+    positive = values[values > 0]
+    if len(positive) and positive.max() > SPREAD * positive.min():
+        axis.set_yscale("log")
+        axis.yaxis.set_minor_formatter(NullFormatter())
+    else:
+        from_zero(axis)
+
+
+def _unit(cube: xr.Dataset) -> tuple[str, str]:
+    """What snapshots count, one and several, by the first word of what the coordinate says it is."""
+    several = str(cube["snapshot"].attrs.get("long_name", "")).split(" ")[0]
+    return next((unit for unit in UNITS if several in unit), UNITS[-1])
+
+
+def _space_name(space: int | str) -> str:
+    """The features z^k, or those that enter a module."""
+    return "into " + layer_name(space).replace("\n", "") if isinstance(space, str) else rf"$z^{{{space}}}$"
+
+
 def _draw_tails(
-    axis: Axes, tails: pd.DataFrame, ranks: pd.DataFrame, start: int | None, shades: Mapping[int, tuple]
+    axis: Axes, tails: pd.DataFrame, ranks: pd.DataFrame, start: int | None, shades: Mapping[int, Colour]
 ) -> None:
     """The spectra of one layer, and its exact rank at the end."""
     # the tail beyond the last singular value is 0
@@ -185,10 +244,8 @@ def _draw_tails(
     changed = tails[tails["snapshot"] == start]
     axis.plot(changed["index"], changed["value"], **CHANGE)
     for value in ranks["value"].tail(1):
-        at = {"xy": (0.97, 0.96), "xycoords": "axes fraction", "ha": "right", "va": "top", "fontsize": 6}
-        axis.annotate(f"exact rank {value:g}", **at)
-    # a tail is 1 at most; above it there is room for the rank
-    axis.set(yscale="log", ylim=(1e-3, 5), xlabel="", ylabel="")
+        said = f"exact rank {value:g}"
+        axis.text(0.97, 0.96, said, ha="right", va="top", fontsize=6, transform=axis.transAxes)
 
 
 def _scale_passes(axis: Axes, start: int, first: int, last: int) -> None:
@@ -202,23 +259,15 @@ def _scale_passes(axis: Axes, start: int, first: int, last: int) -> None:
     axis.xaxis.set_major_formatter(ScalarFormatter())
 
 
-def _lines(axis: Axes, table: pd.DataFrame, x: str, hue: str, palette: Mapping, **look) -> None:
-    # of no network left there is nothing to draw, and seaborn warns of a palette for nothing
-    if len(table):
-        sns.lineplot(
-            table, x=x, y="value", hue=hue, palette=palette, estimator=None, legend=False, ax=axis, **look
-        )
+def _lines(
+    axis: Axes, table: pd.DataFrame, x: str, hue: str, palette: Mapping[Any, Colour], **look: Any
+) -> None:
+    """A curve for each value of a column that has a colour."""
+    for value, colour in palette.items():
+        part = table[table[hue] == value]
+        axis.plot(part[x], part["value"], color=colour, **look)
 
 
 def _tails(s: xr.DataArray) -> xr.DataArray:
     s = s.transpose(..., "index")
     return s.copy(data=relative_tail(s.fillna(0).values)).where(s.notnull())
-
-
-def _titles(cube: xr.Dataset) -> list[str]:
-    """Of each column: the weight decay, and how many seeds are not stationary at the end."""
-    converged = flag_masks(cube["status"])["converged"].sum("seed").values
-    return [
-        rf"$\lambda={notation(decay)}$" + f"\n{count} of {cube.sizes['seed']} converged"
-        for decay, count in zip(cube["weight_decay"].values, converged, strict=True)
-    ]

@@ -2,12 +2,15 @@
 
 import io
 import logging
+from contextlib import AbstractContextManager
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.backend_bases import RendererBase
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
@@ -18,7 +21,9 @@ __all__ = [
     "FORMATS",
     "MARKS",
     "UNKNOWN",
+    "Colour",
     "LogScale",
+    "StyledFigure",
     "colours",
     "from_zero",
     "log_axis",
@@ -29,6 +34,8 @@ __all__ = [
 
 # It warns of the time stamps in matplotlib's own fonts.
 logging.getLogger("fontTools").setLevel(logging.ERROR)
+
+Colour = tuple[float, float, float, float]
 
 # Okabe & Ito 2008: told apart by colour-blind readers and in grey.
 COLOURS = {"blue": "#0072B2", "orange": "#E69F00", "green": "#009E73", "red": "#D55E00", "black": "#000000"}
@@ -60,6 +67,9 @@ RC = {
 # Writers stamp the time unless told not to.
 FORMATS = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}
 
+# Dots an inch in a notebook.
+SCREEN = 120
+
 # How the cells of a plane ended, and where no seed converged there is no number to draw.
 _WHITE = {"color": "black", "markerfacecolor": "white", "markeredgewidth": 0.6, "linestyle": ""}
 MARKS = {
@@ -70,9 +80,27 @@ MARKS = {
 UNKNOWN = {"facecolor": "white", "edgecolor": "0.6", "hatch": "/////"}
 
 
-def styled() -> mpl.rc_context:
+def styled() -> AbstractContextManager[None]:
     """Context in which figures are drawn and saved."""
     return mpl.rc_context(RC)
+
+
+class StyledFigure(Figure):
+    """A figure that keeps its look wherever it is drawn, and that a notebook shows by itself.
+
+    Notebooks know matplotlib's own figures only once pyplot is set up; this one brings its picture.
+    """
+
+    def draw(self, renderer: RendererBase) -> None:
+        with styled():
+            super().draw(renderer)
+
+    def savefig(self, *args: Any, **kwargs: Any) -> None:
+        with styled():
+            super().savefig(*args, **kwargs)
+
+    def _repr_png_(self) -> bytes:
+        return picture(self, "png", SCREEN)
 
 
 def picture(figure: Figure, form: str, dpi: int) -> bytes:
@@ -107,7 +135,7 @@ def colour_map(name: str) -> Colormap:
     return mpl.colormaps[name]
 
 
-def colours(name: str, count: int, least: float = 0.0, most: float = 0.85) -> list[tuple[float, ...]]:
+def colours(name: str, count: int, least: float = 0.0, most: float = 0.85) -> list[Colour]:
     """Colours of a map in even steps, for `count` curves; the light end of most maps is left out."""
     return [colour_map(name)(share) for share in np.linspace(least, most, count)]
 
@@ -136,17 +164,19 @@ class LogScale:
 
     def __call__(self, values: ArrayLike) -> NDArray[np.float64]:
         """Where values stand, the same shape, all above 0."""
-        values = np.asarray(values, dtype=float)
-        return np.where(values > 0, values, self._zero)
+        at: NDArray[np.float64] = np.asarray(values, dtype=float)
+        return np.where(at > 0, at, self._zero)
 
     @property
     def edges(self) -> NDArray[np.float64]:
         """Edges (n + 1,) of the cells around the n values."""
         logs = np.log(self(self.values))
         if len(logs) == 1:
-            return np.exp(logs[0] + np.array([-0.5, 0.5]))
-        middle = (logs[1:] + logs[:-1]) / 2
-        return np.exp(np.concatenate([[2 * logs[0] - middle[0]], middle, [2 * logs[-1] - middle[-1]]]))
+            edges = logs[0] + np.array([-0.5, 0.5])
+        else:
+            middle = (logs[1:] + logs[:-1]) / 2
+            edges = np.concatenate([[2 * logs[0] - middle[0]], middle, [2 * logs[-1] - middle[-1]]])
+        return np.asarray(np.exp(edges))
 
     @property
     def gap(self) -> float | None:
@@ -156,7 +186,7 @@ class LogScale:
     def label(self, axis: Axis) -> None:
         """Label an axis: a few values each, many as `log_axis`."""
         log_axis(axis)
-        ticks = self(self.values)
+        ticks = self(self.values).tolist()
         if len(ticks) > 4:
             if self.gap is None:
                 return

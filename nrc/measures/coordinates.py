@@ -1,28 +1,31 @@
 """Coordinates that measures share: layers of a network, and the sources, spaces of features below them."""
 
-import xarray as xr
+from collections.abc import Sequence
 
-from nrc.seen import Seen
+import numpy as np
+import xarray as xr
 
 __all__ = ["coordinates"]
 
 
-def coordinates(seen: Seen) -> dict[str, xr.DataArray]:
-    """What layers and sources are called: 1..L and 0..L-1 in a stack, modules in a torch module.
+def coordinates(
+    layers: Sequence[int | str], sources: Sequence[int | str], longest: int
+) -> dict[str, xr.DataArray]:
+    """What layers and sources are called, and places in a spectrum of at most so many singular values.
+
+    Layers are 1..L and sources 0..L-1 in a stack; in a torch module they are modules.
 
     Examples
     --------
-    >>> network, points = nrc.network.Network([torch.eye(2)[None]] * 3), torch.ones(1, 5, 2)
-    >>> seen = nrc.seen.StackSeen(network, points, points)
-    >>> {name: values.values.tolist() for name, values in coordinates(seen).items()}
-    {'layer': [1, 2, 3], 'source': [0, 1, 2]}
+    >>> {name: values.values.tolist() for name, values in coordinates([1, 2], [0, 1], 3).items()}
+    {'layer': [1, 2], 'source': [0, 1], 'index': [1, 2, 3]}
     """
-    named = {"layer": seen.layers, "source": seen.sources}
-    about = {
-        "layer": "layer, from the input",
-        "source": "space of the features that enter, the inputs first",
+    named = {
+        "layer": (list(layers), "layer, from the input"),
+        "source": (list(sources), "space of the features that enter, the inputs first"),
+        "index": (np.arange(1, longest + 1), "position in the spectrum, from 1"),
     }
     return {
-        dim: xr.DataArray(list(values), dims=dim, name=dim, attrs={"long_name": about[dim], "units": "1"})
-        for dim, values in named.items()
+        dim: xr.DataArray(values, dims=dim, name=dim, attrs={"long_name": about, "units": "1"})
+        for dim, (values, about) in named.items()
     }

@@ -13,6 +13,8 @@ from nrc.theory import spectra
 
 __all__ = ["rank_measures"]
 
+Array = NDArray[np.float64]
+
 DEAD_ONLY = {"comment": "missing where the cell is dead"}
 ABOUT = {
     "singular_values": {
@@ -82,7 +84,6 @@ def rank_measures(
         "layer",
         join="outer",
     )
-    dataset["index"].attrs = {"long_name": "position in the spectrum, from 1", "units": "1"}
     above = f"numerical rank, singular values above {tolerance:g} of the largest"
     about = {**ABOUT, "numerical_rank": {"long_name": above, **DEAD_ONLY}}
     if clusters is not None:
@@ -93,17 +94,18 @@ def rank_measures(
 
 
 def _of_layer(
-    w: NDArray, dead: NDArray[np.bool_], clusters: int | None, tolerance: float, leading: int | None
+    w: Array, dead: NDArray[np.bool_], clusters: int | None, tolerance: float, leading: int | None
 ) -> xr.Dataset:
     shape, missing = w.shape[1:], np.full(len(w), np.nan)
-    all_known = leading is None or leading >= min(shape)
-    s = np.linalg.svd(w, compute_uv=False) if all_known else _leading(w, leading)
+    count = min(shape) if leading is None else min(leading, *shape)
+    all_known = count == min(shape)
+    s = np.linalg.svd(w, compute_uv=False) if all_known else _leading(w, count)
     alive = np.where(dead[:, None], 0, s)
     # where some are not known, one more stands for all of them in sums of squares
     whole = alive if all_known else np.concatenate([alive, _norm_of_others(w, alive)], axis=1)
     tail = spectra.relative_tail(whole)[:, : s.shape[1]]
 
-    def counted(rank: NDArray[np.float64], share: float) -> NDArray[np.float64]:
+    def counted(rank: Array, share: float) -> Array:
         return np.where(all_known | (s[:, -1] <= share * s[:, 0]), rank, np.nan)
 
     measures = {
@@ -124,10 +126,11 @@ def _of_layer(
     return xr.Dataset(measures, {"index": np.arange(1, s.shape[1] + 1)})
 
 
-def _leading(w: NDArray, count: int) -> NDArray[np.float64]:
+def _leading(w: Array, count: int) -> Array:
     return np.stack([randomized_svd(of_cell, count, n_iter=4, random_state=0)[1] for of_cell in w])
 
 
-def _norm_of_others(w: NDArray, s: NDArray) -> NDArray[np.float64]:
+def _norm_of_others(w: Array, s: NDArray) -> Array:
     squares = np.linalg.norm(w, axis=(1, 2)) ** 2 - (s**2).sum(1)
-    return np.sqrt(np.maximum(squares, 0))[:, None]
+    norms: Array = np.sqrt(np.maximum(squares, 0))
+    return norms[:, None]

@@ -102,7 +102,7 @@ def gather(
     numbers = clusters, *range(1, ranks + 1)
     found, *more = (_Parted(seen, cells, r, _nearest(spaces, r, restarts, seeds)) for r in numbers)
     spreads = _Spreads(None if kept.all else [_basis(space) for space in spaces])
-    collapse = None if classes is None else _Collapse(classes.partitions, labels)
+    collapse = None if classes is None else _Collapse(classes)
     _look(kept.batches() if kept.all else seen.batches("clusters"), found, *more, spreads, collapse)
     return Spaces(
         None if classes is None else classes.partitions,
@@ -201,10 +201,10 @@ class _Spreads:
 class _Collapse:
     """NC1 of the features, of known classes."""
 
-    def __init__(self, classes: list[Partition], labels: Labels) -> None:
-        self._classes, self._labels = classes, torch.from_numpy(labels)
-        self._directions = [between_directions(of) for of in classes]
-        self._squares = torch.zeros(len(labels), len(classes), dtype=torch.float64)
+    def __init__(self, classes: _Parted) -> None:
+        self._classes, self._labels = classes.partitions, classes.labels[0]
+        self._directions = [between_directions(of) for of in self._classes]
+        self._squares = torch.zeros(len(self._labels), len(self._classes), dtype=torch.float64)
 
     def __call__(self, rows: slice, z: Sequence[Tensor], y: Tensor) -> None:
         for k, (of_source, directions) in enumerate(zip(z, self._directions, strict=True)):

@@ -27,7 +27,7 @@ RANK_TOLERANCE = 1e-10
 DIRECTIONS = 64
 
 # Bounds on the norm of a function of (z, y), and of its first and second derivative.
-Jet = tuple[Tensor | float, Tensor | float, Tensor | float]
+Jet = tuple[Tensor, Tensor, Tensor]
 
 
 def centroids(points: Tensor, labels: Tensor, clusters: int) -> tuple[Tensor, Tensor]:
@@ -199,7 +199,8 @@ def singular_directions(g: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             u, s, vh = torch.linalg.svd(inside, full_matrices=False)
             return q @ u, s, vh
         count *= 2
-    return torch.linalg.svd(g, full_matrices=False)
+    u, s, vh = torch.linalg.svd(g, full_matrices=False)
+    return u, s, vh
 
 
 def centroid_gap_bound(network: Network, z: Tensor, y: Tensor, labels: Tensor, clusters: int) -> Tensor:
@@ -268,17 +269,18 @@ def second_derivative_bound(network: Network, z: Tensor, y: Tensor, radius: Tens
     p1, p2, p3 = bounds
     s = [torch.linalg.matrix_norm(w, ord=2)[:, None] for w in network.weights]
     at_centre = network.features(z)
-    zs: list[Jet] = [(z.norm(dim=2) + radius, 1.0, 0.0)]
+    one, none = z.new_ones(()), z.new_zeros(())
+    zs: list[Jet] = [(z.norm(dim=2) + radius, one, none)]
     slopes: list[Jet] = []  # phi'(a^j)
     for norm, centre in zip(s[:-1], at_centre[1:-1], strict=True):
         a1, a2 = norm * zs[-1][1], norm * zs[-1][2]
-        slopes.append((p1, p2 * a1, p3 * a1**2 + p2 * a2))
+        slopes.append((p1 * one, p2 * a1, p3 * a1**2 + p2 * a2))
         first = p1 * a1
         zs.append((centre.norm(dim=2) + first * radius, first, p2 * a1**2 + p1 * a2))
     f1, f2 = s[-1] * zs[-1][1], s[-1] * zs[-1][2]
     error = (at_centre[-1] - y).norm(dim=2) + (f1**2 + 1).sqrt() * radius
     delta: Jet = (error, f1, f2)
-    delta_y: Jet = (1.0, 0.0, 0.0)  # the derivative of delta in y
+    delta_y: Jet = (one, none, none)  # the derivative of delta in y
     columns: list[Tensor] = []
     for l in reversed(range(depth)):
         a, b = _product(delta, zs[l])[2], _product(delta_y, zs[l])[1]

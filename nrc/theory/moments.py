@@ -124,8 +124,8 @@ class Spread:
     >>> spread = Spread()
     >>> for batch in ([[[1.0, 0.0], [-1.0, 0.0]]], [[[0.0, 3.0], [0.0, -3.0]]]):
     ...     spread.update(torch.tensor(batch, dtype=torch.float64))
-    >>> spread.beyond(1).tolist()
-    [0.5]
+    >>> round(spread.beyond(1).item(), 6)
+    0.5
     """
 
     rows: Tensor | None = None
@@ -150,7 +150,10 @@ class Spread:
 
 
 def _triangle(rows: Tensor) -> Tensor:
-    return torch.linalg.qr(rows, mode="r").R if rows.shape[1] > rows.shape[2] else rows
+    if rows.shape[1] <= rows.shape[2]:
+        return rows
+    triangle: Tensor = torch.linalg.qr(rows, mode="r")[1]
+    return triangle
 
 
 def of_points(means: Tensor, labels: Tensor) -> Tensor:
@@ -161,7 +164,8 @@ def of_points(means: Tensor, labels: Tensor) -> Tensor:
     >>> of_points(torch.tensor([[[1.0], [7.0]]]), torch.tensor([[1, 0, 1]])).flatten().tolist()
     [7.0, 1.0, 7.0]
     """
-    return means.gather(1, labels[:, :, None].expand(*labels.shape, means.shape[2]))
+    found: Tensor = means.gather(1, labels[:, :, None].expand(*labels.shape, means.shape[2]))
+    return found
 
 
 def _chosen(first: Tensor, of_first: Moments, of_second: Moments) -> Moments:

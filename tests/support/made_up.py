@@ -74,6 +74,7 @@ def cube(name="one", *, made_of=0, without=(), mixture=True, classes=False, **ax
     made["at_minimum"] = made["status"] + np.int8(1)
     made = made.drop_vars(list(without)).assign_attrs(experiment=name, clusters=K, points=30, dimension=4)
     made = describe(made, **{variable: {"long_name": variable} for variable in map(str, made.variables)})
+    made["snapshot"].attrs["long_name"] = "passes over the data"
     made["status"].attrs |= flag_attributes(Status)
     made["ended"].attrs |= flag_attributes(Ended)
     return made

@@ -1,0 +1,266 @@
+"""Figures of networks of one's own, and of one out of a file: `nrc.plot`."""
+
+import importlib
+import io
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+import yaml
+from matplotlib.figure import Figure
+
+import nrc
+from nrc.cubes import of_network
+from nrc.ended import Ended
+from nrc.figures.own import KINDS
+from nrc.figures.style import styled
+from nrc.grid import AXES
+from support.made_up import cube, end
+from support.own_networks import RESNET, SMALL, K, measured, of_spectra, recorded
+
+SCHEMA = Path(__file__).parent.parent / "workflow/schemas/config.schema.yaml"
+
+
+def panels(figure):
+    """The titles of a figure's panels, and its own."""
+    return [axis.get_title() for axis in figure.axes if axis.get_title()], figure.get_suptitle()
+
+
+def curves(axis):
+    """Lines of an axis with something to see, but for straight ones across it."""
+    return [line for line in axis.lines if len(line.get_xdata()) > 2 and np.isfinite(line.get_ydata()).any()]
+
+
+def labels(figure):
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def overlaps(figure):
+    """Pairs of texts of panels that lie over each other when the figure is laid out."""
+    with styled():
+        figure.draw_without_rendering()
+    titles = [axis.title for axis in figure.axes if axis.get_title()]
+    boxes = [text.get_window_extent() for text in [*titles, *([figure._suptitle] * bool(figure._suptitle))]]
+    boxes += [legend.get_window_extent() for legend in figure.legends]
+    return [(a, b) for place, a in enumerate(boxes) for b in boxes[:place] if a.overlaps(b)]
+
+
+DATASETS = {
+    "three layers": measured(),
+    "ResNet-18": measured(RESNET, without=list(RESNET)[1:18:2]),
+    "recorded": recorded(),
+    "ResNet-18 recorded": recorded(RESNET),
+    "spectra": of_spectra(),
+    "ResNet-18 spectra": of_spectra(RESNET),
+    "no weight decay": measured(weight_decay=0.0),
+    "one layer": measured({"0": 10}),
+    "a cell": cube().isel(weight_decay=0, sigma=1, seed=0).drop_vars(["snapshot_wcss", "snapshot_singular_values"]),
+    "a cell with snapshots": cube().isel(weight_decay=0, sigma=1, seed=0),
+    "a cube": cube(sigma=[0.0]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_a_dataset_is_drawn_in_full_and_nothing_lies_over_another(name):
+    dataset = DATASETS[name]
+    figure = nrc.plot(dataset)
+    assert isinstance(figure, Figure)
+    assert overlaps(figure) == []
+    assert all(curves(axis) for axis in figure.axes), "no panel is empty"
+    if set(AXES).isdisjoint(dataset.dims):
+        titles, _ = panels(figure)
+        assert len(titles) == dataset.sizes["layer"]
+    assert figure.get_figheight() < 9
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_is_drawn_of_one_network_and_of_a_cube(kind):
+    own = recorded() if kind == "spectra" else measured()
+    for dataset in (own, cube(sigma=[0.0], depth=[2]), cube(sigma=[0.0]).isel(weight_decay=1, seed=[1])):
+        assert overlaps(nrc.plot(dataset, kind)) == []
+
+
+def test_what_is_drawn_is_chosen_by_what_there_is():
+    assert "call 0" in labels(nrc.plot(recorded()))
+    certified = "certified by $r$ clusters (Theorem 3.4, sharpened)"
+    assert labels(nrc.plot(measured())) == ["tail beyond $r$", certified, f"$r=K={K}$"]
+    assert labels(nrc.plot(measured(weight_decay=0.0))) == ["tail beyond $r$", f"$r=K={K}$"]
+    assert labels(nrc.plot(of_spectra())) == ["tail beyond $r$"]
+    assert labels(nrc.plot(measured(), "tails")) == ["tail beyond $r$", f"$r=K={K}$"]
+
+
+def test_the_curves_are_the_numbers_of_the_dataset():
+    made = measured()
+    axis = nrc.plot(made).axes[1]
+    tail, bound = (line for line in axis.lines if len(line.get_xdata()) == 20)
+    for line, name in ((tail, "relative_tail"), (bound, "certified_tail")):
+        assert line.get_ydata() == pytest.approx(made[name].sel(layer="2", index=line.get_xdata()).values)
+    axis = nrc.plot(made, "tails").axes[0]
+    tail = curves(axis)[-1]
+    assert tail.get_xdata().tolist() == list(range(1, 65))
+    bottom = axis.get_ylim()[0]
+    assert bottom < np.min(tail.get_ydata()[:-1]), "no curve is cut off"
+
+
+def test_layers_have_their_names():
+    titles, above = panels(nrc.plot(measured()))
+    assert titles == ["module 0", "module 2", "module 4"]
+    assert above == r"$\lambda=0.01$, relative residual 3.2e-03"
+    long = measured({"encoder.layers.0.self_attention.out_proj": 30, "head": 10})
+    titles, _ = panels(nrc.plot(long))
+    assert titles == ["encoder.layers.0.\nself_attention.\nout_proj", "head"]
+    assert "into layer1.0.conv1" in labels(nrc.plot(recorded(RESNET)))
+    assert panels(nrc.plot(recorded()))[1] == "", "nothing is known"
+
+
+def test_a_network_out_of_a_file_is_titled_by_its_cell():
+    made = end(cube(), Ended.PASSES, weight_decay=0.01)
+    one = made.sel(weight_decay=0.1, sigma=0.3, seed=1)
+    titles, above = panels(nrc.plot(one, "certified"))
+    assert titles == ["layer 1", "layer 2", "layer 3"]
+    assert above == r"$\lambda=0.1$, $\sigma=0.3$, 1 of 1 converged"
+    other = made.sel(weight_decay=0.01, sigma=0.3, seed=1)
+    assert panels(nrc.plot(other, "spectra"))[1] == r"$\lambda=0.01$, 0 of 1 converged"
+
+
+def test_layers_are_chosen_by_name_in_the_order_given():
+    assert panels(nrc.plot(measured(RESNET), layers=["fc", "conv1"]))[0] == ["fc", "conv1"]
+    assert panels(nrc.plot(recorded(), layers=["4"]))[0] == ["module 4"]
+    rows = nrc.plot(cube(sigma=[0.0]), "certified", layers=[3, 1]).axes[::2]
+    assert [axis.get_ylabel() for axis in rows] == ["layer 3", "layer 1"]
+
+
+def test_a_layer_without_a_certificate_says_so_and_has_its_tail():
+    figure = nrc.plot(measured(without=["0"]))
+    said = [[text.get_text() for text in axis.texts] for axis in figure.axes]
+    assert said == [["no certificate"], [], []]
+    assert len(figure.axes[0].lines[1].get_xdata()) == 20
+    figure = nrc.plot(measured(room=90))
+    assert all([text.get_text() for text in axis.texts] == ["bound above 1: void"] for axis in figure.axes)
+
+
+@pytest.mark.parametrize(
+    ("coordinate", "unit"),
+    [
+        ({}, ("call", "calls")),
+        ({"long_name": "passes over the data"}, ("pass", "passes")),
+        ({"long_name": ""}, ("snapshot", "snapshots")),
+        ({"long_name": "number of the look"}, ("snapshot", "snapshots")),
+    ],
+)
+def test_snapshots_are_counted_in_what_their_coordinate_says(coordinate, unit):
+    figure = nrc.plot(recorded(**coordinate))
+    assert labels(figure)[:2] == [f"{unit[0]} 0", f"{unit[0]} 30"]
+    assert figure.axes[-1].get_xlabel() == unit[1]
+
+
+def test_the_class_wcss_leaves_out_the_points_and_is_logarithmic_where_it_falls_far():
+    figure = nrc.plot(recorded(RESNET))
+    assert (figure.axes[-1].get_yscale(), len(figure.axes[-1].lines)) == ("log", len(RESNET) - 1)
+    flat = recorded()
+    flat["snapshot_wcss"] = 1 + 0.01 * flat["snapshot_wcss"]
+    axis = nrc.plot(flat).axes[-1]
+    assert (axis.get_yscale(), axis.get_ylim()[0], len(axis.lines)) == ("linear", 0, 2)
+    unlabelled = recorded()
+    unlabelled["snapshot_wcss"][:] = np.nan
+    assert len(nrc.plot(unlabelled).axes) == 3, "and there is no panel of nothing"
+
+
+def test_bounds_of_one_network_have_a_mark_for_each_layer_on_equal_scales():
+    figure = nrc.plot(measured(), "bounds")
+    assert len(figure.axes) == 2
+    for axis in figure.axes:
+        assert axis.get_xlim() == axis.get_ylim()
+        assert len(axis.collections) == 2
+    assert labels(figure) == ["module 0", "module 2", "equality"]
+    assert figure.get_suptitle().endswith("2 of 3 layers have a bound and a distance above 0")
+    assert labels(nrc.plot(measured(RESNET), "bounds"))[0] == "conv1"
+    flat = measured({"4": K})
+    assert [text.get_text() for text in nrc.plot(flat, "bounds").axes[0].texts] == [
+        "no layer has both above 0"
+    ]
+
+
+# Colours, look and notebooks.
+
+
+def test_colour_maps_are_those_of_the_configuration_unless_told():
+    kinds = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
+    style = kinds["properties"]["figures"]["properties"]["style"]["properties"]["colour_map"]["default"]
+    for kind, default in (("spectra", "Blues"), ("certified", style), ("tails", style)):
+        dataset = recorded() if kind == "spectra" else measured()
+        colours = [
+            [line.get_color() for line in nrc.plot(dataset, kind, **options).axes[0].lines]
+            for options in ({}, {"colour_map": default}, {"colour_map": "magma"})
+        ]
+        assert colours[0] == colours[1] != colours[2], kind
+
+
+def test_a_notebook_shows_a_figure_that_keeps_its_look():
+    figure = nrc.plot(measured())
+    before = dict(mpl.rcParams)
+    shown = figure._repr_png_()
+    assert shown.startswith(b"\x89PNG")
+    assert dict(mpl.rcParams) == before
+    with mpl.rc_context({"font.size": 30, "xtick.labelsize": 30, "lines.linewidth": 9}):
+        assert nrc.plot(measured())._repr_png_() == shown
+        file = io.BytesIO()
+        figure.savefig(file, dpi=120)
+    assert figure._repr_png_() == shown
+    assert file.getbuffer().nbytes > 1000
+
+
+def test_plot_is_the_function_whatever_is_imported():
+    importlib.import_module("nrc.figures.own")
+    assert callable(nrc.plot)
+    assert {"plot", "load"} <= set(nrc.__all__)
+    assert "plot" in dir(nrc)
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("nrc.plot")
+
+
+# Errors, in one line.
+
+
+@pytest.mark.parametrize(
+    ("dataset", "asked", "error", "message"),
+    [
+        ("measures.nc", {}, TypeError, "plot draws a Dataset, as nrc.measure or nrc.load gives it, not str"),
+        (measured(), {"layer": ["0"]}, TypeError, "plot has no option 'layer'; there are layers, colour_map"),
+        (measured(), {"layers": ["0", "1"]}, ValueError, "there is no layer '1'; the layers are '0', '2', '4'"),
+        (measured(), {"layers": []}, ValueError, "layers is empty; the layers are '0', '2', '4'"),
+        (measured(), {"kind": "plane"}, ValueError, "kind is 'plane', but must be one of spectra, certified, tails, bounds"),
+        (measured(), {"kind": "spectra"}, ValueError, "spectra draws snapshot_singular_values, of which the dataset has no values: nrc.Recorder"),
+        (of_spectra(), {"kind": "certified"}, ValueError, "certified draws certified_tail, of which the dataset has no values"),
+        (measured(weight_decay=0.0), {"kind": "bounds"}, ValueError, "bounds draws bound_measured, of which the dataset has no values"),
+        (measured()[["loss"]], {}, ValueError, "the dataset has nothing to draw: nrc.Recorder gives snapshots"),
+        (measured(), {"colour_map": "virdis"}, ValueError, "colour_map is 'virdis', but must be the name of a colour map"),
+        (cube(weight_decay=range(9)), {"kind": "certified"}, ValueError, "the figure draws 8 pairs of weight decay and sigma at most"),
+        (cube(width=[4, 8]), {"kind": "certified"}, ValueError, "the figure draws one width, but one has 4, 8"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_drawn_is_told_in_one_line(dataset, asked, error, message):
+    with pytest.raises(error) as caught:
+        nrc.plot(dataset, **asked)
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+
+
+# The form of a cube.
+
+
+def test_a_network_in_the_form_of_a_cube_has_all_axes_and_what_is_known_of_them():
+    own = of_network(measured())
+    assert {axis: own.sizes[axis] for axis in AXES} == dict.fromkeys(AXES, 1)
+    assert own["weight_decay"].item() == 0.01
+    assert np.isnan(own["sigma"].item())
+    assert own["relative_tail"].squeeze().values == pytest.approx(
+        measured()["relative_tail"].values, nan_ok=True
+    )
+    made = cube()
+    assert of_network(made).identical(made)
+    one = made.sel(weight_decay=0.1, seed=[1])
+    assert of_network(one)["weight_decay"].values.tolist() == [0.1]
+    assert of_network(measured().assign(width=4))["width"].values.tolist() == [4]
+    assert list(SMALL) == own["layer"].values.tolist()
