@@ -38,7 +38,7 @@ def join_cubes(cubes: Sequence[xr.Dataset]) -> xr.Dataset:
         if len(values) > 1:
             said = " and ".join(f"{_label(cube)} has {cube.attrs.get(name)}" for cube in cubes)
             raise ValueError(f"experiments are joined only where {name} is the same, but {said}")
-    common = [name for name in cubes[0].data_vars if all(name in cube for cube in cubes)]
+    common = [variable for variable in cubes[0].data_vars if all(variable in cube for cube in cubes)]
     parts = [cube[common] for cube in cubes]
     try:
         joined = xr.merge(parts, join="outer", compat="no_conflicts", combine_attrs="drop_conflicts")
@@ -48,10 +48,10 @@ def join_cubes(cubes: Sequence[xr.Dataset]) -> xr.Dataset:
             "joined; take one of them away"
         ) from None
     # a missing number makes whole numbers and codes floats: back, where none is missing
-    for name in common:
-        kind = np.result_type(*(part[name].dtype for part in parts))
-        if kind.kind in "iub" and joined[name].notnull().all():
-            joined[name] = joined[name].astype(kind)
+    for variable in common:
+        kind = np.result_type(*(part[variable].dtype for part in parts))
+        if kind.kind in "iub" and joined[variable].notnull().all():
+            joined[variable] = joined[variable].astype(kind)
     return joined
 
 

@@ -4,16 +4,18 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:  # the Snakefile reads this module too, and should not wait for xarray
     import xarray as xr
 
-__all__ = ["AXES", "Axis", "Stack", "notation", "number", "spaced"]
+__all__ = ["AXES", "Axis", "Cell", "Stack", "notation", "number", "spaced"]
 
 Value = float | int
+# A value for every axis, an int where the axis has whole numbers.
+Cell = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -110,10 +112,10 @@ class Stack:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return tuple(len(self.axes[axis]) for axis in self.dims)
+        return tuple(len(self.values(axis)) for axis in self.dims)
 
     @property
-    def coords(self) -> dict[str, tuple]:
+    def coords(self) -> dict[str, tuple[Any, ...]]:
         """Coordinates of a dataset of this stack: dimensions for stacked axes, else scalars."""
         return {
             axis: (
@@ -126,13 +128,29 @@ class Stack:
 
     @property
     def seeds(self) -> list[int]:
-        seed = self.axes["seed"]
-        return seed if isinstance(seed, list) else [seed]
+        return [int(seed) for seed in self.values("seed")]
 
-    def cells(self) -> Iterator[dict[str, Value]]:
+    @property
+    def width(self) -> int:
+        """Width of the hidden layers, the same in all cells."""
+        (width,) = self.values("width")
+        return int(width)
+
+    @property
+    def depth(self) -> int:
+        """Number of weight matrices, the same in all cells."""
+        (depth,) = self.values("depth")
+        return int(depth)
+
+    def values(self, axis: str) -> list[Value]:
+        """The values of an axis: one where the stack does not extend along it."""
+        value = self.axes[axis]
+        return value if isinstance(value, list) else [value]
+
+    def cells(self) -> Iterator[Cell]:
         """The cells in row-major order of `dims`, each a value for every axis."""
-        for values in product(*(self.axes[axis] for axis in self.dims)):
-            yield {**self.axes, **dict(zip(self.dims, values, strict=True))}
+        for values in product(*map(self.values, AXES)):
+            yield dict(zip(AXES, values, strict=True))
 
     def __len__(self) -> int:
         return math.prod(self.shape)

@@ -1,6 +1,6 @@
 """From the cells of a stack to tensors, and from arrays to datasets with the stack's dimensions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nrc import store
 from nrc.data.points import Points, one_hot
-from nrc.grid import Stack
+from nrc.grid import Cell, Stack
 from nrc.network import Architecture, by_features
 from nrc.regularised_loss import RegularisedLoss
 
@@ -52,9 +52,8 @@ class Sample:
 
     def of_cells(self, cells: int) -> "Sample":
         """The same with a first axis of all cells."""
-        x, y, labels = (
-            np.broadcast_to(a, (cells, *a.shape[1:])).copy() for a in (self.x, self.y, self.labels)
-        )
+        x, y = (np.broadcast_to(a, (cells, *a.shape[1:])).copy() for a in (self.x, self.y))
+        labels = np.broadcast_to(self.labels, (cells, *self.labels.shape[1:])).copy()
         return Sample(x, x if self.y is self.x else y, labels, self.shares)
 
 
@@ -89,31 +88,29 @@ def sample(stack: Stack, points: Mapping[int, Points], task: str, *, centroids: 
         If the data do not fit the task.
     """
 
-    def of_cell(cell: Mapping) -> tuple[Array, ...]:
+    def of_cell(cell: Cell) -> Sample:
         data = points[cell["seed"]]
         x = data.x(cell["sigma"])
         y = data.targets(task, x)
         if centroids:
             x_means, y_means = (data.means_of(a)[data.labels] for a in (x, y))
             x, y = x_means, x_means if y is x else y_means
-        return x, y, data.labels
+        return Sample(x, y, data.labels)
 
     return _stacked(stack, of_cell)
 
 
 def test_sample(stack: Stack, points: Mapping[int, Points]) -> Sample | None:
     """Points to test a classifier on, and one-hot classes; None where the data have none."""
-    if any(data.test_base is None for data in points.values()):
+    classes = {seed: data.test_labels for seed, data in points.items() if data.test_labels is not None}
+    if len(classes) < len(points):
         return None
 
-    def of_cell(cell: Mapping) -> tuple[Array, ...]:
-        data = points[cell["seed"]]
-        return data.test_x(cell["sigma"]), one_hot(data.test_labels, data.clusters), data.test_labels
+    def of_cell(cell: Cell) -> Sample:
+        data, labels = points[cell["seed"]], classes[cell["seed"]]
+        return Sample(data.test_x(cell["sigma"]), one_hot(labels, data.clusters), labels)
 
     return _stacked(stack, of_cell)
-
-
-test_sample.__test__ = False  # no test of pytest's
 
 
 def training_sample(
@@ -135,7 +132,7 @@ def training_sample(
     if not centroids and not linear:
         return sample(stack, points, task)
 
-    def of_cell(cell: Mapping) -> tuple[Array, ...]:
+    def of_cell(cell: Cell) -> Sample:
         data = points[cell["seed"]]
         x = data.x(cell["sigma"])
         y = data.targets(task, x)
@@ -147,19 +144,24 @@ def training_sample(
         if linear:
             x, shares = equivalent_points(x, shares)
             y, labels = x, np.zeros(len(x), dtype=np.int64)
-        return x, y, labels, shares
+        return Sample(x, y, labels, shares)
 
     return _stacked(stack, of_cell)
 
 
-def _stacked(stack: Stack, of_cell) -> Sample:
-    """The arrays of all cells; once where no axis that changes the points is stacked."""
+def _stacked(stack: Stack, of_cell: Callable[[Cell], Sample]) -> Sample:
+    """The sample of a stack from those of its cells, of one where no axis that changes the points is stacked.
+
+    What `of_cell` gives has no first axis.
+    """
     cells = list(stack.cells())
     if not {"sigma", "seed"} & set(stack.dims):
         cells = cells[:1]
-    arrays = [of_cell(cell) for cell in cells]
-    x, y, *others = (np.stack(of_cells) for of_cells in zip(*arrays, strict=True))
-    return Sample(x, x if arrays[0][1] is arrays[0][0] else y, *others)
+    seen = [of_cell(cell) for cell in cells]
+    x = np.stack([one.x for one in seen])
+    y = x if seen[0].y is seen[0].x else np.stack([one.y for one in seen])
+    shares = [one.shares for one in seen if one.shares is not None]
+    return Sample(x, y, np.stack([one.labels for one in seen]), np.stack(shares) if shares else None)
 
 
 def equivalent_points(x: Array, shares: Array) -> tuple[Array, Array]:
@@ -190,7 +192,7 @@ def equivalent_points(x: Array, shares: Array) -> tuple[Array, Array]:
 
 def architecture_of(stack: Stack, inputs: int, outputs: int, activation: str, bias: bool) -> Architecture:
     """The stack's architecture, from inputs to outputs, hidden layers of one width."""
-    hidden = [stack.axes["width"]] * (stack.axes["depth"] - 1)
+    hidden = [stack.width] * (stack.depth - 1)
     return Architecture((inputs, *hidden, outputs), activation, bias)
 
 
@@ -222,6 +224,6 @@ def unflatten(stack: Stack, dataset: xr.Dataset) -> xr.Dataset:
     """Replace the dimension `cell`, in the order of the stack's cells, by the stack's dimensions."""
     if not stack.dims:
         return dataset.isel(cell=0).assign_coords(stack.coords)
-    cells = pd.MultiIndex.from_product([stack.axes[axis] for axis in stack.dims], names=stack.dims)
+    cells = pd.MultiIndex.from_product([stack.values(axis) for axis in stack.dims], names=stack.dims)
     labelled = dataset.assign_coords(xr.Coordinates.from_pandas_multiindex(cells, "cell"))
     return labelled.unstack("cell").assign_coords(stack.coords).transpose(*stack.dims, ...)

@@ -106,9 +106,9 @@ def student_interval(values: ArrayLike, level: float = 0.95) -> tuple[float, flo
     mean, low, high : float
         The ends are missing with fewer than two observations, and with none so is the mean.
     """
-    values = np.asarray(values, dtype=float)
-    values = values[~np.isnan(values)]
-    if len(values) < 2:
-        return (float(values[0]) if len(values) else np.nan), np.nan, np.nan
-    half = t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5
-    return float(values.mean()), float(values.mean() - half), float(values.mean() + half)
+    known = np.asarray(values, dtype=np.float64)
+    known = known[~np.isnan(known)]
+    if len(known) < 2:
+        return (float(known[0]) if len(known) else np.nan), np.nan, np.nan
+    half = t.ppf((1 + level) / 2, len(known) - 1) * known.std(ddof=1) / len(known) ** 0.5
+    return float(known.mean()), float(known.mean() - half), float(known.mean() + half)

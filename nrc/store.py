@@ -101,7 +101,7 @@ def load(path: str | Path) -> xr.Dataset:
     return dataset
 
 
-def load_arrays(path: str | Path) -> tuple[dict[str, NDArray], dict[str, Any]]:
+def load_arrays(path: str | Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     """The arrays of a file by name, without their dimensions, and its attributes: as `load`, but fast.
 
     Raises

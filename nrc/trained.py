@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 # Numbers of some cells, each array (cells, ...), by the names that they have in the file.
-Arrays = dict[str, NDArray]
+Arrays = dict[str, NDArray[Any]]
 
 ABOUT = {
     "loss": {"long_name": "loss without the penalty", "comment": "missing where the cell diverged"},
@@ -89,7 +89,7 @@ def trained_dataset(stack: Stack, arrays: Arrays, times: Sequence[int] = (), sta
         Passes since the initial weights at which the training began, where it goes on from another: an
         attribute then, of the file and of the looks' coordinate.
     """
-    depth = stack.axes["depth"]
+    depth = stack.depth
     about: dict[str, tuple[tuple[str, ...], Mapping[str, Any]]] = {}
     for l in range(1, depth + 1):
         about[f"W{l}"] = (f"n{l}", f"n{l - 1}"), {"long_name": f"weight matrix of layer {l}"}
@@ -117,7 +117,7 @@ def trained_dataset(stack: Stack, arrays: Arrays, times: Sequence[int] = (), sta
     return dataset
 
 
-def _snapshot_coordinates(times: Sequence[int], depth: int, longest: int) -> dict[str, tuple]:
+def _snapshot_coordinates(times: Sequence[int], depth: int, longest: int) -> dict[str, tuple[Any, ...]]:
     about = {
         "snapshot": (times, "passes over the data"),
         "layer": (range(1, depth + 1), "layer, from the input"),
@@ -157,20 +157,21 @@ def trained_network(dataset: xr.Dataset, activation: str, loss: str) -> Network:
 
 def course_of(dataset: xr.Dataset) -> xr.Dataset:
     """What a trained dataset says beside the parameters: how each cell was reached, and its snapshots."""
-    parameters = [name for name in dataset.data_vars if name[0] in "Wb" and name[1:].isdigit()]
+    parameters = [name for name in map(str, dataset.data_vars) if name[0] in "Wb" and name[1:].isdigit()]
     return dataset.drop_vars([*parameters, "fingerprint"])
 
 
 def diverged_cells(dataset: xr.Dataset) -> NDArray[np.bool_]:
     """Mask (cells,) of the cells of a trained dataset that diverged."""
-    return dataset["ended"].values.ravel() == Ended.DIVERGED
+    lost: NDArray[np.bool_] = dataset["ended"].values.ravel() == Ended.DIVERGED
+    return lost
 
 
 def cells_of(dataset: xr.Dataset) -> Arrays:
     """The arrays of a trained dataset with a cell as first axis, in the order of its stack."""
     stack = Stack.of(dataset)
     return {
-        name: variable.values.reshape(len(stack), *variable.shape[len(stack.dims) :])
+        str(name): variable.values.reshape(len(stack), *variable.shape[len(stack.dims) :])
         for name, variable in dataset.data_vars.items()
     }
 

@@ -45,7 +45,8 @@ def size(options: Mapping[str, Any]) -> Size:
     """Sizes by the file's header; the number of clusters is in its contents."""
     headers = _headers(options["file"])
     outputs = headers["y"][0][1] if "y" in headers else None
-    return Size(*headers["x"][0], None, outputs)
+    points, features = headers["x"][0]
+    return Size(points, features, None, outputs)
 
 
 def draw(options: Mapping[str, Any], seed: int, files: Sequence[str]) -> "Points":
@@ -56,7 +57,7 @@ def draw(options: Mapping[str, Any], seed: int, files: Sequence[str]) -> "Points
     return Points(seed, arrays["x"], arrays["labels"], y=arrays.get("y"))
 
 
-def read_arrays(file: str | Path) -> dict[str, NDArray]:
+def read_arrays(file: str | Path) -> dict[str, NDArray[Any]]:
     """The arrays x (float), labels (int) and, if there, y (float) of a file.
 
     Parameters
@@ -85,7 +86,7 @@ def read_arrays(file: str | Path) -> dict[str, NDArray]:
     return arrays
 
 
-def _check_finite(name: str, array: NDArray) -> None:
+def _check_finite(name: str, array: NDArray[Any]) -> None:
     bad = np.argwhere(~np.isfinite(array))
     if len(bad):
         at = tuple(int(i) for i in bad[0])
@@ -165,7 +166,7 @@ def _check_headers(headers: Headers) -> None:
             raise ValueError(f"{wanted}, with as many points as x, {headers['x'][0][0]}")
 
 
-def _contents(file: str | Path, headers: Headers) -> dict[str, NDArray]:
+def _contents(file: str | Path, headers: Headers) -> dict[str, NDArray[Any]]:
     path = Path(file)
     if path.suffix == ".npz":
         with np.load(path, allow_pickle=False) as arrays:

@@ -97,7 +97,7 @@ def blob_sizes(points: int, clusters: int, weights: Sequence[float] | None = Non
     """
     share = np.ones(clusters) if weights is None else np.asarray(weights, dtype=float)
     quota = points * share / share.sum()
-    sizes = np.floor(quota).astype(np.int64)
+    sizes: NDArray[np.int64] = np.floor(quota).astype(np.int64)
     by_remainder = np.argsort(sizes - quota, kind="stable")
     sizes[by_remainder[: points - sizes.sum()]] += 1
     if (sizes == 0).any():
@@ -108,11 +108,13 @@ def blob_sizes(points: int, clusters: int, weights: Sequence[float] | None = Non
 
 
 def _separated_means(rng: np.random.Generator, clusters: int, dimension: int, separation: float) -> Array:
-    means = rng.standard_normal((clusters, dimension))
+    means: Array = rng.standard_normal((clusters, dimension))
     if clusters == 1:
-        return separation * means / np.linalg.norm(means)
-    distance = np.linalg.norm(means[:, None] - means[None], axis=2)
-    return separation * means / distance[np.triu_indices(clusters, 1)].min()
+        least = np.linalg.norm(means)
+    else:
+        distance = np.linalg.norm(means[:, None] - means[None], axis=2)
+        least = distance[np.triu_indices(clusters, 1)].min()
+    return separation * means / least
 
 
 def _covariance_root(rng: np.random.Generator, dimension: int, covariance: str) -> Array:

@@ -250,13 +250,11 @@ def _dataset_class(split: str, mirrors: Sequence[str] | None = None) -> "type[da
     """torchvision's MNIST, for the files of one split alone."""
     from torchvision import datasets
 
-    class MNIST(datasets.MNIST):
-        # its MD5 is of one compression of the files, and the check here is of what is inside
-        resources = [(f"{name}.gz", None) for name in SPLITS[split].digests]  # noqa: RUF012
-
+    # its MD5 is of one compression of the files, and the check here is of what is inside
+    own: dict[str, Any] = {"resources": [(f"{name}.gz", None) for name in SPLITS[split].digests]}
     if mirrors:
-        MNIST.mirrors = list(mirrors)
-    return MNIST
+        own["mirrors"] = list(mirrors)
+    return type("MNIST", (datasets.MNIST,), own)
 
 
 def _bytes(folder: Path, name: str) -> bytes:

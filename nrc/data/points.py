@@ -71,14 +71,21 @@ class Points:
 
     def x(self, sigma: float) -> Array:
         """Points (points, features) at noise level sigma."""
-        noise = self.noise
-        if noise is None:
-            noise = _normal(self.base, self.seed, 4) if sigma else 0.0
-        return self.base + sigma * noise
+        if self.noise is None:
+            return _noisy(self.base, sigma, self.seed, 4)
+        return self.base + sigma * self.noise
 
     def test_x(self, sigma: float) -> Array:
-        """Points to test on, (test points, features), at noise level sigma."""
-        return self.test_base + sigma * (_normal(self.test_base, self.seed, 5) if sigma else 0.0)
+        """Points to test on, (test points, features), at noise level sigma.
+
+        Raises
+        ------
+        ValueError
+            If there are none.
+        """
+        if self.test_base is None:
+            raise ValueError("the data have no points to test on")
+        return _noisy(self.test_base, sigma, self.seed, 5)
 
     def targets(self, task: str, x: Array) -> Array:
         """What a network learns, (points, outputs).
@@ -105,7 +112,8 @@ class Points:
     def means_of(self, points: Array) -> Array:
         """Means of the clusters, (clusters, p), of points (points, p)."""
         members = self.labels == np.arange(self.clusters)[:, None]
-        return members @ points / self.sizes[:, None]
+        means: Array = members @ points / self.sizes[:, None]
+        return means
 
     def to_dataset(self) -> xr.Dataset:
         """The arrays that are there, as a dataset with the attribute seed."""
@@ -123,8 +131,12 @@ class Points:
 
 def one_hot(labels: NDArray[np.integer], classes: int) -> Array:
     """A row for each label: 1 at its place, else 0, (points, classes)."""
-    return (labels[:, None] == np.arange(classes)).astype(np.float64)
+    return np.asarray(labels[:, None] == np.arange(classes), dtype=np.float64)
 
 
-def _normal(like: Array, seed: int, key: int) -> Array:
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(key,))).standard_normal(like.shape)
+def _noisy(base: Array, sigma: float, seed: int, key: int) -> Array:
+    """Points with standard normal noise, which is not drawn at sigma = 0."""
+    if not sigma:
+        return base + 0.0
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(key,)))
+    return base + sigma * rng.standard_normal(base.shape)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from nrc.figures.cube import endings, only, require
-from nrc.figures.style import COLOURS, LogScale, colour_map
+from nrc.figures.style import COLOURS, LogScale, Look, colour_map
 from nrc.flags import flag_masks
 from nrc.grid import AXES
 
@@ -94,13 +94,13 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
     label = {"sigma": r"noise level $\sigma$", "weight_decay": r"weight decay $\lambda$"}[coloured]
     bar = figure.colorbar(points, ax=axes, label=label, pad=0.01)
     LogScale(cube[coloured]).label(bar.ax.yaxis)
-    marker = {"linestyle": "", "color": "0.4"}
+    marker: Look = {"linestyle": "", "color": "0.4"}
     layers = [
         Line2D([], [], marker=MARKERS[place % 10], label=f"layer {layer}", **marker)
         for place, layer in enumerate(_layers(table))
     ]
     stopped = (table["status"] == "stopped").any()
-    rim = {"markerfacecolor": "none", "markeredgecolor": COLOURS["red"], "linestyle": ""}
+    rim: Look = {"markerfacecolor": "none", "markeredgecolor": COLOURS["red"], "linestyle": ""}
     handles = [
         *layers,
         *([Line2D([], [], marker="o", label="stopped, not stationary", **rim)] if stopped else []),
@@ -138,7 +138,7 @@ def _drawn(table: pd.DataFrame) -> pd.Series:
     return (table["distance"] > 0) & (table["bound_measured"] > 0)
 
 
-def _layers(table: pd.DataFrame) -> list:
+def _layers(table: pd.DataFrame) -> list[int]:
     return sorted(table["layer"].unique())
 
 
@@ -148,7 +148,7 @@ def _scatter(
     """Points, coloured by an axis of the grid."""
     scale = LogScale(coloured)
     ends = scale(scale.values) if len(scale.values) > 1 else scale.edges
-    look = {"norm": LogNorm(ends[0], ends[-1]), "cmap": colours, "s": 9, "linewidths": 0.6}
+    look: Look = {"norm": LogNorm(ends[0], ends[-1]), "cmap": colours, "s": 9, "linewidths": 0.6}
     points = axis.scatter([], [], c=[], **look)
     for place, layer in enumerate(_layers(table)):
         of_layer = table[table["layer"] == layer]
@@ -157,7 +157,7 @@ def _scatter(
             of_layer["distance"],
             c=scale(of_layer[coloured.name]),
             marker=MARKERS[place % 10],
-            edgecolors=np.where(of_layer["status"] == "stopped", COLOURS["red"], "none"),
+            edgecolors=np.where(of_layer["status"] == "stopped", COLOURS["red"], "none").tolist(),
             **look,
         )
     return points

@@ -8,9 +8,10 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.typing import ColorType
 
 from nrc.figures.cube import endings, only, require, squeezed
-from nrc.figures.style import colours
+from nrc.figures.style import Look, colours
 from nrc.flags import flag_masks
 from nrc.grid import notation
 
@@ -22,7 +23,7 @@ CURVES = {
     "relative_tail": "tail beyond $r$",
     "certified_tail": "certified by $r$ clusters (Theorem 3.4, sharpened)",
 }
-CLUSTERS = {"color": "0.6", "linestyle": ":", "linewidth": 0.8}
+CLUSTERS: Look = {"color": "0.6", "linestyle": ":", "linewidth": 0.8}
 
 
 def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.DataFrame:
@@ -132,7 +133,7 @@ def _title(cube: xr.Dataset, decay: float, sigma: float) -> str:
     return rf"$\lambda={notation(decay)}${noise}" + f"\n{converged} of {cube.sizes['seed']} converged"
 
 
-def _draw_layer(axis: Axes, table: pd.DataFrame, clusters: int, shades: Mapping[str, tuple]) -> None:
+def _draw_layer(axis: Axes, table: pd.DataFrame, clusters: int, shades: Mapping[str, ColorType]) -> None:
     """Tail and bound of one layer: the median over seeds, and from the least to the largest."""
     axis.axvline(clusters, zorder=0, **CLUSTERS)
     for name, colour in shades.items():

@@ -1,6 +1,6 @@
 """What every kind of figure asks of its cube."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import xarray as xr
 from nrc.flags import count_flags, flag_masks
 from nrc.grid import notation
 
-__all__ = ["endings", "marked", "only", "relative_bound", "require", "squeezed"]
+__all__ = ["by_value", "endings", "marked", "only", "relative_bound", "require", "squeezed"]
 
 
 def only(cubes: Mapping[str, xr.Dataset]) -> xr.Dataset:
@@ -103,10 +103,16 @@ def marked(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     }
 
 
+def by_value(table: pd.DataFrame, column: str) -> Iterator[tuple[float, pd.DataFrame]]:
+    """Each value of a column, in ascending order, with its rows."""
+    for value in np.unique(table[column]):
+        yield float(value), table[table[column] == value]
+
+
 def relative_bound(cube: xr.Dataset, name: str) -> xr.DataArray:
     """What a bound on the distance certifies of the relative distance of each layer, least over sources."""
     return cube[name].min("source") / np.sqrt((cube["singular_values"] ** 2).sum("index"))
 
 
 def _name(cube: xr.Dataset) -> str:
-    return cube.attrs.get("experiment", "the cube")
+    return str(cube.attrs.get("experiment", "the cube"))

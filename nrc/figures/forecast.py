@@ -13,13 +13,13 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from nrc.figures.cube import endings, only, require, squeezed
-from nrc.figures.style import COLOURS, MARKS, UNKNOWN, LogScale, colour_map
+from nrc.figures.style import COLOURS, MARKS, UNKNOWN, LogScale, Look, colour_map
 from nrc.flags import ending_masks
 
 __all__ = ["draw", "rows", "summary"]
 
 NAMES = ("forecast", "singular_values", "at_minimum", "critical_rank", "forecast_rank")
-ELSEWHERE = {
+ELSEWHERE: Look = {
     **MARKS["stopped"],
     "label": "a seed not at the global minimum",
     "marker": "D",
@@ -97,7 +97,7 @@ def summary(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> dict
         point, missing where there is none.
     """
     cube = _cube(cubes)
-    error = np.abs(cube["forecast"] - cube["singular_values"]).max(["layer", "index"])
+    error = abs(cube["forecast"] - cube["singular_values"]).max(["layer", "index"])
     return {
         **endings(cube),
         "clusters": cube.attrs["clusters"],
@@ -121,7 +121,7 @@ def _cube(cubes: Mapping[str, xr.Dataset]) -> xr.Dataset:
 
 
 def _singular_values(axis: Axes, table: pd.DataFrame) -> None:
-    dots = {"marker": "o", "markersize": 2.5, "linestyle": "", "alpha": 0.4, "markeredgewidth": 0}
+    dots: Look = {"marker": "o", "markersize": 2.5, "linestyle": "", "alpha": 0.4, "markeredgewidth": 0}
     for value, colour, label in (
         (0, COLOURS["orange"], "not at the global minimum"),
         (1, COLOURS["blue"], "at the global minimum"),
@@ -154,7 +154,7 @@ def _ranks(
         "diverged": (MARKS["diverged"], ended["diverged"]),
         "dead": (MARKS["dead"], ended["dead"]),
     }
-    handles = []
+    handles: list[Line2D | Patch] = []
     for mark, cells in marks.values():
         marked = cells.any("seed").stack(cell=("weight_decay", "sigma"))
         marked = marked[marked.values]

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike, NDArray
 
 from nrc.figures.cube import require, squeezed
-from nrc.figures.style import colours, log_axis, spread
+from nrc.figures.style import Look, colours, log_axis, spread
 from nrc.flags import flag_masks
 from nrc.statistics import quadratic, quadratic_slopes, student_interval
 
@@ -78,8 +78,8 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
     _guide(axes[0, 0], table[table["panel"] == next(iter(cubes))])
     axes[-1, 0].set_xlabel(r"noise level $\sigma$")
     axes[-1, 1].set_xlabel(r"weight decay $\lambda$")
-    grey = {"color": "0.3"}
-    dot = {"marker": "o", "linestyle": "", **grey}
+    grey: Look = {"color": "0.3"}
+    dot: Look = {"marker": "o", "linestyle": "", **grey}
     handles = [
         Line2D([], [], label="trained, median over seeds", **dot),
         Line2D([], [], label="a seed not at its minimum", markerfacecolor="white", **dot),
@@ -170,7 +170,7 @@ def _curves(axis: Axes, table: pd.DataFrame, along: str, curve: str, colour_map:
         axis.plot(rows[along], rows["shift_forecast"], color=colour, linewidth=0.8)
         axis.plot(rows[along], rows["shift_bound"], color=colour, linewidth=0.8, linestyle="--")
         settled = (rows["stopped"] == 0) & (rows["elsewhere"] == 0)
-        dots = {"color": colour, "marker": "o", "linestyle": ""}
+        dots: Look = {"color": colour, "marker": "o", "linestyle": ""}
         axis.plot(
             rows[along][settled], rows["shift"][settled], label=rf"${SYMBOLS[curve]}={value:.2g}$", **dots
         )

@@ -11,10 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
+from matplotlib.typing import ColorType
 from numpy.typing import NDArray
 
 from nrc.figures.cube import endings, only, require, squeezed
-from nrc.figures.style import COLOURS, colours, from_zero, spread
+from nrc.figures.style import COLOURS, Look, colours, from_zero, spread
 from nrc.flags import flag_masks
 from nrc.grid import notation
 from nrc.theory.spectra import EXACT, exact_rank, relative_tail
@@ -25,7 +26,7 @@ TAIL, EXACT_RANK, WCSS = "relative tail", "exact rank", "class WCSS"
 # Spectra in a panel at most: more cannot be told apart.
 LOOKS = 21
 # Where training goes on from another: the spectrum there, and the pass.
-CHANGE = {"color": COLOURS["orange"], "linewidth": 1.0}
+CHANGE: Look = {"color": COLOURS["orange"], "linewidth": 1.0}
 
 
 def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.DataFrame:
@@ -176,7 +177,7 @@ def _exact_ranks(cube: xr.Dataset) -> xr.DataArray:
 
 
 def _draw_tails(
-    axis: Axes, tails: pd.DataFrame, ranks: pd.DataFrame, start: int | None, shades: Mapping[int, tuple]
+    axis: Axes, tails: pd.DataFrame, ranks: pd.DataFrame, start: int | None, shades: Mapping[int, ColorType]
 ) -> None:
     """The spectra of one layer, and its exact rank at the end."""
     # the tail beyond the last singular value is 0
@@ -185,7 +186,13 @@ def _draw_tails(
     changed = tails[tails["snapshot"] == start]
     axis.plot(changed["index"], changed["value"], **CHANGE)
     for value in ranks["value"].tail(1):
-        at = {"xy": (0.97, 0.96), "xycoords": "axes fraction", "ha": "right", "va": "top", "fontsize": 6}
+        at: Look = {
+            "xy": (0.97, 0.96),
+            "xycoords": "axes fraction",
+            "ha": "right",
+            "va": "top",
+            "fontsize": 6,
+        }
         axis.annotate(f"exact rank {value:g}", **at)
     # a tail is 1 at most; above it there is room for the rank
     axis.set(yscale="log", ylim=(1e-3, 5), xlabel="", ylabel="")
@@ -202,7 +209,9 @@ def _scale_passes(axis: Axes, start: int, first: int, last: int) -> None:
     axis.xaxis.set_major_formatter(ScalarFormatter())
 
 
-def _lines(axis: Axes, table: pd.DataFrame, x: str, hue: str, palette: Mapping, **look) -> None:
+def _lines(
+    axis: Axes, table: pd.DataFrame, x: str, hue: str, palette: Mapping[int, ColorType], **look: Any
+) -> None:
     # of no network left there is nothing to draw, and seaborn warns of a palette for nothing
     if len(table):
         sns.lineplot(

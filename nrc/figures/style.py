@@ -2,6 +2,8 @@
 
 import io
 import logging
+from contextlib import AbstractContextManager
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -11,6 +13,7 @@ from matplotlib.axis import Axis
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
+from matplotlib.typing import ColorType
 from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
@@ -19,6 +22,8 @@ __all__ = [
     "MARKS",
     "UNKNOWN",
     "LogScale",
+    "Look",
+    "colour_map",
     "colours",
     "from_zero",
     "log_axis",
@@ -26,6 +31,9 @@ __all__ = [
     "spread",
     "styled",
 ]
+
+# Keywords of matplotlib that say how something is drawn.
+Look = dict[str, Any]
 
 # It warns of the time stamps in matplotlib's own fonts.
 logging.getLogger("fontTools").setLevel(logging.ERROR)
@@ -58,19 +66,19 @@ RC = {
 }
 
 # Writers stamp the time unless told not to.
-FORMATS = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}
+FORMATS: dict[str, dict[str, None]] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}
 
 # How the cells of a plane ended, and where no seed converged there is no number to draw.
-_WHITE = {"color": "black", "markerfacecolor": "white", "markeredgewidth": 0.6, "linestyle": ""}
-MARKS = {
+_WHITE: Look = {"color": "black", "markerfacecolor": "white", "markeredgewidth": 0.6, "linestyle": ""}
+MARKS: dict[str, Look] = {
     "stopped": {"label": "a seed stopped, not stationary", "marker": "o", **_WHITE},
     "diverged": {"label": "a seed diverged", "marker": "^", **_WHITE, "markersize": 4},
     "dead": {"label": "a seed dead", "marker": "x", "color": "black", "markersize": 4, "linestyle": ""},
 }
-UNKNOWN = {"facecolor": "white", "edgecolor": "0.6", "hatch": "/////"}
+UNKNOWN: Look = {"facecolor": "white", "edgecolor": "0.6", "hatch": "/////"}
 
 
-def styled() -> mpl.rc_context:
+def styled() -> AbstractContextManager[None]:
     """Context in which figures are drawn and saved."""
     return mpl.rc_context(RC)
 
@@ -107,7 +115,7 @@ def colour_map(name: str) -> Colormap:
     return mpl.colormaps[name]
 
 
-def colours(name: str, count: int, least: float = 0.0, most: float = 0.85) -> list[tuple[float, ...]]:
+def colours(name: str, count: int, least: float = 0.0, most: float = 0.85) -> list[ColorType]:
     """Colours of a map in even steps, for `count` curves; the light end of most maps is left out."""
     return [colour_map(name)(share) for share in np.linspace(least, most, count)]
 
@@ -136,17 +144,20 @@ class LogScale:
 
     def __call__(self, values: ArrayLike) -> NDArray[np.float64]:
         """Where values stand, the same shape, all above 0."""
-        values = np.asarray(values, dtype=float)
-        return np.where(values > 0, values, self._zero)
+        places = np.asarray(values, dtype=np.float64)
+        return np.where(places > 0, places, self._zero)
 
     @property
     def edges(self) -> NDArray[np.float64]:
         """Edges (n + 1,) of the cells around the n values."""
         logs = np.log(self(self.values))
-        if len(logs) == 1:
-            return np.exp(logs[0] + np.array([-0.5, 0.5]))
         middle = (logs[1:] + logs[:-1]) / 2
-        return np.exp(np.concatenate([[2 * logs[0] - middle[0]], middle, [2 * logs[-1] - middle[-1]]]))
+        if len(middle):
+            ends = 2 * logs[0] - middle[0], 2 * logs[-1] - middle[-1]
+        else:
+            ends = logs[0] - 0.5, logs[0] + 0.5
+        edges: NDArray[np.float64] = np.exp(np.array([ends[0], *middle, ends[1]]))
+        return edges
 
     @property
     def gap(self) -> float | None:
@@ -156,7 +167,7 @@ class LogScale:
     def label(self, axis: Axis) -> None:
         """Label an axis: a few values each, many as `log_axis`."""
         log_axis(axis)
-        ticks = self(self.values)
+        ticks = self(self.values).tolist()
         if len(ticks) > 4:
             if self.gap is None:
                 return
