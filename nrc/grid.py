@@ -32,6 +32,11 @@ class Axis:
     stackable : bool
         Whether one tensor program can extend along it: networks that differ in width or depth
         have tensors of different shapes.
+
+    Examples
+    --------
+    >>> AXES["width"].integer, AXES["width"].stackable
+    (True, False)
     """
 
     long_name: str
@@ -59,6 +64,11 @@ def spaced(start: float, stop: float, count: int, scale: str) -> list[float]:
     scale : {"log", "linear"}
         Geometric or arithmetic spacing. Inner values are rounded to six significant digits, so
         that they can be written down.
+
+    Examples
+    --------
+    >>> spaced(0.001, 1.0, 4, "log")
+    [0.001, 0.01, 0.1, 1.0]
     """
     values = (np.geomspace if scale == "log" else np.linspace)(start, stop, count)
     inner = [float(f"{value:.6g}") for value in values]
@@ -66,7 +76,13 @@ def spaced(start: float, stop: float, count: int, scale: str) -> list[float]:
 
 
 def notation(value: Value) -> str:
-    """The one way to write a value in a path: the shortest decimal that reads back the same."""
+    """The one way to write a value in a path: the shortest decimal that reads back the same.
+
+    Examples
+    --------
+    >>> notation(0.10), notation(3.0), notation(1e-5)
+    ('0.1', '3', '1e-05')
+    """
     return str(int(value)) if float(value).is_integer() and abs(value) < 1e16 else repr(float(value))
 
 
@@ -77,6 +93,15 @@ def number(axis: str, text: str) -> Value:
     ------
     ValueError
         If it is no number, not allowed on this axis, or not in the one notation.
+
+    Examples
+    --------
+    >>> number("width", "64")
+    64
+    >>> number("sigma", "0.10")
+    Traceback (most recent call last):
+        ...
+    ValueError: sigma '0.10' is written '0.1'
     """
     rule = AXES[axis]
     try:
@@ -101,6 +126,14 @@ class Stack:
     ----------
     axes : mapping
         For every axis a value, or the list of values along which the stack extends.
+
+    Examples
+    --------
+    >>> stack = Stack({"weight_decay": [0.01, 0.1], "sigma": 0.5, "width": 8, "depth": 2, "seed": 0})
+    >>> stack.dims, stack.shape
+    (('weight_decay',), (2,))
+    >>> [cell["weight_decay"] for cell in stack.cells()]
+    [0.01, 0.1]
     """
 
     axes: Mapping[str, Value | list[Value]]

@@ -54,6 +54,11 @@ class Statistic:
     least : callable, optional
         Where `of` is the upper end of what is known of the number, its lower end: a claim is denied by it
         alone.
+
+    Examples
+    --------
+    >>> STATISTICS["depth_growth"].measure
+    'slope of log average rank over layers against log depth'
     """
 
     measure: str

@@ -47,6 +47,12 @@ class Points:
         Of the blobs of a Gaussian mixture, at sigma = 1.
     test_base, test_labels : arrays, optional
         Points to test on.
+
+    Examples
+    --------
+    >>> points = Points(0, base=np.eye(3), labels=np.array([0, 0, 1]))
+    >>> points.clusters, points.sizes.tolist()
+    (2, [2, 1])
     """
 
     seed: int
@@ -70,7 +76,14 @@ class Points:
         return len(self.sizes)
 
     def x(self, sigma: float) -> Array:
-        """Points (points, features) at noise level sigma."""
+        """Points (points, features) at noise level sigma.
+
+        Examples
+        --------
+        >>> points = Points(0, np.eye(2), np.array([0, 1]), noise=np.ones((2, 2)))
+        >>> points.x(0.5).tolist()
+        [[1.5, 0.5], [0.5, 1.5]]
+        """
         if self.noise is None:
             return _noisy(self.base, sigma, self.seed, 4)
         return self.base + sigma * self.noise
@@ -82,6 +95,12 @@ class Points:
         ------
         ValueError
             If there are none.
+
+        Examples
+        --------
+        >>> points = Points(0, np.eye(2), np.array([0, 1]), test_base=np.ones((1, 2)))
+        >>> points.test_x(0.0).tolist()
+        [[1.0, 1.0]]
         """
         if self.test_base is None:
             raise ValueError("the data have no points to test on")
@@ -100,6 +119,12 @@ class Points:
         ------
         ValueError
             If the task is to regress, and the data have no y.
+
+        Examples
+        --------
+        >>> points = Points(0, np.eye(3), np.array([0, 0, 1]))
+        >>> points.targets("classify", points.x(0.0)).tolist()
+        [[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]
         """
         if task == "autoencode":
             return x
@@ -110,13 +135,29 @@ class Points:
         return self.y
 
     def means_of(self, points: Array) -> Array:
-        """Means of the clusters, (clusters, p), of points (points, p)."""
+        """Means of the clusters, (clusters, p), of points (points, p).
+
+        Examples
+        --------
+        >>> points = Points(0, np.eye(3), np.array([0, 0, 1]))
+        >>> points.means_of(points.base).tolist()
+        [[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]]
+        """
         members = self.labels == np.arange(self.clusters)[:, None]
         means: Array = members @ points / self.sizes[:, None]
         return means
 
     def to_dataset(self) -> xr.Dataset:
-        """The arrays that are there, as a dataset with the attribute seed."""
+        """The arrays that are there, as a dataset with the attribute seed.
+
+        Examples
+        --------
+        >>> dataset = Points(7, np.eye(3), np.array([0, 0, 1])).to_dataset()
+        >>> list(dataset), dataset.attrs
+        (['base', 'labels'], {'seed': 7})
+        >>> Points.from_dataset(dataset).clusters
+        2
+        """
         arrays = {name: getattr(self, name) for name in ABOUT if getattr(self, name) is not None}
         dataset = xr.Dataset(
             {name: (ABOUT[name][0], array) for name, array in arrays.items()}, attrs={"seed": self.seed}
@@ -130,7 +171,13 @@ class Points:
 
 
 def one_hot(labels: NDArray[np.integer], classes: int) -> Array:
-    """A row for each label: 1 at its place, else 0, (points, classes)."""
+    """A row for each label: 1 at its place, else 0, (points, classes).
+
+    Examples
+    --------
+    >>> one_hot(np.array([1, 0]), 3).tolist()
+    [[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]
+    """
     return np.asarray(labels[:, None] == np.arange(classes), dtype=np.float64)
 
 

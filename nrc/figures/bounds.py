@@ -47,6 +47,12 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.Data
     ------
     ValueError
         If the cube has no bounds.
+
+    Examples
+    --------
+    >>> table = rows({"made up": cube}, {})
+    >>> len(table), table["layer"].unique().tolist()
+    (36, [1, 2, 3])
     """
     cube = only(cubes)
     require(cube, BOUNDS, "Theorem 3.4 is about a penalty on the factors")
@@ -74,6 +80,14 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
         As in `rows`.
     options : mapping
         `colour_map`.
+
+    Examples
+    --------
+    >>> from nrc.figures.style import styled
+    >>> with styled():
+    ...     figure = draw({"made up": cube}, {"colour_map": "viridis"})
+    >>> [axis.get_visible() for axis in figure.axes[:4]]
+    [True, True, True, True]
     """
     cube, table = only(cubes), rows(cubes, options)
     table = table[_drawn(table)]
@@ -119,6 +133,12 @@ def summary(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> dict
     dict
         That of `cube.endings`, `clusters`, the numbers of `layers`, `drawn` and `void` ones, and
         `room`, the median of bound over distance for each bound that there is.
+
+    Examples
+    --------
+    >>> facts = summary({"made up": cube}, {})
+    >>> facts["clusters"], facts["layers"], facts["void"]
+    (2, 36, 0)
     """
     cube, table = only(cubes), rows(cubes, options)
     drawn = table[_drawn(table)]

@@ -47,6 +47,12 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.Data
     ------
     ValueError
         If there are several widths or depths, or no forecasts.
+
+    Examples
+    --------
+    >>> table = rows({"made up": cube}, {})
+    >>> len(table)  # 12 cells, 3 layers, 4 singular values
+    144
     """
     cube = _cube(cubes)
     names = [*NAMES, *(["transition"] if "transition" in cube else [])]
@@ -64,6 +70,14 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
         As in `rows`.
     options : mapping
         `colour_map`.
+
+    Examples
+    --------
+    >>> from nrc.figures.style import styled
+    >>> with styled():
+    ...     figure = draw({"made up": cube}, {"colour_map": "viridis"})
+    >>> len(figure.axes)  # dots, the plane and its colours
+    3
     """
     cube = _cube(cubes)
     figure = Figure(figsize=(7.2, 3.6))
@@ -95,6 +109,12 @@ def summary(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> dict
         `elsewhere`, of those that learn fewer (`lower`) and more (`higher`) directions; the
         `largest_error` of a singular value at the minimum, and the `largest_distance` to a critical
         point, missing where there is none.
+
+    Examples
+    --------
+    >>> facts = summary({"made up": cube}, {})
+    >>> facts["at_minimum"], facts["elsewhere"]
+    (12, 0)
     """
     cube = _cube(cubes)
     error = abs(cube["forecast"] - cube["singular_values"]).max(["layer", "index"])

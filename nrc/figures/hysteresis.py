@@ -83,6 +83,12 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.Data
     ------
     ValueError
         If there are several widths or depths, no such layer, or the grids differ.
+
+    Examples
+    --------
+    >>> table = rows(branches, {"layer": None, "apart": 0.1})
+    >>> table["panel"].value_counts(sort=False).to_dict()
+    {'curves': 180, 'difference': 60, 'places': 4}
     """
     cells = _cells(cubes, options)
     tables = {
@@ -103,6 +109,15 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
     options : mapping
         Those of `rows`; `colour_map`; and `shown`, the weight decays whose curves are drawn: the
         nearest of the grid, or None for a few.
+
+    Examples
+    --------
+    >>> from nrc.figures.style import styled
+    >>> options = {"layer": None, "apart": 0.1, "shown": None, "colour_map": "viridis"}
+    >>> with styled():
+    ...     figure = draw(branches, options)
+    >>> len(figure.axes)  # two for each of 2 weight decays, and two below
+    6
     """
     cells = _cells(cubes, options)
     curves, places = _curves(cells), _places(cells, options["apart"])
@@ -141,6 +156,14 @@ def summary(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> dict
         forecast median, least, largest and number of seeds; `ratios`, for each place that of its
         sigma to the forecast's: geometric `mean` with the ends `low` and `high` of its 95% interval over
         seeds, `least`, `largest` and `count` over seeds and weight decays.
+
+    Examples
+    --------
+    >>> facts = summary(branches, {"layer": None, "apart": 0.1})
+    >>> facts["layer"], facts["cells"]
+    (2, 120)
+    >>> round(facts["ratios"]["up_ends"]["mean"], 1)
+    2.0
     """
     cells = _cells(cubes, options)
     apart, sigma = options["apart"], cells["sigma"].values

@@ -76,6 +76,12 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.Data
     ------
     ValueError
         If the cube has several widths or depths.
+
+    Examples
+    --------
+    >>> table = rows({"made up": cube}, {})
+    >>> table["panel"].value_counts(sort=False).to_dict()
+    {'plane': 18, 'variation': 3}
     """
     cube = squeezed(only(cubes), "width", "depth")
     tables = {"plane": _maps(cube), "variation": _curves(cube)}
@@ -94,6 +100,14 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
         the bounds.
 
     A layer with at most K rows or columns has rank K by its shape: its title says so.
+
+    Examples
+    --------
+    >>> from nrc.figures.style import styled
+    >>> with styled():
+    ...     figure = draw({"made up": cube}, {"colour_map": "viridis", "certified": 0.1})
+    >>> [axis.get_title() for axis in figure.axes[:3]]
+    ['layer 1', 'layer 2', 'layer 3']
     """
     cube = squeezed(only(cubes), "width", "depth")
     table, curves = _maps(cube), _curves(cube)
@@ -147,6 +161,12 @@ def summary(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> dict
         `certified`, for each bound how many of them it certifies; `trivial`, the layers that have rank
         K by their shape and are not counted; and `noise`, the WCSS expected of the noise over
         sigma^2 d.
+
+    Examples
+    --------
+    >>> facts = summary({"made up": cube}, {"certified": 0.1})
+    >>> facts["clusters"], facts["layers"], facts["trivial"]
+    (2, 36, [])
     """
     cube, table = only(cubes), rows(cubes, options)
     converged = flag_masks(cube["status"])["converged"] & ~cube["layer"].isin(_trivial(cube))

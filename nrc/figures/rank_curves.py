@@ -44,6 +44,14 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.Data
     ------
     ValueError
         If another axis has several values, or there is no such measure.
+
+    Examples
+    --------
+    >>> table = rows({"made up": cube.isel(sigma=[0])}, {"along": "width", "rank": "stable_rank"})
+    >>> table[["measure", "weight_decay", "width", "converged"]]
+           measure  weight_decay  width  converged
+    0  stable_rank          0.01      4          2
+    1  stable_rank          0.10      4          2
     """
     cube, along = _cube(cubes, options), options["along"]
     ended = {meaning: mask.sum("seed") for meaning, mask in flag_masks(cube["status"]).items()}
@@ -70,6 +78,15 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
         As in `rows`.
     options : mapping
         Those of `rows`, and `colour_map`.
+
+    Examples
+    --------
+    >>> from nrc.figures.style import styled
+    >>> options = {"along": "sigma", "rank": "stable_rank", "colour_map": "viridis"}
+    >>> with styled():
+    ...     figure = draw({"made up": cube}, options)
+    >>> figure.axes[0].get_ylabel()
+    'stable rank'
     """
     cube, along, ranks = _cube(cubes, options), options["along"], _ranks(options)
     table = rows(cubes, options)
@@ -116,6 +133,12 @@ def summary(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> dict
     dict
         That of `cube.endings`, `clusters`, `ranks` in words, and `middle`, the intermediate layer,
         None against depth.
+
+    Examples
+    --------
+    >>> facts = summary({"made up": cube}, {"along": "sigma", "rank": "stable_rank"})
+    >>> facts["ranks"], facts["middle"]
+    (['stable rank'], 2)
     """
     cube = _cube(cubes, options)
     return {

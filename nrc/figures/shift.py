@@ -46,6 +46,12 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.Data
     ValueError
         If there are several widths or depths, or a sigma or weight decay of 0, for which a
         logarithmic axis has no place.
+
+    Examples
+    --------
+    >>> table = rows({"made up": shifts}, {"saturation": 0.5})
+    >>> len(table), table.columns[:3].tolist()
+    (8, ['panel', 'weight_decay', 'sigma'])
     """
     tables = [
         _table(_cube(shift), options["saturation"]).assign(panel=title) for title, shift in cubes.items()
@@ -63,6 +69,14 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
         As in `rows`.
     options : mapping
         That of `rows`, and `colour_map`.
+
+    Examples
+    --------
+    >>> from nrc.figures.style import styled
+    >>> with styled():
+    ...     figure = draw({"made up": shifts}, {"saturation": 0.5, "colour_map": "viridis"})
+    >>> len(figure.axes)
+    2
     """
     table = rows(cubes, options)
     figure = Figure(figsize=(7.2, 0.8 + 2.4 * len(cubes)))
@@ -102,6 +116,12 @@ def summary(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> dict
         bound, the same of the closed form, `above_forecast`, `largest_forecast` and the weight decays
         `above_at`; `curves`, the values of both axes that have one; mean `slope` over seeds with the
         ends `low` and `high` of its 95% interval, `slope_forecast` and the number of `slope_cells`.
+
+    Examples
+    --------
+    >>> facts = summary({"made up": shifts}, {"saturation": 0.5})["panels"]["made up"]
+    >>> round(facts["slope"], 3), facts["above"]
+    (2.01, 0)
     """
     return {"panels": {title: _facts(_cube(shift), options["saturation"]) for title, shift in cubes.items()}}
 

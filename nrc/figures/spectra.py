@@ -50,6 +50,12 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.Data
     ------
     ValueError
         If there are several sigmas, widths or depths, or no snapshots.
+
+    Examples
+    --------
+    >>> table = rows({"made up": cube.isel(sigma=[0])}, {})
+    >>> table["panel"].unique().tolist()
+    ['relative tail', 'exact rank', 'class WCSS']
     """
     cube = _cube(cubes)
     tail = _tails(cube["snapshot_singular_values"].isel(snapshot=_chosen(cube))).median("seed")
@@ -77,6 +83,14 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
         As in `rows`.
     options : mapping
         `colour_map`: its light end is the start of training.
+
+    Examples
+    --------
+    >>> from nrc.figures.style import styled
+    >>> with styled():
+    ...     figure = draw({"made up": cube.isel(sigma=[0])}, {"colour_map": "Blues"})
+    >>> len(figure.axes)  # 2 weight decays, 3 layers and the class WCSS
+    8
     """
     cube, table = _cube(cubes), rows(cubes, options)
     decays, layers = cube["weight_decay"].values, cube["layer"].values
@@ -125,6 +139,12 @@ def summary(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> dict
         training goes on from another, None from initial weights; `exact`, the tolerance of the exact
         rank, and `exact_ranks`, for each layer the least and the largest at the end; `residual`, the
         least and the largest relative residual.
+
+    Examples
+    --------
+    >>> facts = summary({"made up": cube.isel(sigma=[0])}, {})
+    >>> facts["looks"], facts["start"], facts["exact_ranks"]
+    (3, None, {1: (4, 4), 2: (4, 4), 3: (4, 4)})
     """
     cube, residual = _cube(cubes), only(cubes)["relative_residual"]
     ranks = _exact_ranks(cube).isel(snapshot=-1).dropna("layer", how="all")

@@ -79,7 +79,14 @@ UNKNOWN: Look = {"facecolor": "white", "edgecolor": "0.6", "hatch": "/////"}
 
 
 def styled() -> AbstractContextManager[None]:
-    """Context in which figures are drawn and saved."""
+    """Context in which figures are drawn and saved.
+
+    Examples
+    --------
+    >>> with styled():
+    ...     mpl.rcParams["font.size"]
+    8.0
+    """
     return mpl.rc_context(RC)
 
 
@@ -93,6 +100,11 @@ def picture(figure: Figure, form: str, dpi: int) -> bytes:
         A key of `FORMATS`.
     dpi : int
         Dots an inch.
+
+    Examples
+    --------
+    >>> picture(Figure(), "svg", dpi=50) == picture(Figure(), "svg", dpi=50)
+    True
     """
     file = io.BytesIO()
     figure.savefig(file, format=form, dpi=dpi, metadata=FORMATS[form])
@@ -106,6 +118,11 @@ def colour_map(name: str) -> Colormap:
     ------
     ValueError
         If there is none of this name.
+
+    Examples
+    --------
+    >>> colour_map("viridis").name
+    'viridis'
     """
     if name not in mpl.colormaps:
         raise ValueError(
@@ -116,12 +133,25 @@ def colour_map(name: str) -> Colormap:
 
 
 def colours(name: str, count: int, least: float = 0.0, most: float = 0.85) -> list[ColorType]:
-    """Colours of a map in even steps, for `count` curves; the light end of most maps is left out."""
+    """Colours of a map in even steps, for `count` curves; the light end of most maps is left out.
+
+    Examples
+    --------
+    >>> light, dark = colours("Greys", 2)
+    >>> bool(sum(light) > sum(dark))
+    True
+    """
     return [colour_map(name)(share) for share in np.linspace(least, most, count)]
 
 
 def spread(count: int, most: int) -> NDArray[np.int64]:
-    """Places of at most `most` of `count` values, in even steps, the first and the last among them."""
+    """Places of at most `most` of `count` values, in even steps, the first and the last among them.
+
+    Examples
+    --------
+    >>> spread(9, 3).tolist()
+    [0, 4, 8]
+    """
     return np.unique(np.linspace(0, count - 1, most).round().astype(int))
 
 
@@ -132,6 +162,14 @@ class LogScale:
     ----------
     values : array_like
         At least 0, in any order, with repetitions.
+
+    Examples
+    --------
+    >>> scale = LogScale([0.0, 0.1, 1.0])
+    >>> scale([0.0, 1.0]).round(6).tolist()
+    [0.01, 1.0]
+    >>> scale.edges.round(3).tolist()
+    [0.003, 0.032, 0.316, 3.162]
     """
 
     def __init__(self, values: ArrayLike) -> None:
@@ -181,13 +219,31 @@ class LogScale:
 
 
 def from_zero(*axes: Axes) -> None:
-    """Begin the y-axis of axes that share it at 0, and end it above all that is drawn."""
+    """Begin the y-axis of axes that share it at 0, and end it above all that is drawn.
+
+    Examples
+    --------
+    >>> axis = Figure().subplots()
+    >>> lines = axis.plot([1, 2], [3, 4])
+    >>> from_zero(axis)
+    >>> [float(end) for end in axis.get_ylim()]
+    [0.0, 4.2]
+    """
     tops = [axis.dataLim.y1 for axis in axes if np.isfinite(axis.dataLim.y1)]
     axes[0].set_ylim(0, 1.05 * max(tops, default=0) or 1)
 
 
 def log_axis(axis: Axis) -> None:
-    """Label a logarithmic axis at 1 and 3 times the powers of ten, in plain numbers."""
+    """Label a logarithmic axis at 1 and 3 times the powers of ten, in plain numbers.
+
+    Examples
+    --------
+    >>> axis = Figure().subplots()
+    >>> axis.set_xscale("log")
+    >>> log_axis(axis.xaxis)
+    >>> axis.xaxis.get_major_formatter()(0.3)
+    '0.3'
+    """
     axis.set_major_locator(LogLocator(subs=(1, 3)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
