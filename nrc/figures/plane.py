@@ -23,13 +23,7 @@ __all__ = ["draw", "rows", "summary"]
 
 INPUTS = ("tcv_lower", "tcv_upper", "wcss_class", "wcss_bound", "wcss_quantile", "transition")
 # White: an experiment joined to others may have cells there, this one has none.
-STOPPED: Look = {
-    "facecolor": "none",
-    "edgecolor": "white",
-    "hatch": "////",
-    "linewidth": 0,
-    "hatch_linewidth": 0.5,
-}
+STOPPED = Look(facecolor="none", edgecolor="white", hatch="////", linewidth=0, hatch_linewidth=0.5)
 UNTRAINED: Look = {"facecolor": "white", "edgecolor": "0.6"}
 # Lines of what Theorem 3.4 certifies: the measure it takes, its column, and its look.
 CERTIFIED: dict[str, tuple[str, str, LineStyleType]] = {

@@ -206,13 +206,7 @@ def _draw_tails(
     changed = tails[tails["snapshot"] == start]
     axis.plot(changed["index"], changed["value"], **CHANGE)
     for value in ranks["value"].tail(1):
-        at: Look = {
-            "xy": (0.97, 0.96),
-            "xycoords": "axes fraction",
-            "ha": "right",
-            "va": "top",
-            "fontsize": 6,
-        }
+        at = Look(xy=(0.97, 0.96), xycoords="axes fraction", ha="right", va="top", fontsize=6)
         axis.annotate(f"exact rank {value:g}", **at)
     # a tail is 1 at most; above it there is room for the rank
     axis.set(yscale="log", ylim=(1e-3, 5), xlabel="", ylabel="")
