@@ -35,7 +35,7 @@ env: .venv/installed
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
-# lint and the tests that start no Snakemake: less than a minute
+# lint, the examples in docstrings and the tests that start no Snakemake: less than a minute
 check: lint
 	$(PYTEST) -m "not workflow and not slurm"
 

@@ -38,6 +38,12 @@ class Statement:
         Whether it holds for each source, for the least bound over sources, or for the inputs alone.
     random : bool
         Whether it holds with probability 1 - delta for each draw of the data, instead of always.
+
+    Examples
+    --------
+    >>> bracket = Statement("eq. 7", "lower bound at most upper", "tcv_lower", "tcv_upper")
+    >>> [side.shape for side in bracket.sides(cube)]
+    [(2, 3, 1, 1, 2, 3), (2, 3, 1, 1, 2, 3)]
     """
 
     name: str
@@ -194,6 +200,15 @@ def audit(measures: xr.Dataset, delta: float | None) -> pd.DataFrame:
         violated, how many violations are allowed, the smallest, median and largest ratio of
         quantity to bound, and where the largest is. The numbers of a random statement are draws of
         the data: one a seed.
+
+    Examples
+    --------
+    >>> dims = ("weight_decay", "sigma", "width", "depth", "seed")
+    >>> one = xr.Dataset(coords={dim: [1] for dim in dims})
+    >>> one = one.assign(tcv_lower=(dims, [[[[[1.0]]]]]), tcv_upper=(dims, [[[[[4.0]]]]]))
+    >>> audit(one, delta=None)[["statement", "checked", "violations", "largest_ratio"]]
+      statement  checked  violations  largest_ratio
+    0     eq. 7        1           0           0.25
     """
     return pd.DataFrame(
         [

@@ -32,6 +32,12 @@ def join_cubes(cubes: Sequence[xr.Dataset]) -> xr.Dataset:
     ValueError
         If clusters, points or dimension differ, or two cubes have the same cell with different
         numbers.
+
+    Examples
+    --------
+    >>> joined = join_cubes([cube.isel(sigma=[0]), cube.isel(sigma=[1, 2])])
+    >>> joined["sigma"].values.tolist()
+    [0.1, 0.3, 1.0]
     """
     for name in SHARED:
         values = {cube.attrs.get(name) for cube in cubes}
@@ -74,6 +80,15 @@ def select(cube: xr.Dataset, at: Mapping[str, float | Sequence[float]]) -> xr.Da
     ------
     ValueError
         If there is no such axis, or no such value on it.
+
+    Examples
+    --------
+    >>> dict(select(cube, {"sigma": 0.3}).sizes)["sigma"]
+    1
+    >>> select(cube, {"sigma": 0.5})
+    Traceback (most recent call last):
+        ...
+    ValueError: at.sigma is 0.5, but must be one of 0.1, 0.3, 1
     """
     if not at:
         return cube

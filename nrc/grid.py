@@ -4,16 +4,18 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:  # the Snakefile reads this module too, and should not wait for xarray
     import xarray as xr
 
-__all__ = ["AXES", "Axis", "Stack", "notation", "number", "spaced"]
+__all__ = ["AXES", "Axis", "Cell", "Stack", "notation", "number", "spaced"]
 
 Value = float | int
+# A value for every axis, an int where the axis has whole numbers.
+Cell = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,11 @@ class Axis:
     stackable : bool
         Whether one tensor program can extend along it: networks that differ in width or depth
         have tensors of different shapes.
+
+    Examples
+    --------
+    >>> AXES["width"].integer, AXES["width"].stackable
+    (True, False)
     """
 
     long_name: str
@@ -57,6 +64,11 @@ def spaced(start: float, stop: float, count: int, scale: str) -> list[float]:
     scale : {"log", "linear"}
         Geometric or arithmetic spacing. Inner values are rounded to six significant digits, so
         that they can be written down.
+
+    Examples
+    --------
+    >>> spaced(0.001, 1.0, 4, "log")
+    [0.001, 0.01, 0.1, 1.0]
     """
     values = (np.geomspace if scale == "log" else np.linspace)(start, stop, count)
     inner = [float(f"{value:.6g}") for value in values]
@@ -64,7 +76,13 @@ def spaced(start: float, stop: float, count: int, scale: str) -> list[float]:
 
 
 def notation(value: Value) -> str:
-    """The one way to write a value in a path: the shortest decimal that reads back the same."""
+    """The one way to write a value in a path: the shortest decimal that reads back the same.
+
+    Examples
+    --------
+    >>> notation(0.10), notation(3.0), notation(1e-5)
+    ('0.1', '3', '1e-05')
+    """
     return str(int(value)) if float(value).is_integer() and abs(value) < 1e16 else repr(float(value))
 
 
@@ -75,6 +93,15 @@ def number(axis: str, text: str) -> Value:
     ------
     ValueError
         If it is no number, not allowed on this axis, or not in the one notation.
+
+    Examples
+    --------
+    >>> number("width", "64")
+    64
+    >>> number("sigma", "0.10")
+    Traceback (most recent call last):
+        ...
+    ValueError: sigma '0.10' is written '0.1'
     """
     rule = AXES[axis]
     try:
@@ -99,6 +126,14 @@ class Stack:
     ----------
     axes : mapping
         For every axis a value, or the list of values along which the stack extends.
+
+    Examples
+    --------
+    >>> stack = Stack({"weight_decay": [0.01, 0.1], "sigma": 0.5, "width": 8, "depth": 2, "seed": 0})
+    >>> stack.dims, stack.shape
+    (('weight_decay',), (2,))
+    >>> [cell["weight_decay"] for cell in stack.cells()]
+    [0.01, 0.1]
     """
 
     axes: Mapping[str, Value | list[Value]]
@@ -110,10 +145,10 @@ class Stack:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return tuple(len(self.axes[axis]) for axis in self.dims)
+        return tuple(len(self.values(axis)) for axis in self.dims)
 
     @property
-    def coords(self) -> dict[str, tuple]:
+    def coords(self) -> dict[str, tuple[Any, ...]]:
         """Coordinates of a dataset of this stack: dimensions for stacked axes, else scalars."""
         return {
             axis: (
@@ -126,13 +161,29 @@ class Stack:
 
     @property
     def seeds(self) -> list[int]:
-        seed = self.axes["seed"]
-        return seed if isinstance(seed, list) else [seed]
+        return [int(seed) for seed in self.values("seed")]
 
-    def cells(self) -> Iterator[dict[str, Value]]:
+    @property
+    def width(self) -> int:
+        """Width of the hidden layers, the same in all cells."""
+        (width,) = self.values("width")
+        return int(width)
+
+    @property
+    def depth(self) -> int:
+        """Number of weight matrices, the same in all cells."""
+        (depth,) = self.values("depth")
+        return int(depth)
+
+    def values(self, axis: str) -> list[Value]:
+        """The values of an axis: one where the stack does not extend along it."""
+        value = self.axes[axis]
+        return value if isinstance(value, list) else [value]
+
+    def cells(self) -> Iterator[Cell]:
         """The cells in row-major order of `dims`, each a value for every axis."""
-        for values in product(*(self.axes[axis] for axis in self.dims)):
-            yield {**self.axes, **dict(zip(self.dims, values, strict=True))}
+        for values in product(*map(self.values, AXES)):
+            yield dict(zip(AXES, values, strict=True))
 
     def __len__(self) -> int:
         return math.prod(self.shape)

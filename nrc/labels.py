@@ -15,14 +15,28 @@ __all__ = ["describe", "flag_attributes", "provenance"]
 
 
 def describe(dataset: xr.Dataset, **attributes: Mapping[str, Any]) -> xr.Dataset:
-    """The dataset with attributes for each variable named, in units of a pure number."""
+    """The dataset with attributes for each variable named, in units of a pure number.
+
+    Examples
+    --------
+    >>> dataset = describe(xr.Dataset({"loss": 0.5}), loss={"long_name": "loss without the penalty"})
+    >>> dataset["loss"].attrs
+    {'units': '1', 'long_name': 'loss without the penalty'}
+    """
     for name, about in attributes.items():
         dataset[name].attrs = {"units": "1", **about}
     return dataset
 
 
 def flag_attributes(codes: type[IntEnum]) -> dict[str, Any]:
-    """CF attributes of a flag variable, from its codes."""
+    """CF attributes of a flag variable, from its codes.
+
+    Examples
+    --------
+    >>> from nrc.ended import Status
+    >>> flag_attributes(Status)["flag_meanings"]
+    'converged stopped dead'
+    """
     return {
         "flag_values": np.array([int(code) for code in codes], dtype=np.int8),
         "flag_meanings": " ".join(code.name.lower() for code in codes),
@@ -39,6 +53,11 @@ def provenance(settings: Mapping[str, Any], **versions: str) -> dict[str, str]:
         With the key `experiment`, the name of what the file is part of.
     **versions : str
         Of other software, and the device.
+
+    Examples
+    --------
+    >>> provenance({"experiment": "plane", "seed": 0}, torch="2.11")["settings"]
+    '{"experiment": "plane", "seed": 0}'
     """
     return {
         "experiment": settings["experiment"],

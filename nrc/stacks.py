@@ -1,6 +1,6 @@
 """From the cells of a stack to tensors, and from arrays to datasets with the stack's dimensions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nrc import store
 from nrc.data.points import Points, one_hot
-from nrc.grid import Stack
+from nrc.grid import Cell, Stack
 from nrc.network import Architecture, by_features
 from nrc.regularised_loss import RegularisedLoss
 
@@ -43,6 +43,12 @@ class Sample:
     labels : (cells or 1, points) integer array
     shares : (cells or 1, points) array, optional
         Weights of the points in the loss; 1/N each if not given.
+
+    Examples
+    --------
+    >>> x = np.zeros((1, 5, 2))
+    >>> Sample(x, x, labels=np.zeros((1, 5), dtype=int)).of_cells(3).x.shape
+    (3, 5, 2)
     """
 
     x: Array
@@ -52,9 +58,8 @@ class Sample:
 
     def of_cells(self, cells: int) -> "Sample":
         """The same with a first axis of all cells."""
-        x, y, labels = (
-            np.broadcast_to(a, (cells, *a.shape[1:])).copy() for a in (self.x, self.y, self.labels)
-        )
+        x, y = (np.broadcast_to(a, (cells, *a.shape[1:])).copy() for a in (self.x, self.y))
+        labels = np.broadcast_to(self.labels, (cells, *self.labels.shape[1:])).copy()
         return Sample(x, x if self.y is self.x else y, labels, self.shares)
 
 
@@ -62,6 +67,13 @@ def load_points(stack: Stack, paths: Sequence[str]) -> dict[int, Points]:
     """The data of every seed of a stack, from a file for each, or from one that serves all.
 
     Where one file serves all, its noise is still each seed's own.
+
+    Examples
+    --------
+    >>> stack = Stack({"weight_decay": 0.1, "sigma": 0.5, "width": 4, "depth": 2, "seed": [1, 2]})
+    >>> store.save(Points(0, np.eye(3), np.array([0, 0, 1])).to_dataset(), "data.nc")
+    >>> {seed: points.clusters for seed, points in load_points(stack, ["data.nc"]).items()}
+    {1: 2, 2: 2}
     """
     datasets = [store.load(path) for path in paths]
     if len(datasets) < len(stack.seeds):
@@ -87,33 +99,49 @@ def sample(stack: Stack, points: Mapping[int, Points], task: str, *, centroids: 
     ------
     ValueError
         If the data do not fit the task.
+
+    Examples
+    --------
+    >>> stack = Stack({"weight_decay": 0.1, "sigma": [0.0, 0.5], "width": 4, "depth": 2, "seed": 0})
+    >>> points = {0: Points(0, np.eye(3), np.array([0, 0, 1]))}
+    >>> sample(stack, points, "classify").y[0].tolist()
+    [[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]
+    >>> sample(stack, points, "autoencode", centroids=True).x[0].tolist()
+    [[0.5, 0.5, 0.0], [0.5, 0.5, 0.0], [0.0, 0.0, 1.0]]
     """
 
-    def of_cell(cell: Mapping) -> tuple[Array, ...]:
+    def of_cell(cell: Cell) -> Sample:
         data = points[cell["seed"]]
         x = data.x(cell["sigma"])
         y = data.targets(task, x)
         if centroids:
             x_means, y_means = (data.means_of(a)[data.labels] for a in (x, y))
             x, y = x_means, x_means if y is x else y_means
-        return x, y, data.labels
+        return Sample(x, y, data.labels)
 
     return _stacked(stack, of_cell)
 
 
 def test_sample(stack: Stack, points: Mapping[int, Points]) -> Sample | None:
-    """Points to test a classifier on, and one-hot classes; None where the data have none."""
-    if any(data.test_base is None for data in points.values()):
+    """Points to test a classifier on, and one-hot classes; None where the data have none.
+
+    Examples
+    --------
+    >>> stack = Stack({"weight_decay": 0.1, "sigma": 0.0, "width": 4, "depth": 2, "seed": 0})
+    >>> labels = np.array([0, 0, 1])
+    >>> points = Points(0, np.eye(3), labels, test_base=np.eye(3)[1:], test_labels=labels[1:])
+    >>> test_sample(stack, {0: points}).y.tolist()
+    [[[1.0, 0.0], [0.0, 1.0]]]
+    """
+    classes = {seed: data.test_labels for seed, data in points.items() if data.test_labels is not None}
+    if len(classes) < len(points):
         return None
 
-    def of_cell(cell: Mapping) -> tuple[Array, ...]:
-        data = points[cell["seed"]]
-        return data.test_x(cell["sigma"]), one_hot(data.test_labels, data.clusters), data.test_labels
+    def of_cell(cell: Cell) -> Sample:
+        data, labels = points[cell["seed"]], classes[cell["seed"]]
+        return Sample(data.test_x(cell["sigma"]), one_hot(labels, data.clusters), labels)
 
     return _stacked(stack, of_cell)
-
-
-test_sample.__test__ = False  # no test of pytest's
 
 
 def training_sample(
@@ -131,11 +159,19 @@ def training_sample(
     linear : bool
         Whether the network is a linear autoencoder without biases: then as few points as features, of
         the same second moments.
+
+    Examples
+    --------
+    >>> stack = Stack({"weight_decay": 0.1, "sigma": 0.0, "width": 4, "depth": 2, "seed": 0})
+    >>> points = {0: Points(0, np.eye(4), np.array([0, 0, 0, 1]))}
+    >>> seen = training_sample(stack, points, "autoencode", centroids=True, linear=False)
+    >>> seen.x.shape, seen.shares.tolist()
+    ((1, 2, 4), [[0.75, 0.25]])
     """
     if not centroids and not linear:
         return sample(stack, points, task)
 
-    def of_cell(cell: Mapping) -> tuple[Array, ...]:
+    def of_cell(cell: Cell) -> Sample:
         data = points[cell["seed"]]
         x = data.x(cell["sigma"])
         y = data.targets(task, x)
@@ -147,19 +183,24 @@ def training_sample(
         if linear:
             x, shares = equivalent_points(x, shares)
             y, labels = x, np.zeros(len(x), dtype=np.int64)
-        return x, y, labels, shares
+        return Sample(x, y, labels, shares)
 
     return _stacked(stack, of_cell)
 
 
-def _stacked(stack: Stack, of_cell) -> Sample:
-    """The arrays of all cells; once where no axis that changes the points is stacked."""
+def _stacked(stack: Stack, of_cell: Callable[[Cell], Sample]) -> Sample:
+    """The sample of a stack from those of its cells, of one where no axis that changes the points is stacked.
+
+    What `of_cell` gives has no first axis.
+    """
     cells = list(stack.cells())
     if not {"sigma", "seed"} & set(stack.dims):
         cells = cells[:1]
-    arrays = [of_cell(cell) for cell in cells]
-    x, y, *others = (np.stack(of_cells) for of_cells in zip(*arrays, strict=True))
-    return Sample(x, x if arrays[0][1] is arrays[0][0] else y, *others)
+    seen = [of_cell(cell) for cell in cells]
+    x = np.stack([one.x for one in seen])
+    y = x if seen[0].y is seen[0].x else np.stack([one.y for one in seen])
+    shares = [one.shares for one in seen if one.shares is not None]
+    return Sample(x, y, np.stack([one.labels for one in seen]), np.stack(shares) if shares else None)
 
 
 def equivalent_points(x: Array, shares: Array) -> tuple[Array, Array]:
@@ -180,6 +221,13 @@ def equivalent_points(x: Array, shares: Array) -> tuple[Array, Array]:
     -------
     x : (features, features) array
     shares : (features,) array
+
+    Examples
+    --------
+    >>> x, shares = np.random.default_rng(0).standard_normal((100, 3)), np.full(100, 0.01)
+    >>> few, one_each = equivalent_points(x, shares)
+    >>> few.shape, np.allclose(few.T @ few, x.T @ x / 100)
+    ((3, 3), True)
     """
     features = x.shape[1]
     root = np.zeros((features, features))
@@ -189,8 +237,15 @@ def equivalent_points(x: Array, shares: Array) -> tuple[Array, Array]:
 
 
 def architecture_of(stack: Stack, inputs: int, outputs: int, activation: str, bias: bool) -> Architecture:
-    """The stack's architecture, from inputs to outputs, hidden layers of one width."""
-    hidden = [stack.axes["width"]] * (stack.axes["depth"] - 1)
+    """The stack's architecture, from inputs to outputs, hidden layers of one width.
+
+    Examples
+    --------
+    >>> stack = Stack({"weight_decay": 0.1, "sigma": 0.5, "width": 8, "depth": 3, "seed": 0})
+    >>> architecture_of(stack, inputs=20, outputs=5, activation="tanh", bias=False).sizes
+    (20, 8, 8, 5)
+    """
+    hidden = [stack.width] * (stack.depth - 1)
     return Architecture((inputs, *hidden, outputs), activation, bias)
 
 
@@ -203,7 +258,18 @@ def regularised_loss(
     loss: str = "squared_error",
     penalty: str = "factors",
 ) -> RegularisedLoss:
-    """loss_lambda of every cell on what it sees."""
+    """loss_lambda of every cell on what it sees.
+
+    Examples
+    --------
+    >>> stack = Stack({"weight_decay": [0.1, 0.2], "sigma": 0.0, "width": 2, "depth": 2, "seed": 0})
+    >>> seen = sample(stack, {0: Points(0, np.eye(3), np.array([0, 0, 1]))}, "autoencode")
+    >>> architecture = architecture_of(stack, 3, 3, "tanh", bias=False)
+    >>> loss = regularised_loss(stack, architecture, seen, torch.float64)
+    >>> origin = torch.zeros(2, architecture.parameters, dtype=torch.float64)
+    >>> loss.at(origin).value.tolist()  # half the mean of |x|^2, for every weight decay
+    [0.5, 0.5]
+    """
     weight_decay = torch.tensor([cell["weight_decay"] for cell in stack.cells()], dtype=dtype)
     x = by_features(torch.tensor(seen.x, dtype=dtype))
     y = x if seen.y is seen.x else by_features(torch.tensor(seen.y, dtype=dtype))
@@ -214,14 +280,30 @@ def regularised_loss(
 
 
 def initial_parameters(stack: Stack, architecture: Architecture, gain: float = 1.0) -> Tensor:
-    """Initial parameters of every cell, (cells, parameters), from its seed, times the gain."""
+    """Initial parameters of every cell, (cells, parameters), from its seed, times the gain.
+
+    Examples
+    --------
+    >>> stack = Stack({"weight_decay": [0.1, 0.2], "sigma": 0.0, "width": 2, "depth": 2, "seed": 0})
+    >>> theta = initial_parameters(stack, architecture_of(stack, 3, 3, "tanh", bias=False))
+    >>> theta.shape, torch.equal(theta[0], theta[1])
+    (torch.Size([2, 12]), True)
+    """
     return gain * torch.stack([architecture.initial(cell["seed"]) for cell in stack.cells()])
 
 
 def unflatten(stack: Stack, dataset: xr.Dataset) -> xr.Dataset:
-    """Replace the dimension `cell`, in the order of the stack's cells, by the stack's dimensions."""
+    """Replace the dimension `cell`, in the order of the stack's cells, by the stack's dimensions.
+
+    Examples
+    --------
+    >>> stack = Stack({"weight_decay": [0.1, 0.2], "sigma": 0.0, "width": 2, "depth": 2, "seed": 0})
+    >>> dataset = unflatten(stack, xr.Dataset({"loss": ("cell", [0.5, 0.25])}))
+    >>> float(dataset["loss"].sel(weight_decay=0.2))
+    0.25
+    """
     if not stack.dims:
         return dataset.isel(cell=0).assign_coords(stack.coords)
-    cells = pd.MultiIndex.from_product([stack.axes[axis] for axis in stack.dims], names=stack.dims)
+    cells = pd.MultiIndex.from_product([stack.values(axis) for axis in stack.dims], names=stack.dims)
     labelled = dataset.assign_coords(xr.Coordinates.from_pandas_multiindex(cells, "cell"))
     return labelled.unstack("cell").assign_coords(stack.coords).transpose(*stack.dims, ...)

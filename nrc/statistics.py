@@ -38,6 +38,12 @@ def quadratic(shift: xr.Dataset, saturation: float) -> xr.DataArray:
     -------
     DataArray
         A mask of the shape of `noise_moment`.
+
+    Examples
+    --------
+    >>> shift = xr.Dataset({"noise_moment": ("sigma", [1e-4, 0.1])}, {"weight_decay": 0.01})
+    >>> quadratic(shift, saturation=0.5).values.tolist()
+    [True, False]
     """
     return shift["noise_moment"] <= saturation / (1 - saturation) * shift["weight_decay"]
 
@@ -67,6 +73,15 @@ def quadratic_slopes(shift: xr.Dataset, saturation: float, *, everywhere: bool =
     ------
     ValueError
         If there are several widths or depths.
+
+    Examples
+    --------
+    >>> slopes = quadratic_slopes(shifts, saturation=0.5)
+    >>> slopes[slopes["weight_decay"] == 0.1].round(2)
+       weight_decay  seed  slope  forecast  cells
+    0           0.1     0   2.00      2.00      4
+    2           0.1     1   2.01      2.01      4
+    4           0.1     2   2.02      2.02      4
     """
     for axis in ("width", "depth"):
         if shift.sizes.get(axis, 1) != 1:
@@ -105,10 +120,15 @@ def student_interval(values: ArrayLike, level: float = 0.95) -> tuple[float, flo
     -------
     mean, low, high : float
         The ends are missing with fewer than two observations, and with none so is the mean.
+
+    Examples
+    --------
+    >>> [round(end, 2) for end in student_interval([1.0, 2.0, 3.0])]
+    [2.0, -0.48, 4.48]
     """
-    values = np.asarray(values, dtype=float)
-    values = values[~np.isnan(values)]
-    if len(values) < 2:
-        return (float(values[0]) if len(values) else np.nan), np.nan, np.nan
-    half = t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5
-    return float(values.mean()), float(values.mean() - half), float(values.mean() + half)
+    known = np.asarray(values, dtype=np.float64)
+    known = known[~np.isnan(known)]
+    if len(known) < 2:
+        return (float(known[0]) if len(known) else np.nan), np.nan, np.nan
+    half = t.ppf((1 + level) / 2, len(known) - 1) * known.std(ddof=1) / len(known) ** 0.5
+    return float(known.mean()), float(known.mean() - half), float(known.mean() + half)

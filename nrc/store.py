@@ -36,6 +36,13 @@ def atomic(path: str | Path) -> Iterator[Path]:
     ------
     OSError
         With the path and the remedy, if the disk is full or the folder cannot be written.
+
+    Examples
+    --------
+    >>> with atomic("table.csv") as temporary:
+    ...     written = temporary.write_text("r,tail")
+    >>> Path("table.csv").read_text()
+    'r,tail'
     """
     path = Path(path)
     # the suffix stays last: writers choose their format by it
@@ -70,6 +77,13 @@ def save(dataset: xr.Dataset, path: str | Path) -> None:
         If a variable has no long_name or no units.
     OSError
         As `atomic`.
+
+    Examples
+    --------
+    >>> dataset = xr.Dataset({"loss": ("seed", [0.5, 0.25], {"long_name": "loss", "units": "1"})})
+    >>> save(dataset, "measures.nc")
+    >>> load("measures.nc").equals(dataset)
+    True
     """
     for name, variable in dataset.variables.items():
         if missing := {"long_name", "units"} - set(variable.attrs):
@@ -94,6 +108,18 @@ def load(path: str | Path) -> xr.Dataset:
     ------
     OSError
         With the path and the remedy, if the file is missing, damaged, or was not written by `save`.
+
+    Examples
+    --------
+    >>> save(xr.Dataset({"loss": ((), 0.5, {"long_name": "loss", "units": "1"})}), "measures.nc")
+    >>> float(nrc.load("measures.nc")["loss"])
+    0.5
+    >>> half = Path("measures.nc").read_bytes()[:2000]
+    >>> size = Path("half.nc").write_bytes(half)
+    >>> nrc.load("half.nc")
+    Traceback (most recent call last):
+        ...
+    OSError: half.nc is damaged: its bytes are not those that were written; delete it and run again
     """
     with xr.open_dataset(io.BytesIO(_checked_bytes(path)), engine="h5netcdf") as dataset:
         dataset.load()
@@ -101,13 +127,20 @@ def load(path: str | Path) -> xr.Dataset:
     return dataset
 
 
-def load_arrays(path: str | Path) -> tuple[dict[str, NDArray], dict[str, Any]]:
+def load_arrays(path: str | Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     """The arrays of a file by name, without their dimensions, and its attributes: as `load`, but fast.
 
     Raises
     ------
     OSError
         As `load`.
+
+    Examples
+    --------
+    >>> save(xr.Dataset({"loss": ((), 0.5, {"long_name": "loss", "units": "1"})}), "measures.nc")
+    >>> arrays, attributes = load_arrays("measures.nc")
+    >>> float(arrays["loss"]), len(attributes["sha256"])
+    (0.5, 64)
     """
     with h5py.File.in_memory(_checked_bytes(path)) as file:
         return {name: array[()] for name, array in file.items()}, dict(file.attrs)

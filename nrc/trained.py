@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 # Numbers of some cells, each array (cells, ...), by the names that they have in the file.
-Arrays = dict[str, NDArray]
+Arrays = dict[str, NDArray[Any]]
 
 ABOUT = {
     "loss": {"long_name": "loss without the penalty", "comment": "missing where the cell diverged"},
@@ -54,7 +54,19 @@ ABOUT = {
 
 
 def network_arrays(objective: RegularisedLoss, end: Minimum, snapshots: Snapshots | None = None) -> Arrays:
-    """Trained weights W1..WL (and biases b1..bL) of some cells, and how they were reached."""
+    """Trained weights W1..WL (and biases b1..bL) of some cells, and how they were reached.
+
+    Examples
+    --------
+    >>> from nrc.network import Architecture
+    >>> architecture, x = Architecture((3, 2, 3)), torch.eye(3, dtype=torch.float64)[None]
+    >>> loss = RegularisedLoss(architecture, x, x, torch.tensor([0.1], dtype=torch.float64))
+    >>> end = Minimum.begin(architecture.initial(0)[None])
+    >>> end.ended[:] = Ended.PASSES
+    >>> arrays = network_arrays(loss, end)
+    >>> arrays["W1"].shape, Status(arrays["status"][0]).name
+    ((1, 2, 3), 'STOPPED')
+    """
     point, lost = end.point, (end.ended == Ended.DIVERGED).cpu().numpy()
     network = objective.architecture.network(point.theta)
     penalty, _ = objective.penalty_gradient(point.theta)
@@ -88,8 +100,16 @@ def trained_dataset(stack: Stack, arrays: Arrays, times: Sequence[int] = (), sta
     start : int
         Passes since the initial weights at which the training began, where it goes on from another: an
         attribute then, of the file and of the looks' coordinate.
+
+    Examples
+    --------
+    >>> stack = Stack({"weight_decay": [0.1, 0.2], "sigma": 0.0, "width": 2, "depth": 1, "seed": 0})
+    >>> arrays = {name: np.zeros(2) for name in ABOUT} | {"W1": np.ones((2, 3, 3))}
+    >>> dataset = trained_dataset(stack, arrays)
+    >>> dataset["W1"].dims
+    ('weight_decay', 'n1', 'n0')
     """
-    depth = stack.axes["depth"]
+    depth = stack.depth
     about: dict[str, tuple[tuple[str, ...], Mapping[str, Any]]] = {}
     for l in range(1, depth + 1):
         about[f"W{l}"] = (f"n{l}", f"n{l - 1}"), {"long_name": f"weight matrix of layer {l}"}
@@ -117,7 +137,7 @@ def trained_dataset(stack: Stack, arrays: Arrays, times: Sequence[int] = (), sta
     return dataset
 
 
-def _snapshot_coordinates(times: Sequence[int], depth: int, longest: int) -> dict[str, tuple]:
+def _snapshot_coordinates(times: Sequence[int], depth: int, longest: int) -> dict[str, tuple[Any, ...]]:
     about = {
         "snapshot": (times, "passes over the data"),
         "layer": (range(1, depth + 1), "layer, from the input"),
@@ -139,6 +159,14 @@ def trained_network(dataset: xr.Dataset, activation: str, loss: str) -> Network:
     ------
     ValueError
         If a weight is not finite.
+
+    Examples
+    --------
+    >>> weights = {"W1": (("n1", "n0"), np.ones((2, 3))), "W2": (("n2", "n1"), np.ones((3, 2)))}
+    >>> dataset = xr.Dataset({**weights, "ended": Ended.TOLERANCE.value}, {"depth": 2})
+    >>> network = trained_network(dataset, "linear", "squared_error")
+    >>> [tuple(w.shape) for w in network.weights]
+    [(1, 2, 3), (1, 3, 2)]
     """
     lost = diverged_cells(dataset)
 
@@ -156,31 +184,67 @@ def trained_network(dataset: xr.Dataset, activation: str, loss: str) -> Network:
 
 
 def course_of(dataset: xr.Dataset) -> xr.Dataset:
-    """What a trained dataset says beside the parameters: how each cell was reached, and its snapshots."""
-    parameters = [name for name in dataset.data_vars if name[0] in "Wb" and name[1:].isdigit()]
+    """What a trained dataset says beside the parameters: how each cell was reached, and its snapshots.
+
+    Examples
+    --------
+    >>> dataset = xr.Dataset({"W1": 1.0, "b1": 0.0, "loss": 0.5, "fingerprint": "9f86d0"})
+    >>> list(course_of(dataset))
+    ['loss']
+    """
+    parameters = [name for name in map(str, dataset.data_vars) if name[0] in "Wb" and name[1:].isdigit()]
     return dataset.drop_vars([*parameters, "fingerprint"])
 
 
 def diverged_cells(dataset: xr.Dataset) -> NDArray[np.bool_]:
-    """Mask (cells,) of the cells of a trained dataset that diverged."""
-    return dataset["ended"].values.ravel() == Ended.DIVERGED
+    """Mask (cells,) of the cells of a trained dataset that diverged.
+
+    Examples
+    --------
+    >>> ended = np.array([Ended.TOLERANCE, Ended.DIVERGED])
+    >>> diverged_cells(xr.Dataset({"ended": ("weight_decay", ended)})).tolist()
+    [False, True]
+    """
+    lost: NDArray[np.bool_] = dataset["ended"].values.ravel() == Ended.DIVERGED
+    return lost
 
 
 def cells_of(dataset: xr.Dataset) -> Arrays:
-    """The arrays of a trained dataset with a cell as first axis, in the order of its stack."""
+    """The arrays of a trained dataset with a cell as first axis, in the order of its stack.
+
+    Examples
+    --------
+    >>> axes = {"weight_decay": [0.1, 0.2], "sigma": 0.0, "width": 2, "depth": 2, "seed": 0}
+    >>> dataset = xr.Dataset({"loss": ("weight_decay", [0.5, 0.25])}, axes)
+    >>> cells_of(dataset)["loss"].tolist()
+    [0.5, 0.25]
+    """
     stack = Stack.of(dataset)
     return {
-        name: variable.values.reshape(len(stack), *variable.shape[len(stack.dims) :])
+        str(name): variable.values.reshape(len(stack), *variable.shape[len(stack.dims) :])
         for name, variable in dataset.data_vars.items()
     }
 
 
 def as_arrays(tensors: State) -> Arrays:
-    """Tensors as arrays on the CPU."""
+    """Tensors as arrays on the CPU.
+
+    Examples
+    --------
+    >>> as_arrays({"loss": torch.tensor([0.5, 0.25])})["loss"].tolist()
+    [0.5, 0.25]
+    """
     return {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
 
 
 def joined(pieces: Sequence[tuple[NDArray[np.int64], Arrays]]) -> Arrays:
-    """The arrays of all cells in order, from those of some."""
+    """The arrays of all cells in order, from those of some.
+
+    Examples
+    --------
+    >>> second, first = {"loss": np.array([0.25])}, {"loss": np.array([0.5])}
+    >>> joined([(np.array([1]), second), (np.array([0]), first)])["loss"].tolist()
+    [0.5, 0.25]
+    """
     order = np.argsort(np.concatenate([cells for cells, _ in pieces]))
     return {name: np.concatenate([arrays[name] for _, arrays in pieces])[order] for name in pieces[0][1]}

@@ -25,6 +25,12 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "workflow: starts Snakemake, or what takes as long")
 
 
+def pytest_ignore_collect(collection_path):
+    # examples in docstrings are the library's, and what helps tests is no module to look for them
+    helps = collection_path.suffix == ".py" and not collection_path.name.startswith("test_")
+    return True if helps else None
+
+
 def pytest_collection_modifyitems(items):
     for item in items:
         if SLOW_FIXTURES & set(item.fixturenames):

@@ -12,7 +12,8 @@ from scipy import stats
 from nrc import store
 from nrc.data.points import Points, one_hot
 from nrc.grid import Stack
-from nrc.stacks import load_points, sample, test_sample, training_sample
+from nrc.stacks import load_points, sample, training_sample
+from nrc.stacks import test_sample as sample_to_test_on
 from support.checkout import PROJECT
 from support.problems import mixture
 
@@ -186,10 +187,10 @@ def test_what_all_cells_see_is_held_once_and_given_to_all_where_asked():
 
 
 def test_a_classifier_is_tested_on_points_of_its_seed_at_its_noise():
-    seen = test_sample(ALL, POINTS)
+    seen = sample_to_test_on(ALL, POINTS)
     for number, cell in enumerate(ALL.cells()):
         expected = own(cell["seed"], test_base=TEST).test_x(cell["sigma"])
         np.testing.assert_array_equal(seen.x[number], expected)
         np.testing.assert_array_equal(seen.y[number], np.eye(3)[TEST_LABELS])
     assert seen.labels.tolist() == [TEST_LABELS.tolist()] * 8
-    assert test_sample(ALL, {3: own(3), 7: own(7)}) is None
+    assert sample_to_test_on(ALL, {3: own(3), 7: own(7)}) is None

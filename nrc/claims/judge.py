@@ -25,7 +25,13 @@ Array = NDArray[np.float64]
 
 
 class Verdict(IntEnum):
-    """What the data say of a claim."""
+    """What the data say of a claim.
+
+    Examples
+    --------
+    >>> Verdict.DENIED.name
+    'DENIED'
+    """
 
     CONFIRMED = 0
     DENIED = 1
@@ -66,6 +72,18 @@ def judge(cubes: Mapping[str, xr.Dataset], claims: Mapping[str, Mapping[str, Any
     ------
     ValueError
         If a cube lacks a variable that the statistic takes.
+
+    Examples
+    --------
+    >>> claim = {
+    ...     **{"statistic": "slope_in_sigma", "saturation": 0.5, "minima": "all", "weight_decays": "all"},
+    ...     **{"least": 1.9, "most": 2.1, "level": 0.95},
+    ... }
+    >>> judged = judge({"quadratic": shifts}, {"quadratic": claim})
+    >>> Verdict(judged["verdict"].item()).name
+    'CONFIRMED'
+    >>> judged["mean"].values.round(2).tolist()  # of each weight decay
+    [2.01, 2.01]
     """
     seeds = sorted({int(seed) for name in claims for seed in cubes[name]["seed"].values})
     parts = [part for name, claim in claims.items() for part in _parts(name, claim, cubes[name], seeds)]
@@ -202,7 +220,13 @@ def _verdict_of(parts: Sequence[Verdict]) -> Verdict:
 
 
 def tally(verdicts: Iterable[str]) -> str:
-    """How many parts have each verdict, in words; empty without any."""
+    """How many parts have each verdict, in words; empty without any.
+
+    Examples
+    --------
+    >>> tally(["confirmed", "denied", "confirmed"])
+    '2 confirmed, 1 denied'
+    """
     counts = Counter(verdicts)
     names = [verdict.name.lower() for verdict in Verdict]
     return ", ".join(f"{counts[name]} {name}" for name in names if counts[name])

@@ -19,6 +19,10 @@ from nrc.statistics import quadratic_slopes
 
 __all__ = ["COUNTS", "STATISTICS", "VARIABILITIES", "Statistic"]
 
+Array = NDArray[np.float64]
+# Of log sigma, and the places where a transition begins and ends.
+Width = Callable[[Array, np.intp, np.intp], float]
+
 # A row of the plane has a transition where the relative distance changes by more than this.
 TRANSITION = 0.3
 # The transition begins at this share of the range of the relative distance.
@@ -50,6 +54,11 @@ class Statistic:
     least : callable, optional
         Where `of` is the upper end of what is known of the number, its lower end: a claim is denied by it
         alone.
+
+    Examples
+    --------
+    >>> STATISTICS["depth_growth"].measure
+    'slope of log average rank over layers against log depth'
     """
 
     measure: str
@@ -76,14 +85,14 @@ def transition_width_at_least(cube: xr.Dataset, to: float) -> xr.DataArray:
     return _rises(cube, lambda place, leaves, arrives: max(0.0, place[arrives - 1] - place[leaves]), to)
 
 
-def _rises(cube: xr.Dataset, width: Callable, to: float) -> xr.DataArray:
+def _rises(cube: xr.Dataset, width: Width, to: float) -> xr.DataArray:
     distance = cube["relative_distance"].where(flag_masks(cube["status"])["converged"])
-    log_sigma = np.log10(cube["sigma"].where(cube["sigma"] > 0))
+    log_sigma = xr.ufuncs.log10(cube["sigma"].where(cube["sigma"] > 0))
     widths = _along("sigma", lambda row, place: _rise(row, place, width, to), distance, log_sigma)
     return _named(widths, "layer", "layer {}")
 
 
-def _rise(row: NDArray[np.float64], place: NDArray[np.float64], width: Callable, to: float) -> float:
+def _rise(row: Array, place: Array, width: Width, to: float) -> float:
     known = ~np.isnan(row) & ~np.isnan(place)
     row, place = row[known], place[known]
     if len(row) < 3 or np.ptp(row) <= TRANSITION:
@@ -104,7 +113,7 @@ def slope_in_sigma(cube: xr.Dataset, saturation: float, minima: str) -> xr.DataA
 def shift_size(cube: xr.Dataset, minima: str) -> xr.DataArray:
     """Mean of log shift over the noise levels at which it is known for every weight decay."""
     shift = cube["shift"] if minima == "all" else cube["shift"].where(cube["at_minimum"] == 1)
-    logs = np.log(shift.where(shift > 0))
+    logs = xr.ufuncs.log(shift.where(shift > 0))
     return _all(logs.where(logs.notnull().all("weight_decay")).mean("sigma"))
 
 
@@ -121,7 +130,9 @@ def tail_change_of_layers(cube: xr.Dataset) -> xr.DataArray:
 def _tail_change(cube: xr.Dataset) -> xr.DataArray:
     s = cube["snapshot_singular_values"]
     beyond = s.where((s["index"] > cube.attrs["clusters"]) | s.isnull(), 0)
-    tail = np.sqrt((beyond**2).sum("index", min_count=1) / (s**2).sum("index", min_count=1))
+    tail: xr.DataArray = xr.ufuncs.sqrt(
+        (beyond**2).sum("index", min_count=1) / (s**2).sum("index", min_count=1)
+    )
     first, last = tail.isel(snapshot=0), _last(tail)
     return (last / first).where(first > 0)
 
@@ -161,13 +172,14 @@ def width_growth(cube: xr.Dataset, rank: Sequence[str]) -> xr.DataArray:
 
 def width_dependence(cube: xr.Dataset, rank: Sequence[str]) -> xr.DataArray:
     """Absolute value of that slope."""
-    return np.abs(width_growth(cube, rank))
+    return abs(width_growth(cube, rank))
 
 
 def rank_size(cube: xr.Dataset, rank: Sequence[str]) -> xr.DataArray:
     """Log rank of the intermediate matrix, mean over widths."""
     ranks = intermediate(_ranks(cube, rank))
-    return np.log(ranks.where(ranks > 0)).mean("width")
+    logs: xr.DataArray = xr.ufuncs.log(ranks.where(ranks > 0))
+    return logs.mean("width")
 
 
 def depth_growth(cube: xr.Dataset, rank: Sequence[str]) -> xr.DataArray:
@@ -188,16 +200,19 @@ def _ranks(cube: xr.Dataset, rank: Sequence[str]) -> xr.DataArray:
 def _growth(ranks: xr.DataArray, along: str) -> xr.DataArray:
     """Slope of log rank against log `along` by least squares, of two networks at least."""
 
-    def slope(row: NDArray[np.float64], place: NDArray[np.float64]) -> float:
+    def slope(row: Array, place: Array) -> float:
         known = row > 0
         return linregress(place[known], np.log(row[known])).slope if known.sum() >= 2 else np.nan
 
-    return _along(along, slope, ranks, np.log(ranks[along]))
+    return _along(along, slope, ranks, xr.ufuncs.log(ranks[along]))
 
 
-def _along(axis: str, function: Callable, *arrays: xr.DataArray) -> xr.DataArray:
+def _along(axis: str, function: Callable[..., float], *arrays: xr.DataArray) -> xr.DataArray:
     """A number of each row along an axis."""
-    return xr.apply_ufunc(function, *arrays, input_core_dims=[[axis]] * len(arrays), vectorize=True)
+    numbers: xr.DataArray = xr.apply_ufunc(
+        function, *arrays, input_core_dims=[[axis]] * len(arrays), vectorize=True
+    )
+    return numbers
 
 
 def _named(values: xr.DataArray, dim: str, words: str) -> xr.DataArray:

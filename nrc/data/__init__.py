@@ -16,7 +16,13 @@ __all__ = ["Size", "kind"]
 
 
 class Size(NamedTuple):
-    """Numbers of points, features, clusters and outputs; None where only the data tell."""
+    """Numbers of points, features, clusters and outputs; None where only the data tell.
+
+    Examples
+    --------
+    >>> Size(points=200, features=20, clusters=5, outputs=None).features
+    20
+    """
 
     points: int
     features: int
@@ -25,5 +31,11 @@ class Size(NamedTuple):
 
 
 def kind(name: str) -> ModuleType:
-    """The module of a kind of data."""
+    """The module of a kind of data.
+
+    Examples
+    --------
+    >>> kind("mixture").SEEDED
+    True
+    """
     return import_module(f"nrc.data.{name}")

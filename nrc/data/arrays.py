@@ -33,6 +33,15 @@ def check(options: Mapping[str, Any]) -> None:
     Raises
     ------
     ValueError
+
+    Examples
+    --------
+    >>> np.savez("own.npz", x=np.eye(3), labels=[0, 1])
+    >>> check({"file": "own.npz"})
+    Traceback (most recent call last):
+        ...
+    ValueError: file is 'own.npz', but its labels has shape (2,); it must be (points,), with as many points
+    as x, 3
     """
     file = options["file"]
     try:
@@ -42,21 +51,36 @@ def check(options: Mapping[str, Any]) -> None:
 
 
 def size(options: Mapping[str, Any]) -> Size:
-    """Sizes by the file's header; the number of clusters is in its contents."""
+    """Sizes by the file's header; the number of clusters is in its contents.
+
+    Examples
+    --------
+    >>> np.savez("own.npz", x=np.zeros((3, 2)), labels=[0, 1, 1])
+    >>> size({"file": "own.npz"})
+    Size(points=3, features=2, clusters=None, outputs=None)
+    """
     headers = _headers(options["file"])
     outputs = headers["y"][0][1] if "y" in headers else None
-    return Size(*headers["x"][0], None, outputs)
+    points, features = headers["x"][0]
+    return Size(points, features, None, outputs)
 
 
 def draw(options: Mapping[str, Any], seed: int, files: Sequence[str]) -> "Points":
-    """Read the file, whose points are the base; the seed is that of the noise."""
+    """Read the file, whose points are the base; the seed is that of the noise.
+
+    Examples
+    --------
+    >>> np.savez("own.npz", x=np.zeros((3, 2)), labels=[0, 1, 1])
+    >>> draw({}, seed=0, files=["own.npz"]).sizes.tolist()
+    [1, 2]
+    """
     from nrc.data.points import Points
 
     arrays = read_arrays(files[0])
     return Points(seed, arrays["x"], arrays["labels"], y=arrays.get("y"))
 
 
-def read_arrays(file: str | Path) -> dict[str, NDArray]:
+def read_arrays(file: str | Path) -> dict[str, NDArray[Any]]:
     """The arrays x (float), labels (int) and, if there, y (float) of a file.
 
     Parameters
@@ -69,6 +93,13 @@ def read_arrays(file: str | Path) -> dict[str, NDArray]:
     ValueError
         With the file, the key and what is expected: a key is missing, a shape or type does not fit,
         a value is not finite, or labels leave a gap.
+
+    Examples
+    --------
+    >>> np.savez("own.npz", x=[[0, 1], [2, 3]], labels=[1, 0])
+    >>> arrays = read_arrays("own.npz")
+    >>> arrays["x"].tolist(), arrays["labels"].tolist()
+    ([[0.0, 1.0], [2.0, 3.0]], [1, 0])
     """
     try:
         headers = _headers(file)
@@ -85,7 +116,7 @@ def read_arrays(file: str | Path) -> dict[str, NDArray]:
     return arrays
 
 
-def _check_finite(name: str, array: NDArray) -> None:
+def _check_finite(name: str, array: NDArray[Any]) -> None:
     bad = np.argwhere(~np.isfinite(array))
     if len(bad):
         at = tuple(int(i) for i in bad[0])
@@ -165,7 +196,7 @@ def _check_headers(headers: Headers) -> None:
             raise ValueError(f"{wanted}, with as many points as x, {headers['x'][0][0]}")
 
 
-def _contents(file: str | Path, headers: Headers) -> dict[str, NDArray]:
+def _contents(file: str | Path, headers: Headers) -> dict[str, NDArray[Any]]:
     path = Path(file)
     if path.suffix == ".npz":
         with np.load(path, allow_pickle=False) as arrays:

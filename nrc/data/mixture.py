@@ -25,6 +25,13 @@ def check(options: Mapping[str, Any]) -> None:
     ------
     ValueError
         If there are not as many weights as blobs, or a blob would be empty.
+
+    Examples
+    --------
+    >>> check({"clusters": 3, "points": 30, "weights": [1.0, 2.0]})
+    Traceback (most recent call last):
+        ...
+    ValueError: weights is [1.0, 2.0], but must have 3 numbers, one a cluster
     """
     clusters, points, weights = options["clusters"], options["points"], options["weights"]
     if weights is not None and len(weights) != clusters:
@@ -37,12 +44,25 @@ def check(options: Mapping[str, Any]) -> None:
 
 
 def size(options: Mapping[str, Any]) -> Size:
-    """Points, features and clusters; there is no y."""
+    """Points, features and clusters; there is no y.
+
+    Examples
+    --------
+    >>> size({"points": 30, "dimension": 4, "clusters": 3})
+    Size(points=30, features=4, clusters=3, outputs=None)
+    """
     return Size(options["points"], options["dimension"], options["clusters"], None)
 
 
 def draw(options: Mapping[str, Any], seed: int, files: Sequence[str] = ()) -> "Points":
-    """Draw a mixture with the options of `draw_mixture`."""
+    """Draw a mixture with the options of `draw_mixture`.
+
+    Examples
+    --------
+    >>> options = {"clusters": 2, "points": 10, "dimension": 3, "separation": 1.0}
+    >>> draw({**options, "covariance": "isotropic", "weights": None}, seed=0).sizes.tolist()
+    [5, 5]
+    """
     return draw_mixture(**options, seed=seed)
 
 
@@ -75,6 +95,16 @@ def draw_mixture(
     ------
     ValueError
         If there are more clusters than points, or a blob would be empty.
+
+    Examples
+    --------
+    >>> points = draw_mixture(
+    ...     clusters=2, points=10, dimension=3, separation=2.0, covariance="full", weights=[4, 1], seed=0
+    ... )
+    >>> points.sizes.tolist()
+    [8, 2]
+    >>> float(np.linalg.norm(points.means[0] - points.means[1]).round(6))
+    2.0
     """
     from nrc.data.points import Points
 
@@ -94,10 +124,17 @@ def blob_sizes(points: int, clusters: int, weights: Sequence[float] | None = Non
     ------
     ValueError
         If a blob would be empty.
+
+    Examples
+    --------
+    >>> blob_sizes(10, 3).tolist()
+    [4, 3, 3]
+    >>> blob_sizes(10, 2, [4, 1]).tolist()
+    [8, 2]
     """
     share = np.ones(clusters) if weights is None else np.asarray(weights, dtype=float)
     quota = points * share / share.sum()
-    sizes = np.floor(quota).astype(np.int64)
+    sizes: NDArray[np.int64] = np.floor(quota).astype(np.int64)
     by_remainder = np.argsort(sizes - quota, kind="stable")
     sizes[by_remainder[: points - sizes.sum()]] += 1
     if (sizes == 0).any():
@@ -108,11 +145,13 @@ def blob_sizes(points: int, clusters: int, weights: Sequence[float] | None = Non
 
 
 def _separated_means(rng: np.random.Generator, clusters: int, dimension: int, separation: float) -> Array:
-    means = rng.standard_normal((clusters, dimension))
+    means: Array = rng.standard_normal((clusters, dimension))
     if clusters == 1:
-        return separation * means / np.linalg.norm(means)
-    distance = np.linalg.norm(means[:, None] - means[None], axis=2)
-    return separation * means / distance[np.triu_indices(clusters, 1)].min()
+        least = np.linalg.norm(means)
+    else:
+        distance = np.linalg.norm(means[:, None] - means[None], axis=2)
+        least = distance[np.triu_indices(clusters, 1)].min()
+    return separation * means / least
 
 
 def _covariance_root(rng: np.random.Generator, dimension: int, covariance: str) -> Array:

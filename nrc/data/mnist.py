@@ -54,6 +54,11 @@ class Split:
         Number of images of each digit.
     digests : dict
         SHA-256 of the uncompressed bytes of its IDX files, images first.
+
+    Examples
+    --------
+    >>> SPLITS["train"].points
+    60000
     """
 
     digits: tuple[int, ...]
@@ -92,6 +97,14 @@ def check(options: Mapping[str, Any]) -> None:
     ------
     ValueError
         If a folder is missing, or more images are asked for than there are.
+
+    Examples
+    --------
+    >>> options = {"source": "torchvision", "folder": None, "mirrors": None}
+    >>> check({**options, "train_points": 70_000, "test_points": None})
+    Traceback (most recent call last):
+        ...
+    ValueError: train_points is 70000, but MNIST has 60000; ask for fewer, or null for all
     """
     source, folder = options["source"], options["folder"]
     asked = {name: options[name] for name in ("train_points", "test_points")}
@@ -142,7 +155,13 @@ def _balanced(size: int) -> NDArray[np.int64]:
 
 
 def size(options: Mapping[str, Any]) -> Size:
-    """Images to train on, pixels and classes; there is no y."""
+    """Images to train on, pixels and classes; there is no y.
+
+    Examples
+    --------
+    >>> size({"train_points": 2000})
+    Size(points=2000, features=784, clusters=10, outputs=None)
+    """
     return Size(options["train_points"] or SPLITS["train"].points, SIDE * SIDE, CLASSES, None)
 
 
@@ -169,6 +188,14 @@ def draw(options: Mapping[str, Any], seed: int, files: Sequence[str]) -> "Points
         Of the choice.
     files : sequence of path
         The files of the splits that `fetch` gave: one, cut in two, or those to train and to test on.
+
+    Examples
+    --------
+    >>> images, labels = np.zeros((40, 28, 28), np.uint8), np.arange(40, dtype=np.uint8) % 10
+    >>> nrc.store.save(images_dataset(images, labels), "test.nc")
+    >>> points = draw({"train_points": 20, "test_points": 10}, seed=0, files=["test.nc"])
+    >>> points.base.shape, points.sizes.tolist()
+    ((20, 784), [2, 2, 2, 2, 2, 2, 2, 2, 2, 2])
     """
     from nrc.data.points import Points
     from nrc.store import load
@@ -196,6 +223,14 @@ def read_split(folder: str | Path, split: str) -> Images:
     ------
     ValueError
         With the file and what to do, if one is missing, no whole gzip file, or not MNIST.
+
+    Examples
+    --------
+    >>> read_split("downloads", "test")
+    Traceback (most recent call last):
+        ...
+    ValueError: downloads has neither t10k-images-idx3-ubyte nor t10k-images-idx3-ubyte.gz;
+    put MNIST's IDX files there, or take source torchvision
     """
     with tempfile.TemporaryDirectory() as root:
         raw = Path(root) / "MNIST" / "raw"
@@ -235,7 +270,13 @@ def download_split(split: str, mirrors: Sequence[str] | None = None) -> Images:
 
 
 def images_dataset(images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> "xr.Dataset":
-    """The split as a dataset with dimensions point, row, column."""
+    """The split as a dataset with dimensions point, row, column.
+
+    Examples
+    --------
+    >>> dict(images_dataset(np.zeros((5, 28, 28), np.uint8), np.zeros(5, np.uint8)).sizes)
+    {'point': 5, 'row': 28, 'column': 28}
+    """
     import xarray as xr
 
     return xr.Dataset(
@@ -250,13 +291,11 @@ def _dataset_class(split: str, mirrors: Sequence[str] | None = None) -> "type[da
     """torchvision's MNIST, for the files of one split alone."""
     from torchvision import datasets
 
-    class MNIST(datasets.MNIST):
-        # its MD5 is of one compression of the files, and the check here is of what is inside
-        resources = [(f"{name}.gz", None) for name in SPLITS[split].digests]  # noqa: RUF012
-
+    # its MD5 is of one compression of the files, and the check here is of what is inside
+    own: dict[str, Any] = {"resources": [(f"{name}.gz", None) for name in SPLITS[split].digests]}
     if mirrors:
-        MNIST.mirrors = list(mirrors)
-    return MNIST
+        own["mirrors"] = list(mirrors)
+    return type("MNIST", (datasets.MNIST,), own)
 
 
 def _bytes(folder: Path, name: str) -> bytes:
@@ -318,6 +357,15 @@ def balanced_subsets(
     ------
     ValueError
         If a class has too few points.
+
+    Examples
+    --------
+    >>> labels = np.repeat(np.arange(10, dtype=np.uint8), 3)
+    >>> train, test = balanced_subsets(labels, [20, None], seed=0)
+    >>> labels[train].tolist()
+    [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9]
+    >>> labels[test].tolist()
+    [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
     """
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2,)))
     members = [rng.permutation(np.flatnonzero(labels == label)) for label in range(CLASSES)]

@@ -47,6 +47,12 @@ class Points:
         Of the blobs of a Gaussian mixture, at sigma = 1.
     test_base, test_labels : arrays, optional
         Points to test on.
+
+    Examples
+    --------
+    >>> points = Points(0, base=np.eye(3), labels=np.array([0, 0, 1]))
+    >>> points.clusters, points.sizes.tolist()
+    (2, [2, 1])
     """
 
     seed: int
@@ -70,15 +76,35 @@ class Points:
         return len(self.sizes)
 
     def x(self, sigma: float) -> Array:
-        """Points (points, features) at noise level sigma."""
-        noise = self.noise
-        if noise is None:
-            noise = _normal(self.base, self.seed, 4) if sigma else 0.0
-        return self.base + sigma * noise
+        """Points (points, features) at noise level sigma.
+
+        Examples
+        --------
+        >>> points = Points(0, np.eye(2), np.array([0, 1]), noise=np.ones((2, 2)))
+        >>> points.x(0.5).tolist()
+        [[1.5, 0.5], [0.5, 1.5]]
+        """
+        if self.noise is None:
+            return _noisy(self.base, sigma, self.seed, 4)
+        return self.base + sigma * self.noise
 
     def test_x(self, sigma: float) -> Array:
-        """Points to test on, (test points, features), at noise level sigma."""
-        return self.test_base + sigma * (_normal(self.test_base, self.seed, 5) if sigma else 0.0)
+        """Points to test on, (test points, features), at noise level sigma.
+
+        Raises
+        ------
+        ValueError
+            If there are none.
+
+        Examples
+        --------
+        >>> points = Points(0, np.eye(2), np.array([0, 1]), test_base=np.ones((1, 2)))
+        >>> points.test_x(0.0).tolist()
+        [[1.0, 1.0]]
+        """
+        if self.test_base is None:
+            raise ValueError("the data have no points to test on")
+        return _noisy(self.test_base, sigma, self.seed, 5)
 
     def targets(self, task: str, x: Array) -> Array:
         """What a network learns, (points, outputs).
@@ -93,6 +119,12 @@ class Points:
         ------
         ValueError
             If the task is to regress, and the data have no y.
+
+        Examples
+        --------
+        >>> points = Points(0, np.eye(3), np.array([0, 0, 1]))
+        >>> points.targets("classify", points.x(0.0)).tolist()
+        [[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]
         """
         if task == "autoencode":
             return x
@@ -103,12 +135,29 @@ class Points:
         return self.y
 
     def means_of(self, points: Array) -> Array:
-        """Means of the clusters, (clusters, p), of points (points, p)."""
+        """Means of the clusters, (clusters, p), of points (points, p).
+
+        Examples
+        --------
+        >>> points = Points(0, np.eye(3), np.array([0, 0, 1]))
+        >>> points.means_of(points.base).tolist()
+        [[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]]
+        """
         members = self.labels == np.arange(self.clusters)[:, None]
-        return members @ points / self.sizes[:, None]
+        means: Array = members @ points / self.sizes[:, None]
+        return means
 
     def to_dataset(self) -> xr.Dataset:
-        """The arrays that are there, as a dataset with the attribute seed."""
+        """The arrays that are there, as a dataset with the attribute seed.
+
+        Examples
+        --------
+        >>> dataset = Points(7, np.eye(3), np.array([0, 0, 1])).to_dataset()
+        >>> list(dataset), dataset.attrs
+        (['base', 'labels'], {'seed': 7})
+        >>> Points.from_dataset(dataset).clusters
+        2
+        """
         arrays = {name: getattr(self, name) for name in ABOUT if getattr(self, name) is not None}
         dataset = xr.Dataset(
             {name: (ABOUT[name][0], array) for name, array in arrays.items()}, attrs={"seed": self.seed}
@@ -122,9 +171,19 @@ class Points:
 
 
 def one_hot(labels: NDArray[np.integer], classes: int) -> Array:
-    """A row for each label: 1 at its place, else 0, (points, classes)."""
-    return (labels[:, None] == np.arange(classes)).astype(np.float64)
+    """A row for each label: 1 at its place, else 0, (points, classes).
+
+    Examples
+    --------
+    >>> one_hot(np.array([1, 0]), 3).tolist()
+    [[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]
+    """
+    return np.asarray(labels[:, None] == np.arange(classes), dtype=np.float64)
 
 
-def _normal(like: Array, seed: int, key: int) -> Array:
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(key,))).standard_normal(like.shape)
+def _noisy(base: Array, sigma: float, seed: int, key: int) -> Array:
+    """Points with standard normal noise, which is not drawn at sigma = 0."""
+    if not sigma:
+        return base + 0.0
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(key,)))
+    return base + sigma * rng.standard_normal(base.shape)

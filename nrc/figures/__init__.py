@@ -19,5 +19,11 @@ __all__ = ["kind"]
 
 
 def kind(name: str) -> ModuleType:
-    """The module of a kind of figure."""
+    """The module of a kind of figure.
+
+    Examples
+    --------
+    >>> kind("plane").__name__
+    'nrc.figures.plane'
+    """
     return import_module(f"nrc.figures.{name}")

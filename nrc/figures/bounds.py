@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 
 from nrc.figures.cube import endings, only, require
 from nrc.figures.panels import layer_name, title
-from nrc.figures.style import COLOURS, Colour, LogScale, StyledFigure, colour_map, colours
+from nrc.figures.style import COLOURS, Colour, LogScale, Look, StyledFigure, colour_map, colours
 from nrc.flags import flag_masks
 from nrc.grid import AXES
 
@@ -49,6 +49,12 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.Data
     ------
     ValueError
         If the cube has no bounds.
+
+    Examples
+    --------
+    >>> table = rows({"made up": cube}, {})
+    >>> len(table), table["layer"].unique().tolist()
+    (36, [1, 2, 3])
     """
     cube = only(cubes)
     require(cube, BOUNDS, "Theorem 3.4 is about a penalty on the factors")
@@ -74,6 +80,14 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> StyledF
         As in `rows`.
     options : mapping
         `colour_map`.
+
+    Examples
+    --------
+    >>> from nrc.figures.style import styled
+    >>> with styled():
+    ...     figure = draw({"made up": cube}, {"colour_map": "viridis"})
+    >>> [axis.get_visible() for axis in figure.axes[:4]]
+    [True, True, True, True]
     """
     cube, every = only(cubes), rows(cubes, options)
     table = every[_drawn(every)]
@@ -122,6 +136,12 @@ def summary(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> dict
     dict
         That of `cube.endings`, `clusters`, the numbers of `layers`, `drawn` and `void` ones, and
         `room`, the median of bound over distance for each bound that there is.
+
+    Examples
+    --------
+    >>> facts = summary({"made up": cube}, {})
+    >>> facts["clusters"], facts["layers"], facts["void"]
+    (2, 36, 0)
     """
     cube, table = only(cubes), rows(cubes, options)
     drawn = table[_drawn(table)]
@@ -157,7 +177,7 @@ def _legend(layers: Sequence[int | str], shades: Sequence[Any], status: pd.Serie
         for place, (layer, shade) in enumerate(zip(layers, shades, strict=True))
     ]
     if (status == "stopped").any():
-        rim: dict[str, Any] = {"markerfacecolor": "none", "markeredgecolor": COLOURS["red"], "linestyle": ""}
+        rim: Look = {"markerfacecolor": "none", "markeredgecolor": COLOURS["red"], "linestyle": ""}
         handles.append(Line2D([], [], marker="o", label="stopped, not stationary", **rim))
     return [*handles, Line2D([], [], color="black", linewidth=0.8, label="equality")]
 
@@ -173,7 +193,7 @@ def _scatter(
     """Points, coloured by an axis of the grid."""
     scale = LogScale(coloured)
     ends = scale(scale.values) if len(scale.values) > 1 else scale.edges
-    look: dict[str, Any] = {"norm": LogNorm(ends[0], ends[-1]), "cmap": cmap, "s": 9, "linewidths": 0.6}
+    look: Look = {"norm": LogNorm(ends[0], ends[-1]), "cmap": cmap, "s": 9, "linewidths": 0.6}
     points = axis.scatter([], [], c=[], **look)
     for place, layer in enumerate(layers):
         of_layer = table[table["layer"] == layer]
@@ -192,7 +212,7 @@ def _scatter_layers(axis: Axes, table: pd.DataFrame, bound: str, shades: Mapping
     """Points of one network, a colour for each layer."""
     for place, (layer, shade) in enumerate(shades.items()):
         of_layer = table[table["layer"] == layer]
-        look: dict[str, Any] = {"marker": MARKERS[place % 10], "color": [shade], "s": 16, "linewidths": 0.6}
+        look: Look = {"marker": MARKERS[place % 10], "color": [shade], "s": 16, "linewidths": 0.6}
         axis.scatter(of_layer[bound], of_layer["distance"], edgecolors=_rims(of_layer), **look)
 
 

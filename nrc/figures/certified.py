@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from nrc.figures.cube import endings, only, require, squeezed
 from nrc.figures.panels import floor, grid, layer_name, of_cell, title
-from nrc.figures.style import Colour, StyledFigure, colours
+from nrc.figures.style import Colour, Look, StyledFigure, colours
 
 __all__ = ["draw", "rows", "summary"]
 
@@ -24,8 +24,8 @@ CURVES = {
     "relative_tail": "tail beyond $r$",
     "certified_tail": "certified by $r$ clusters (Theorem 3.4, sharpened)",
 }
-ON_WHITE: dict[str, Any] = {"facecolor": "white", "edgecolor": "none", "pad": 1}
-CLUSTERS: dict[str, Any] = {"color": "0.6", "linestyle": ":", "linewidth": 0.8}
+ON_WHITE: Look = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+CLUSTERS: Look = {"color": "0.6", "linestyle": ":", "linewidth": 0.8}
 
 
 def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.DataFrame:
@@ -48,6 +48,12 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.Data
     ------
     ValueError
         If the cube has no certified tails, several widths or depths, or too many cells.
+
+    Examples
+    --------
+    >>> table = rows({"made up": cube}, {})
+    >>> table[["layer", "index"]].drop_duplicates().shape
+    (12, 2)
     """
     cube = _cube(cubes)
     table = {
@@ -72,6 +78,14 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> StyledF
         As in `rows`.
     options : mapping
         `colour_map`, of whose ends the two curves are.
+
+    Examples
+    --------
+    >>> from nrc.figures.style import styled
+    >>> with styled():
+    ...     figure = draw({"made up": cube}, {"colour_map": "viridis"})
+    >>> len(figure.axes)  # 3 layers, 2 weight decays by 3 sigmas
+    18
     """
     cube, table = _cube(cubes), rows(cubes, options)
     shades = dict(zip(CURVES, colours(options["colour_map"], 2, 0.15, 0.75), strict=True))
@@ -109,6 +123,12 @@ def summary(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> dict
         That of `cube.endings`, `clusters`, `ranks`, the largest r certified; `room`, for each layer the
         median of bound over tail at r = K if it has both; `residual`, the least and the largest relative
         residual.
+
+    Examples
+    --------
+    >>> facts = summary({"made up": cube}, {})
+    >>> facts["ranks"], list(facts["room"])
+    (4, [1, 2, 3])
     """
     cube, residual = _cube(cubes), only(cubes)["relative_residual"]
     at_k = cube.reindex(index=[cube.attrs["clusters"]]).squeeze("index")

@@ -1,6 +1,6 @@
 """What every kind of figure asks of its cube."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,11 +10,17 @@ import xarray as xr
 from nrc.flags import count_flags, flag_masks
 from nrc.grid import notation
 
-__all__ = ["endings", "marked", "only", "relative_bound", "require", "squeezed"]
+__all__ = ["by_value", "endings", "marked", "only", "relative_bound", "require", "squeezed"]
 
 
 def only(cubes: Mapping[str, xr.Dataset]) -> xr.Dataset:
-    """The one cube of a figure that draws one."""
+    """The one cube of a figure that draws one.
+
+    Examples
+    --------
+    >>> only({"made up": cube}) is cube
+    True
+    """
     (cube,) = cubes.values()
     return cube
 
@@ -33,6 +39,13 @@ def require(cube: xr.Dataset, names: Iterable[str], why: str) -> None:
     ------
     ValueError
         If one is missing.
+
+    Examples
+    --------
+    >>> require(cube, ["loss"], "it is kept where asked for")
+    Traceback (most recent call last):
+        ...
+    ValueError: the figure draws loss, which one does not have: it is kept where asked for
     """
     if missing := [name for name in names if name not in cube]:
         raise ValueError(f"the figure draws {', '.join(missing)}, which {_name(cube)} does not have: {why}")
@@ -45,6 +58,12 @@ def squeezed(cube: xr.Dataset, *axes: str) -> xr.Dataset:
     ------
     ValueError
         If one of the axes has several values.
+
+    Examples
+    --------
+    >>> one = squeezed(cube, "width")
+    >>> "width" in one.dims, int(one["width"])
+    (False, 4)
     """
     for axis in axes:
         if cube.sizes[axis] != 1:
@@ -70,6 +89,12 @@ def endings(cube: xr.Dataset) -> dict[str, Any]:
         Numbers of `cells` and of those `converged`, `stopped`, `diverged` (of the stopped ones) and
         `dead`; `seeds`; `worst_stopped`, the largest relative residual of a stopped cell, missing
         without one; `accuracy`, for `train` and `test` the least and the largest, where there are.
+
+    Examples
+    --------
+    >>> facts = endings(cube)
+    >>> facts["cells"], facts["converged"], facts["seeds"]
+    (12, 12, 2)
     """
     counts = count_flags(cube)
     stopped = flag_masks(cube["status"])["stopped"]
@@ -95,6 +120,12 @@ def marked(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     ----------
     table : DataFrame
         With the numbers of seeds that `stopped`, `diverged` (of the stopped ones) and are `dead`.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"stopped": [0, 2, 1], "diverged": [0, 1, 1], "dead": [1, 0, 0]})
+    >>> {name: rows.index.tolist() for name, rows in marked(table).items()}
+    {'stopped': [1], 'diverged': [1, 2], 'dead': [0]}
     """
     return {
         "stopped": table[table["stopped"] > table["diverged"]],
@@ -103,10 +134,29 @@ def marked(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     }
 
 
+def by_value(table: pd.DataFrame, column: str) -> Iterator[tuple[float, pd.DataFrame]]:
+    """Each value of a column, in ascending order, with its rows.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"sigma": [0.2, 0.1, 0.2], "rank": [3, 1, 2]})
+    >>> [(sigma, rows["rank"].tolist()) for sigma, rows in by_value(table, "sigma")]
+    [(0.1, [1]), (0.2, [3, 2])]
+    """
+    for value in np.unique(table[column]):
+        yield float(value), table[table[column] == value]
+
+
 def relative_bound(cube: xr.Dataset, name: str) -> xr.DataArray:
-    """What a bound on the distance certifies of the relative distance of each layer, least over sources."""
+    """What a bound on the distance certifies of the relative distance of each layer, least over sources.
+
+    Examples
+    --------
+    >>> relative_bound(cube, "bound_measured").sel(layer=1).dims
+    ('weight_decay', 'sigma', 'width', 'depth', 'seed')
+    """
     return cube[name].min("source") / np.sqrt((cube["singular_values"] ** 2).sum("index"))
 
 
 def _name(cube: xr.Dataset) -> str:
-    return cube.attrs.get("experiment", "the cube")
+    return str(cube.attrs.get("experiment", "the cube"))

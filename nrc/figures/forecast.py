@@ -13,13 +13,13 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from nrc.figures.cube import endings, only, require, squeezed
-from nrc.figures.style import COLOURS, MARKS, UNKNOWN, LogScale, colour_map
+from nrc.figures.style import COLOURS, MARKS, UNKNOWN, LogScale, Look, colour_map
 from nrc.flags import ending_masks
 
 __all__ = ["draw", "rows", "summary"]
 
 NAMES = ("forecast", "singular_values", "at_minimum", "critical_rank", "forecast_rank")
-ELSEWHERE = {
+ELSEWHERE: Look = {
     **MARKS["stopped"],
     "label": "a seed not at the global minimum",
     "marker": "D",
@@ -47,6 +47,12 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.Data
     ------
     ValueError
         If there are several widths or depths, or no forecasts.
+
+    Examples
+    --------
+    >>> table = rows({"made up": cube}, {})
+    >>> len(table)  # 12 cells, 3 layers, 4 singular values
+    144
     """
     cube = _cube(cubes)
     names = [*NAMES, *(["transition"] if "transition" in cube else [])]
@@ -64,6 +70,14 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
         As in `rows`.
     options : mapping
         `colour_map`.
+
+    Examples
+    --------
+    >>> from nrc.figures.style import styled
+    >>> with styled():
+    ...     figure = draw({"made up": cube}, {"colour_map": "viridis"})
+    >>> len(figure.axes)  # dots, the plane and its colours
+    3
     """
     cube = _cube(cubes)
     figure = Figure(figsize=(7.2, 3.6))
@@ -95,9 +109,15 @@ def summary(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> dict
         `elsewhere`, of those that learn fewer (`lower`) and more (`higher`) directions; the
         `largest_error` of a singular value at the minimum, and the `largest_distance` to a critical
         point, missing where there is none.
+
+    Examples
+    --------
+    >>> facts = summary({"made up": cube}, {})
+    >>> facts["at_minimum"], facts["elsewhere"]
+    (12, 0)
     """
     cube = _cube(cubes)
-    error = np.abs(cube["forecast"] - cube["singular_values"]).max(["layer", "index"])
+    error = abs(cube["forecast"] - cube["singular_values"]).max(["layer", "index"])
     return {
         **endings(cube),
         "clusters": cube.attrs["clusters"],
@@ -121,7 +141,7 @@ def _cube(cubes: Mapping[str, xr.Dataset]) -> xr.Dataset:
 
 
 def _singular_values(axis: Axes, table: pd.DataFrame) -> None:
-    dots = {"marker": "o", "markersize": 2.5, "linestyle": "", "alpha": 0.4, "markeredgewidth": 0}
+    dots: Look = {"marker": "o", "markersize": 2.5, "linestyle": "", "alpha": 0.4, "markeredgewidth": 0}
     for value, colour, label in (
         (0, COLOURS["orange"], "not at the global minimum"),
         (1, COLOURS["blue"], "at the global minimum"),
@@ -154,7 +174,7 @@ def _ranks(
         "diverged": (MARKS["diverged"], ended["diverged"]),
         "dead": (MARKS["dead"], ended["dead"]),
     }
-    handles = []
+    handles: list[Line2D | Patch] = []
     for mark, cells in marks.values():
         marked = cells.any("seed").stack(cell=("weight_decay", "sigma"))
         marked = marked[marked.values]

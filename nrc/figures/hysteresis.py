@@ -14,16 +14,18 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MultipleLocator, NullLocator
 from numpy.typing import NDArray
 
-from nrc.figures.cube import endings, marked, require, squeezed
-from nrc.figures.style import COLOURS, MARKS, LogScale, colour_map, spread
+from nrc.figures.cube import by_value, endings, marked, require, squeezed
+from nrc.figures.style import COLOURS, MARKS, LogScale, Look, colour_map, spread
 from nrc.flags import ending_masks
 from nrc.statistics import student_interval
 
 __all__ = ["draw", "rows", "summary"]
 
+Array = NDArray[np.float64]
+
 RANDOM, UP, DOWN = STARTS = ("random start", "sweep up", "sweep down")
 NAMES = ("relative_distance", "singular_values", "loss", "transition")
-LOOKS = {
+LOOKS: dict[str, Look] = {
     RANDOM: {"color": "black", "marker": "o", "markersize": 2, "linewidth": 0.6},
     UP: {"color": COLOURS["blue"]},
     DOWN: {"color": COLOURS["orange"]},
@@ -34,11 +36,11 @@ SHOWN = 3
 FEW = 8
 # Relative differences of objectives are drawn on a scale that is linear up to here.
 LINEAR = 0.01
-FORECAST = {"color": "black", "linestyle": ":"}
+FORECAST: Look = {"color": "black", "linestyle": ":"}
 # Of a colour map its lighter part, for shares of seeds.
 DARKEST = 3
 # In the order in which sigma reaches them where all is as in the trials.
-PLACES = {
+PLACES: dict[str, Look] = {
     "down_ends": {"color": COLOURS["orange"], "marker": "<", "label": "sweep down returns to rank $K$"},
     "random_jumps": {"color": "black", "marker": "o", "label": "random start jumps"},
     "overtaken": {"color": COLOURS["red"], "marker": "D", "label": "up is no longer the lowest"},
@@ -81,6 +83,12 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.Data
     ------
     ValueError
         If there are several widths or depths, no such layer, or the grids differ.
+
+    Examples
+    --------
+    >>> table = rows(branches, {"layer": None, "apart": 0.1})
+    >>> table["panel"].value_counts(sort=False).to_dict()
+    {'curves': 180, 'difference': 60, 'places': 4}
     """
     cells = _cells(cubes, options)
     tables = {
@@ -101,6 +109,15 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
     options : mapping
         Those of `rows`; `colour_map`; and `shown`, the weight decays whose curves are drawn: the
         nearest of the grid, or None for a few.
+
+    Examples
+    --------
+    >>> from nrc.figures.style import styled
+    >>> options = {"layer": None, "apart": 0.1, "shown": None, "colour_map": "viridis"}
+    >>> with styled():
+    ...     figure = draw(branches, options)
+    >>> len(figure.axes)  # two for each of 2 weight decays, and two below
+    6
     """
     cells = _cells(cubes, options)
     curves, places = _curves(cells), _places(cells, options["apart"])
@@ -108,7 +125,7 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
     shown = _shown(cells["weight_decay"].values, options["shown"])
     figure = Figure(figsize=(7.2, 7.2))
     # of one height: with others the last places of the layout, and with them the bytes, may vary
-    above, below = figure.subfigures(2, 1)
+    above, below = figure.subfigures(2, 1, squeeze=False).flat
     axes = above.subplots(2, len(shown), sharex=True, sharey="row", squeeze=False)
     for (top, bottom), weight_decay in zip(axes.T, shown, strict=True):
         of_this = [table[table["weight_decay"] == weight_decay] for table in (curves, differences, places)]
@@ -139,12 +156,20 @@ def summary(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> dict
         forecast median, least, largest and number of seeds; `ratios`, for each place that of its
         sigma to the forecast's: geometric `mean` with the ends `low` and `high` of its 95% interval over
         seeds, `least`, `largest` and `count` over seeds and weight decays.
+
+    Examples
+    --------
+    >>> facts = summary(branches, {"layer": None, "apart": 0.1})
+    >>> facts["layer"], facts["cells"]
+    (2, 120)
+    >>> round(facts["ratios"]["up_ends"]["mean"], 1)
+    2.0
     """
     cells = _cells(cubes, options)
     apart, sigma = options["apart"], cells["sigma"].values
     both, places = _rivals(cells, apart).sel(start=DOWN), _places(cells, apart)
     lower = both & (cells["objective"].sel(start=UP) < cells["objective"].sel(start=DOWN))
-    logs = np.log(places[list(PLACES)].div(places["forecast"], axis=0))
+    logs = places[list(PLACES)].div(places["forecast"], axis=0).transform(np.log)
     return {
         "clusters": next(iter(cubes.values())).attrs["clusters"],
         "layer": int(cells["layer"]),
@@ -154,8 +179,8 @@ def summary(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> dict
         "lower": int(lower.sum()),
         "step": float(np.median(sigma[1:] / sigma[:-1])) if len(sigma) > 1 else np.nan,
         "places": {
-            float(weight_decay): {name: _range(table[name]) for name in (*PLACES, "forecast")}
-            for weight_decay, table in places.groupby("weight_decay")
+            weight_decay: {name: _range(table[name]) for name in (*PLACES, "forecast")}
+            for weight_decay, table in by_value(places, "weight_decay")
         },
         "ratios": {name: _ratio(logs[name], places["seed"]) for name in PLACES},
     }
@@ -239,7 +264,7 @@ def _places(cells: xr.Dataset, apart: float) -> pd.DataFrame:
     sigma = cells["sigma"].values
     rivals = cells["objective"].where(_rivals(cells, apart))
     lowest = {"crossing": rivals.sel(start=DOWN), "overtaken": rivals.min("start")}
-    over = {name: np.log(cells["objective"].sel(start=UP) / rival) for name, rival in lowest.items()}
+    over = {name: xr.ufuncs.log(cells["objective"].sel(start=UP) / rival) for name, rival in lowest.items()}
     line = cells["transition"].max(["start", "weight_decay"])
     line = line.where(line > 0)
     table = []
@@ -262,7 +287,7 @@ def _places(cells: xr.Dataset, apart: float) -> pd.DataFrame:
     return frame[["weight_decay", "seed", *PLACES, "forecast"]]
 
 
-def _step(sigma: NDArray, values: NDArray) -> float:
+def _step(sigma: Array, values: Array) -> float:
     """Where values that begin below 0 are above it for the first time: in the middle between neighbours."""
     there = ~np.isnan(values)
     sigma, above = sigma[there], np.flatnonzero(values[there] > 0)
@@ -271,7 +296,7 @@ def _step(sigma: NDArray, values: NDArray) -> float:
     return float(np.sqrt(sigma[above[0] - 1] * sigma[above[0]]))
 
 
-def _rise(sigma: NDArray, values: NDArray) -> float:
+def _rise(sigma: Array, values: Array) -> float:
     """Where values pass from below 0 to above for the first time: straight against log sigma."""
     there = ~np.isnan(values)
     logs, values = np.log(sigma[there]), values[there]
@@ -282,7 +307,7 @@ def _rise(sigma: NDArray, values: NDArray) -> float:
     return float(np.exp(np.interp(0, values[at], logs[at])))
 
 
-def _shown(values: NDArray, wanted: list[float] | None) -> NDArray:
+def _shown(values: Array, wanted: list[float] | None) -> Array:
     if wanted is None:
         return values[spread(len(values), SHOWN)]
     return np.unique([values[np.argmin(np.abs(values - value))] for value in np.atleast_1d(wanted)])
@@ -327,7 +352,8 @@ def _plane(
     line = differences.groupby("sigma")["transition"].mean()
     axis.plot(line.index, line, **FORECAST)
     for name, look in PLACES.items():
-        for weight_decay, at in places.groupby("weight_decay")[name]:
+        for weight_decay, table in by_value(places, "weight_decay"):
+            at = table[name]
             axis.plot([at.min(), at.max()], [weight_decay] * 2, color=look["color"], linewidth=0.8)
         median = places.groupby("weight_decay")[name].median()
         axis.plot(median, median.index, **look, linewidth=0.5, zorder=3)
@@ -357,15 +383,17 @@ def _ratios(axis: Axes, places: pd.DataFrame) -> None:
 
 def _label(axis: Axis, values: pd.Series | None = None) -> None:
     """Label a logarithmic axis that may be short: a few values each, else in steps of about 1.6."""
-    few = values is not None and values.nunique() <= FEW
-    axis.set_major_locator(FixedLocator(np.unique(values)) if few else LogLocator(subs=(1, 2, 3, 5)))
+    if values is not None and values.nunique() <= FEW:
+        axis.set_major_locator(FixedLocator(np.unique(values).tolist()))
+    else:
+        axis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
     axis.set_minor_locator(NullLocator())
 
 
 def _explain(below: SubFigure, curves: pd.DataFrame, colours: str) -> None:
     """A legend of what there is."""
-    handles = [Line2D([], [], label=start, **look) for start, look in LOOKS.items()]
+    handles: list[Line2D | Patch] = [Line2D([], [], label=start, **look) for start, look in LOOKS.items()]
     handles.append(Line2D([], [], label="forecast for a linear network", **FORECAST))
     handles.append(Patch(facecolor=colour_map(colours)(1 / DARKEST), label="both branches in all seeds"))
     handles += [Line2D([], [], linewidth=0.8, **look) for look in PLACES.values()]

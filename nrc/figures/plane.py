@@ -8,33 +8,35 @@ import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
+from matplotlib.colors import Colormap
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.patheffects import Normal, Stroke
+from matplotlib.typing import LineStyleType
 
 from nrc.figures.cube import endings, marked, only, relative_bound, squeezed
-from nrc.figures.style import COLOURS, MARKS, UNKNOWN, LogScale, colour_map, from_zero, log_axis
+from nrc.figures.style import COLOURS, MARKS, UNKNOWN, LogScale, Look, colour_map, from_zero, log_axis
 from nrc.flags import ending_masks, flag_masks
 
 __all__ = ["draw", "rows", "summary"]
 
 INPUTS = ("tcv_lower", "tcv_upper", "wcss_class", "wcss_bound", "wcss_quantile", "transition")
 # White: an experiment joined to others may have cells there, this one has none.
-STOPPED = {"facecolor": "none", "edgecolor": "white", "hatch": "////", "linewidth": 0, "hatch_linewidth": 0.5}
-UNTRAINED = {"facecolor": "white", "edgecolor": "0.6"}
+STOPPED = Look(facecolor="none", edgecolor="white", hatch="////", linewidth=0, hatch_linewidth=0.5)
+UNTRAINED: Look = {"facecolor": "white", "edgecolor": "0.6"}
 # Lines of what Theorem 3.4 certifies: the measure it takes, its column, and its look.
-CERTIFIED = {
+CERTIFIED: dict[str, tuple[str, str, LineStyleType]] = {
     "bound_measured": ("relative_bound", "Theorem 3.4", "dashed"),
     "bound_projected": ("relative_bound_projected", "its sharpened form", "solid"),
 }
 # The class WCSS is drawn where the classes are not blobs, of which Proposition 4.1 tells.
-LINES = {
+LINES: dict[str, Look] = {
     "wcss_bound": {"color": COLOURS["red"], "linestyle": "--", "label": "Proposition 4.1"},
     "wcss_class": {"color": "black", "linestyle": "-.", "label": "WCSS of the classes"},
     "wcss_quantile": {"color": "black", "linestyle": ":", "label": r"exact $\chi^2$ quantile"},
 }
-FORECAST = {
+FORECAST: Look = {
     "color": "white",
     "linestyle": (0, (1, 1)),
     "path_effects": [Stroke(linewidth=2.2, foreground="black"), Normal()],
@@ -68,6 +70,12 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.Data
     ------
     ValueError
         If the cube has several widths or depths.
+
+    Examples
+    --------
+    >>> table = rows({"made up": cube}, {})
+    >>> table["panel"].value_counts(sort=False).to_dict()
+    {'plane': 18, 'variation': 3}
     """
     cube = squeezed(only(cubes), "width", "depth")
     tables = {"plane": _maps(cube), "variation": _curves(cube)}
@@ -86,6 +94,14 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
         the bounds.
 
     A layer with at most K rows or columns has rank K by its shape: its title says so.
+
+    Examples
+    --------
+    >>> from nrc.figures.style import styled
+    >>> with styled():
+    ...     figure = draw({"made up": cube}, {"colour_map": "viridis", "certified": 0.1})
+    >>> [axis.get_title() for axis in figure.axes[:3]]
+    ['layer 1', 'layer 2', 'layer 3']
     """
     cube = squeezed(only(cubes), "width", "depth")
     table, curves = _maps(cube), _curves(cube)
@@ -94,9 +110,9 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
     columns = min(len(layers), max(2, -(-len(layers) // 2)))
     width = 1.75 * max(2, columns)
     figure = Figure(figsize=(1.6 + width + 2.2, 4.3))
-    maps, right = figure.subfigures(1, 2, width_ratios=[0.6 + width, 2.5])
+    maps, right = figure.subfigures(1, 2, width_ratios=[0.6 + width, 2.5], squeeze=False).flat
     axes = maps.subplots(-(-len(layers) // columns), columns, sharex=True, sharey=True, squeeze=False)
-    certified: dict[str, str] = {}
+    certified: dict[str, LineStyleType] = {}
     for axis, layer in zip(axes.flat, layers, strict=False):
         of_layer = table[table["layer"] == layer]
         mesh = _heat_map(axis, of_layer, scales, colour_map(options["colour_map"]))
@@ -139,6 +155,12 @@ def summary(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> dict
         `certified`, for each bound how many of them it certifies; `trivial`, the layers that have rank
         K by their shape and are not counted; and `noise`, the WCSS expected of the noise over
         sigma^2 d.
+
+    Examples
+    --------
+    >>> facts = summary({"made up": cube}, {"certified": 0.1})
+    >>> facts["clusters"], facts["layers"], facts["trivial"]
+    (2, 36, [])
     """
     cube, table = only(cubes), rows(cubes, options)
     converged = flag_masks(cube["status"])["converged"] & ~cube["layer"].isin(_trivial(cube))
@@ -203,7 +225,7 @@ def _noise(cube: xr.Dataset) -> int:
     return 1 if "train_accuracy" in cube else 2
 
 
-def _heat_map(axis: Axes, table: pd.DataFrame, scales: Mapping[str, LogScale], colours) -> QuadMesh:
+def _heat_map(axis: Axes, table: pd.DataFrame, scales: Mapping[str, LogScale], colours: Colormap) -> QuadMesh:
     wide = table.pivot(index="weight_decay", columns="sigma")
     edges = scales["sigma"].edges, scales["weight_decay"].edges
     distance = np.ma.masked_invalid(wide["relative_distance"].to_numpy(dtype=float))
@@ -236,7 +258,7 @@ def _trained(table: pd.DataFrame) -> pd.DataFrame | pd.Series:
 
 def _certified_lines(
     axis: Axes, table: pd.DataFrame, scales: Mapping[str, LogScale], certified: float
-) -> dict[str, str]:
+) -> dict[str, LineStyleType]:
     """Draw the lines left of and above which a bound is at most `certified`; the looks of those drawn."""
     drawn = {}
     for column, name, look in CERTIFIED.values():
@@ -254,10 +276,10 @@ def _certified_lines(
 
 
 def _explain(
-    maps: SubFigure, table: pd.DataFrame, forecast: bool, lines: Mapping[str, str], certified: float
+    maps: SubFigure, table: pd.DataFrame, forecast: bool, lines: Mapping[str, LineStyleType], certified: float
 ) -> None:
     """A legend of what there is."""
-    handles = []
+    handles: list[Line2D | Patch] = []
     if forecast:
         handles.append(Line2D([], [], label="forecast for a linear network", **FORECAST))
     for name, look in lines.items():
@@ -299,7 +321,7 @@ def _variation_curves(axis: Axes, curves: pd.DataFrame, scale: LogScale, unit: p
     axis.plot(sigma, upper, color=blue, marker="o", label="best partition found")
     axis.plot(sigma, lower, color=blue, marker="v", label="lower bound")
     # a line of one point is none
-    line = {"marker": "_", "markersize": 12} if len(curves) == 1 else {}
+    line: Look = {"marker": "_", "markersize": 12} if len(curves) == 1 else {}
     for name, look in LINES.items():
         if name in curves and (name != "wcss_class" or "wcss_bound" not in curves):
             axis.plot(sigma, curves[name] / unit, **look, **line)

@@ -9,9 +9,10 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.typing import ColorType
 
-from nrc.figures.cube import endings, only, require, squeezed
-from nrc.figures.style import colours, from_zero
+from nrc.figures.cube import by_value, endings, only, require, squeezed
+from nrc.figures.style import Look, colours, from_zero
 from nrc.flags import flag_masks
 from nrc.grid import notation
 from nrc.statistics import RANKS
@@ -43,6 +44,14 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.Data
     ------
     ValueError
         If another axis has several values, or there is no such measure.
+
+    Examples
+    --------
+    >>> table = rows({"made up": cube.isel(sigma=[0])}, {"along": "width", "rank": "stable_rank"})
+    >>> table[["measure", "weight_decay", "width", "converged"]]
+           measure  weight_decay  width  converged
+    0  stable_rank          0.01      4          2
+    1  stable_rank          0.10      4          2
     """
     cube, along = _cube(cubes, options), options["along"]
     ended = {meaning: mask.sum("seed") for meaning, mask in flag_masks(cube["status"]).items()}
@@ -50,11 +59,11 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.Data
     tables = []
     for name in _ranks(options):
         rank = _rank(cube, name, along)
-        table = xr.Dataset(
+        of_measure = xr.Dataset(
             {"median": rank.median("seed"), "least": rank.min("seed"), "largest": rank.max("seed"), **ended}
         )
-        frame = table.to_dataframe(dim_order=order).reset_index()
-        tables.append(frame.assign(measure=name)[["measure", *order, *table.data_vars]])
+        frame = of_measure.to_dataframe(dim_order=order).reset_index()
+        tables.append(frame.assign(measure=name)[["measure", *order, *of_measure.data_vars]])
     table = pd.concat(tables, ignore_index=True)
     # of joined experiments there are cells that none of them has
     return table[table[list(ended)].sum(axis=1) > 0].reset_index(drop=True)
@@ -69,6 +78,15 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
         As in `rows`.
     options : mapping
         Those of `rows`, and `colour_map`.
+
+    Examples
+    --------
+    >>> from nrc.figures.style import styled
+    >>> options = {"along": "sigma", "rank": "stable_rank", "colour_map": "viridis"}
+    >>> with styled():
+    ...     figure = draw({"made up": cube}, options)
+    >>> figure.axes[0].get_ylabel()
+    'stable rank'
     """
     cube, along, ranks = _cube(cubes, options), options["along"], _ranks(options)
     table = rows(cubes, options)
@@ -101,7 +119,7 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
         for decay, colour in palette.items()
     ]
     if not _settled(table).all():
-        open_dot = {"color": "0.3", "marker": "o", "markerfacecolor": "white", "linestyle": ""}
+        open_dot: Look = {"color": "0.3", "marker": "o", "markerfacecolor": "white", "linestyle": ""}
         handles.append(Line2D([], [], label="a seed not stationary", **open_dot))
     figure.legend(handles=handles, loc="outside lower center", ncols=5 if columns > 1 else 3)
     return figure
@@ -115,6 +133,12 @@ def summary(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> dict
     dict
         That of `cube.endings`, `clusters`, `ranks` in words, and `middle`, the intermediate layer,
         None against depth.
+
+    Examples
+    --------
+    >>> facts = summary({"made up": cube}, {"along": "sigma", "rank": "stable_rank"})
+    >>> facts["ranks"], facts["middle"]
+    (['stable rank'], 2)
     """
     cube = _cube(cubes, options)
     return {
@@ -152,9 +176,9 @@ def _settled(table: pd.DataFrame) -> pd.Series:
     return (table["stopped"] == 0) & (table["dead"] == 0)
 
 
-def _dots(axis: Axes, table: pd.DataFrame, along: str, palette: Mapping[float, tuple[float, ...]]) -> None:
+def _dots(axis: Axes, table: pd.DataFrame, along: str, palette: Mapping[float, ColorType]) -> None:
     """Medians, white inside where a seed is not stationary."""
-    for weight_decay, curve in table.groupby("weight_decay"):
-        dots = {"color": palette[weight_decay], "marker": "o", "linestyle": ""}
+    for weight_decay, curve in by_value(table, "weight_decay"):
+        dots: Look = {"color": palette[weight_decay], "marker": "o", "linestyle": ""}
         for rows, face in ((_settled(curve), palette[weight_decay]), (~_settled(curve), "white")):
             axis.plot(curve[along][rows], curve["median"][rows], markerfacecolor=face, **dots)

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike, NDArray
 
 from nrc.figures.cube import require, squeezed
-from nrc.figures.style import colours, log_axis, spread
+from nrc.figures.style import Look, colours, log_axis, spread
 from nrc.flags import flag_masks
 from nrc.statistics import quadratic, quadratic_slopes, student_interval
 
@@ -46,6 +46,12 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.Data
     ValueError
         If there are several widths or depths, or a sigma or weight decay of 0, for which a
         logarithmic axis has no place.
+
+    Examples
+    --------
+    >>> table = rows({"made up": shifts}, {"saturation": 0.5})
+    >>> len(table), table.columns[:3].tolist()
+    (8, ['panel', 'weight_decay', 'sigma'])
     """
     tables = [
         _table(_cube(shift), options["saturation"]).assign(panel=title) for title, shift in cubes.items()
@@ -63,6 +69,14 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
         As in `rows`.
     options : mapping
         That of `rows`, and `colour_map`.
+
+    Examples
+    --------
+    >>> from nrc.figures.style import styled
+    >>> with styled():
+    ...     figure = draw({"made up": shifts}, {"saturation": 0.5, "colour_map": "viridis"})
+    >>> len(figure.axes)
+    2
     """
     table = rows(cubes, options)
     figure = Figure(figsize=(7.2, 0.8 + 2.4 * len(cubes)))
@@ -78,8 +92,8 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
     _guide(axes[0, 0], table[table["panel"] == next(iter(cubes))])
     axes[-1, 0].set_xlabel(r"noise level $\sigma$")
     axes[-1, 1].set_xlabel(r"weight decay $\lambda$")
-    grey = {"color": "0.3"}
-    dot = {"marker": "o", "linestyle": "", **grey}
+    grey: Look = {"color": "0.3"}
+    dot: Look = {"marker": "o", "linestyle": "", **grey}
     handles = [
         Line2D([], [], label="trained, median over seeds", **dot),
         Line2D([], [], label="a seed not at its minimum", markerfacecolor="white", **dot),
@@ -102,6 +116,12 @@ def summary(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> dict
         bound, the same of the closed form, `above_forecast`, `largest_forecast` and the weight decays
         `above_at`; `curves`, the values of both axes that have one; mean `slope` over seeds with the
         ends `low` and `high` of its 95% interval, `slope_forecast` and the number of `slope_cells`.
+
+    Examples
+    --------
+    >>> facts = summary({"made up": shifts}, {"saturation": 0.5})["panels"]["made up"]
+    >>> round(facts["slope"], 3), facts["above"]
+    (2.01, 0)
     """
     return {"panels": {title: _facts(_cube(shift), options["saturation"]) for title, shift in cubes.items()}}
 
@@ -170,7 +190,7 @@ def _curves(axis: Axes, table: pd.DataFrame, along: str, curve: str, colour_map:
         axis.plot(rows[along], rows["shift_forecast"], color=colour, linewidth=0.8)
         axis.plot(rows[along], rows["shift_bound"], color=colour, linewidth=0.8, linestyle="--")
         settled = (rows["stopped"] == 0) & (rows["elsewhere"] == 0)
-        dots = {"color": colour, "marker": "o", "linestyle": ""}
+        dots: Look = {"color": colour, "marker": "o", "linestyle": ""}
         axis.plot(
             rows[along][settled], rows["shift"][settled], label=rf"${SYMBOLS[curve]}={value:.2g}$", **dots
         )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from nrc.figures.cube import endings, only, require, squeezed
 from nrc.figures.panels import floor, grid, layer_name, legend, of_cell, title
-from nrc.figures.style import COLOURS, Colour, StyledFigure, colours, from_zero, spread
+from nrc.figures.style import COLOURS, Colour, Look, StyledFigure, colours, from_zero, spread
 from nrc.theory.spectra import EXACT, exact_rank, relative_tail
 
 __all__ = ["draw", "rows", "summary"]
@@ -30,7 +30,7 @@ FLOOR, FLOOR_OF_ONE = 1e-3, 1e-2
 # Spectra in a panel at most: more cannot be told apart.
 LOOKS = 21
 # Where training goes on from another: the spectrum there, and the pass.
-CHANGE: dict[str, Any] = {"color": COLOURS["orange"], "linewidth": 1.0}
+CHANGE: Look = {"color": COLOURS["orange"], "linewidth": 1.0}
 
 
 def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.DataFrame:
@@ -54,6 +54,12 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.Data
     ------
     ValueError
         If there are several sigmas, widths or depths, or no snapshots.
+
+    Examples
+    --------
+    >>> table = rows({"made up": cube.isel(sigma=[0])}, {})
+    >>> table["panel"].unique().tolist()
+    ['relative tail', 'exact rank', 'class WCSS']
     """
     cube = _cube(cubes)
     tail = _tails(cube["snapshot_singular_values"].isel(snapshot=_chosen(cube))).median("seed")
@@ -81,6 +87,14 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> StyledF
         As in `rows`.
     options : mapping
         `colour_map`: its light end is the start of training.
+
+    Examples
+    --------
+    >>> from nrc.figures.style import styled
+    >>> with styled():
+    ...     figure = draw({"made up": cube.isel(sigma=[0])}, {"colour_map": "Blues"})
+    >>> len(figure.axes)  # 2 weight decays, 3 layers and the class WCSS
+    8
     """
     cube, table = _cube(cubes), rows(cubes, options)
     layers, decays = cube["layer"].values.tolist(), cube["weight_decay"].values.tolist()
@@ -134,6 +148,12 @@ def summary(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> dict
         training goes on from another, None from initial weights; `exact`, the tolerance of the exact
         rank, and `exact_ranks`, for each layer the least and the largest at the end; `residual`, the
         least and the largest relative residual.
+
+    Examples
+    --------
+    >>> facts = summary({"made up": cube.isel(sigma=[0])}, {})
+    >>> facts["looks"], facts["start"], facts["exact_ranks"]
+    (3, None, {1: (4, 4), 2: (4, 4), 3: (4, 4)})
     """
     cube, residual = _cube(cubes), only(cubes)["relative_residual"]
     ranks = _exact_ranks(cube).isel(snapshot=-1).dropna("layer", how="all")

@@ -23,7 +23,9 @@ __all__ = [
     "UNKNOWN",
     "Colour",
     "LogScale",
+    "Look",
     "StyledFigure",
+    "colour_map",
     "colours",
     "from_zero",
     "log_axis",
@@ -31,6 +33,9 @@ __all__ = [
     "spread",
     "styled",
 ]
+
+# Keywords of matplotlib that say how something is drawn.
+Look = dict[str, Any]
 
 # It warns of the time stamps in matplotlib's own fonts.
 logging.getLogger("fontTools").setLevel(logging.ERROR)
@@ -65,23 +70,30 @@ RC = {
 }
 
 # Writers stamp the time unless told not to.
-FORMATS = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}
+FORMATS: dict[str, dict[str, None]] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}
 
 # Dots an inch in a notebook.
 SCREEN = 120
 
 # How the cells of a plane ended, and where no seed converged there is no number to draw.
-_WHITE = {"color": "black", "markerfacecolor": "white", "markeredgewidth": 0.6, "linestyle": ""}
-MARKS = {
+_WHITE: Look = {"color": "black", "markerfacecolor": "white", "markeredgewidth": 0.6, "linestyle": ""}
+MARKS: dict[str, Look] = {
     "stopped": {"label": "a seed stopped, not stationary", "marker": "o", **_WHITE},
     "diverged": {"label": "a seed diverged", "marker": "^", **_WHITE, "markersize": 4},
     "dead": {"label": "a seed dead", "marker": "x", "color": "black", "markersize": 4, "linestyle": ""},
 }
-UNKNOWN = {"facecolor": "white", "edgecolor": "0.6", "hatch": "/////"}
+UNKNOWN: Look = {"facecolor": "white", "edgecolor": "0.6", "hatch": "/////"}
 
 
 def styled() -> AbstractContextManager[None]:
-    """Context in which figures are drawn and saved."""
+    """Context in which figures are drawn and saved.
+
+    Examples
+    --------
+    >>> with styled():
+    ...     mpl.rcParams["font.size"]
+    8.0
+    """
     return mpl.rc_context(RC)
 
 
@@ -113,6 +125,11 @@ def picture(figure: Figure, form: str, dpi: int) -> bytes:
         A key of `FORMATS`.
     dpi : int
         Dots an inch.
+
+    Examples
+    --------
+    >>> picture(Figure(), "svg", dpi=50) == picture(Figure(), "svg", dpi=50)
+    True
     """
     file = io.BytesIO()
     figure.savefig(file, format=form, dpi=dpi, metadata=FORMATS[form])
@@ -126,6 +143,11 @@ def colour_map(name: str) -> Colormap:
     ------
     ValueError
         If there is none of this name.
+
+    Examples
+    --------
+    >>> colour_map("viridis").name
+    'viridis'
     """
     if name not in mpl.colormaps:
         raise ValueError(
@@ -136,12 +158,25 @@ def colour_map(name: str) -> Colormap:
 
 
 def colours(name: str, count: int, least: float = 0.0, most: float = 0.85) -> list[Colour]:
-    """Colours of a map in even steps, for `count` curves; the light end of most maps is left out."""
+    """Colours of a map in even steps, for `count` curves; the light end of most maps is left out.
+
+    Examples
+    --------
+    >>> light, dark = colours("Greys", 2)
+    >>> bool(sum(light) > sum(dark))
+    True
+    """
     return [colour_map(name)(share) for share in np.linspace(least, most, count)]
 
 
 def spread(count: int, most: int) -> NDArray[np.int64]:
-    """Places of at most `most` of `count` values, in even steps, the first and the last among them."""
+    """Places of at most `most` of `count` values, in even steps, the first and the last among them.
+
+    Examples
+    --------
+    >>> spread(9, 3).tolist()
+    [0, 4, 8]
+    """
     return np.unique(np.linspace(0, count - 1, most).round().astype(int))
 
 
@@ -152,6 +187,14 @@ class LogScale:
     ----------
     values : array_like
         At least 0, in any order, with repetitions.
+
+    Examples
+    --------
+    >>> scale = LogScale([0.0, 0.1, 1.0])
+    >>> scale([0.0, 1.0]).round(6).tolist()
+    [0.01, 1.0]
+    >>> scale.edges.round(3).tolist()
+    [0.003, 0.032, 0.316, 3.162]
     """
 
     def __init__(self, values: ArrayLike) -> None:
@@ -200,13 +243,31 @@ class LogScale:
 
 
 def from_zero(*axes: Axes) -> None:
-    """Begin the y-axis of axes that share it at 0, and end it above all that is drawn."""
+    """Begin the y-axis of axes that share it at 0, and end it above all that is drawn.
+
+    Examples
+    --------
+    >>> axis = Figure().subplots()
+    >>> lines = axis.plot([1, 2], [3, 4])
+    >>> from_zero(axis)
+    >>> [float(end) for end in axis.get_ylim()]
+    [0.0, 4.2]
+    """
     tops = [axis.dataLim.y1 for axis in axes if np.isfinite(axis.dataLim.y1)]
     axes[0].set_ylim(0, 1.05 * max(tops, default=0) or 1)
 
 
 def log_axis(axis: Axis) -> None:
-    """Label a logarithmic axis at 1 and 3 times the powers of ten, in plain numbers."""
+    """Label a logarithmic axis at 1 and 3 times the powers of ten, in plain numbers.
+
+    Examples
+    --------
+    >>> axis = Figure().subplots()
+    >>> axis.set_xscale("log")
+    >>> log_axis(axis.xaxis)
+    >>> axis.xaxis.get_major_formatter()(0.3)
+    '0.3'
+    """
     axis.set_major_locator(LogLocator(subs=(1, 3)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())

@@ -1,0 +1,28 @@
+"""What the examples in docstrings find: the libraries by their usual names, made-up cubes, a folder."""
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def names_in_examples():
+    import numpy as np
+    import pandas as pd
+    import torch
+    import xarray as xr
+
+    import nrc
+    from support import made_up
+
+    return {
+        **{"np": np, "pd": pd, "torch": torch, "xr": xr, "nrc": nrc},
+        **{"cube": made_up.cube(), "shifts": made_up.shift(seed=[0, 1, 2]), "branches": made_up.branches()},
+    }
+
+
+@pytest.fixture(autouse=True)
+def around_an_example(request):
+    """Give an example the names, and a folder where it may write files."""
+    if isinstance(request.node, pytest.DoctestItem):
+        names = request.getfixturevalue("names_in_examples")
+        request.getfixturevalue("doctest_namespace").update(names)
+        request.getfixturevalue("monkeypatch").chdir(request.getfixturevalue("tmp_path"))
