@@ -60,7 +60,7 @@ class Seen(Protocol):
     def capacity(self) -> int: ...
 
     def batches(self, doing: str) -> Iterator[Batch]:
-        """All points once, in order; `doing` says what for, on a progress bar."""
+        """All points once, in order, none overwritten later; `doing` says what for, on a progress bar."""
         ...
 
     def track(self, things: Sequence[T], doing: str) -> Iterable[T]:

@@ -9,12 +9,14 @@ from scipy.linalg import null_space
 from nrc.network import ACTIVATIONS, Network
 from nrc.theory.bounds import distance_bound, gradient_rank_bound
 from nrc.theory.centroids import (
+    RANK_TOLERANCE,
     centroid_gap,
     centroid_gap_bound,
     centroid_gradient,
     centroids,
     outside_gradient,
     second_derivative_bound,
+    singular_directions,
 )
 
 # torch's own, when it loads its vmap
@@ -313,6 +315,14 @@ def test_the_rank_of_a_gradient_is_at_most_the_number_of_distinct_pairs():
     assert both.tolist() == [3, 1]
 
 
+def plain_outside(w, g, r):
+    """W outside the r leading singular vectors of G, columns or rows, by numpy on one cell."""
+    u, s, vt = np.linalg.svd(g)
+    r = min(r, int((s > 1e-10 * s[0]).sum()))
+    u, v = u[:, :r], vt[:r].T
+    return min(np.linalg.norm(w - u @ (u.T @ w)), np.linalg.norm(w - (w @ v) @ v.T))
+
+
 @pytest.mark.parametrize(("activation", "bias"), NETWORKS)
 def test_the_sharpened_theorem_by_the_definition_of_the_residual(activation, bias):
     """The part of r_l - Delta, formed as such, that leaves the column or row space found by scipy."""
@@ -321,34 +331,63 @@ def test_the_sharpened_theorem_by_the_definition_of_the_residual(activation, bia
     for k, z in enumerate(network.features(x)[:-1]):
         at_centroids = centroid_gradient(network.after(k), z, y, labels, CLUSTERS)
         for l, g in enumerate(at_centroids, start=k):
-            w, found = network.weights[l], outside_gradient(network.weights[l], g, CLUSTERS)
+            w, (rho, found) = network.weights[l], outside_gradient(network.weights[l], g)
+            assert found.shape == (CELLS, min(w.shape[1:]))
             for c, weight_decay in enumerate((0.3, 1e-3, 2.0)):
                 residual = gradient[l][c] + weight_decay * w[c]
                 rest = (residual - (gradient[l][c] - g[c])).numpy()
                 columns, rows = null_space(g[c].numpy().T, 1e-10), null_space(g[c].numpy(), 1e-10)
                 least = min(np.linalg.norm(columns.T @ rest), np.linalg.norm(rest @ rows)) / weight_decay
-                assert float(found[c]) == pytest.approx(least, rel=1e-9, abs=1e-12)
-                s = np.linalg.svd(w[c].numpy(), compute_uv=False)
                 rank = np.linalg.matrix_rank(g[c].numpy(), rtol=1e-10)
-                assert np.linalg.norm(s[rank:]) <= float(found[c]) * (1 + 1e-12)
+                assert int(rho[c]) == rank == CLUSTERS
+                at_rho = float(found[c, rank - 1])
+                assert at_rho == pytest.approx(least, rel=1e-9, abs=1e-12)
+                assert (found[c, rank:] == at_rho).all()
                 gap = float((gradient[l][c] - g[c]).norm())
-                assert float(found[c]) <= (float(residual.norm()) + gap) / weight_decay * (1 + 1e-12)
+                assert at_rho <= (float(residual.norm()) + gap) / weight_decay * (1 + 1e-12)
+
+
+@pytest.mark.parametrize(("activation", "bias"), NETWORKS)
+def test_leading_directions_of_the_gradient_bound_every_tail(activation, bias):
+    """Below rho what G itself has outside of them counts, too: by numpy, and by scipy's complements."""
+    network, x, y, labels = draw(activation=activation, bias=bias)
+    for k, z in enumerate(network.features(x)[:-1]):
+        at_centroids = centroid_gradient(network.after(k), z, y, labels, CLUSTERS)
+        for l, g in enumerate(at_centroids, start=k):
+            w, (_, found) = network.weights[l], outside_gradient(network.weights[l], g)
+            for c, r in product(range(CELLS), range(1, min(w.shape[1:]) + 1)):
+                of_layer, of_gradient = w[c].numpy(), g[c].numpy()
+                assert float(found[c, r - 1]) == pytest.approx(
+                    plain_outside(of_layer, of_gradient, r), rel=1e-9
+                )
+                tail = np.linalg.norm(np.linalg.svd(of_layer, compute_uv=False)[r:])
+                assert tail <= float(found[c, r - 1]) * (1 + 1e-12) + 1e-14
+                if r <= CLUSTERS:
+                    u, _, vt = np.linalg.svd(of_gradient)
+                    columns, rows = null_space(u[:, :r].T), null_space(vt[:r])
+                    least = min(np.linalg.norm(columns.T @ of_layer), np.linalg.norm(of_layer @ rows))
+                    assert float(found[c, r - 1]) == pytest.approx(least, rel=1e-9)
 
 
 def test_the_sharpened_bound_is_attained_and_knows_ranks_below_k():
-    """Matrices of known parts: the space of the gradient, of rank 1 or 0 for K = 3, and what is outside it."""
-    w = torch.diag(torch.tensor([5.0, 4.0, 3.0, 2.0], dtype=torch.float64))[None]
+    """Matrices of known parts: the space of the gradient, of rank 0 to 2, and what is outside it."""
+    w = torch.diag(torch.tensor([5.0, 4.0, 3.0, 2.0], dtype=torch.float64))[None].repeat(4, 1, 1)
     g = torch.zeros_like(w)
-    assert float(outside_gradient(w, g, 3)) == pytest.approx(float(w.norm()))
-    g[0, 1, 1] = 7
-    assert float(outside_gradient(w, g, 3)) == pytest.approx((25 + 9 + 4) ** 0.5), "not the best direction"
-    g[0, 0, 0] = -1e-3
-    assert float(outside_gradient(w, g, 3)) == pytest.approx((9 + 4) ** 0.5), "the distance to rank 2"
-    assert float(outside_gradient(w, g, 1)) == pytest.approx((25 + 9 + 4) ** 0.5), (
-        "K of its directions at most"
+    g[1:, 1, 1] = 7
+    g[2:, 0, 0] = -1e-3
+    g[3:, 2, 2] = 1e-11 * 7
+    rho, bounds = outside_gradient(w, g)
+    assert rho.tolist() == [0, 1, 2, 2], "rounding is no direction"
+    all_of_it, without_4, distance_to_rank_2 = (
+        sum(s**2 for s in of) for of in ((5, 4, 3, 2), (5, 3, 2), (3, 2))
     )
-    g[0, 2, 2] = 1e-11 * 7
-    assert float(outside_gradient(w, g, 3)) == pytest.approx((9 + 4) ** 0.5), "rounding is no direction"
+    expected = [
+        [all_of_it] * 4,
+        [without_4] * 4,  # not the best direction
+        [without_4, *[distance_to_rank_2] * 3],
+        [without_4, *[distance_to_rank_2] * 3],
+    ]
+    np.testing.assert_allclose(bounds.square(), expected, rtol=1e-14)
 
 
 def test_columns_and_rows_each_may_hold_the_layer():
@@ -356,6 +395,58 @@ def test_columns_and_rows_each_may_hold_the_layer():
     rng = np.random.default_rng(0)
     u, v, other = (torch.from_numpy(rng.normal(size=(1, 5, 1))) for _ in range(3))
     w = u @ v.mT
-    assert float(outside_gradient(w, u @ other.mT, 1)) == pytest.approx(0, abs=1e-12)
-    assert float(outside_gradient(w, other @ v.mT, 1)) == pytest.approx(0, abs=1e-12)
-    assert float(outside_gradient(w, other @ other.mT, 1)) > 0.1
+    for g in (u @ other.mT, other @ v.mT):
+        rho, bounds = outside_gradient(w, g)
+        assert rho.tolist() == [1]
+        np.testing.assert_allclose(bounds, np.zeros((1, 5)), atol=1e-12)
+    assert (outside_gradient(w, other @ other.mT)[1] > 0.1).all()
+
+
+def of_spectrum(rows, columns, s, seed=0):
+    """A matrix of given singular values."""
+    rng = np.random.default_rng(seed)
+    u, v = (np.linalg.qr(rng.normal(size=(n, len(s))))[0] for n in (rows, columns))
+    return (u * s) @ v.T
+
+
+# large ones, of which the first few are projected on 64, 64, 64, 128 and 64 random combinations
+SPECTRA = {
+    "rank 5": (300, 420, np.array([3.0, 3.0, 1.0, 1e-4, 1e-8]), 64),
+    "wide": (257, 900, np.geomspace(1, 1e-2, 20), 64),
+    "above rounding": (900, 256, np.geomspace(1, 1e-9, 30), 64),
+    "rank 100": (640, 512, np.linspace(2, 1, 100), 128),
+    "decaying beyond the tolerance": (300, 300, np.geomspace(1, 1e-16, 60), 64),
+    "none": (300, 300, np.zeros(1), 64),
+    "rank above a quarter": (300, 400, np.linspace(2, 1, 100), 300),
+    "full": (260, 280, np.geomspace(1, 1e-3, 260), 260),
+    "small": (255, 400, np.array([2.0, 1.0]), 255),
+}
+
+
+@pytest.mark.parametrize("name", SPECTRA)
+def test_singular_directions_are_numpys_whatever_the_size_and_the_rank(name):
+    rows, columns, s, count = SPECTRA[name]
+    # another cell, of rank 1 and another scale
+    plain = np.stack([of_spectrum(rows, columns, s), of_spectrum(rows, columns, np.array([1e-7]), seed=1)])
+    u, found, vh = (a.numpy() for a in singular_directions(torch.from_numpy(plain)))
+    assert found.shape == (2, count), "as many as are projected on"
+    for c in range(2):
+        exact = np.linalg.svd(plain[c], compute_uv=False)
+        kept = found[c] > RANK_TOLERANCE * found[c, 0]
+        assert kept.sum() == (exact > RANK_TOLERANCE * exact[0]).sum()
+        np.testing.assert_allclose(found[c, kept], exact[: kept.sum()], rtol=1e-9, atol=1e-12 * exact[0])
+        left, right = u[c][:, kept], vh[c][kept]
+        np.testing.assert_allclose(left.T @ left, np.eye(kept.sum()), atol=1e-12)
+        np.testing.assert_allclose(right @ right.T, np.eye(kept.sum()), atol=1e-12)
+        rebuilt = (left * found[c, kept]) @ right
+        assert np.linalg.norm(rebuilt - plain[c]) <= 10 * RANK_TOLERANCE * np.linalg.norm(plain[c])
+
+
+def test_large_layers_are_bounded_by_every_number_of_directions():
+    """A gradient of rank 30 in a layer that it shares some directions with."""
+    s = np.geomspace(1, 1e-3, 30)
+    g = of_spectrum(300, 280, s)
+    w = of_spectrum(300, 280, s) + 1e-2 * np.random.default_rng(2).normal(size=(300, 280)) / 300**0.5
+    rho, bounds = outside_gradient(*(torch.from_numpy(a)[None] for a in (w, g)))
+    assert rho.tolist() == [30]
+    np.testing.assert_allclose(bounds[0], [plain_outside(w, g, r) for r in range(1, 281)], rtol=1e-7)

@@ -1,10 +1,12 @@
 """What is measured on a stack of networks, against plain loops over cells, layers and points."""
 
+from dataclasses import dataclass
 from itertools import chain, pairwise, product
 
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 from scipy.linalg import null_space
 from sklearn.cluster import KMeans
 from sklearn.metrics import accuracy_score
@@ -12,13 +14,17 @@ from torch.nn import functional
 
 from nrc.data.points import Points
 from nrc.grid import Stack
+from nrc.measures import spaces
 from nrc.measures.mixture import mixture_bounds
 from nrc.measures.network import accuracy, measure, without
+from nrc.measures.ranks import rank_measures
+from nrc.measures.spaces import gather
 from nrc.network import Network
 from nrc.optimize.minimise import minimise
 from nrc.seen import StackSeen
 from nrc.theory.bounds import gaussian_wcss_bound, isotropic_wcss_quantile
-from nrc.theory.collapse import nc1, wcss_share
+from nrc.theory.collapse import between_directions, nc1, wcss_share
+from nrc.theory.moments import Partition
 from support.problems import METHODS, classifiers, mixture, modules, normal
 
 CELLS, POINTS, CLUSTERS, SIZES = 3, 24, 3, (5, 7, 6, 4)
@@ -40,7 +46,7 @@ def draw(activation="tanh", loss="squared_error", bias=True):
     return Network(weights, activation, loss, biases), x, y, labels
 
 
-def measured(network, x, y, labels, weight_decay=WEIGHT_DECAY, **changes):
+def measured(network, x, y, labels, weight_decay=WEIGHT_DECAY, seen=None, **changes):
     of_layers = None if weight_decay is None else np.repeat(weight_decay[:, None], len(network.weights), 1)
     choices = {
         "labels": labels,
@@ -49,7 +55,7 @@ def measured(network, x, y, labels, weight_decay=WEIGHT_DECAY, **changes):
         "dead": np.zeros(len(x), dtype=bool),
         "seeds": SEEDS[: len(x)],
     }
-    return measure(StackSeen(network, x, y), **{**choices, **changes})
+    return measure(seen or StackSeen(network, x, y), **{**choices, **changes})
 
 
 CASES = list(product(("tanh", "relu", "linear"), ("squared_error", "cross_entropy"), (False, True)))
@@ -90,6 +96,7 @@ def test_ranks_agree_with_numpy_on_each_matrix():
             "numerical_rank": np.linalg.matrix_rank(w, rtol=0.3),
             "exact_rank": np.linalg.matrix_rank(w, rtol=1e-5),
             "effective_rank": np.exp(-(p * np.log(p)).sum()),
+            "rank_needed": next(r for r in range(1, 9) if (s[r:] ** 2).sum() <= 0.01 * (s**2).sum()),
         }
         for name, value in plain.items():
             assert float(at[name]) == pytest.approx(value, rel=1e-9), name
@@ -97,6 +104,50 @@ def test_ranks_agree_with_numpy_on_each_matrix():
         assert at["singular_values"][len(s) :].isnull().all()
         tail = [np.sqrt((s[r:] ** 2).sum() / (s**2).sum()) for r in range(1, len(s) + 1)]
         np.testing.assert_allclose(at["relative_tail"][: len(s)], tail, rtol=1e-9, atol=1e-12)
+
+
+def decaying(cells, rows, columns):
+    """Matrices whose singular values halve."""
+    q = [torch.linalg.qr(normal(cells, n, min(rows, columns))).Q for n in (rows, columns)]
+    return (q[0] * 0.5 ** torch.arange(min(rows, columns))) @ q[1].mT
+
+
+def test_of_large_layers_the_leading_singular_values_tell_most():
+    """What they tell agrees with all of them, what they do not is missing, and tails are not too small."""
+    weights, dead = [decaying(3, 60, 80), normal(3, 70, 50), decaying(3, 12, 40)], np.array([False] * 3)
+    exact = rank_measures(weights, dead, 3, 1e-3)
+    found = rank_measures(weights, dead, 3, 1e-3, leading=12)
+    assert found.sizes["index"] == 12
+    known = found.sizes["index"]
+    xr.testing.assert_identical(found.isel(layer=2), exact.isel(layer=2, index=slice(known)))
+    smooth, rough = (found.isel(layer=l) for l in (0, 1))
+    for name, rtol in {
+        **{"singular_values": 1e-6, "distance": 1e-6, "relative_distance": 1e-6},
+        **{"stable_rank": 1e-9, "mp_soft_rank": 1e-9, "rank_needed": 0, "numerical_rank": 0},
+    }.items():
+        of_all = exact[name].isel(layer=0)
+        of_all = of_all.isel(index=slice(known)) if "index" in of_all.dims else of_all
+        np.testing.assert_allclose(smooth[name], of_all, rtol=rtol, err_msg=name)
+    np.testing.assert_allclose(rough["stable_rank"], exact["stable_rank"].isel(layer=1), rtol=1e-2)
+    # the twelfth is above the shares of the largest that these count, and the entropy is of all
+    for name in ("numerical_rank", "exact_rank", "effective_rank", "rank_needed"):
+        assert rough[name].isnull().all(), name
+    assert smooth["exact_rank"].isnull().all()
+    assert smooth["effective_rank"].isnull().all()
+    for l in range(2):
+        whole = exact.isel(layer=l, index=slice(known))
+        at = found.isel(layer=l)
+        assert (at["singular_values"] <= whole["singular_values"] * (1 + 1e-12)).all()
+        assert (at["relative_tail"] >= whole["relative_tail"] * (1 - 1e-9)).all()
+        assert (at["distance"] >= whole["distance"] * (1 - 1e-9)).all()
+    np.testing.assert_allclose(
+        smooth["relative_tail"], exact["relative_tail"].isel(layer=0, index=slice(known)), rtol=1e-4
+    )
+    beyond = rank_measures(weights, dead, 20, 1e-3, leading=12)
+    for name in ("distance", "relative_distance"):
+        assert beyond[name].isel(layer=[0, 1]).isnull().all()
+        assert beyond[name].isel(layer=2).notnull().all()
+    assert not {"distance", "relative_distance"} & set(rank_measures(weights, dead, None, 1e-3))
 
 
 def test_the_exact_rank_counts_what_training_would_not_leave():
@@ -151,23 +202,53 @@ def test_measures_of_collapse_without_a_scale_agree_with_covariances():
         np.testing.assert_allclose(scaled[name].sel(source=0), dataset[name].sel(source=0), rtol=1e-9)
 
 
+def partition(points, labels):
+    """Of one cell, all features."""
+    z, labels = torch.tensor(points).double()[None], torch.as_tensor(labels)[None]
+    of = Partition.empty(1, int(labels.max()) + 1, z.shape[2], 0)
+    of.update(z, z[:, :, :0], labels)
+    return of
+
+
+def share_and_collapse(points, labels):
+    """The share, and NC1 by the directions between the classes and the points' deviations along them."""
+    of, points, labels = partition(points, labels), np.asarray(points, dtype=float), np.asarray(labels)
+    directions = between_directions(of)
+    assert directions.shape == (1, points.shape[1], labels.max() + 1)
+    means = np.stack([points[labels == label].mean(0) for label in range(labels.max() + 1)])
+    along = (points - means[labels]) @ directions[0].numpy()
+    found = nc1(torch.tensor([(along**2).sum()]), directions, len(points))
+    return float(wcss_share(of)[0]), float(found[0])
+
+
 def test_classes_that_are_points_or_have_one_mean():
     """NC1 and the share are 0 where classes are points; without classes apart there is no NC1."""
     points, labels = np.repeat(np.eye(3), 4, axis=0), np.repeat([0, 1, 2], 4)
-    assert wcss_share(points, labels) == nc1(points, labels) == 0
-    assert np.isnan(wcss_share(np.ones((6, 2)), [0, 0, 0, 1, 1, 1]))
-    assert np.isnan(nc1(np.ones((6, 2)), [0, 0, 0, 1, 1, 1]))
-    apart = np.array([[-1.0, 0], [1, 0], [-1, 0], [1, 0]])
-    assert np.isnan(nc1(apart, [0, 0, 1, 1]))
-    assert wcss_share(apart, [0, 0, 1, 1]) == 1
+    assert share_and_collapse(points, labels) == (0, 0)
+    assert np.isnan(share_and_collapse(np.ones((6, 2)), [0, 0, 0, 1, 1, 1])).all()
+    apart = [[-1.0, 0], [1, 0], [-1, 0], [1, 0]]
+    share, collapse = share_and_collapse(apart, [0, 0, 1, 1])
+    assert share == 1
+    assert np.isnan(collapse)
     # a direction in which the means differ by 1e-12 counts, by its own scale
     thin = np.array([[-1, -1e-12], [-1, 1e-12], [0, 1e-12], [0, 3e-12], [1, -3e-12], [1, -1e-12]])
     within, between = plain_covariances(thin * [1, 1e12], np.array([0, 0, 1, 1, 2, 2]))
     expected = np.trace(within @ np.linalg.inv(between)) / 3
-    assert nc1(thin, [0, 0, 1, 1, 2, 2]) == pytest.approx(expected, rel=1e-3)
+    assert share_and_collapse(thin, [0, 0, 1, 1, 2, 2])[1] == pytest.approx(expected, rel=1e-3)
     # in one direction the classes are 2 apart and their variance is 1; the other has no class means
-    line = np.array([[-2.0, 5], [0, -5], [0, -5], [2, 5]])
-    assert nc1(line, [0, 0, 1, 1]) == pytest.approx(1 / 2)
+    line = [[-2.0, 5], [0, -5], [0, -5], [2, 5]]
+    assert share_and_collapse(line, [0, 0, 1, 1])[1] == pytest.approx(1 / 2)
+
+
+def test_directions_between_classes_are_those_of_the_pseudoinverse():
+    """Q Q' is the pseudoinverse of the covariance between classes, of any rank and with uneven classes."""
+    rng = np.random.default_rng(0)
+    for classes, features in ((3, 6), (6, 3), (4, 4)):
+        labels = np.r_[np.arange(classes), rng.integers(0, classes, 20)]
+        points = rng.normal(size=(classes, features))[labels] + 0.1 * rng.normal(size=(len(labels), features))
+        q = between_directions(partition(points, labels))[0].numpy()
+        between = plain_covariances(points, labels)[1]
+        np.testing.assert_allclose(q @ q.T, np.linalg.pinv(between, rcond=1e-10), rtol=1e-9, atol=1e-9)
 
 
 def test_the_semidefinite_bound_is_the_larger():
@@ -244,33 +325,306 @@ def test_shuffled_labels_are_sets_of_the_same_sizes_by_the_seed():
     assert dataset["bound_shuffled"].isel(cell=0).isnull().all()
 
 
+def outside(w, g):
+    """W outside the r = 1, 2, ... leading singular vectors of G, the lesser of columns and rows, by numpy.
+
+    From the rank of G on it is what scipy's null spaces leave.
+    """
+    u, s, vt = np.linalg.svd(g)
+    rank = int((s > 1e-10 * s[0]).sum())
+    bounds = [
+        min(np.linalg.norm(w - u[:, :r] @ (u[:, :r].T @ w)), np.linalg.norm(w - (w @ vt[:r].T) @ vt[:r]))
+        for r in range(1, rank)
+    ]
+    columns, rows = null_space(g.T, rcond=1e-10), null_space(g, rcond=1e-10)
+    least = min(np.linalg.norm(columns.T @ w), np.linalg.norm(w @ rows))
+    return np.array(bounds + [least] * (min(w.shape) - rank + 1))
+
+
+def gradients_at_centroids(module, k, x, y, labels, loss):
+    """The gradient in W_{k+1}, ... at the weighted centroids of any sets, by autograd on torch's layers."""
+    z = module[: 2 * k](x).detach()
+    members = [torch.from_numpy(labels == one) for one in sorted(set(labels.tolist()))]
+    z_means, y_means = (torch.stack([a[m].mean(0) for m in members]) for a in (z, y))
+    shares = torch.stack([m.double().mean() for m in members])
+    return gradients(module[2 * k :], z_means, y_means, loss, shares)
+
+
+def kmeans_of(module, k, x, y, clusters, seed):
+    space = np.hstack([module[: 2 * k](x).detach(), y])
+    return KMeans(clusters, n_init=10, random_state=seed).fit_predict(space)
+
+
+@pytest.mark.parametrize("ranks", [0, 4])
 @pytest.mark.parametrize(("activation", "loss", "bias"), CASES)
-def test_tails_are_certified_by_partitions_into_as_many_sets(activation, loss, bias):
-    """By scikit-learn's k-means, autograd on torch's layers at its centroids, and scipy's null spaces."""
+def test_tails_are_certified_by_leading_directions_of_gradients_at_centroids(activation, loss, bias, ranks):
+    """By scikit-learn's k-means, autograd on torch's layers at its centroids, and numpy's singular vectors.
+
+    The gradients are at the known classes, and at sets of k-means: K of them, and 1, ..., `ranks`.
+    """
     network, x, y, labels = draw(activation, loss, bias)
-    dataset = measured(network, x, y, labels, certified_ranks=4)
+    dataset = measured(network, x, y, labels, certified_ranks=ranks)
     certified, tail = (
         dataset[name].transpose("cell", "layer", "index") for name in ("certified_tail", "relative_tail")
     )
-    assert certified.sel(index=slice(5, None)).isnull().all()
+    last = max(CLUSTERS, ranks)
+    assert certified.sel(index=slice(last + 1, None)).isnull().all()
+    assert certified.sel(index=slice(None, last)).isel(cell=[1, 2]).notnull().all()
     assert certified.isel(cell=0).isnull().all(), "void without weight decay"
+    assert dataset["certified_rank"].isel(cell=0).isnull().all()
     for c in (1, 2):
-        module, least = modules(network)[c], np.full((3, 4), np.inf)
-        for r, k in product(range(1, 5), range(3)):
-            z = module[: 2 * k](x[c]).detach()
-            sets = KMeans(r, n_init=10, random_state=SEEDS[c]).fit_predict(np.hstack([z, y[c]]))
-            members = [torch.from_numpy(sets == one) for one in range(r)]
-            z_means, y_means = (torch.stack([a[m].mean(0) for m in members]) for a in (z, y[c]))
-            shares = torch.stack([m.double().mean() for m in members])
-            for l, g in enumerate(gradients(module[2 * k :], z_means, y_means, loss, shares), start=k):
-                w = network.weights[l][c].numpy()
-                columns, rows = (null_space(a, rcond=1e-10) for a in (g.numpy().T, g.numpy()))
-                outside = min(np.linalg.norm(columns.T @ w), np.linalg.norm(w @ rows))
-                least[l, r - 1] = min(least[l, r - 1], outside / np.linalg.norm(w))
-        found = certified[c, :, :4].values
-        np.testing.assert_allclose(found, np.minimum.accumulate(least, axis=1), rtol=1e-8, atol=1e-12)
-        below = tail[c, :, :4].values
+        module, least = modules(network)[c], np.full((3, last), np.inf)
+        for k in range(3):
+            numbers = {CLUSTERS, *range(1, ranks + 1)}
+            partitions = [kmeans_of(module, k, x[c], y[c], r, SEEDS[c]) for r in numbers]
+            for sets in (labels[c], *partitions):
+                at_centroids = gradients_at_centroids(module, k, x[c], y[c], sets, loss)
+                for l, g in enumerate(at_centroids, start=k):
+                    w = network.weights[l][c].numpy()
+                    bounds = outside(w, g.numpy()) / np.linalg.norm(w)
+                    least[l] = np.minimum(least[l], bounds[:last])
+        found = certified[c, :, :last].values
+        np.testing.assert_allclose(found, least, rtol=1e-8, atol=1e-12)
+        below = tail[c, :, :last].values
         assert (below <= found + 1e-12)[~np.isnan(below)].all()
+        for l, of_layer in enumerate(least):
+            near = np.flatnonzero(of_layer <= 0.1)
+            expected = near[0] + 1 if len(near) and near[0] + 1 < min(SIZES[l : l + 2]) else np.nan
+            np.testing.assert_equal(float(dataset["certified_rank"][c, l]), expected)
+
+
+@pytest.mark.parametrize(("activation", "loss", "bias"), CASES)
+def test_the_projected_bound_is_of_the_first_k_directions_of_either_partition(activation, loss, bias):
+    network, x, y, labels = draw(activation, loss, bias)
+    dataset = measured(network, x, y, labels)
+    for c, k in product((1, 2), range(3)):
+        module = modules(network)[c]
+        sets = kmeans_of(module, k, x[c], y[c], CLUSTERS, SEEDS[c])
+        both = [gradients_at_centroids(module, k, x[c], y[c], of, loss) for of in (labels[c], sets)]
+        shuffled = np.random.default_rng(SEEDS[c]).permutation(labels[c])
+        random = gradients_at_centroids(module, k, x[c], y[c], shuffled, loss)
+        for l in range(k, 3):
+            at, w = dataset.isel(cell=c, layer=l, source=k), network.weights[l][c].numpy()
+            bounds = [outside(w, of[l - k].numpy())[CLUSTERS - 1] for of in both]
+            assert float(at["bound_projected"]) == pytest.approx(min(bounds), rel=1e-8)
+            at_random = outside(w, random[l - k].numpy())[CLUSTERS - 1]
+            assert float(at["bound_shuffled"]) == pytest.approx(at_random, rel=1e-8)
+            assert int(at["rho_best"]) <= CLUSTERS
+
+
+def test_the_best_partition_is_the_better_of_classes_and_kmeans_in_each_cell():
+    """One start of k-means in many clusters: it wins where labels say little, and loses where all."""
+    network, x, y, _ = draw()
+    many, apart = 8, np.tile(np.arange(8), 3)
+    x, y = x.clone(), y.clone()
+    x[0], y[0] = 10 * normal(many, SIZES[0])[apart] + 0.1 * x[0], normal(many, SIZES[-1])[apart].softmax(-1)
+    labels = np.stack([apart] * CELLS)
+    dataset = measured(network, x, y, labels, clusters=many, kmeans_restarts=1)
+    won = []
+    for k, space in enumerate(spaces_of(network, x, y)):
+        for c, points in enumerate(space):
+            sets = KMeans(many, n_init=1, random_state=SEEDS[c]).fit_predict(points)
+            both = plain_wcss(points, labels[c]), plain_wcss(points, sets)
+            assert float(dataset["tcv_upper"][c, k]) == pytest.approx(min(both), rel=1e-12)
+            won.append(both[1] < both[0])
+            gradient = gradients_at_centroids(
+                modules(network)[c], k, x[c], y[c], sets if won[-1] else labels[c], "squared_error"
+            )
+            rank = np.linalg.matrix_rank(gradient[0].numpy(), rtol=1e-10)
+            assert int(dataset["rho_best"][c, k, k]) == rank
+    assert set(won) == {True, False}
+
+
+class FullRank(StackSeen):
+    """Gradients at centroids of full rank in the second layer, as of one that acts on positions of a point.
+
+    They have the leading directions of the layer, but for some noise.
+    """
+
+    def gradient_from(self, source, z, y, shares):
+        found = list(super().gradient_from(source, z, y, shares))
+        if found[1] is not None:
+            w = self.weights[1]
+            found[1] = w + 1e-2 * w.norm() * normal(*w.shape, seed=source + int(1e3 * shares[0, 0]))
+        return found
+
+
+def test_gradients_of_a_rank_above_k_bound_the_distance_all_the_same():
+    network, x, y, labels = draw()
+    for l, w in enumerate(network.weights):
+        u, s, vt = torch.linalg.svd(w, full_matrices=False)
+        w.copy_((u * 0.3 ** torch.arange(s.shape[1])) @ vt if l == 1 else w)
+    seen = FullRank(network, x, y)
+    plain, dataset = measured(network, x, y, labels), measured(network, x, y, labels, seen=seen)
+    full = min(SIZES[1:3])
+    for name in ("rho", "rho_best"):
+        ranks = dataset[name].isel(layer=1, source=slice(2))
+        assert (ranks == full).all()
+        assert (dataset[name].isel(layer=[0, 2]).max() <= CLUSTERS).all()
+    # the rank of the gradient is what its gap bounds the distance to
+    assert dataset["bound_measured"].isel(layer=1).isnull().all()
+    for name in ("gap", "gap_best"):
+        assert dataset[name].isel(layer=1, source=slice(2)).notnull().all()
+    for name in ("bound_measured", "bound_projected", "gap"):
+        np.testing.assert_array_equal(dataset[name].isel(layer=2), plain[name].isel(layer=2))
+    bounds = dataset["bound_projected"].isel(cell=[1, 2], layer=1, source=slice(2))
+    assert bounds.notnull().all()
+    assert (dataset["distance"].isel(cell=[1, 2], layer=1) <= bounds * (1 + 1e-12)).all()
+    # all that any partition's gradient certifies, up to the full rank, by numpy
+    parts = gather(seen, labels, CLUSTERS, restarts=10, seeds=SEEDS)
+    for c in (1, 2):
+        w, least = network.weights[1][c].numpy(), np.full(full, np.inf)
+        for partitions, k in product((parts.classes, parts.best), range(2)):
+            of = partitions[k]
+            g = seen.gradient_from(k, of.features.means, of.targets.means, of.shares)[1][c].numpy()
+            least = np.minimum(least, outside(w, g) / np.linalg.norm(w))
+        assert least[-1] == pytest.approx(0, abs=1e-12), "at the full rank it says nothing"
+        found = dataset["certified_tail"].isel(cell=c, layer=1).values
+        np.testing.assert_allclose(found, least, rtol=1e-9, atol=1e-12)
+        tail = dataset["relative_tail"].isel(cell=c, layer=1).values[:full]
+        assert (tail <= found[:full] + 1e-12).all()
+        near = int(np.flatnonzero(least <= 0.1)[0]) + 1
+        assert near < full
+        assert int(dataset["certified_rank"].isel(cell=c, layer=1)) == near
+        assert int(dataset["rank_needed"].isel(cell=c, layer=1)) <= near
+
+
+def test_a_gradient_that_fills_a_layer_certifies_no_rank():
+    """Directions that the layer does not share: within 0.1 there is the full rank alone."""
+
+    class Elsewhere(StackSeen):
+        def gradient_from(self, source, z, y, shares):
+            found = super().gradient_from(source, z, y, shares)
+            return [None if g is None else normal(*g.shape, seed=7) for g in found]
+
+    network, x, y, labels = draw()
+    dataset = measured(network, x, y, labels, seen=Elsewhere(network, x, y)).isel(cell=[1, 2])
+    for l in range(3):
+        full = min(SIZES[l : l + 2])
+        np.testing.assert_allclose(dataset["certified_tail"].sel(layer=l + 1, index=full), 0, atol=1e-12)
+        assert (dataset["certified_tail"].sel(layer=l + 1, index=full - 1) > 0.1).all()
+    assert dataset["certified_rank"].isnull().all()
+    assert dataset["rank_needed"].notnull().all()
+
+
+@dataclass(frozen=True)
+class InPieces(StackSeen):
+    """The same data in batches, of which some may be kept."""
+
+    sizes_of_batches: tuple[int, ...] = (7, 1, 13, 3)
+    kept: int = POINTS
+
+    @property
+    def capacity(self):
+        return self.kept
+
+    def batches(self, doing):
+        stop = 0
+        for size in self.sizes_of_batches:
+            start, stop = stop, stop + size
+            rows = slice(start, stop)
+            yield rows, [z[:, rows] for z in self.features[:-1]], self.y[:, rows]
+        assert stop == self.points
+
+
+@pytest.mark.parametrize("how", [{}, {"tcv_lower": "semidefinite"}, {"certified_ranks": 4}, {"labels": None}])
+def test_data_in_batches_are_measured_as_all_at_once(how, monkeypatch):
+    monkeypatch.setattr(spaces, "WIDE", 4)
+    network, x, y, labels = draw(loss="cross_entropy")
+    of = {"labels": labels, **how}
+    whole = measured(network, x, y, **of)
+    found = measured(network, x, y, seen=InPieces(network, x, y), **of)
+    for name, values in whole.data_vars.items():
+        np.testing.assert_allclose(found[name], values, rtol=1e-8, atol=1e-12, err_msg=name)
+
+
+# what depends on k-means, whose centres are of the points that are kept
+OF_KMEANS = {"tcv_upper", "gap_best", "rho_best", "certified_tail", "certified_rank"}
+OF_EITHER = {"bound_measured", "bound_projected", "bound_analytic", "bound_segments"}
+OF_BEST = OF_KMEANS | OF_EITHER | {"gap_bound_best", "gap_bound_segments_best"}
+
+
+@pytest.mark.parametrize("kept", [4, 15, 23])
+def test_of_points_too_many_to_be_kept_a_sample_has_the_centres(kept):
+    network, x, y, labels = draw()
+    whole = measured(network, x, y, labels)
+    found = measured(network, x, y, labels, seen=InPieces(network, x, y, kept=kept))
+    for name, values in whole.data_vars.items():
+        if name not in OF_BEST:
+            np.testing.assert_allclose(found[name], values, rtol=1e-9, atol=1e-12, err_msg=name)
+    assert set(whole.data_vars) >= OF_BEST
+    # k-means of the sample, by scikit-learn, then the nearest centre of all points
+    sample = np.sort(np.random.default_rng(SEEDS[0]).choice(POINTS, kept, replace=False))
+    for k, space in enumerate(spaces_of(network, x, y)):
+        for c, points in enumerate(space):
+            fit = KMeans(CLUSTERS, n_init=10, random_state=SEEDS[c]).fit(points[sample])
+            upper = min(plain_wcss(points, sets) for sets in (labels[c], fit.predict(points)))
+            assert float(found["tcv_upper"][c, k]) == pytest.approx(upper, rel=1e-12)
+    assert (found["tcv_lower"] <= found["tcv_upper"]).all()
+    bounded = found.isel(cell=[1, 2])
+    below = bounded["layer"] > bounded["source"]
+    for name in ("bound_measured", "bound_projected", "bound_shuffled", "bound_segments", "bound_analytic"):
+        held = bounded["distance"] <= bounded[name] * (1 + 1e-12)
+        assert held.where(below, True).all(), name
+    tails = (
+        found[["relative_tail", "certified_tail"]].isel(cell=[1, 2], index=slice(3)).transpose(..., "index")
+    )
+    assert (tails["relative_tail"] <= tails["certified_tail"] + 1e-12).all()
+
+
+@pytest.mark.parametrize("leading", [2, 3, 256])
+def test_in_a_wide_space_of_many_points_the_lower_bound_stays_one(leading, monkeypatch):
+    """It is of the spread in the leading directions of a sample, found by numpy, and no more than all of it."""
+    monkeypatch.setattr(spaces, "WIDE", 9)
+    monkeypatch.setattr(spaces, "LEADING", leading)
+    network, x, y, labels = draw()
+    exact = measured(network, x, y, labels)
+    found = measured(network, x, y, labels, seen=InPieces(network, x, y, kept=15))
+    sample = np.sort(np.random.default_rng(SEEDS[0]).choice(POINTS, 15, replace=False))
+    for k, space in enumerate(spaces_of(network, x, y)):
+        for c, points in enumerate(space):
+            kept = points[sample] - points[sample].mean(0)
+            basis = np.linalg.svd(kept, full_matrices=False)[2][:leading].T
+            if points.shape[1] <= 9:
+                basis = np.eye(points.shape[1])
+            s = np.linalg.svd((points - points.mean(0)) @ basis, compute_uv=False)
+            expected = (s[CLUSTERS - 1 :] ** 2).sum() / POINTS
+            assert float(found["tcv_lower"][c, k]) == pytest.approx(expected, rel=1e-6, abs=1e-12)
+    assert (found["tcv_lower"] <= exact["tcv_lower"] * (1 + 1e-12)).all()
+    assert (found["tcv_lower"] <= found["tcv_upper"]).all()
+    if leading < 9:
+        assert (found["tcv_lower"] < exact["tcv_lower"]).isel(source=[1, 2]).all()
+
+
+def test_without_labels_what_is_about_classes_is_missing():
+    network, x, y, labels = draw()
+    known, found = measured(network, x, y, labels), measured(network, x, y, None)
+    assert set(found) == set(known)
+    for name in ("wcss_class", "wcss_share", "nc1", "gap", "rho", "gap_bound", "gap_bound_segments"):
+        assert found[name].isnull().all(), name
+    for k, space in enumerate(spaces_of(network, x, y)):
+        for c, points in enumerate(space):
+            sets = KMeans(CLUSTERS, n_init=10, random_state=SEEDS[c]).fit_predict(points)
+            assert float(found["tcv_upper"][c, k]) == pytest.approx(plain_wcss(points, sets), rel=1e-12)
+    below = (found["layer"] > found["source"]).broadcast_like(found["gap"]).isel(cell=[1, 2])
+    for name in ("gap_best", "bound_measured", "bound_projected", "bound_shuffled", "bound_analytic"):
+        assert (found[name].isel(cell=[1, 2]).notnull() == below).all(), name
+    assert (found["rho_bound"] == CLUSTERS).all()
+    # sets drawn at random, of equal sizes
+    drawn = np.stack([np.random.default_rng(s).permutation(np.arange(POINTS) % CLUSTERS) for s in SEEDS])
+    np.testing.assert_array_equal(np.sort(drawn), np.sort(np.tile(np.repeat(range(CLUSTERS), 8), (CELLS, 1))))
+    for c, k in product((1, 2), range(3)):
+        at_random = gradients_at_centroids(modules(network)[c], k, x[c], y[c], drawn[c], "squared_error")
+        for l, g in enumerate(at_random, start=k):
+            bound = outside(network.weights[l][c].numpy(), g.numpy())[CLUSTERS - 1]
+            assert float(found["bound_shuffled"][c, l, k]) == pytest.approx(bound, rel=1e-8)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int32, np.uint8, np.int64])
+def test_labels_are_of_any_integers(dtype):
+    network, x, y, labels = draw()
+    found, expected = measured(network, x, y, labels.astype(dtype)), measured(network, x, y, labels)
+    xr.testing.assert_identical(found, expected)
 
 
 @pytest.mark.parametrize(("activation", "loss", "bias"), CASES)
@@ -327,15 +681,24 @@ def test_dead_cells_have_no_relative_measures():
     network, x, y, labels = draw()
     for w in network.weights:
         w[1] *= 1e-9
-    dataset = measured(network, x, y, labels, dead=np.array([False, True, False])).sel(index=1)
-    for name in (
-        *("relative_tail", "relative_distance"),
+    dead, alive = np.array([False, True, False]), np.zeros(3, dtype=bool)
+    relative = (
+        *("relative_tail", "relative_distance", "rank_needed"),
         *("stable_rank", "numerical_rank", "exact_rank", "effective_rank", "mp_soft_rank"),
-    ):
-        assert dataset[name].isel(cell=1).isnull().all(), name
-        assert dataset[name].isel(cell=0).notnull().all(), name
-    assert dataset["singular_values"].isel(cell=1).notnull().all()
-    assert dataset["distance"].isel(cell=1).notnull().all()
+    )
+    for leading in (None, 4):
+        dataset, as_alive = (
+            measured(network, x, y, labels, dead=of, leading=leading, numerical_rank_tolerance=0.99).sel(
+                index=1
+            )
+            for of in (dead, alive)
+        )
+        for name in relative:
+            assert dataset[name].isel(cell=1).isnull().all(), name
+            xr.testing.assert_identical(dataset[name].isel(cell=[0, 2]), as_alive[name].isel(cell=[0, 2]))
+        for name in ("singular_values", "distance"):
+            xr.testing.assert_identical(dataset[name], as_alive[name])
+        assert (dataset["distance"].isel(cell=1) > 0).all()
 
 
 def test_a_cell_alone_is_measured_as_in_its_stack():

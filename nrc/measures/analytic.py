@@ -63,7 +63,13 @@ def analytic_bounds(
         for k, partition in enumerate(best):
             for into, of in ((known, labels), (found, partition)):
                 if of is not None:
-                    after = seen.network.after(k), seen.features[k], seen.y, torch.as_tensor(of), clusters
+                    after = (
+                        seen.network.after(k),
+                        seen.features[k],
+                        seen.y,
+                        torch.as_tensor(of).long(),
+                        clusters,
+                    )
                     into[0, :, k:, k] = centroid_gap_bound(*after)
                     into[1, :, k:, k] = segment_gap_bound(*after)
     dims = ("cell", "layer", "source")

@@ -78,7 +78,8 @@ def measure(
         at_centroids = stationarity(seen, gradient, weight_decay, spaces, clusters)
         of_classes = seen, labels, spaces.labels, at_centroids["residual"].values, weight_decay, clusters
         parts += [at_centroids, analytic_bounds(*of_classes)]
-    measured = xr.merge(parts, join="exact", compat="equals")
+    # of fewer singular values than certified tails, some are missing
+    measured = xr.merge(parts, join="outer", compat="equals")
     return measured.assign_coords(coordinates(seen.layers, seen.sources, measured.sizes["index"]))
 
 

@@ -100,10 +100,11 @@ def _of_layer(
     count = min(shape) if leading is None else min(leading, *shape)
     all_known = count == min(shape)
     s = np.linalg.svd(w, compute_uv=False) if all_known else _leading(w, count)
-    alive = np.where(dead[:, None], 0, s)
     # where some are not known, one more stands for all of them in sums of squares
-    whole = alive if all_known else np.concatenate([alive, _norm_of_others(w, alive)], axis=1)
-    tail = spectra.relative_tail(whole)[:, : s.shape[1]]
+    whole = s if all_known else np.concatenate([s, _norm_of_others(w, s)], axis=1)
+    alive_whole = np.where(dead[:, None], 0, whole)
+    alive = alive_whole[:, : s.shape[1]]
+    tail = spectra.relative_tail(alive_whole)[:, : s.shape[1]]
 
     def counted(rank: Array, share: float) -> Array:
         return np.where(all_known | (s[:, -1] <= share * s[:, 0]), rank, np.nan)
@@ -112,15 +113,15 @@ def _of_layer(
         "singular_values": (("cell", "index"), s),
         "relative_tail": (("cell", "index"), tail),
         "rank_needed": ("cell", spectra.rank_within(tail)),
-        "stable_rank": ("cell", spectra.stable_rank(whole)),
+        "stable_rank": ("cell", spectra.stable_rank(alive_whole)),
         "numerical_rank": ("cell", counted(spectra.numerical_rank(alive, tolerance), tolerance)),
         "exact_rank": ("cell", counted(spectra.exact_rank(alive), spectra.EXACT)),
         "effective_rank": ("cell", spectra.effective_rank(alive) if all_known else missing),
-        "mp_soft_rank": ("cell", spectra.mp_soft_rank(whole, shape)),
+        "mp_soft_rank": ("cell", spectra.mp_soft_rank(alive_whole, shape)),
     }
     if clusters is not None:
         known = all_known or clusters <= s.shape[1]
-        distances = spectra.distance(whole, clusters), spectra.relative_distance(whole, clusters)
+        distances = spectra.distance(whole, clusters), spectra.relative_distance(alive_whole, clusters)
         for name, distance in zip(("distance", "relative_distance"), distances, strict=True):
             measures[name] = "cell", distance if known else missing
     return xr.Dataset(measures, {"index": np.arange(1, s.shape[1] + 1)})

@@ -151,7 +151,8 @@ class _Kept:
         self.rows, self._parts = np.sort(few), list[Batch]()
 
     def __call__(self, rows: slice, z: Sequence[Tensor], y: Tensor) -> None:
-        here = self.rows[slice(*np.searchsorted(self.rows, [rows.start, rows.stop]))] - rows.start
+        few = self.rows[slice(*np.searchsorted(self.rows, [rows.start, rows.stop]))] - rows.start
+        here = slice(None) if self.all else few
         self._parts.append((rows, [of[:, here] for of in z], y[:, here]))
 
     def batches(self) -> Iterable[Batch]:
@@ -220,7 +221,7 @@ class _Collapse:
 
 def _known(labels: Labels) -> Assign:
     """The same clusters in every source."""
-    return lambda rows, k, z, y: torch.from_numpy(labels[:, rows])
+    return lambda rows, k, z, y: torch.from_numpy(labels[:, rows]).long()
 
 
 def _nearest(spaces: Sequence[Tensor], clusters: int, restarts: int, seeds: Sequence[int]) -> Assign:

@@ -1,7 +1,8 @@
 """Sums over points that come in batches: clusters, and the singular values of all points.
 
-A batch is merged by the difference of means (Chan, Golub & LeVeque 1983), so that nothing cancels: a
-sum of squares is as accurate as that of all points at once.
+A batch is merged by the difference of means (Chan, Golub & LeVeque 1983), and means are kept as small
+offsets from an origin among the points. So nothing cancels: a sum of squares is as accurate as that of all
+points at once, and rounds by the spread of the points and not by their mean.
 """
 
 from dataclasses import dataclass, field
@@ -41,20 +42,28 @@ class Moments:
 
     def __init__(self, cells: int, clusters: int, size: int) -> None:
         self.sizes = torch.zeros(cells, clusters, dtype=torch.float64)
-        self.means = torch.zeros(cells, clusters, size, dtype=torch.float64)
         self.squares = torch.zeros(cells, clusters, dtype=torch.float64)
+        self._origins = torch.zeros(cells, clusters, size, dtype=torch.float64)
+        self._offsets = torch.zeros_like(self._origins)
+
+    @property
+    def means(self) -> Tensor:
+        return self._origins.add(self._offsets)
 
     def update(self, points: Tensor, labels: Tensor) -> None:
         """Add points (cells, points, size) of clusters (cells, points), integers from 0."""
         members = one_hot(labels, self.sizes.shape[1]).to(points.dtype)
         sizes = members.sum(1)
-        means = (members.mT @ points) / sizes.clamp(min=1)[:, :, None]
-        distances = (points - of_points(means, labels)).square().sum(2)
-        squares = torch.zeros_like(self.squares).scatter_add_(1, labels, distances)
+        averages = members.mT / sizes.clamp(min=1)[:, :, None]
+        self._origins = torch.where((self.sizes > 0)[:, :, None], self._origins, averages @ points)
+        deviations = points - of_points(self._origins, labels)
+        offsets = averages @ deviations
+        deviations -= of_points(offsets, labels)
+        squares = torch.zeros_like(self.squares).scatter_add_(1, labels, deviations.square_().sum(2))
         total = self.sizes + sizes
-        share, step = sizes / total.clamp(min=1), means - self.means
+        share, step = sizes / total.clamp(min=1), offsets - self._offsets
         self.squares += squares + step.square().sum(2) * self.sizes * share
-        self.means += step * share[:, :, None]
+        self._offsets += step * share[:, :, None]
         self.sizes = total
 
 
@@ -129,11 +138,15 @@ class Spread:
     """
 
     rows: Tensor | None = None
+    _origin: Tensor | None = None
     _mean: Tensor = field(default_factory=lambda: torch.zeros(()))
     _points: int = 0
 
     def update(self, points: Tensor) -> None:
         """Add points (cells, points, size)."""
+        if self._origin is None:
+            self._origin = points.mean(1, keepdim=True)
+        points = points - self._origin
         mean = points.mean(1, keepdim=True)
         rows, count = points - mean, points.shape[1]
         if self.rows is not None:
@@ -164,13 +177,12 @@ def of_points(means: Tensor, labels: Tensor) -> Tensor:
     >>> of_points(torch.tensor([[[1.0], [7.0]]]), torch.tensor([[1, 0, 1]])).flatten().tolist()
     [7.0, 1.0, 7.0]
     """
-    found: Tensor = means.gather(1, labels[:, :, None].expand(*labels.shape, means.shape[2]))
-    return found
+    return means[torch.arange(len(means))[:, None], labels]
 
 
 def _chosen(first: Tensor, of_first: Moments, of_second: Moments) -> Moments:
     chosen = Moments(*of_first.means.shape)
-    for name in ("sizes", "means", "squares"):
+    for name in ("sizes", "squares", "_origins", "_offsets"):
         a, b = getattr(of_first, name), getattr(of_second, name)
         setattr(chosen, name, torch.where(first.view(-1, *[1] * (a.ndim - 1)), a, b))
     return chosen
