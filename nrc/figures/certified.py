@@ -147,7 +147,7 @@ def summary(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> dict
 
 def _cube(cubes: Mapping[str, xr.Dataset]) -> xr.Dataset:
     cube = only(cubes)
-    require(cube, ["certified_tail"], "tails are certified where measures.certified_ranks is set")
+    require(cube, ["certified_tail"], "tails are certified where training.penalty is factors")
     cells = cube.sizes["weight_decay"] * cube.sizes["sigma"]
     if cells > COLUMNS:
         raise ValueError(

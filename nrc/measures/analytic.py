@@ -56,6 +56,18 @@ def analytic_bounds(
         ||r_l|| and lambda.
     clusters : int
         K.
+
+    Examples
+    --------
+    Of one linear layer, whose gap is 0.5 at the points (2, 1) and (2, -1) in one set:
+
+    >>> x = torch.tensor([[[2.0, 1.0], [2.0, -1.0]]]).double()
+    >>> layer = torch.diag(torch.tensor([0.8, 0.5])).double()
+    >>> seen = nrc.seen.StackSeen(nrc.network.Network([layer[None]], "linear"), x, x)
+    >>> residual, decay, one_set = np.array([[0.0]]), np.array([[1.0]]), np.array([[0, 0]])
+    >>> found = analytic_bounds(seen, one_set, [torch.from_numpy(one_set)], residual, decay, 1)
+    >>> round(found["bound_segments"].item(), 6), round(found["bound_analytic"].item(), 4)
+    (0.5, 2.0806)
     """
     shape = *residual.shape, len(seen.sources)
     known, found = np.full((2, len(NAMES), *shape), np.nan)

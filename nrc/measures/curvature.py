@@ -23,7 +23,13 @@ Array = NDArray[np.float64]
 
 
 class Extremum(IntEnum):
-    """What an end point is, as far as curvature tells beyond its error."""
+    """What an end point is, as far as curvature tells beyond its error.
+
+    Examples
+    --------
+    >>> Extremum(1).name
+    'SADDLE'
+    """
 
     MINIMUM = 0
     SADDLE = 1
@@ -69,6 +75,15 @@ def curvature(objective: RegularisedLoss, theta: Tensor) -> xr.Dataset:
         In float64, with weight decay above 0 on the factors and a smooth activation.
     theta : Tensor
         (cells, parameters)
+
+    Examples
+    --------
+    >>> architecture = nrc.network.Architecture((1, 1), "linear")
+    >>> x, decay = torch.tensor([[[2.0]]]).double(), torch.tensor([0.5]).double()
+    >>> objective = RegularisedLoss(architecture, x, x, decay)    # (2w - 2)^2 / 2 + 0.5 w^2 / 2
+    >>> found = curvature(objective, torch.full((1, 1), 4 / 4.5).double())
+    >>> round(found["curvature"].item(), 6), Extremum(found["extremum"].item()).name
+    (4.5, 'MINIMUM')
     """
     smallest = smallest_dense if theta.shape[1] <= DENSE else smallest_found
     value, error = np.array([smallest(objective, theta, cell) for cell in range(len(theta))]).T
@@ -95,24 +110,44 @@ def _left_of_flat(objective: RegularisedLoss, theta: Tensor) -> Array:
     """
     s = torch.cat([torch.linalg.svdvals(w) for w in objective.network(theta).weights], dim=1)
     least = torch.where(s > EXACT * s.amax(1, keepdim=True), s, torch.inf).amin(1)
-    return (objective.at(theta).gradient.norm(dim=1) / least).numpy()
+    left: Array = (objective.at(theta).gradient.norm(dim=1) / least).numpy()
+    return left
 
 
 def smallest_dense(objective: RegularisedLoss, theta: Tensor, cell: int) -> tuple[float, float]:
-    """The smallest eigenvalue of a cell's Hessian and its error, from all of its entries."""
+    """The smallest eigenvalue of a cell's Hessian and its error, from all of its entries.
+
+    Examples
+    --------
+    >>> architecture = nrc.network.Architecture((1, 1), "linear")
+    >>> x, decay = torch.tensor([[[2.0]]]).double(), torch.tensor([0.5]).double()
+    >>> objective = RegularisedLoss(architecture, x, x, decay)    # (2w - 2)^2 / 2 + 0.5 w^2 / 2
+    >>> value, error = smallest_dense(objective, torch.zeros(1, 1).double(), 0)
+    >>> round(value, 6), error < 1e-12
+    (4.5, True)
+    """
     eigenvalues = torch.linalg.eigvalsh(dense_hessian(objective, theta, cell))
     return float(eigenvalues[0]), _rounding(theta, float(eigenvalues.abs().max()))
 
 
 def dense_hessian(objective: RegularisedLoss, theta: Tensor, cell: int) -> Tensor:
-    """A cell's Hessian, (parameters, parameters), by products of copies of the cell with unit vectors."""
+    """A cell's Hessian, (parameters, parameters), by products of copies of the cell with unit vectors.
+
+    Examples
+    --------
+    >>> architecture = nrc.network.Architecture((1, 1), "linear")
+    >>> x, decay = torch.tensor([[[2.0]]]).double(), torch.tensor([0.5]).double()
+    >>> objective = RegularisedLoss(architecture, x, x, decay)    # (2w - 2)^2 / 2 + 0.5 w^2 / 2
+    >>> dense_hessian(objective, torch.zeros(1, 1).double(), 0).tolist()
+    [[4.5]]
+    """
     parameters = theta.shape[1]
     copies = min(parameters, max(1, BLOCK // (objective.x.shape[1] * sum(objective.architecture.sizes))))
     cells = torch.full((copies,), cell)
     hessian = Hessian(objective.select(cells), theta[cells])
     # the last vectors of the last block are 0
     unit = torch.eye(-(-parameters // copies) * copies, parameters, dtype=theta.dtype)
-    return torch.cat([hessian(some) for some in unit.split(copies)])[:parameters]
+    return torch.cat([hessian(some) for some in torch.split(unit, copies)])[:parameters]
 
 
 def smallest_found(objective: RegularisedLoss, theta: Tensor, cell: int) -> tuple[float, float]:

@@ -55,6 +55,12 @@ def transition(x: Array, depth: int, clusters: int) -> xr.Dataset:
         L.
     clusters : int
         K.
+
+    Examples
+    --------
+    >>> x = np.array([[[2.0, 1.0], [2.0, -1.0]]])          # XX'/N is diag(4, 1)
+    >>> float(transition(x, 2, clusters=1)["transition"].item())
+    1.0
     """
     c = np.linalg.eigvalsh(x.swapaxes(-1, -2) @ x / x.shape[-2])[:, ::-1]
     beyond = c[:, clusters] if clusters < c.shape[1] else np.zeros(len(c))
@@ -84,6 +90,14 @@ def forecasts(weights: Sequence[Array], x: Array, weight_decay: Array, penalty: 
         What the networks trained on.
     weight_decay : (cells,) array
     penalty : {"product", "factors"}
+
+    Examples
+    --------
+    >>> x = np.array([[[2.0, 1.0], [2.0, -1.0]]])          # XX'/N is diag(4, 1)
+    >>> layer = np.diag([0.875, 0.5])[None] ** 0.5         # at weight decay 1/2 a direction learns 1 - 1/(2c)
+    >>> found = forecasts([layer, layer], x, np.array([0.5]), "factors")
+    >>> found["product_forecast"].values.round(6).tolist(), found["at_minimum"].item()
+    ([[0.875, 0.5]], 1)
     """
     weights = [w.astype(np.float64) for w in weights]
     depth, sizes = len(weights), (weights[0].shape[2], *(w.shape[1] for w in weights))
@@ -145,6 +159,13 @@ def centroid_shift(
         n_0, ..., n_L.
     penalty : {"product", "factors"}
         Both theorems are about the product; their bounds are given for both penalties.
+
+    Examples
+    --------
+    >>> x = np.array([[[2.0, 1.0], [2.0, -1.0]]])          # a cluster around (2, 0)
+    >>> shift = centroid_shift(x, np.zeros((1, 2), dtype=int), np.array([1.0]), (2, 2), "product")
+    >>> round(shift["shift_product"].item(), 6), round(shift["shift_bound"].item(), 6)
+    (0.5, 1.8)
     """
     clusters = int(labels.max()) + 1
     means = np.stack([at_centroids(*cell) for cell in zip(x, labels, strict=True)])
@@ -188,13 +209,27 @@ def centroid_shift(
 
 
 def trained_shift(on_data: xr.Dataset, on_centroids: xr.Dataset) -> xr.Dataset:
-    """||W_full - W_centroid|| between trained products, from the cubes of two experiments on one grid."""
+    """||W_full - W_centroid|| between trained products, from the cubes of two experiments on one grid.
+
+    Examples
+    --------
+    >>> ends = {"status": 0, "at_minimum": 1}
+    >>> on_data, on_centroids = (
+    ...     xr.Dataset({"product": (("output", "input"), np.diag([0.8, s])), **ends}) for s in (0.5, 0.0)
+    ... )
+    >>> trained_shift(on_data, on_centroids)["shift"].item()
+    0.5
+    """
     dims = ("output", "input")
     product, at_means = xr.align(on_data["product"], on_centroids["product"], join="exact")
-    shift = np.sqrt(((product - at_means) ** 2).sum(dims))
-    status = np.maximum(on_data["status"], on_centroids["status"])
-    dataset = xr.Dataset({"shift": shift, "status": status.assign_attrs(on_data["status"].attrs)})
-    dataset["at_minimum"] = np.minimum(on_data["at_minimum"], on_centroids["at_minimum"])
+    dataset = xr.Dataset(
+        {
+            "shift": np.sqrt(((product - at_means) ** 2).sum(dims)),
+            "status": np.maximum(on_data["status"], on_centroids["status"]),
+            "at_minimum": np.minimum(on_data["at_minimum"], on_centroids["at_minimum"]),
+        }
+    )
+    dataset["status"].attrs = dict(on_data["status"].attrs)
     return describe(
         dataset,
         shift={

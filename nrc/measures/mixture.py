@@ -26,13 +26,23 @@ def mixture_bounds(stack: Stack, points: Mapping[int, Points], task: str, delta:
         constant in a blob.
     delta : float
         Both hold with probability at least 1 - delta.
+
+    Examples
+    --------
+    >>> from nrc.data.mixture import draw_mixture
+    >>> kind = {"separation": 1.0, "covariance": "isotropic", "weights": None}
+    >>> points = draw_mixture(clusters=2, points=50, dimension=3, seed=0, **kind)
+    >>> stack = Stack({"weight_decay": 0.1, "sigma": [0.0, 0.5], "width": 3, "depth": 2, "seed": 0})
+    >>> bounds = mixture_bounds(stack, {0: points}, "classify", delta=0.05)
+    >>> (bounds["wcss_quantile"] <= bounds["wcss_bound"]).values.tolist()
+    [True, True]
     """
     times = 2 if task == "autoencode" else 1
     bound, quantile = [], []
     for cell in stack.cells():
         sigma, mixture = cell["sigma"], points[cell["seed"]]
         (count, dimension), clusters = mixture.base.shape, mixture.clusters
-        isotropic = (mixture.covariances == np.eye(dimension)).all()
+        isotropic = np.all(mixture.covariances == np.eye(dimension))
         exact = isotropic_wcss_quantile(
             sigma, dimension=dimension, points=count, clusters=clusters, delta=delta
         )

@@ -66,6 +66,18 @@ def measure(
     ------
     ValueError
         If a cluster is empty, or there are more clusters than points.
+
+    Examples
+    --------
+    The minimum of one linear layer, of points (2, 1) and (2, -1) in one set:
+
+    >>> x = torch.tensor([[[2.0, 1.0], [2.0, -1.0]]]).double()
+    >>> layer = torch.diag(torch.tensor([0.8, 0.5])).double()
+    >>> seen = nrc.seen.StackSeen(nrc.network.Network([layer[None]], "linear"), x, x)
+    >>> of = {"labels": np.array([[0, 0]]), "clusters": 1, "weight_decay": np.array([[1.0]])}
+    >>> found = measure(seen, **of, dead=np.array([False]), seeds=[0])
+    >>> [round(found[name].item(), 6) for name in ("distance", "bound_measured", "tcv_upper")]
+    [0.5, 0.5, 2.0]
     """
     ranks = 0 if weight_decay is None else certified_ranks
     spaces = gather(seen, labels, clusters, restarts=kmeans_restarts, seeds=seeds, ranks=ranks)
@@ -84,7 +96,14 @@ def measure(
 
 
 def accuracy(network: Network, x: Tensor, labels: NDArray[np.integer], name: str) -> xr.Dataset:
-    """Share of points (cells, points, n_0) whose largest output is their label, as `{name}_accuracy`."""
+    """Share of points (cells, points, n_0) whose largest output is their label, as `{name}_accuracy`.
+
+    Examples
+    --------
+    >>> network, x = Network([torch.eye(2)[None]]), torch.tensor([[[2.0, 1.0], [0.0, 1.0]]])
+    >>> accuracy(network, x, np.array([[0, 0]]), "test")["test_accuracy"].item()
+    0.5
+    """
     right = network.features(x)[-1].argmax(-1) == torch.from_numpy(labels)
     dataset = xr.Dataset({f"{name}_accuracy": ("cell", right.double().mean(1).numpy())})
     about = {"long_name": f"share of the {name} points classified right"}
@@ -95,6 +114,12 @@ def without(measured: xr.Dataset, cells: NDArray[np.bool_]) -> xr.Dataset:
     """The measures with those of some cells missing: networks that diverged have no end to measure.
 
     The space of the inputs, which no network made, keeps its numbers.
+
+    Examples
+    --------
+    >>> measured = xr.Dataset({"stable_rank": ("cell", [1.5, 2.0])})
+    >>> without(measured, np.array([False, True]))["stable_rank"].values.tolist()
+    [1.5, nan]
     """
     if not cells.any():
         return measured

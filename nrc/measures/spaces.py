@@ -92,6 +92,17 @@ def gather(
     ------
     ValueError
         If K or `ranks` is not in 1..N, or a class is empty.
+
+    Examples
+    --------
+    The points (2, 1) and (2, -1), each its own target, in one set:
+
+    >>> x = torch.tensor([[[2.0, 1.0], [2.0, -1.0]]]).double()
+    >>> layer = torch.diag(torch.tensor([0.8, 0.5])).double()
+    >>> seen = nrc.seen.StackSeen(nrc.network.Network([layer[None]], "linear"), x, x)
+    >>> spaces = gather(seen, np.zeros((1, 2), dtype=int), 1, restarts=1, seeds=[0])
+    >>> [of.wcss.item() for of in spaces.classes], spaces.labels[0].tolist()
+    ([2.0], [[0, 0]])
     """
     cells, kept = len(seeds), _Kept(seen, seeds[0])
     random = _Parted(seen, cells, clusters, _known(_shuffled(labels, seen.points, clusters, seeds)))

@@ -36,6 +36,16 @@ def variability(spaces: Spaces, clusters: int, lower: str = "spectral") -> xr.Da
         K.
     lower : {"spectral", "semidefinite"}
         The bound below the TCV; the semidefinite one is the larger of both.
+
+    Examples
+    --------
+    >>> x = torch.tensor([[[2.0, 1.0], [2.0, -1.0]]]).double()
+    >>> layer = torch.diag(torch.tensor([0.8, 0.5])).double()
+    >>> seen = nrc.seen.StackSeen(nrc.network.Network([layer[None]], "linear"), x, x)
+    >>> spaces = nrc.measures.spaces.gather(seen, np.array([[0, 0]]), 1, restarts=1, seeds=[0])
+    >>> found = variability(spaces, 1)
+    >>> {name: round(found[name].item(), 6) for name in ("wcss_class", "tcv_lower", "wcss_share")}
+    {'wcss_class': 2.0, 'tcv_lower': 2.0, 'wcss_share': 1.0}
     """
     columns = {
         "wcss_class": _of_classes(spaces, [of.wcss for of in spaces.classes or []]),

@@ -53,6 +53,13 @@ def centroids(points: Tensor, labels: Tensor, clusters: int) -> tuple[Tensor, Te
     ------
     ValueError
         If a cluster is empty, a label is K or more, or there is not one label a point.
+
+    Examples
+    --------
+    >>> points, labels = torch.tensor([[[0.0], [2.0], [5.0], [4.0]]]), torch.tensor([[0, 0, 1, 0]])
+    >>> means, shares = centroids(points, labels, 2)
+    >>> means.flatten().tolist(), shares.tolist()
+    ([2.0, 5.0], [[0.75, 0.25]])
     """
     if labels.shape != points.shape[:2]:
         raise ValueError(
@@ -86,6 +93,13 @@ def centroid_gradient(network: Network, z: Tensor, y: Tensor, labels: Tensor, cl
     ------
     ValueError
         If the arrays do not fit each other, a value is not finite, or a cluster is empty.
+
+    Examples
+    --------
+    >>> network = Network([torch.eye(1)[None]], "linear")       # f(z) = z
+    >>> z, y, one_set = torch.tensor([[[0.0], [2.0]]]), torch.zeros(1, 2, 1), torch.zeros(1, 2).long()
+    >>> [g.item() for g in centroid_gradient(network, z, y, one_set, 1)], network.gradient(z, y)[1][0].item()
+    ([1.0], 2.0)
     """
     network.check(z, y)
     (z_mean, shares), (y_mean, _) = centroids(z, labels, clusters), centroids(y, labels, clusters)
@@ -104,6 +118,11 @@ def centroid_gap(gradient: list[Tensor], at_centroids: list[Tensor]) -> Tensor:
     -------
     Tensor
         (cells, L - k), a column a layer.
+
+    Examples
+    --------
+    >>> centroid_gap([torch.eye(2)[None]], [torch.diag(torch.tensor([1.0, 0.0]))[None]]).tolist()
+    [[1.0]]
     """
     return torch.stack([(g - c).norm(dim=(1, 2)) for g, c in zip(gradient, at_centroids, strict=True)], dim=1)
 
@@ -221,6 +240,13 @@ def centroid_gap_bound(network: Network, z: Tensor, y: Tensor, labels: Tensor, c
     ------
     ValueError
         As `centroid_gradient`.
+
+    Examples
+    --------
+    >>> network = Network([torch.eye(1)[None]], "linear")       # its gap is 1 here, and its WCSS
+    >>> z, y, one_set = torch.tensor([[[0.0], [2.0]]]), torch.zeros(1, 2, 1), torch.zeros(1, 2).long()
+    >>> round(centroid_gap_bound(network, z, y, one_set, 1).item(), 4)
+    1.2071
     """
     network.check(z, y)
     if network.loss != "squared_error":
@@ -262,6 +288,12 @@ def second_derivative_bound(network: Network, z: Tensor, y: Tensor, radius: Tens
     Tensor
         (cells, clusters, L - k), a column a layer; missing where the activation has no bounded
         derivatives.
+
+    Examples
+    --------
+    >>> network, centre = Network([torch.eye(1)[None]], "linear"), torch.zeros(1, 1, 1)
+    >>> round(second_derivative_bound(network, centre, centre, torch.ones(1, 1)).item(), 4)      # 1 + sqrt(2)
+    2.4142
     """
     depth, bounds = len(network.weights), ACTIVATIONS[network.activation].derivative_bounds
     if bounds is None:

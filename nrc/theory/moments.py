@@ -74,6 +74,14 @@ class Partition:
     Attributes
     ----------
     features, targets : Moments
+
+    Examples
+    --------
+    >>> partition = Partition.empty(cells=1, clusters=2, features=1, targets=1)
+    >>> z, y = torch.tensor([[[0.0], [2.0], [7.0]]]).double(), torch.zeros(1, 3, 1).double()
+    >>> partition.update(z, y, torch.tensor([[0, 0, 1]]))
+    >>> round(partition.wcss.item(), 6), round(partition.mean.item(), 6)
+    (0.666667, 3.0)
     """
 
     features: Moments
@@ -159,7 +167,8 @@ class Spread:
     def beyond(self, rank: int) -> Tensor:
         """(1/N) sum_{i > rank} s_i^2, (cells,): what the best affine fit of a rank leaves."""
         assert self.rows is not None, "no points"
-        return torch.linalg.svdvals(self.rows)[:, rank:].square().sum(1) / self._points
+        squares: Tensor = torch.linalg.svdvals(self.rows)[:, rank:].square().sum(1)
+        return squares / self._points
 
 
 def _triangle(rows: Tensor) -> Tensor:
