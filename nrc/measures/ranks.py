@@ -1,6 +1,7 @@
 """Singular values of every layer, and all measures of rank."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -99,7 +100,7 @@ def _of_layer(
     shape, missing = w.shape[1:], np.full(len(w), np.nan)
     count = min(shape) if leading is None else min(leading, *shape)
     all_known = count == min(shape)
-    s: Array = np.linalg.svd(w, compute_uv=False) if all_known else _leading(w, count)
+    s = np.linalg.svd(w, compute_uv=False) if all_known else _leading(w, count)
     # where some are not known, one more stands for all of them in sums of squares
     whole = s if all_known else np.concatenate([s, _norm_of_others(w, s)], axis=1)
     alive_whole = np.where(dead[:, None], 0, whole)
@@ -131,7 +132,7 @@ def _leading(w: Array, count: int) -> Array:
     return np.stack([randomized_svd(of_cell, count, n_iter=4, random_state=0)[1] for of_cell in w])
 
 
-def _norm_of_others(w: Array, s: Array) -> Array:
+def _norm_of_others(w: Array, s: NDArray[np.floating[Any]]) -> Array:
     squares = np.linalg.norm(w, axis=(1, 2)) ** 2 - (s**2).sum(1)
     norms: Array = np.sqrt(np.maximum(squares, 0))
     return norms[:, None]
