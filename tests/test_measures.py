@@ -23,6 +23,7 @@ from nrc.network import Network
 from nrc.optimize.minimise import minimise
 from nrc.seen import StackSeen
 from nrc.theory.bounds import gaussian_wcss_bound, isotropic_wcss_quantile
+from nrc.theory.clusters import tcv_lower_semidefinite
 from nrc.theory.collapse import between_directions, nc1, wcss_share
 from nrc.theory.moments import Partition
 from support.problems import METHODS, classifiers, mixture, modules, normal
@@ -570,6 +571,26 @@ def test_of_points_too_many_to_be_kept_a_sample_has_the_centres(kept):
         found[["relative_tail", "certified_tail"]].isel(cell=[1, 2], index=slice(3)).transpose(..., "index")
     )
     assert (tails["relative_tail"] <= tails["certified_tail"] + 1e-12).all()
+
+
+def test_the_semidefinite_bound_of_a_sample_stays_below_all_partitions():
+    """Of a sample that varies more than all points do, its own bound would be above their TCV."""
+    network, x, y, labels = draw()
+    sample = np.random.default_rng(SEEDS[0]).choice(POINTS, 12, replace=False)
+    noise = torch.zeros(POINTS, SIZES[0]).double()
+    noise[sample] = normal(12, SIZES[0])
+    x = 10 * normal(CLUSTERS, SIZES[0])[labels] + noise
+    how = {"tcv_lower": "semidefinite", "kmeans_restarts": 50}
+    whole = measured(network, x, y, labels, **how)
+    found = measured(network, x, y, labels, seen=InPieces(network, x, y, kept=12), **how)
+    for k, space in enumerate(spaces_of(network, x, y)):
+        for c, points in enumerate(space):
+            assert float(found["tcv_lower"][c, k]) <= float(whole["tcv_upper"][c, k])
+            alone = tcv_lower_semidefinite(points[np.sort(sample)], CLUSTERS) / 2
+            s = np.linalg.svd(points - points.mean(0), compute_uv=False)
+            spectral = (s[CLUSTERS - 1 :] ** 2).sum() / POINTS
+            assert float(found["tcv_lower"][c, k]) == pytest.approx(max(alone, spectral), rel=1e-6)
+            assert k or 2 * alone > float(whole["tcv_upper"][c, k]), "the test is of such a sample"
 
 
 @pytest.mark.parametrize("leading", [2, 3, 256])
