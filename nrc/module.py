@@ -445,8 +445,9 @@ class ModuleSeen(ModuleFeatures):
     def _gradient(self) -> tuple[Tensor, list[Tensor]]:
         total, sums = 0.0, [torch.zeros_like(w) for w in self.weights]
         for rows in self.track(self._slices(), "gradient"):
-            inputs, share = self._inputs(rows), torch.full((rows.stop - rows.start,), 1 / self.points)
-            value, gradient = self._backward(self._run(inputs), self._y[rows], share.double())
+            inputs, y = self._inputs(rows), self._y[rows]
+            shares = torch.full((len(y),), 1 / self.points, dtype=torch.float64)
+            value, gradient = self._backward(self._run(inputs), y, shares)
             total += value
             for into, g in zip(sums, gradient, strict=True):
                 into += g
