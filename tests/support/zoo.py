@@ -94,7 +94,7 @@ def residual():
 def warm(norm):
     """A batch norm that has seen data."""
     nn.init.normal_(norm.weight)
-    norm.running_mean.normal_()
+    norm.running_mean.normal_(std=0.2)
     norm.running_var.uniform_(0.5, 2)
     return norm
 
