@@ -88,14 +88,11 @@ class Source:
         None for the input.
     shape : tuple of int
         Of the features of a point.
-    time : int
-        When they enter, in calls of modules.
     """
 
     name: str
     module: nn.Module | None
     shape: tuple[int, ...]
-    time: int
 
 
 def layers_of(model: nn.Module) -> list[Layer]:
@@ -204,10 +201,7 @@ class ModuleFeatures:
         self.weights = [layer.matrix(self.parameters[layer.parameters[0]]) for layer in self._layers]
         check_finite(self._layers, self.weights)
         self._output = self._checked_output()
-        calls = self._calls()
-        self._sources = self._chosen(self._cuts(calls), sources)
-        entered = np.array([self._entered(layer, calls) for layer in self._layers])
-        self.below = entered[:, None] >= [source.time for source in self._sources]
+        self._sources = self._chosen(self._cuts(self._calls()), sources)
 
     @property
     def layers(self) -> list[str]:
@@ -226,6 +220,19 @@ class ModuleFeatures:
     @property
     def sources(self) -> list[str]:
         return [source.name for source in self._sources]
+
+    @cached_property
+    def below(self) -> NDArray[np.bool_]:
+        """Where features are held, a layer that acts on nothing else has its whole gradient (layers, sources)."""
+        x = self._few()
+        whole, columns = self._uses(self._run(x)), list[list[bool]]()
+        for source in self._sources:
+            with torch.no_grad():
+                (z,) = self._features(x, [source])
+            held = self._uses(self._run(x, source, z))
+            pairs = zip(held, whole, strict=True)
+            columns.append([g is not None and h is not None and not _differ(h, g) for g, h in pairs])
+        return np.array(columns).T
 
     @property
     def points(self) -> int:
@@ -342,7 +349,7 @@ class ModuleFeatures:
             if call.z is None or not first or call.name not in holders or not self._is_features(call.z):
                 continue
             name, module = (call.name, call.module) if time else ("input", None)
-            source = Source(name, module, tuple(call.z.shape[1:]), time)
+            source = Source(name, module, tuple(call.z.shape[1:]))
             # of modules that the same features enter, the outermost is called first
             if call.key not in known and (time == 0 or self._is_cut(source)):
                 found.append(source)
@@ -384,13 +391,20 @@ class ModuleFeatures:
             raise ValueError(f"sources is empty; there are {', '.join(known)}")
         return [source for source in cuts if source.name in names]
 
-    def _entered(self, layer: Layer, calls: Sequence["_Call"]) -> int:
-        """When a layer is first used: its module is called, or the innermost around it that is."""
-        times: dict[str, int] = {}
-        for time, call in enumerate(calls):
-            times.setdefault(call.name, time)
-        around = [_holders(name) for name in layer.parameters]
-        return min(next(times[name] for name in names if name in times) for names in around)
+    def _gradients(self, value: Tensor) -> list[Tensor | None]:
+        """Of a number in every layer, (1, n_l, n_{l-1}) each, None where it does not depend on the layer."""
+        if not value.requires_grad:
+            raise ValueError(
+                "model: no layer has a gradient, so outputs or the loss cannot be differentiated"
+            )
+        parameters = [self.parameters[layer.parameters[0]] for layer in self._layers]
+        found = torch.autograd.grad(value, parameters, allow_unused=True)
+        return [None if g is None else of.matrix(g) for of, g in zip(self._layers, found, strict=True)]
+
+    def _uses(self, output: Tensor) -> list[Tensor | None]:
+        """The gradients of a combination of outputs."""
+        share = torch.arange(1, output.numel() + 1, dtype=torch.float64, device=self.device) / output.numel()
+        return self._gradients((share.view_as(output) * output).sum())
 
 
 class ModuleSeen(ModuleFeatures):
@@ -468,10 +482,8 @@ class ModuleSeen(ModuleFeatures):
             (value,), _ = LOSSES[self._loss](_by_row(output), _by_row(y), shares[None, :, None], None)
         else:
             value = (shares * self._loss(output, y)).sum()
-        parameters = [self.parameters[layer.parameters[0]] for layer in self._layers]
-        gradient = torch.autograd.grad(value, parameters, allow_unused=True)
-        pairs = zip(self._layers, parameters, gradient, strict=True)
-        return value.item(), [layer.matrix(torch.zeros_like(p) if g is None else g) for layer, p, g in pairs]
+        pairs = zip(self._gradients(value), self.weights, strict=True)
+        return value.item(), [torch.zeros_like(w) if g is None else g for g, w in pairs]
 
 
 @dataclass(frozen=True)

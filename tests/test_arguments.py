@@ -207,6 +207,7 @@ def returning(form):
         (lambda: returning(lambda z: {"logits": z}), "model: of 4 points it gives a dict, but a tensor"),
         (lambda: returning(lambda z: z[0]), "model: of 4 points it gives shape (3,), but a tensor"),
         (lambda: returning(lambda z: z.mean()), "model: of 4 points it gives shape (), but a tensor"),
+        (lambda: returning(lambda z: z.round().long().double()), "model: no layer has a gradient"),
         (lambda: parametrizations.spectral_norm(nn.Linear(5, 3)), "model: ParametrizedLinear.weight is no parameter with values; take off its parametrization"),
         (lambda: nn.Sequential(parametrizations.weight_norm(nn.Linear(5, 3))), "model: 0.weight is no parameter with values"),
         (pruned, "model: 0.weight is no parameter with values"),
@@ -226,7 +227,10 @@ def test_models_are_functions_of_a_point_with_weights_that_are_there(build, mess
     if any(word in message for word in ("no layer", "weights of layer", "no parameter", "must be a torch")):
         assert refused(model, call=lambda model, x, y: nrc.spectra(model)) == line
     if "draws" not in message and "training" not in message:
-        refused(model, call=nrc.Recorder)
+        if "no layer has" in message:
+            nrc.Recorder(model, X, LABELS)
+        else:
+            refused(model, call=nrc.Recorder)
 
 
 # Everything else.

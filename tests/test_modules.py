@@ -173,8 +173,7 @@ def test_a_weight_that_no_output_uses_has_no_gradient():
     model, x = ZOO["unused"]()
     found = nrc.measure(model, x, LABELS, weight_decay=0.1).sel(layer="aside")
     assert float(found["residual"]) == pytest.approx(0.1 * model.aside.weight.norm().item(), rel=1e-6)
-    assert found["gap"].sel(source="input").item() == 0
-    assert found["gap"].sel(source="body.2").isnull()
+    assert found["gap"].isnull().all(), "and no source is below it"
 
 
 def test_a_skip_connection_that_starts_at_0_makes_a_cut_of_what_it_leaves_out():

@@ -181,6 +181,13 @@ ZOO = {
     "in place": Kind(
         lambda: mlp(5, 8, 6, 3, activation=lambda: nn.ReLU(inplace=True)), (5,), ["0", "2", "4"], ["input", "2", "4"]
     ),
+    # what enters `1` is written to before it enters `1.1`
+    "in place inside": Kind(
+        lambda: nn.Sequential(nn.Linear(5, 8), nn.Sequential(nn.ReLU(inplace=True), nn.Linear(8, 3))),
+        (5,),
+        ["0", "1.1"],
+        ["input", "1", "1.1"],
+    ),
     "1d": Kind(
         lambda: nn.Sequential(
             nn.Conv1d(4, 6, 3, stride=2, padding=1, groups=2), nn.Tanh(), nn.Conv1d(6, 5, 2, dilation=2, bias=False),
@@ -257,6 +264,15 @@ ZOO = {
         ["input", "head"],
     ),
     "hooked": Kind(hooked, (5,), ["0", "2"], ["input", "2"]),
+    # a weight is used by the model itself, before the module that holds it is called
+    "transposed": Kind(
+        lambda: Model(
+            lambda m, x: m.decode(m.mix((x @ m.decode.weight).tanh()).tanh()), mix=nn.Linear(4, 4), decode=nn.Linear(4, 3)
+        ),
+        (3,),
+        ["mix", "decode"],
+        ["input", "mix", "decode"],
+    ),
     "unused": Kind(unused, (5,), ["body.0", "body.2", "aside"], ["input", "body.2"]),
 }  # fmt: skip
 
