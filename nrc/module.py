@@ -223,7 +223,7 @@ class ModuleFeatures:
 
     @cached_property
     def below(self) -> NDArray[np.bool_]:
-        """Where features are held, a layer that acts on nothing else has its whole gradient (layers, sources)."""
+        """(layers, sources); a layer that acts on nothing else has its whole gradient where features are held."""
         x = self._few()
         whole, columns = self._uses(self._run(x)), list[list[bool]]()
         for source in self._sources:
@@ -394,9 +394,7 @@ class ModuleFeatures:
     def _gradients(self, value: Tensor) -> list[Tensor | None]:
         """Of a number in every layer, (1, n_l, n_{l-1}) each, None where it does not depend on the layer."""
         if not value.requires_grad:
-            raise ValueError(
-                "model: no layer has a gradient, so outputs or the loss cannot be differentiated"
-            )
+            raise ValueError("model: no layer has a gradient; outputs or the loss cannot be differentiated")
         parameters = [self.parameters[layer.parameters[0]] for layer in self._layers]
         found = torch.autograd.grad(value, parameters, allow_unused=True)
         return [None if g is None else of.matrix(g) for of, g in zip(self._layers, found, strict=True)]

@@ -334,13 +334,15 @@ class Reference:
             return self.x if x is None else x
 
         def keep(module, args, kwargs):
-            found.append((*args, *kwargs.values()))
+            found.append(
+                next(value for value in (*args, *kwargs.values()) if isinstance(value, torch.Tensor)).clone()
+            )
 
         handle = self.model.get_submodule(source).register_forward_pre_hook(keep, with_kwargs=True)
         with torch.no_grad(), slow_path():
             self.model(self.x if x is None else x)
         handle.remove()
-        return next(value for value in found[0] if isinstance(value, torch.Tensor)).clone()
+        return found[0]
 
     def run(self, x, source=None, z=None):
         """The outputs, with other features at the first call of a module."""
