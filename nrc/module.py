@@ -223,7 +223,7 @@ class ModuleFeatures:
 
     @cached_property
     def below(self) -> NDArray[np.bool_]:
-        """(layers, sources); a layer that acts on nothing else has its whole gradient where features are held."""
+        """A layer that acts on nothing else has its whole gradient where the features are held."""
         x = self._few()
         whole, columns = self._uses(self._run(x)), list[list[bool]]()
         for source in self._sources:
