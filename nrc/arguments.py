@@ -107,10 +107,11 @@ def data_of(x: Any) -> Points:
 
     Raises
     ------
-    ValueError
-        If they are no rows.
+    TypeError, ValueError
+        If they are no numbers, or no rows.
     """
     points: Points = x if isinstance(x, Tensor) else np.asanyarray(x)
+    _check_numbers("x", points)
     if points.ndim < 2 or len(points) == 0:
         raise ValueError(f"x has shape {tuple(points.shape)}, but must be (points, ...), with a row a point")
     return points
@@ -143,7 +144,7 @@ def labels_of(labels: Any, y: Any, clusters: int | None, points: int) -> NDArray
     present = np.unique(found)
     if present[0] < 0:
         raise ValueError(f"{name} must be 0, 1, ..., K-1, but one is {present[0]}")
-    if gaps := sorted(set(range(present[-1])) - set(present.tolist())):
+    if len(gaps := np.flatnonzero(present != np.arange(len(present)))):
         raise ValueError(f"{name} must be 0, 1, ..., K-1 with a point of each, but no point has {gaps[0]}")
     if len(present) == 1:
         raise ValueError(f"{name} are all {present[0]}, but there must be points of two classes at least")
@@ -177,14 +178,15 @@ def targets_of(y: Any, labels: NDArray[np.int64] | None, points: int) -> Tensor:
 
     Raises
     ------
-    ValueError
-        If there are none, not one a point, or one is not finite.
+    TypeError, ValueError
+        If there are none, not one a point, or one is no number or not finite.
     """
     if y is None:
         if labels is None:
             raise ValueError("y: give targets, or labels that are classes")
         return torch.from_numpy(labels)
-    found = torch.as_tensor(_array(y))
+    _check_numbers("y", _array(y))
+    found = torch.tensor(_array(y))
     if found.ndim == 0 or len(found) != points:
         shape = tuple(found.shape)
         raise ValueError(f"y has shape {shape}, but must have ({points}, ...), a target a point of x")
@@ -243,6 +245,11 @@ def leading(names: Sequence[str], weights: Sequence[Tensor], svd: str | None) ->
                 f'svd="randomized" for the {LEADING} largest'
             )
     return None
+
+
+def _check_numbers(name: str, values: Points) -> None:
+    if not isinstance(values, Tensor) and values.dtype.kind not in "biuf":
+        raise TypeError(f"{name} is an array of {values.dtype}, but must be one of real numbers")
 
 
 def _are_integers(values: Any) -> bool:

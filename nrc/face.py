@@ -35,6 +35,7 @@ Array = NDArray[np.float64]
 NUMERICAL = 1e-3
 
 
+@torch.inference_mode(False)  # there are gradients, whatever the mode of who calls
 def measure(
     model: nn.Module,
     x: ArrayLike | Tensor,
@@ -131,6 +132,8 @@ def measure(
     known = labels_of(labels, y, clusters, len(points))
     k = clusters_of(known, clusters, len(points))
     targets = targets_of(y, known, len(points))
+    restarts, seed = count("restarts", restarts), count("seed", seed, least=0)
+    certified_ranks = count("certified_ranks", certified_ranks, least=0)
     seen = ModuleSeen(model, points, targets, loss, sources=sources, batch=batch, progress=progress)
     decay = weight_decay_of(seen, weight_decay)
     measured = measure_networks(
@@ -139,10 +142,10 @@ def measure(
         clusters=k,
         weight_decay=decay,
         dead=np.array([not any(w.any() for w in seen.weights)]),
-        seeds=[count("seed", seed, least=0)],
-        kmeans_restarts=count("restarts", restarts),
+        seeds=[seed],
+        kmeans_restarts=restarts,
         numerical_rank_tolerance=NUMERICAL,
-        certified_ranks=count("certified_ranks", certified_ranks, least=0),
+        certified_ranks=certified_ranks,
         leading=leading(seen.layers, seen.weights, svd),
     ).isel(cell=0)
     if seen.tied:
@@ -150,12 +153,14 @@ def measure(
     told = {
         "experiment": type(model).__name__,
         "loss": loss if isinstance(loss, str) else getattr(loss, "__name__", type(loss).__name__),
-        "weight_decay": dict(weight_decay) if isinstance(weight_decay, Mapping) else float(weight_decay),
+        "weight_decay": {name: float(of) for name, of in weight_decay.items()}
+        if isinstance(weight_decay, Mapping)
+        else float(weight_decay),
         "restarts": restarts,
         "certified_ranks": certified_ranks,
         "seed": seed,
     }
-    versions = {"torch": torch.__version__, "device": str(seen.device), "precision": "float64"}
+    versions = {"torch": str(torch.__version__), "device": str(seen.device), "precision": "float64"}
     sizes = {"clusters": k, "points": seen.points, "dimension": int(np.prod(points.shape[1:]))}
     of_all = _of_all_layers(seen, measured["residual"].values, decay[0])
     return measured.assign(of_all).assign_attrs(provenance(told, **versions) | sizes)
@@ -213,5 +218,5 @@ def spectra(model: nn.Module, *, svd: str | None = None) -> xr.Dataset:
     names, dead = [layer.name for layer in layers], np.array([not any(w.any() for w in weights)])
     ranks = rank_measures(weights, dead, None, NUMERICAL, leading(names, weights, svd)).isel(cell=0)
     named = coordinates(names, [], ranks.sizes["index"])
-    told = provenance({"experiment": type(model).__name__}, torch=torch.__version__, precision="float64")
+    told = provenance({"experiment": type(model).__name__}, torch=str(torch.__version__), precision="float64")
     return ranks.assign_coords(layer=named["layer"], index=named["index"]).assign_attrs(told)

@@ -23,6 +23,7 @@ from nrc.network import LOSSES
 from nrc.seen import Batch
 
 __all__ = [
+    "DivergedError",
     "Layer",
     "Loss",
     "ModuleFeatures",
@@ -48,6 +49,10 @@ MEMORY = 2**30
 BATCH, FEW = 256, 4
 
 
+class DivergedError(ValueError):
+    """Weights or outputs of a module are not finite."""
+
+
 @dataclass(frozen=True)
 class Layer:
     """A weight matrix of a module.
@@ -68,7 +73,7 @@ class Layer:
 
     def matrix(self, parameter: Tensor) -> Tensor:
         """The parameter, or something of its shape, as (1, n_l, n_{l-1}) in float64 on the CPU."""
-        return parameter.detach()[self.rows].flatten(1)[None].double().cpu()
+        return parameter.detach()[self.rows].flatten(1)[None].cpu().double()
 
 
 @dataclass(frozen=True)
@@ -83,14 +88,11 @@ class Source:
         None for the input.
     shape : tuple of int
         Of the features of a point.
-    time : int
-        When they enter, in calls of modules.
     """
 
     name: str
     module: nn.Module | None
     shape: tuple[int, ...]
-    time: int
 
 
 def layers_of(model: nn.Module) -> list[Layer]:
@@ -114,10 +116,11 @@ def layers_of(model: nn.Module) -> list[Layer]:
     for name, module in model.named_modules():
         for called, own, rows in _matrices(name or type(model).__name__, module):
             parameter = module._parameters.get(own)
-            if parameter is None or isinstance(parameter, nn.UninitializedParameter):
+            if parameter is None or isinstance(parameter, nn.UninitializedParameter) or parameter.is_meta:
                 raise ValueError(
                     f"model: {called}.{own} is no parameter with values; take off its parametrization "
-                    "(torch.nn.utils.parametrize.remove_parametrizations), or run a lazy module once"
+                    "(torch.nn.utils.parametrize.remove_parametrizations), run a lazy module once, or bring "
+                    "it from the meta device to another"
                 )
             key = id(parameter), rows.start
             found.setdefault(key, Layer(called, tuple(names[id(parameter)]), rows))
@@ -198,10 +201,7 @@ class ModuleFeatures:
         self.weights = [layer.matrix(self.parameters[layer.parameters[0]]) for layer in self._layers]
         check_finite(self._layers, self.weights)
         self._output = self._checked_output()
-        calls = self._calls()
-        self._sources = self._chosen(self._cuts(calls), sources)
-        entered = np.array([self._entered(layer, calls) for layer in self._layers])
-        self.below = entered[:, None] >= [source.time for source in self._sources]
+        self._sources = self._chosen(self._cuts(self._calls()), sources)
 
     @property
     def layers(self) -> list[str]:
@@ -220,6 +220,19 @@ class ModuleFeatures:
     @property
     def sources(self) -> list[str]:
         return [source.name for source in self._sources]
+
+    @cached_property
+    def below(self) -> NDArray[np.bool_]:
+        """A layer that acts on nothing else has its whole gradient where the features are held."""
+        x = self._few()
+        whole, columns = self._uses(self._run(x)), list[list[bool]]()
+        for source in self._sources:
+            with torch.no_grad():
+                (z,) = self._features(x, [source])
+            held = self._uses(self._run(x, source, z))
+            pairs = zip(held, whole, strict=True)
+            columns.append([g is not None and h is not None and not _differ(h, g) for g, h in pairs])
+        return np.array(columns).T
 
     @property
     def points(self) -> int:
@@ -246,7 +259,9 @@ class ModuleFeatures:
         ]
 
     def _inputs(self, rows: slice | NDArray[np.int64]) -> Tensor:
-        x = torch.as_tensor(self._x[rows]).to(self.device)
+        part = self._x[rows]
+        # an array may be read-only, a file on disk
+        x = (part.detach() if isinstance(part, Tensor) else torch.from_numpy(np.array(part))).to(self.device)
         if not x.is_floating_point():
             return x
         if not x.isfinite().all():
@@ -257,10 +272,10 @@ class ModuleFeatures:
         """The outputs of inputs, with other features at a source."""
         with _every_module_runs(), ExitStack() as stack:
             if at is not None and at.module is not None:
-                stack.enter_context(_entering(at.module, lambda _: z))
+                stack.enter_context(_entering(at.module, lambda _: None if z is None else z.clone()))
             elif at is not None and z is not None:
                 x = z
-            output: Tensor = self._model(x)
+            output: Tensor = self._model(x.clone())  # a module may write into what enters it
             return output
 
     def _features(self, x: Tensor, sources: Sequence[Source]) -> list[Tensor]:
@@ -284,14 +299,22 @@ class ModuleFeatures:
         return [found[source.name] for source in sources]
 
     def _few(self) -> Tensor:
-        return self._inputs(slice(0, min(FEW, self.points)))
+        """Some points from all over the data, which may be sorted."""
+        return self._inputs(np.linspace(0, self.points - 1, min(FEW, self.points)).astype(np.int64))
 
     def _checked_output(self) -> Tensor:
         """Outputs of a few points: they are a function of each point alone."""
         x = self._few()
         with torch.no_grad():
-            output, again, alone = self._run(x), self._run(x), self._run(x[:1])
-        _check_output(output, len(x))
+            try:
+                output = self._run(x)
+            except Exception as error:  # whatever torch or the module says
+                said = str(error).partition("\n")[0]
+                raise ValueError(
+                    f"x: the model fails at points of shape {tuple(x.shape[1:])} and {x.dtype} ({said})"
+                ) from error
+            _check_output(output, len(x))
+            again, alone = self._run(x), self._run(_first(x))
         if _differ(output, again):
             raise ValueError(
                 "model: two passes over the same points differ, so it draws random numbers in eval mode; "
@@ -314,7 +337,7 @@ class ModuleFeatures:
         with torch.no_grad(), _every_module_runs(), ExitStack() as stack:
             for name, module in self._model.named_modules():
                 stack.enter_context(_entering(module, note(name, module), every_call=True))
-            self._model(self._few())
+            self._model(self._few().clone())
         return calls
 
     def _cuts(self, calls: Sequence["_Call"]) -> list[Source]:
@@ -326,7 +349,7 @@ class ModuleFeatures:
             if call.z is None or not first or call.name not in holders or not self._is_features(call.z):
                 continue
             name, module = (call.name, call.module) if time else ("input", None)
-            source = Source(name, module, tuple(call.z.shape[1:]), time)
+            source = Source(name, module, tuple(call.z.shape[1:]))
             # of modules that the same features enter, the outermost is called first
             if call.key not in known and (time == 0 or self._is_cut(source)):
                 found.append(source)
@@ -338,37 +361,48 @@ class ModuleFeatures:
         return z.is_floating_point() and z.ndim > 1 and len(z) == len(self._few())
 
     def _is_cut(self, source: Source) -> bool:
-        """Whether the same features there, and other inputs before, have the same outputs."""
+        """Whether the same features there, and other inputs before, have the same outputs.
+
+        And the features of a point are its own: the first axis may be another that is as long.
+        """
         x = self._few()
         other = x.flip(0) + 1 if x.is_floating_point() else x.flip(0)
         with torch.no_grad():
-            (z,) = self._features(x, [source])
+            (z,), (alone,) = self._features(x, [source]), self._features(_first(x), [source])
+            if _differ(z[:1], alone):
+                return False
             return not _differ(self._run(x, source, z), self._run(other, source, z))
 
     def _chosen(self, cuts: list[Source], names: str | Sequence[str]) -> list[Source]:
-        if names != "all":
-            names = [names] if isinstance(names, str) else names
-            known = {source.name: source for source in cuts}
-            if unknown := [name for name in names if name not in known]:
-                raise ValueError(
-                    f"sources: {unknown[0]!r} is no space on which all that follows depends alone; "
-                    f"there are {', '.join(known)}"
-                )
-            cuts = [source for source in cuts if source.name in names]
         if not cuts:
             raise ValueError(
                 "x: integers have no centroids, and all features of a point enter no module of the model; "
                 "give x as features, or measure the weights alone by nrc.spectra"
             )
-        return cuts
+        if names == "all":
+            return cuts
+        names, known = [names] if isinstance(names, str) else list(names), [of.name for of in cuts]
+        if unknown := [name for name in names if name not in known]:
+            raise ValueError(
+                f"sources: {unknown[0]!r} is no space on which all that follows depends alone; "
+                f"there are {', '.join(known)}"
+            )
+        if not names:
+            raise ValueError(f"sources is empty; there are {', '.join(known)}")
+        return [source for source in cuts if source.name in names]
 
-    def _entered(self, layer: Layer, calls: Sequence["_Call"]) -> int:
-        """When a layer is first used: its module is called, or the innermost around it that is."""
-        times: dict[str, int] = {}
-        for time, call in enumerate(calls):
-            times.setdefault(call.name, time)
-        around = [_holders(name) for name in layer.parameters]
-        return min(next(times[name] for name in names if name in times) for names in around)
+    def _gradients(self, value: Tensor) -> list[Tensor | None]:
+        """Of a number in every layer, (1, n_l, n_{l-1}) each, None where it does not depend on the layer."""
+        if not value.requires_grad:
+            raise ValueError("model: no layer has a gradient; outputs or the loss cannot be differentiated")
+        parameters = [self.parameters[layer.parameters[0]] for layer in self._layers]
+        found = torch.autograd.grad(value, parameters, allow_unused=True)
+        return [None if g is None else of.matrix(g) for of, g in zip(self._layers, found, strict=True)]
+
+    def _uses(self, output: Tensor) -> list[Tensor | None]:
+        """The gradients of a combination of outputs."""
+        share = torch.arange(1, output.numel() + 1, dtype=torch.float64, device=self.device) / output.numel()
+        return self._gradients((share.view_as(output) * output).sum())
 
 
 class ModuleSeen(ModuleFeatures):
@@ -414,7 +448,7 @@ class ModuleSeen(ModuleFeatures):
 
     def batches(self, doing: str) -> Iterator[Batch]:
         for rows, z in self.features(doing):
-            yield rows, z, self._y[rows].flatten(1)[None]
+            yield rows, z, _by_row(self._y[rows])
 
     def gradient(self) -> tuple[Tensor, list[Tensor]]:
         return self._gradient
@@ -423,8 +457,9 @@ class ModuleSeen(ModuleFeatures):
     def _gradient(self) -> tuple[Tensor, list[Tensor]]:
         total, sums = 0.0, [torch.zeros_like(w) for w in self.weights]
         for rows in self.track(self._slices(), "gradient"):
-            inputs, share = self._inputs(rows), torch.full((rows.stop - rows.start,), 1 / self.points)
-            value, gradient = self._backward(self._run(inputs), self._y[rows], share.double())
+            inputs, y = self._inputs(rows), self._y[rows]
+            shares = torch.full((len(y),), 1 / self.points, dtype=torch.float64)
+            value, gradient = self._backward(self._run(inputs), y, shares)
             total += value
             for into, g in zip(sums, gradient, strict=True):
                 into += g
@@ -440,15 +475,13 @@ class ModuleSeen(ModuleFeatures):
     def _backward(self, output: Tensor, y: Tensor, shares: Tensor) -> tuple[float, list[Tensor]]:
         """sum_i p_i ell_i, and its gradient in every layer."""
         y, shares = y.to(self.device), shares.to(self.device)
+        output = output.reshape(len(y), *self._output.shape[1:])  # that of one point may be squeezed
         if isinstance(self._loss, str):
-            outputs, targets = (of.flatten(1)[None] for of in (output, y))
-            (value,), _ = LOSSES[self._loss](outputs, targets, shares[None, :, None], None)
+            (value,), _ = LOSSES[self._loss](_by_row(output), _by_row(y), shares[None, :, None], None)
         else:
             value = (shares * self._loss(output, y)).sum()
-        parameters = [self.parameters[layer.parameters[0]] for layer in self._layers]
-        gradient = torch.autograd.grad(value, parameters, allow_unused=True)
-        pairs = zip(self._layers, parameters, gradient, strict=True)
-        return value.item(), [layer.matrix(torch.zeros_like(p) if g is None else g) for layer, p, g in pairs]
+        pairs = zip(self._gradients(value), self.weights, strict=True)
+        return value.item(), [torch.zeros_like(w) if g is None else g for g, w in pairs]
 
 
 @dataclass(frozen=True)
@@ -512,14 +545,14 @@ def _every_module_runs() -> Iterator[None]:
 
 def _in_float64(model: nn.Module) -> nn.Module:
     """A copy in float64 and eval mode, of which only the layers follow a gradient."""
-    device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
-    if device.type in ("mps", "meta"):
-        raise ValueError(f"model: it is on {device.type}, which has no float64; measure it on the CPU")
     layers = {name for layer in layers_of(model) for name in layer.parameters}
+    if (device := next(model.parameters()).device).type == "mps":
+        raise ValueError(f"model: it is on {device.type}, which has no float64; measure it on the CPU")
     try:
         double = copy.deepcopy(model).double().eval()
     except (RuntimeError, TypeError) as error:
-        raise TypeError(f"model: it cannot be copied ({error}); take off what is no parameter") from error
+        said = str(error).partition("\n")[0]
+        raise TypeError(f"model: it cannot be copied ({said}); take off what is no parameter") from error
     for name, parameter in parameters_of(double).items():
         parameter.requires_grad_(name in layers)
     return double
@@ -528,7 +561,7 @@ def _in_float64(model: nn.Module) -> nn.Module:
 def check_finite(layers: Sequence[Layer], weights: Sequence[Tensor]) -> None:
     for layer, w in zip(layers, weights, strict=True):
         if not w.isfinite().all():
-            raise ValueError(f"model: weights of layer {layer.name} are not finite; every number must be")
+            raise DivergedError(f"model: weights of layer {layer.name} are not finite; every number must be")
 
 
 def _check_output(output: Any, points: int) -> None:
@@ -539,7 +572,7 @@ def _check_output(output: Any, points: int) -> None:
             f"({points}, ...)"
         )
     if not output.isfinite().all():
-        raise ValueError("model: its outputs are not finite at the first points; every number must be")
+        raise DivergedError("model: its outputs are not finite at a few points; every number must be")
 
 
 def _targets(y: Tensor, loss: str | Loss, output: Tensor) -> Tensor:
@@ -575,6 +608,16 @@ def _check_loss(loss: Loss, output: Tensor, y: Tensor) -> None:
     if not isinstance(found, Tensor) or found.shape != (len(y),):
         shape = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else f"a {type(found).__name__}"
         raise ValueError(f"loss: of {len(y)} points it gives {shape}, but must give one each, ({len(y)},)")
+
+
+def _first(x: Tensor) -> Tensor:
+    """The first point in place of each."""
+    return x[:1].expand_as(x)
+
+
+def _by_row(values: Tensor) -> Tensor:
+    """Outputs or targets (points, ...) as (1, points, numbers)."""
+    return values.reshape(1, len(values), -1)
 
 
 def _differ(a: Tensor, b: Tensor) -> bool:

@@ -5,12 +5,13 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
+from numpy.typing import NDArray
 from torch import nn
 
 from nrc.arguments import check_module, count, data_of, labels_of
 from nrc.labels import describe, provenance
 from nrc.measures.coordinates import coordinates
-from nrc.module import BATCH, ModuleFeatures
+from nrc.module import BATCH, DivergedError, ModuleFeatures
 from nrc.snapshots import ABOUT
 from nrc.theory.moments import Moments
 
@@ -22,7 +23,7 @@ class Recorder:
 
     The first look is at once, at the initial weights. Then call it where a step of training ends, an epoch
     or a batch: it looks at each `every`-th call. Looks are in eval mode and change nothing: mode, gradients
-    and random numbers are as before.
+    and random numbers are as before. Where weights or outputs are no longer finite a look has no values.
 
     Parameters
     ----------
@@ -79,20 +80,32 @@ class Recorder:
         """All looks, and one now: dimensions `snapshot` (calls), `layer`, `source` and `index`."""
         self._look()
         calls = xr.DataArray(list(self._looks), dims="snapshot", attrs={"long_name": "calls", "units": "1"})
-        looks = xr.concat(list(self._looks.values()), "snapshot").assign_coords(snapshot=calls)
+        looks = xr.concat(list(self._looks.values()), "snapshot", join="outer").assign_coords(snapshot=calls)
+        # a space may be a cut at some looks only: a skip connection whose weight starts at 0
+        sources = dict.fromkeys(name for look in self._looks.values() for name in look["source"].values)
+        looks = looks.sel(source=list(sources))
         about = {name: attributes for name, (_, attributes) in ABOUT.items()}
         told = {"experiment": type(self._model).__name__, "every": self._every}
         sizes = {"clusters": int(self._labels.max()) + 1, "points": len(self._x)}
-        return describe(looks, **about).assign_attrs(provenance(told, torch=torch.__version__) | sizes)
+        return describe(looks, **about).assign_attrs(provenance(told, torch=str(torch.__version__)) | sizes)
 
     def _look(self) -> None:
         if self._calls in self._looks:
             return
+        try:
+            self._looks[self._calls] = self._seen()
+        except DivergedError:
+            if not self._looks:
+                raise
+            self._looks[self._calls] = xr.full_like(self._looks[0], np.nan)
+
+    @torch.inference_mode(False)
+    def _seen(self) -> xr.Dataset:
         seen = ModuleFeatures(self._model, self._x, batch=self._batch, progress=False)
         s = [torch.linalg.svdvals(w[0]).numpy() for w in seen.weights]
         longest = max(map(len, s))
         spectra = np.stack([np.pad(of, (0, longest - len(of)), constant_values=np.nan) for of in s])
-        self._looks[self._calls] = xr.Dataset(
+        return xr.Dataset(
             {
                 "snapshot_singular_values": (("layer", "index"), spectra),
                 "snapshot_wcss": ("source", self._wcss(seen)),
@@ -100,11 +113,12 @@ class Recorder:
             coordinates(seen.layers, seen.sources, longest),
         )
 
-    def _wcss(self, seen: ModuleFeatures) -> list[float]:
-        """WCSS of the classes in each space; targets that are classes add nothing."""
+    def _wcss(self, seen: ModuleFeatures) -> NDArray[np.float64]:
+        """WCSS of the classes in each space, missing where it overflows; classes as targets add nothing."""
         classes = int(self._labels.max()) + 1
         sums = [Moments(1, classes, size) for size in seen.sizes]
         for rows, z in seen.features("features"):
             for of_source, features in zip(sums, z, strict=True):
                 of_source.update(features, self._labels[:, rows])
-        return [of.squares.sum().item() / seen.points for of in sums]
+        wcss = np.array([of.squares.sum().item() / seen.points for of in sums])
+        return np.where(np.isfinite(wcss), wcss, np.nan)

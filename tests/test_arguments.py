@@ -1,0 +1,301 @@
+"""What nrc.measure refuses: in one line, that begins with the argument."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.nn.utils import parametrizations, prune
+
+import nrc
+from support.zoo import LABELS, POINTS, Model, mlp
+
+X = np.random.default_rng(0).normal(size=(POINTS, 5))
+Y = np.eye(3)[LABELS]
+
+
+def network():
+    torch.manual_seed(0)
+    return mlp(5, 4, 3).eval()
+
+
+def refused(model=None, x=X, y=LABELS, call=nrc.measure, **settings):
+    """The error, of one line."""
+    with pytest.raises((TypeError, ValueError)) as error:
+        call(model or network(), x, y, **settings)
+    line = str(error.value)
+    assert "\n" not in line
+    assert len(line) < 330
+    return line
+
+
+def changed(array, *at, value):
+    array = array.copy()
+    array[at] = value
+    return array
+
+
+# Labels and clusters.
+
+NUMBERS = LABELS.astype(float)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (LABELS[:-1], "labels have shape (23,), but must have (24,)"),
+        (LABELS[:, None], "labels have shape (24, 1), but must have (24,)"),
+        (LABELS + 1, "labels must be 0, 1, ..., K-1 with a point of each, but no point has 0"),
+        (2 * LABELS, "labels must be 0, 1, ..., K-1 with a point of each, but no point has 1"),
+        (np.where(LABELS == 2, 10**12, LABELS), "labels must be 0, 1, ..., K-1 with a point of each, but no point has 2"),
+        (LABELS - 1, "labels must be 0, 1, ..., K-1, but one is -1"),
+        (0 * LABELS, "labels are all 0, but there must be points of two classes at least"),
+        (NUMBERS, "labels are float64, but must be integers"),
+        (torch.from_numpy(NUMBERS), "labels are float64, but must be integers"),
+        (LABELS > 0, "labels are bool, but must be integers"),
+        ([str(label) for label in LABELS], "labels are <U1, but must be integers"),
+    ],
+)  # fmt: skip
+def test_labels_are_classes_from_0_with_a_point_of_each(labels, message):
+    assert refused(y=Y, labels=labels).startswith(message)
+    if labels is not NUMBERS:
+        assert refused(y=None, labels=labels).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"y": Y}, "clusters: give their number, or labels, or classes as y"),
+        ({"labels": LABELS, "clusters": 4}, "clusters is 4, but labels are of 3 classes; leave one out"),
+        ({"clusters": POINTS + 1}, "clusters is 25, but there are 24 points"),
+        ({"clusters": 1}, "clusters is 1, but must be at least 2"),
+        ({"clusters": 2.0}, "clusters is 2.0, but must be an integer"),
+        ({"y": None}, "clusters: give their number, or labels, or classes as y"),
+        ({"y": None, "clusters": 2}, "y: give targets, or labels that are classes"),
+    ],
+)
+def test_clusters_are_a_number_where_there_are_no_labels(settings, message):
+    assert refused(**settings).startswith(message)
+
+
+def test_where_two_are_one_the_error_is_of_y():
+    assert refused(y=2 * LABELS).startswith(
+        "y must be 0, 1, ..., K-1 with a point of each, but no point has 1"
+    )
+
+
+# Inputs and targets.
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (X[:, 0], "x has shape (24,), but must be (points, ...)"),
+        (X[:0], "x has shape (0, 5), but must be (points, ...)"),
+        (3.0, "x has shape (), but must be (points, ...)"),
+        (changed(X, 17, 2, value=np.nan), "x has values that are not finite"),
+        (changed(X, 0, 2, value=np.inf), "x has values that are not finite"),
+        (torch.from_numpy(changed(X, 17, 2, value=np.nan)), "x has values that are not finite"),
+        (X[:, :4], "x: the model fails at points of shape (4,) and torch.float64"),
+        ((9 * X).astype(np.uint8), "x: the model fails at points of shape (5,) and torch.uint8"),
+        ([["a"] * 5] * POINTS, "x is an array of <U1, but must be one of real numbers"),
+    ],
+)
+def test_inputs_are_rows_of_finite_numbers_that_the_model_takes(x, message):
+    settings = (
+        {}
+        if np.shape(x)[:1] == (POINTS,)
+        else {"y": None, "labels": LABELS[: np.size(x) // 5] if np.ndim(x) == 2 else LABELS}
+    )
+    assert refused(x=x, **settings).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("y", "settings", "message"),
+    [
+        (X, {}, "y: targets of shape (5,) do not fit outputs of shape (3,) under squared_error"),
+        (Y[:, :, None], {}, "y: targets of shape (3, 1) do not fit outputs of shape (3,) under squared_error"),
+        (Y[:-1], {}, "y has shape (23, 3), but must have (24, ...)"),
+        (1.0, {}, "y has shape (), but must have (24, ...)"),
+        (changed(Y, 23, 0, value=np.nan), {}, "y has values that are not finite"),
+        ([["a"] * 3] * POINTS, {}, "y is an array of <U1, but must be one of real numbers"),
+        (LABELS, {}, "y: integers are classes, but every loss other than cross_entropy needs real targets"),
+        (LABELS, {"loss": lambda output, y: functional.cross_entropy(output, y, reduction="none")}, "y: integers are classes"),
+        (2 * LABELS, {"loss": "cross_entropy"}, "y: classes of outputs of 3 numbers must be (points,), in 0..2, but have shape (24,) and are in 0..4"),
+        (LABELS - 1, {"loss": "cross_entropy"}, "y: classes of outputs of 3 numbers must be (points,), in 0..2"),
+        (LABELS[:, None], {"loss": "cross_entropy"}, "y: classes of outputs of 3 numbers must be (points,), in 0..2, but have shape (24, 1)"),
+        (Y - 0.5, {"loss": "cross_entropy"}, "y: under cross_entropy real targets are distributions"),
+        (2 * Y, {"loss": "cross_entropy"}, "y: under cross_entropy real targets are distributions"),
+    ],
+)  # fmt: skip
+def test_targets_are_what_the_loss_takes(y, settings, message):
+    assert refused(y=y, labels=LABELS, **{"loss": "squared_error", **settings}).startswith(message)
+
+
+def test_classes_beside_integers_as_inputs_leave_no_space_to_partition():
+    model = Model(
+        lambda m, x: m.head(m.embed(x).mean(1)), embed=nn.Embedding(9, 4), head=nn.Linear(4, 3)
+    ).eval()
+    tokens = np.random.default_rng(0).integers(0, 9, (POINTS, 4))
+    assert nrc.measure(model, tokens, LABELS)["source"].values.tolist() == ["head"]
+    functional_head = Model(
+        lambda m, x: functional.linear(m.embed(x).mean(1), m.head.weight),
+        embed=nn.Embedding(9, 4),
+        head=nn.Linear(4, 3),
+    )
+    assert refused(functional_head.eval(), tokens).startswith("x: integers have no centroids")
+    assert refused(model, 9 + tokens).startswith(
+        "x: the model fails at points of shape (4,) and torch.int64 (index out of range"
+    )
+
+
+# The model.
+
+
+class Noise(nn.Module):
+    def forward(self, x):
+        return x + torch.randn_like(x)
+
+
+def with_a_value(name, value):
+    model = network()
+    model.state_dict()[name].flatten()[0] = value
+    return model
+
+
+def partly_training():
+    model = nn.Sequential(nn.Linear(5, 3), nn.Dropout()).eval()
+    model[1].train()
+    return model
+
+
+def with_a_tensor():
+    model = network()
+    model.cache = 2 * model[0].weight
+    return model
+
+
+def pruned():
+    model = network()
+    prune.l1_unstructured(model[0], "weight", 0.5)
+    return model
+
+
+def batch_statistics():
+    return nn.Sequential(
+        nn.Linear(5, 4), nn.BatchNorm1d(4, track_running_stats=False), nn.Linear(4, 3)
+    ).eval()
+
+
+def returning(form):
+    return Model(lambda m, x: form(m.last(x)), last=nn.Linear(5, 3)).eval()
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: nn.Sequential(nn.Embedding(5, 3), nn.Tanh()), "model: Sequential has no layer that can be measured"),
+        (lambda: nn.Tanh(), "model: Tanh has no layer that can be measured"),
+        (lambda: with_a_value("2.weight", np.nan), "model: weights of layer 2 are not finite"),
+        (lambda: with_a_value("0.weight", -np.inf), "model: weights of layer 0 are not finite"),
+        (lambda: with_a_value("2.bias", np.nan), "model: its outputs are not finite"),
+        (lambda: nn.Sequential(nn.Linear(5, 3), Noise()), "model: two passes over the same points differ, so it draws random numbers"),
+        (batch_statistics, "model: the output of a point depends on the points beside it"),
+        (lambda: network().train(), "model: Sequential is in training mode; call model.eval() first"),
+        (partly_training, "model: 1 is in training mode; call model.eval() first"),
+        (lambda: returning(lambda z: (z, z)), "model: of 4 points it gives a tuple, but a tensor"),
+        (lambda: returning(lambda z: {"logits": z}), "model: of 4 points it gives a dict, but a tensor"),
+        (lambda: returning(lambda z: z[0]), "model: of 4 points it gives shape (3,), but a tensor"),
+        (lambda: returning(lambda z: z.mean()), "model: of 4 points it gives shape (), but a tensor"),
+        (lambda: returning(lambda z: z.round().long().double()), "model: no layer has a gradient"),
+        (lambda: parametrizations.spectral_norm(nn.Linear(5, 3)), "model: ParametrizedLinear.weight is no parameter with values; take off its parametrization"),
+        (lambda: nn.Sequential(parametrizations.weight_norm(nn.Linear(5, 3))), "model: 0.weight is no parameter with values"),
+        (pruned, "model: 0.weight is no parameter with values"),
+        (lambda: nn.Sequential(nn.LazyLinear(3)), "model: 0.weight is no parameter with values"),
+        (lambda: network().to("meta"), "model: 0.weight is no parameter with values"),
+        (with_a_tensor, "model: it cannot be copied (Only Tensors created explicitly by the user"),
+        (lambda: {"a": 1}, "model is a dict, but must be a torch.nn.Module"),
+        (lambda: network, "model is a function, but must be a torch.nn.Module"),
+    ],
+)  # fmt: skip
+def test_models_are_functions_of_a_point_with_weights_that_are_there(build, message):
+    model = build()
+    if isinstance(model, nn.Module) and "training mode" not in message:
+        model.eval()
+    line = refused(model)
+    assert line.startswith(message)
+    if any(
+        word in message for word in ("no layer that", "weights of layer", "no parameter", "must be a torch")
+    ):
+        assert refused(model, call=lambda model, x, y: nrc.spectra(model)) == line
+    if "draws" not in message and "training" not in message:
+        if "no layer has" in message:
+            nrc.Recorder(model, X, LABELS)
+        else:
+            refused(model, call=nrc.Recorder)
+
+
+# Everything else.
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"weight_decay": -0.1}, "weight_decay is -0.1, but must be finite and at least 0"),
+        ({"weight_decay": np.nan}, "weight_decay is nan, but must be finite and at least 0"),
+        ({"weight_decay": "0.1"}, "weight_decay is '0.1', but must be a number"),
+        ({"weight_decay": True}, "weight_decay is True, but must be a number"),
+        ({"weight_decay": None}, "weight_decay is None, but must be a number"),
+        ({"weight_decay": {"0.weight": -1}}, "weight_decay is -1, but must be finite and at least 0"),
+        ({"weight_decay": {"0": 0.1}}, "weight_decay: '0' is no parameter of the model; one is '0.weight'"),
+        ({"loss": "hinge"}, "loss is 'hinge', but must be squared_error or cross_entropy, or a function"),
+        ({"loss": 3}, "loss is a int, but must be a name or a function of outputs and targets"),
+        ({"loss": lambda output, y: (output - y).square()}, "loss: of 4 points it gives shape (4, 3), but must give one each, (4,)"),
+        ({"loss": functional.mse_loss}, "loss: of 4 points it gives shape (), but must give one each, (4,)"),
+        ({"loss": lambda output, y: 0.0}, "loss: of 4 points it gives a float, but must give one each, (4,)"),
+        ({"sources": "1"}, "sources: '1' is no space on which all that follows depends alone; there are input, 2"),
+        ({"sources": ["input", "z"]}, "sources: 'z' is no space on which all that follows depends alone"),
+        ({"sources": []}, "sources is empty; there are input, 2"),
+        ({"restarts": 0}, "restarts is 0, but must be at least 1"),
+        ({"restarts": 1.5}, "restarts is 1.5, but must be an integer"),
+        ({"batch": 0}, "batch is 0, but must be at least 1"),
+        ({"batch": "all"}, "batch is 'all', but must be an integer"),
+        ({"seed": -1}, "seed is -1, but must be at least 0"),
+        ({"certified_ranks": -1}, "certified_ranks is -1, but must be at least 0"),
+        ({"svd": "fast"}, "svd is 'fast', but must be 'exact' or 'randomized'"),
+    ],
+)  # fmt: skip
+def test_other_arguments(settings, message):
+    assert refused(y=Y, labels=LABELS, **settings).startswith(message)
+
+
+def test_a_large_layer_needs_a_choice_of_svd(monkeypatch):
+    model = network()
+    monkeypatch.setattr("nrc.arguments.COSTLY", 4 * 5 * 4**2 - 1)
+    line = refused(model)
+    assert line.startswith("svd: layer 0 is 4 x 5, and its exact singular values take 3.2e+02 operations")
+    assert refused(model, call=lambda model, x, y: nrc.spectra(model)) == line
+    exact = nrc.measure(model, X, LABELS, svd="exact")
+    # of layers with fewer than 256 singular values they are exact, too
+    assert nrc.measure(model, X, LABELS, svd="randomized").equals(exact)
+
+
+def test_the_largest_singular_values_are_found_at_random():
+    torch.manual_seed(0)
+    model = nn.Linear(300, 280)
+    found = nrc.spectra(model, svd="randomized")
+    s = np.linalg.svd(model.weight.detach().double().numpy(), compute_uv=False)
+    assert found.sizes["index"] == 256
+    np.testing.assert_allclose(found["singular_values"][0][:20], s[:20], rtol=0.02)
+    assert (found["singular_values"][0].values <= s[:256] * (1 + 1e-9)).all()
+    assert found["stable_rank"].item() == pytest.approx((s**2).sum() / s[0] ** 2, rel=0.04)
+    for name in ("effective_rank", "exact_rank"):
+        assert found[name].isnull().all()
+
+
+@pytest.mark.parametrize("number", [np.int64(2), np.int32(2)])
+def test_numbers_of_numpy_are_numbers(number):
+    settings = {"restarts": number, "seed": number, "batch": number, "certified_ranks": number}
+    found = nrc.measure(network(), X, LABELS, weight_decay={"0.weight": np.float32(0.5)}, **settings)
+    settings = dict.fromkeys(settings, 2)
+    assert found.identical(nrc.measure(network(), X, LABELS, weight_decay={"0.weight": 0.5}, **settings))

@@ -1,0 +1,211 @@
+"""nrc.Recorder in training loops: what it sees, and that nobody notices."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+from torch import nn
+from torch.nn import functional
+
+import nrc
+from support.zoo import LABELS, POINTS, Model, warm
+
+DIGITS = load_digits(n_class=4)
+X, DIGIT = DIGITS.data[:300].astype(np.float32) / 16, DIGITS.target[:300]
+LAYERS, SOURCES = ["0", "4", "6"], ["input", "4", "6"]
+
+
+def network():
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Linear(64, 20), nn.BatchNorm1d(20), nn.ReLU(inplace=True), nn.Dropout(0.2), nn.Linear(20, 10), nn.Tanh(),
+        nn.Linear(10, 4),
+    )  # fmt: skip
+
+
+def train(model, steps, look=lambda: None):
+    """Steps of SGD with dropout and batch norm."""
+    torch.manual_seed(1)
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-3)
+    x, y = torch.from_numpy(X), torch.from_numpy(DIGIT)
+    for _ in range(steps):
+        rows = torch.randint(len(x), (32,))
+        optimiser.zero_grad()
+        functional.cross_entropy(model(x[rows]), y[rows]).backward()
+        optimiser.step()
+        look()
+
+
+def plain_look(model):
+    """Singular values and class WCSS of a copy, layer by layer."""
+    model = copy.deepcopy(model).double().eval()
+    z, spectra, wcss = torch.from_numpy(X).double(), [], []
+    with torch.no_grad():
+        for module in model:
+            if isinstance(module, nn.Linear):
+                spectra.append(np.linalg.svd(module.weight.numpy(), compute_uv=False))
+                points = z.numpy()
+                within = [points[label == DIGIT] - points[label == DIGIT].mean(0) for label in range(4)]
+                wcss.append(sum((part**2).sum() for part in within) / len(points))
+            z = module(z.clone())
+    return spectra, wcss
+
+
+def assert_looks(dataset, looks):
+    assert dataset["snapshot"].values.tolist() == list(looks)
+    assert dataset["layer"].values.tolist() == LAYERS
+    assert dataset["source"].values.tolist() == SOURCES
+    for call, (spectra, wcss) in looks.items():
+        at = dataset.sel(snapshot=call)
+        np.testing.assert_allclose(at["snapshot_wcss"], wcss, rtol=1e-9)
+        for layer, s in zip(LAYERS, spectra, strict=True):
+            found = at["snapshot_singular_values"].sel(layer=layer).values
+            np.testing.assert_allclose(found[: len(s)], s, rtol=1e-9)
+            assert np.isnan(found[len(s) :]).all()
+
+
+@pytest.mark.parametrize(("every", "batch"), [(1, None), (4, 7), (5, 1000)])
+def test_looks_are_those_of_numpy_at_copies(every, batch):
+    model = network()
+    recorder, looks, calls = (
+        nrc.Recorder(model, X, DIGIT, every=every, batch=batch),
+        {0: plain_look(model)},
+        [0],
+    )
+
+    def look():
+        calls[0] += 1
+        recorder()
+        if calls[0] % every == 0 or calls[0] == 12:
+            looks[calls[0]] = plain_look(model)
+
+    train(model, 12, look)
+    assert_looks(recorder.dataset(), looks)
+
+
+def test_training_goes_on_as_if_nobody_looked():
+    ends = []
+    for watched in (False, True):
+        model = network()
+        model.eval()[1].train()
+        modes = [module.training for module in model.modules()]
+        recorder = nrc.Recorder(model, X, DIGIT) if watched else lambda: None
+        assert [module.training for module in model.modules()] == modes
+        train(model.train(), 20, recorder)
+        assert all(module.training for module in model.modules())
+        gradients = [parameter.grad for parameter in model.parameters()]
+        ends.append([*model.state_dict().values(), *gradients, torch.get_rng_state()])
+    assert all(torch.equal(*pair) for pair in zip(*ends, strict=True))
+    assert len(recorder.dataset()["snapshot"]) == 21
+
+
+def test_a_dataset_is_there_on_the_way_and_again():
+    model = network()
+    recorder = nrc.Recorder(model, X, DIGIT, every=3)
+    train(model, 4, recorder)
+    first = recorder.dataset()
+    assert first.identical(recorder.dataset())
+    assert first["snapshot"].values.tolist() == [0, 3, 4]
+    assert first.attrs["clusters"] == 4
+    assert first.attrs["points"] == len(X)
+    train(model, 2, recorder)
+    later = recorder.dataset()
+    assert later["snapshot"].values.tolist() == [0, 3, 4, 6]
+    assert later.sel(snapshot=first["snapshot"]).equals(first)
+    assert all({"long_name", "units"} <= set(variable.attrs) for variable in later.variables.values())
+
+
+def test_what_is_recorded_is_drawn_and_kept(tmp_path):
+    model = network()
+    recorder = nrc.Recorder(model, X, DIGIT)
+    train(model, 3, recorder)
+    dataset = recorder.dataset()
+    figure = nrc.plot(dataset)
+    assert [axis.get_title() for axis in figure.axes[:3]] == ["module 0", "module 4", "module 6"]
+    nrc.store.save(dataset, tmp_path / "run.nc")
+    assert nrc.load(tmp_path / "run.nc").identical(dataset)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e38])
+def test_training_that_diverges_is_not_ended_by_a_look(value):
+    """Weights of 1e38 are finite, and so are what they make in float64, of which the squares are in range."""
+    model = network()
+    recorder = nrc.Recorder(model, X, DIGIT)
+    model[4].weight.data[0, 0] = value
+    recorder()
+    model[4].weight.data[0, 0] = 0.1
+    recorder()
+    found = recorder.dataset()
+    missing = found.isnull().all(["layer", "source", "index"])
+    for name in ("snapshot_singular_values", "snapshot_wcss"):
+        assert missing[name].values.tolist() == [False, not np.isfinite(value), False]
+    nrc.plot(found)
+
+
+def test_what_overflows_in_the_features_alone_is_missing_alone():
+    model = Model(lambda m, x: m.last(1e200 * m.first(x)).tanh(), first=nn.Linear(5, 4), last=nn.Linear(4, 3))
+    recorder = nrc.Recorder(model, np.random.default_rng(0).normal(size=(POINTS, 5)), LABELS)
+    found = recorder.dataset()
+    assert found["snapshot_singular_values"].notnull().any("index").all()
+    assert found["snapshot_wcss"].isnull().values.tolist() == [[False, True]]
+
+
+def test_running_statistics_that_diverge_are_missing_too():
+    model = network()
+    recorder = nrc.Recorder(model, X, DIGIT)
+    model[1].running_var[0] = np.nan
+    recorder()
+    assert recorder.dataset()["snapshot_wcss"].isnull().values.tolist() == [[False] * 3, [True] * 3]
+
+
+def test_a_start_that_is_not_finite_is_refused():
+    model = network()
+    model[0].weight.data[0, 0] = np.nan
+    with pytest.raises(ValueError, match="model: weights of layer 0 are not finite"):
+        nrc.Recorder(model, X, DIGIT)
+
+
+def test_a_space_that_is_a_cut_at_the_start_only_has_values_there_only():
+    model = Model(
+        lambda m, x: m.head(m.norm(m.lift(x).tanh()) + m.share * x),
+        lift=nn.Linear(5, 5), norm=nn.Sequential(nn.Linear(5, 5), warm(nn.BatchNorm1d(5))), head=nn.Linear(5, 3),
+    )  # fmt: skip
+    model.share = nn.Parameter(torch.zeros(()))
+    recorder = nrc.Recorder(model, np.random.default_rng(0).normal(size=(POINTS, 5)), LABELS)
+    for _ in range(2):
+        model.share.data += 1
+        recorder()
+    found = recorder.dataset()["snapshot_wcss"]
+    assert found["source"].values.tolist() == ["input", "norm", "head"]
+    assert found.isnull().values.tolist() == [[False] * 3, [False, True, False], [False, True, False]]
+
+
+def test_in_every_mode_of_torch():
+    model = network()
+    with torch.inference_mode():
+        recorder = nrc.Recorder(model, X, DIGIT)
+        inside = recorder.dataset()
+    assert nrc.Recorder(model, X, DIGIT).dataset().identical(inside)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"labels": DIGIT[:-1]}, "labels have shape (299,), but must have (300,)"),
+        ({"labels": None}, "labels: give the class of each point"),
+        ({"labels": DIGIT * 1.0}, "labels are float64, but must be integers"),
+        ({"every": 0}, "every is 0, but must be at least 1"),
+        ({"batch": 0}, "batch is 0, but must be at least 1"),
+        ({"x": X[:, 0]}, "x has shape (300,), but must be (points, ...)"),
+        ({"x": X * np.nan}, "x has values that are not finite"),
+        ({"model": None}, "model is a NoneType, but must be a torch.nn.Module"),
+    ],
+)
+def test_errors_are_one_line(settings, message):
+    asked = {"model": network(), "x": X, "labels": DIGIT, **settings}
+    with pytest.raises((TypeError, ValueError)) as error:
+        nrc.Recorder(asked.pop("model"), asked.pop("x"), asked.pop("labels"), **asked)
+    assert str(error.value).startswith(message)
+    assert "\n" not in str(error.value)
