@@ -98,7 +98,7 @@ def measure(
         The randomized one finds the 256 largest singular values of each layer; what needs the others is
         missing. Not given, exact, and refused for a layer where that takes minutes.
     progress : bool, optional
-        Whether there are progress bars; on a terminal and in a notebook if not said.
+        Whether there are progress bars, of what takes longer than a second; on a terminal if not said.
 
     Returns
     -------
