@@ -155,7 +155,7 @@ def measure(
         "certified_ranks": certified_ranks,
         "seed": seed,
     }
-    versions = {"torch": torch.__version__, "device": str(seen.device), "precision": "float64"}
+    versions = {"torch": str(torch.__version__), "device": str(seen.device), "precision": "float64"}
     sizes = {"clusters": k, "points": seen.points, "dimension": int(np.prod(points.shape[1:]))}
     of_all = _of_all_layers(seen, measured["residual"].values, decay[0])
     return measured.assign(of_all).assign_attrs(provenance(told, **versions) | sizes)
@@ -213,5 +213,5 @@ def spectra(model: nn.Module, *, svd: str | None = None) -> xr.Dataset:
     names, dead = [layer.name for layer in layers], np.array([not any(w.any() for w in weights)])
     ranks = rank_measures(weights, dead, None, NUMERICAL, leading(names, weights, svd)).isel(cell=0)
     named = coordinates(names, [], ranks.sizes["index"])
-    told = provenance({"experiment": type(model).__name__}, torch=torch.__version__, precision="float64")
+    told = provenance({"experiment": type(model).__name__}, torch=str(torch.__version__), precision="float64")
     return ranks.assign_coords(layer=named["layer"], index=named["index"]).assign_attrs(told)

@@ -83,7 +83,7 @@ class Recorder:
         about = {name: attributes for name, (_, attributes) in ABOUT.items()}
         told = {"experiment": type(self._model).__name__, "every": self._every}
         sizes = {"clusters": int(self._labels.max()) + 1, "points": len(self._x)}
-        return describe(looks, **about).assign_attrs(provenance(told, torch=torch.__version__) | sizes)
+        return describe(looks, **about).assign_attrs(provenance(told, torch=str(torch.__version__)) | sizes)
 
     def _look(self) -> None:
         if self._calls in self._looks:

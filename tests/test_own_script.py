@@ -111,7 +111,9 @@ def test_what_the_readme_says_of_it_holds(ran):
     printed = [line.split() for line in ran["said"].splitlines()[2:]]
     for (name, exact, needed, certified, residual), again in zip(rows, printed, strict=True):
         assert again[0] == name
-        np.testing.assert_allclose([float(of) for of in again[2:4]], [float(needed), float(certified)], atol=1)
+        np.testing.assert_allclose(
+            [float(of) for of in again[2:4]], [float(needed), float(certified)], atol=1
+        )
         np.testing.assert_allclose(float(again[1]), float(exact), atol=4)
         np.testing.assert_allclose(float(again[4]), float(residual), rtol=0.5)
     assert 0.01 < measured["relative_residual"] < 0.03
