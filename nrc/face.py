@@ -88,8 +88,8 @@ def measure(
         Runs of k-means.
     batch : int, optional
         Points at a time, 256 if not given. Memory is that of a batch, of 1 GiB of features, and of the
-        centroids; it does not grow with the number of points. Data are passed three times, once with
-        gradients, and a fourth time where their features are more than that: k-means then sees a sample.
+        centroids; it does not grow with the number of points. Data are passed twice, once with gradients,
+        and a third time where their features are more than that: k-means then sees a sample.
     seed : int
         Of k-means and what is drawn at random.
     certified_ranks : int

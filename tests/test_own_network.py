@@ -9,6 +9,7 @@ import torch
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_digits
 
+from bench.own_network import variables
 from support.checkout import PROJECT
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
@@ -130,3 +131,25 @@ def test_a_network_that_has_hardly_trained_is_not_certified():
     exec(compile(short, "digits.py", "exec"), variables)
     assert variables["measured"]["certified_rank"].isnull().all()
     assert 5 < variables["measured"]["relative_residual"] < 8
+
+
+def test_the_table_of_variables_is_what_they_say_of_themselves():
+    text = (PROJECT / "docs/own_network.md").read_text(encoding="utf-8")
+    assert f"<!-- variables -->\n{variables()}<!-- /variables -->" in text, (
+        "run `python -m bench.own_network`"
+    )
+
+
+def test_errors_are_those_that_are_raised():
+    """Each message of the page's table, up to its dots, is in the code."""
+    text = (PROJECT / "docs/own_network.md").read_text(encoding="utf-8")
+    code = "".join(
+        (PROJECT / f"nrc/{name}.py").read_text(encoding="utf-8") for name in ("module", "arguments")
+    )
+    code = re.sub(r'"\s+f?"', "", code)
+    code = re.sub(r"\{[^{}]*\}", "...", code)
+    messages = re.findall(r"^\| `((?:model|labels|y|x|sources|svd)\b[^`]*)` \|", text, re.MULTILINE)
+    assert len(messages) == 9
+    for message in messages:
+        parts = [part.strip(" ,:") for part in message.split("...")]
+        assert all(part in code for part in parts), message
