@@ -89,8 +89,8 @@ def measure(
         Runs of k-means.
     batch : int, optional
         Points at a time, 256 if not given. Memory is that of a batch, of 1 GiB of features, and of the
-        centroids; it does not grow with the number of points. Data are passed three times, once with
-        gradients, and a fourth time where their features are more than that: k-means then sees a sample.
+        centroids; it does not grow with the number of points. Data are passed twice, once with gradients,
+        and a third time where their features are more than that: k-means then sees a sample.
     seed : int
         Of k-means and what is drawn at random.
     certified_ranks : int
@@ -99,7 +99,7 @@ def measure(
         The randomized one finds the 256 largest singular values of each layer; what needs the others is
         missing. Not given, exact, and refused for a layer where that takes minutes.
     progress : bool, optional
-        Whether there are progress bars; on a terminal and in a notebook if not said.
+        Whether there are progress bars, of what takes longer than a second; on a terminal if not said.
 
     Returns
     -------

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from nrc.network import LOSSES
 from nrc.seen import Batch
@@ -45,6 +45,8 @@ KINDS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 TOLERANCE = 1e-8
 # Bytes of features that are kept at once.
 MEMORY = 2**30
+# Seconds after which a progress bar appears.
+DELAY = 1.0
 # Points in a batch unless said, and points on which the module is tried.
 BATCH, FEW = 256, 4
 
@@ -169,7 +171,7 @@ class ModuleFeatures:
     batch : int
         Points in a batch.
     progress : bool, optional
-        Whether there are progress bars; on a terminal and in a notebook if not said.
+        Whether there are progress bars, of what takes longer than a second; on a terminal if not said.
 
     Raises
     ------
@@ -250,7 +252,8 @@ class ModuleFeatures:
             yield rows, [z.flatten(1)[None].cpu() for z in found]
 
     def track(self, things: Sequence[T], doing: str) -> Iterable[T]:
-        return tqdm(things, doing, leave=False, disable=self._disable)
+        # in a notebook a bar is text that stays in the file, so there it must be asked for
+        return tqdm(things, doing, leave=False, disable=self._disable, delay=DELAY)
 
     def _slices(self) -> list[slice]:
         return [
