@@ -150,12 +150,12 @@ def measure(
     ).isel(cell=0)
     if seen.tied:
         measured["layer"].attrs["tied"] = json.dumps(seen.tied)
+    pull = _plain(weight_decay)
+    one = {"weight_decay": pull} if isinstance(pull, float) else {}
     told = {
         "experiment": type(model).__name__,
         "loss": loss if isinstance(loss, str) else getattr(loss, "__name__", type(loss).__name__),
-        "weight_decay": {name: float(of) for name, of in weight_decay.items()}
-        if isinstance(weight_decay, Mapping)
-        else float(weight_decay),
+        "weight_decay": pull,
         "restarts": restarts,
         "certified_ranks": certified_ranks,
         "seed": seed,
@@ -163,7 +163,14 @@ def measure(
     versions = {"torch": str(torch.__version__), "device": str(seen.device), "precision": "float64"}
     sizes = {"clusters": k, "points": seen.points, "dimension": int(np.prod(points.shape[1:]))}
     of_all = _of_all_layers(seen, measured["residual"].values, decay[0])
-    return measured.assign(of_all).assign_attrs(provenance(told, **versions) | sizes)
+    return measured.assign(of_all).assign_attrs(provenance(told, **versions) | sizes | one)
+
+
+def _plain(weight_decay: float | Mapping[str, float]) -> float | dict[str, float]:
+    """A number, or numbers by name, as a file can hold them."""
+    if isinstance(weight_decay, Mapping):
+        return {name: float(value) for name, value in weight_decay.items()}
+    return float(weight_decay)
 
 
 def _of_all_layers(seen: ModuleSeen, residuals: Array, decay: Array) -> dict[str, xr.DataArray]:

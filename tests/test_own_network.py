@@ -114,6 +114,7 @@ def test_a_module_has_the_numbers_and_names_that_the_pipeline_gives_its_cell(bia
         assert found["loss"].item() == pytest.approx(value[cell].item(), rel=1e-12)
         assert found["gradient_norm"].item() == pytest.approx(norm, rel=1e-9)
         assert found["relative_residual"].item() == pytest.approx(norm / pull, rel=1e-9)
+        assert found.attrs["weight_decay"] == decay[cell, 0]
     assert {name: found.attrs[name] for name in ("clusters", "points", "dimension")} == {
         "clusters": 3,
         "points": 24,
