@@ -6,9 +6,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 CONFIG ?=
 SNAKEMAKE := $(BIN)/snakemake $(if $(CONFIG),--configfile $(CONFIG))
-PYTEST := $(BIN)/pytest --numprocesses 2 --durations 15
+PYTEST := $(BIN)/pytest --dist loadgroup --durations 15
 
-.PHONY: all report settings env check lint test test-slurm reliability bench findings clean
+.PHONY: all report settings env check lint test test-slurm test-all reliability bench findings clean
 
 all: settings
 	$(SNAKEMAKE)
@@ -37,7 +37,7 @@ env: .venv/installed
 
 # lint, the examples in docstrings and the tests that start no Snakemake: less than a minute
 check: lint
-	$(PYTEST) -m "not workflow and not slurm"
+	$(PYTEST) --numprocesses 2 -m "not workflow and not slurm"
 
 lint: env
 	$(BIN)/ruff check .
@@ -47,11 +47,15 @@ lint: env
 	$(BIN)/snakemake --lint
 
 test: env
-	$(PYTEST)
+	$(PYTEST) --numprocesses 2
 
 # on a real SLURM of one node, which the tests install and start; only root can
 test-slurm: env
 	$(BIN)/pytest --durations 5 -m slurm tests/slurm
+
+# both: a worker of its own waits for SLURM, while two run the others
+test-all: env
+	$(PYTEST) --numprocesses 3 -m "slurm or not slurm"
 
 # every fault, and the table of docs/reliability.md
 reliability: env

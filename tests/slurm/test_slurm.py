@@ -15,7 +15,8 @@ import pytest
 from support.checkout import TINY, Checkout, copy_project, digests
 from support.processes import start
 
-pytestmark = pytest.mark.slurm
+# one cluster, so one worker
+pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm")]
 
 HERE = Path(__file__).parent
 PROFILE = "workflow/profiles/slurm/config.yaml"
@@ -59,7 +60,7 @@ def on_cluster(checkout, overlays=(TINY,)) -> Cluster:
     return Cluster(checkout, tuple(overlays))
 
 
-def wait_for(found, seconds: float = 90):
+def wait_for(found, seconds: float = 180):
     end = time.monotonic() + seconds
     while not (result := found()):
         assert time.monotonic() < end, slurm("squeue", "-o", "%i %T %r %k")
