@@ -6,7 +6,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 CONFIG ?=
 SNAKEMAKE := $(BIN)/snakemake $(if $(CONFIG),--configfile $(CONFIG))
-PYTEST := $(BIN)/pytest --dist loadgroup --durations 15
+PYTEST := $(BIN)/pytest --durations 15
+# two workers, of which one that is done takes over from the other
+BY_TWO := --numprocesses 2 --dist worksteal
 
 .PHONY: all report settings env check lint test test-slurm test-all reliability bench findings clean
 
@@ -37,7 +39,7 @@ env: .venv/installed
 
 # lint, the examples in docstrings and the tests that start no Snakemake: less than a minute
 check: lint
-	$(PYTEST) --numprocesses 2 -m "not workflow and not slurm"
+	$(PYTEST) $(BY_TWO) -m "not workflow and not slurm"
 
 lint: env
 	$(BIN)/ruff check .
@@ -47,15 +49,15 @@ lint: env
 	$(BIN)/snakemake --lint
 
 test: env
-	$(PYTEST) --numprocesses 2
+	$(PYTEST) $(BY_TWO)
 
 # on a real SLURM of one node, which the tests install and start; only root can
 test-slurm: env
-	$(BIN)/pytest --durations 5 -m slurm tests/slurm
+	$(PYTEST) -m slurm tests/slurm
 
-# both: a worker of its own waits for SLURM, while two run the others
+# both, a file a worker: one begins with those on SLURM and mostly waits, while two run the others
 test-all: env
-	$(PYTEST) --numprocesses 3 -m "slurm or not slurm"
+	$(PYTEST) --numprocesses 3 --dist loadfile --no-loadscope-reorder -m "slurm or not slurm"
 
 # every fault, and the table of docs/reliability.md
 reliability: env

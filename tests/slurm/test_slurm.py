@@ -15,8 +15,7 @@ import pytest
 from support.checkout import TINY, Checkout, copy_project, digests
 from support.processes import start
 
-# one cluster, so one worker
-pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm")]
+pytestmark = pytest.mark.slurm
 
 HERE = Path(__file__).parent
 PROFILE = "workflow/profiles/slurm/config.yaml"
