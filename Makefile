@@ -37,7 +37,7 @@ env: .venv/installed
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
-# lint, the examples in docstrings and the tests that start no Snakemake: less than a minute
+# lint, the examples in docstrings and the tests that start no Snakemake: about two minutes
 check: lint
 	$(PYTEST) $(BY_TWO) -m "not workflow and not slurm"
 
