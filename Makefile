@@ -6,9 +6,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 CONFIG ?=
 SNAKEMAKE := $(BIN)/snakemake $(if $(CONFIG),--configfile $(CONFIG))
-PYTEST := $(BIN)/pytest --numprocesses 2 --durations 15
+PYTEST := $(BIN)/pytest --durations 15
+# two workers, of which one that is done takes over from the other
+BY_TWO := --numprocesses 2 --dist worksteal
 
-.PHONY: all report settings env check lint test test-slurm reliability bench findings clean
+.PHONY: all report settings env check lint test test-slurm test-all reliability bench findings clean
 
 all: settings
 	$(SNAKEMAKE)
@@ -35,9 +37,9 @@ env: .venv/installed
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
-# lint, the examples in docstrings and the tests that start no Snakemake: less than a minute
+# lint, the examples in docstrings and the tests that start no Snakemake: about two minutes
 check: lint
-	$(PYTEST) -m "not workflow and not slurm"
+	$(PYTEST) $(BY_TWO) -m "not workflow and not slurm"
 
 lint: env
 	$(BIN)/ruff check .
@@ -47,11 +49,15 @@ lint: env
 	$(BIN)/snakemake --lint
 
 test: env
-	$(PYTEST)
+	$(PYTEST) $(BY_TWO)
 
 # on a real SLURM of one node, which the tests install and start; only root can
 test-slurm: env
-	$(BIN)/pytest --durations 5 -m slurm tests/slurm
+	$(PYTEST) -m slurm tests/slurm
+
+# both, a file a worker: one begins with those on SLURM and mostly waits, while two run the others
+test-all: env
+	$(PYTEST) --numprocesses 3 --dist loadfile --no-loadscope-reorder -m "slurm or not slurm"
 
 # every fault, and the table of docs/reliability.md
 reliability: env

@@ -17,7 +17,9 @@ from nrc.stacks import architecture_of, initial_parameters, load_points, regular
 from nrc.start import read_start
 from pipeline import layout
 from pipeline.settings import read_settings
+from support.checkout import Checkout
 from support.configurations import CONFIG, read, refused
+from support.shared import made_once
 from support.training import Training
 
 # Configurations.
@@ -264,11 +266,15 @@ def assert_are(checkout, ends):
 
 
 @pytest.fixture
-def swept(checkout):
+def swept(finished, tmp_path_factory, tmp_path):
     """A checkout with a chain along sigma, and its overlays."""
-    overlays = overlays_of(checkout, "chain")
-    checkout.snakemake(CUBE, overlays=overlays)
-    return checkout, overlays
+
+    def make(folder):
+        checkout = finished.copy(folder)
+        checkout.snakemake(CUBE, overlays=overlays_of(checkout, "chain"))
+
+    checkout = Checkout(made_once(tmp_path_factory, "swept", make)).copy(tmp_path / "checkout")
+    return checkout, overlays_of(checkout, "chain")
 
 
 def test_each_network_begins_where_its_neighbour_ended(swept):

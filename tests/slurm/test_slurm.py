@@ -59,7 +59,7 @@ def on_cluster(checkout, overlays=(TINY,)) -> Cluster:
     return Cluster(checkout, tuple(overlays))
 
 
-def wait_for(found, seconds: float = 90):
+def wait_for(found, seconds: float = 180):
     end = time.monotonic() + seconds
     while not (result := found()):
         assert time.monotonic() < end, slurm("squeue", "-o", "%i %T %r %k")
