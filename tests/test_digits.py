@@ -133,6 +133,16 @@ def test_a_network_that_has_hardly_trained_is_not_certified():
     assert 5 < variables["measured"]["relative_residual"] < 8
 
 
+def test_decoupled_decay_leaves_a_residual():
+    script = SCRIPT.replace("optim.Adam(", "optim.AdamW(").replace("range(1000)", "range(500)")
+    assert script.count("AdamW") == 1
+    variables = {"print": lambda of: None}
+    torch.manual_seed(0)
+    exec(compile(script.replace("nrc.plot", "# nrc.plot"), "digits.py", "exec"), variables)
+    assert 0.95 < variables["measured"]["relative_residual"] < 1.05
+    assert variables["measured"]["certified_rank"].isnull().all()
+
+
 def test_the_table_of_variables_is_what_they_say_of_themselves():
     text = (PROJECT / "docs/own_network.md").read_text(encoding="utf-8")
     assert f"<!-- variables -->\n{variables()}<!-- /variables -->" in text, (
