@@ -80,8 +80,8 @@ def check_loss(loss: Any) -> None:
         )
 
 
-def count(name: str, value: Any, least: int = 1) -> int:
-    """An integer that is not too small.
+def count(name: str, value: Any, least: int = 1, most: int | None = None) -> int:
+    """An integer in a range, up to the number of points.
 
     Raises
     ------
@@ -99,6 +99,8 @@ def count(name: str, value: Any, least: int = 1) -> int:
         raise TypeError(f"{name} is {value!r}, but must be an integer")
     if value < least:
         raise ValueError(f"{name} is {value}, but must be at least {least}")
+    if most is not None and value > most:
+        raise ValueError(f"{name} is {value}, but there are {most} points")
     return int(value)
 
 
@@ -160,12 +162,10 @@ def clusters_of(labels: NDArray[np.int64] | None, clusters: Any, points: int) ->
         If it is not known, contradicts the labels, or is not in 2..N.
     """
     if clusters is not None:
-        count("clusters", clusters, least=2)
+        clusters = count("clusters", clusters, least=2, most=points)
     if labels is None:
         if clusters is None:
             raise ValueError("clusters: give their number, or labels, or classes as y")
-        if clusters > points:
-            raise ValueError(f"clusters is {clusters}, but there are {points} points")
         return int(clusters)
     classes = int(labels.max()) + 1
     if clusters not in (None, classes):

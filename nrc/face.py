@@ -133,7 +133,7 @@ def measure(
     k = clusters_of(known, clusters, len(points))
     targets = targets_of(y, known, len(points))
     restarts, seed = count("restarts", restarts), count("seed", seed, least=0)
-    certified_ranks = count("certified_ranks", certified_ranks, least=0)
+    certified_ranks = count("certified_ranks", certified_ranks, least=0, most=len(points))
     seen = ModuleSeen(model, points, targets, loss, sources=sources, batch=batch, progress=progress)
     decay = weight_decay_of(seen, weight_decay)
     measured = measure_networks(

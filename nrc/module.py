@@ -228,9 +228,9 @@ class ModuleFeatures:
         """A layer that acts on nothing else has its whole gradient where the features are held."""
         x = self._few()
         whole, columns = self._uses(self._run(x)), list[list[bool]]()
-        for source in self._sources:
-            with torch.no_grad():
-                (z,) = self._features(x, [source])
+        with torch.no_grad():
+            features = self._features(x, self._sources)
+        for source, z in zip(self._sources, features, strict=True):
             held = self._uses(self._run(x, source, z))
             pairs = zip(held, whole, strict=True)
             columns.append([g is not None and h is not None and not _differ(h, g) for g, h in pairs])
@@ -345,36 +345,44 @@ class ModuleFeatures:
 
     def _cuts(self, calls: Sequence["_Call"]) -> list[Source]:
         """The input, and what enters modules that hold a layer, if all that follows depends on it alone."""
+        tried = self._entered(calls)
+        with torch.no_grad():
+            x = self._few()
+            pairs = zip(self._features(x, tried), self._features(_first(x), tried), strict=True)
+            return [
+                source
+                for source, (z, alone) in zip(tried, pairs, strict=True)
+                if self._is_cut(source, z, alone)
+            ]
+
+    def _entered(self, calls: Sequence["_Call"]) -> list[Source]:
+        """The input, and what enters modules that hold a layer, if it has a row of numbers for each point."""
         holders = {prefix for layer in self._layers for name in layer.parameters for prefix in _holders(name)}
-        found, known = list[Source](), set[tuple[int, int]]()
+        found, known, called = list[Source](), set[tuple[int, int]](), set[str]()
         for time, call in enumerate(calls):
-            first = all(call.module is not other.module for other in calls[:time])
-            if call.z is None or not first or call.name not in holders or not self._is_features(call.z):
-                continue
-            name, module = (call.name, call.module) if time else ("input", None)
-            source = Source(name, module, tuple(call.z.shape[1:]))
-            # of modules that the same features enter, the outermost is called first
-            if call.key not in known and (time == 0 or self._is_cut(source)):
-                found.append(source)
-            known.add(call.key)
+            first, z = call.name not in called, call.z
+            called.add(call.name)
+            if first and call.name in holders and z is not None and self._is_features(z):
+                name, module = (call.name, call.module) if time else ("input", None)
+                # of modules that the same features enter, the outermost is called first
+                if call.key not in known:
+                    found.append(Source(name, module, tuple(z.shape[1:])))
+                known.add(call.key)
         return found
 
     def _is_features(self, z: Tensor) -> bool:
         """Whether it has a row of real numbers for each point."""
-        return z.is_floating_point() and z.ndim > 1 and len(z) == len(self._few())
+        return z.is_floating_point() and z.ndim > 1 and len(z) == len(self._output)
 
-    def _is_cut(self, source: Source) -> bool:
+    def _is_cut(self, source: Source, z: Tensor, alone: Tensor) -> bool:
         """Whether the same features there, and other inputs before, have the same outputs.
 
         And the features of a point are its own: the first axis may be another that is as long.
         """
         x = self._few()
         other = x.flip(0) + 1 if x.is_floating_point() else x.flip(0)
-        with torch.no_grad():
-            (z,), (alone,) = self._features(x, [source]), self._features(_first(x), [source])
-            if _differ(z[:1], alone):
-                return False
-            return not _differ(self._run(x, source, z), self._run(other, source, z))
+        own = z.shape == alone.shape and not _differ(z[:1], alone)
+        return own and not _differ(self._output, self._run(other, source, z))
 
     def _chosen(self, cuts: list[Source], names: str | Sequence[str]) -> list[Source]:
         if not cuts:

@@ -262,6 +262,7 @@ def test_models_are_functions_of_a_point_with_weights_that_are_there(build, mess
         ({"batch": "all"}, "batch is 'all', but must be an integer"),
         ({"seed": -1}, "seed is -1, but must be at least 0"),
         ({"certified_ranks": -1}, "certified_ranks is -1, but must be at least 0"),
+        ({"certified_ranks": 25}, "certified_ranks is 25, but there are 24 points"),
         ({"svd": "fast"}, "svd is 'fast', but must be 'exact' or 'randomized'"),
     ],
 )  # fmt: skip

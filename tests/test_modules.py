@@ -9,7 +9,8 @@ from torch import nn
 
 import nrc
 from nrc.module import ModuleFeatures, ModuleSeen, layers_of
-from support.zoo import LABELS, POINTS, ZOO, Model, Reference, cross_entropy, mlp, outputs, warm
+from support.references import Reference, cross_entropy
+from support.zoo import LABELS, POINTS, ZOO, Model, mlp, outputs, warm
 
 RNG = np.random.default_rng(3)
 

@@ -1,7 +1,5 @@
-"""The numbers of `nrc.measure` and `nrc.spectra`: the pipeline's, numpy's, autograd's, other libraries'."""
+"""The numbers of `nrc.measure` and `nrc.spectra` on any module, against the pipeline's, autograd's and numpy's."""
 
-import copy
-import os
 import subprocess
 import sys
 from itertools import pairwise
@@ -10,42 +8,29 @@ import numpy as np
 import pytest
 import torch
 from sklearn.cluster import KMeans
-from torch import nn
 from torch.nn import functional
 
 import nrc
 from nrc.measures.network import measure as measure_stack
 from nrc.network import Network
 from nrc.seen import StackSeen
-from support.zoo import (
-    CLASSES,
-    LABELS,
-    ONCE,
-    POINTS,
-    ZOO,
-    Model,
+from support.references import (
+    DECAY,
     Reference,
+    agree,
+    assert_bounds_hold,
+    at_centroids,
     cross_entropy,
-    mlp,
-    outputs,
+    means,
     squared_error,
 )
+from support.zoo import CLASSES, LABELS, ONCE, POINTS, ZOO, mlp, outputs
 
-DECAY = 0.02
 LOSSES = {"cross_entropy": cross_entropy, "squared_error": squared_error}
 # Missing for every module: no bound on its second derivatives is known.
 OF_STACKS = {"bound_analytic", "bound_segments"} | {
     f"gap_bound{kind}{of}" for kind in ("", "_segments") for of in ("", "_best")
 }
-
-
-def agree(found, plain, rtol=1e-9, atol=1e-12, but=()):
-    """All variables of two datasets are equal by position."""
-    assert set(found.data_vars) == set(plain.data_vars)
-    for name, values in found.data_vars.items():
-        assert values.dims == plain[name].dims, name
-        if name not in but:
-            np.testing.assert_allclose(values.values, plain[name].values, rtol, atol, err_msg=name)
 
 
 # The pipeline and the face.
@@ -140,19 +125,6 @@ def test_spectra_without_data_are_those_with_data(tmp_path):
 def partitions(space, labels):
     """The classes, and k-means of features and targets side by side."""
     return labels, KMeans(CLASSES, n_init=10, random_state=0).fit(space).predict(space)
-
-
-def means(points, labels):
-    return np.array([points[labels == label].mean(0) for label in range(CLASSES)])
-
-
-def at_centroids(reference, layers, source, y, labels, loss):
-    """The gradient at the centroids in every layer."""
-    z = reference.enters(source).double()
-    centroids = means(z.flatten(1).numpy(), labels).reshape(-1, *z.shape[1:])
-    outputs = reference.run(reference.x[:CLASSES], source, torch.from_numpy(centroids))
-    shares = torch.from_numpy(np.bincount(labels) / len(labels))
-    return reference.gradient(layers, (shares * loss(outputs, torch.from_numpy(means(y, labels)))).sum())
 
 
 def outside(w, g):
@@ -257,20 +229,6 @@ def test_weight_decay_by_name_is_that_of_each_layer():
     assert found["bound_projected"].sel(layer=["0", "4"], source="input").notnull().all()
 
 
-def assert_bounds_hold(found):
-    distance, slack = found["distance"], 1e-9 * found["singular_values"].max("index")
-    for bound in ("bound_measured", "bound_projected", "bound_shuffled"):
-        assert not (distance > found[bound] + slack).any(), bound
-    assert (
-        (found["bound_projected"] <= found["bound_measured"] + slack)
-        .where(found["bound_measured"].notnull(), True)
-        .all()
-    )
-    assert not (found["relative_tail"] > found["certified_tail"] + 1e-9).any()
-    assert (found["tcv_lower"] <= found["tcv_upper"] * (1 + 1e-9)).all()
-    assert (found["tcv_upper"] <= found["wcss_class"] * (1 + 1e-9)).all()
-
-
 @pytest.mark.parametrize("kind", ZOO)
 def test_bounds_are_above_what_they_bound_at_random_weights_and_on_the_way(kind):
     model, x = ZOO[kind]()
@@ -341,228 +299,6 @@ def test_where_many_positions_fill_a_layer_its_certificate_is_void(kind, layer):
         assert found["certified_rank"].isnull()
         assert found["certified_tail"].sel(index=full) < 1e-9
     assert kind == "post-norm" or found["rho"].max() == full
-
-
-# Batches.
-
-
-@pytest.mark.parametrize("kind", ["no biases", "2d", "pre-norm"])
-def test_batches_change_nothing(kind, tmp_path):
-    model, x = ZOO[kind]()
-    whole = nrc.measure(model, x, LABELS, weight_decay=DECAY)
-    np.save(tmp_path / "x.npy", x)
-    for batch in (7, 23, 64):
-        agree(nrc.measure(model, x, LABELS, weight_decay=DECAY, batch=batch), whole)
-    for data in (np.load(tmp_path / "x.npy", mmap_mode="r"), torch.from_numpy(x), x.tolist()):
-        agree(nrc.measure(model, data, LABELS, weight_decay=DECAY, batch=7), whole)
-
-
-@pytest.mark.parametrize("size", [5, 1100])
-def test_points_that_do_not_fit_into_memory_are_measured_in_batches(size, monkeypatch):
-    torch.manual_seed(0)
-    rng = np.random.default_rng(0)
-    labels = rng.permutation(np.arange(600) % 3)
-    x = rng.normal(size=(3, size))[labels] + rng.normal(size=(600, size))
-    model = mlp(size, 6, 3).eval()
-    settings = {"weight_decay": DECAY, "restarts": 1, "batch": 100}
-    whole = nrc.measure(model, x, labels, **settings)
-    monkeypatch.setattr("nrc.module.MEMORY", 2**12)
-    seen = nrc.module.ModuleSeen(model, x, torch.from_numpy(labels), "cross_entropy")
-    assert seen.capacity == 256
-    found = nrc.measure(model, x, labels, **settings)
-    of_sample = {
-        "gap_best",
-        "rho_best",
-        "bound_measured",
-        "bound_projected",
-        "certified_tail",
-        "certified_rank",
-    }
-    agree(found, whole, but={"tcv_lower", "tcv_upper", *of_sample})
-    assert_bounds_hold(found)
-    assert (found["tcv_upper"] >= whole["tcv_lower"]).all()
-    np.testing.assert_allclose(found["tcv_upper"], whole["tcv_upper"], rtol=0.05)
-    if size < 1024:
-        np.testing.assert_allclose(found["tcv_lower"], whole["tcv_lower"], rtol=1e-9)
-    else:
-        assert (found["tcv_lower"] <= whole["tcv_lower"] * (1 + 1e-9)).all()
-
-
-GROWTH = """
-import sys
-import numpy as np, torch, nrc, nrc.module
-torch.set_num_threads(1)
-
-def own():
-    lines = open("/proc/self/status").read().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) / 1024
-
-class Watched(torch.nn.Module):
-    peak = 0
-    def __init__(self):
-        super().__init__()
-        self.first, self.last = torch.nn.Linear(512, 4), torch.nn.Linear(4, 3)
-    def forward(self, x):
-        Watched.peak = max(Watched.peak, own())
-        return self.last(self.first(x).tanh())
-
-x, model = np.load(sys.argv[1], mmap_mode="r"), Watched().eval()
-for memory, points in ((2**12, 1000), (2**12, 8000), (2**30, 8000)):
-    nrc.module.MEMORY, Watched.peak = memory, 0
-    nrc.measure(model, x[:points], np.arange(points) % 3, weight_decay=0.1, restarts=1)
-    print(Watched.peak)
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="memory of a process is read from /proc")
-def test_memory_does_not_grow_with_the_points(tmp_path):
-    """What the process holds at its forward passes, pages of the file left out."""
-    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(8000, 512)).astype(np.float32))
-    command = [sys.executable, "-c", GROWTH, str(tmp_path / "x.npy")]
-    # what is freed goes back at once
-    freed = dict(os.environ, MALLOC_MMAP_THRESHOLD_="65536", MALLOC_TRIM_THRESHOLD_="65536")
-    said = subprocess.run(command, capture_output=True, text=True, check=True, env=freed).stdout
-    few, many, kept = map(float, said.split())
-    assert many - few < 8, "MiB; the features of all points have 31"
-    assert kept - many > 20, "and are seen where they are kept"
-
-
-# Other libraries, and plain loops.
-
-
-@pytest.fixture(scope="module")
-def weightwatcher():
-    import contextlib
-    import io
-    import logging
-    import warnings
-
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        import weightwatcher
-
-        logging.getLogger("weightwatcher").setLevel(logging.ERROR)
-        torch.manual_seed(0)
-        model = nn.Sequential(
-            nn.Conv2d(3, 8, 3),
-            nn.ReLU(),
-            nn.Conv2d(8, 6, 1),
-            nn.Flatten(),
-            nn.Linear(216, 30),
-            nn.Linear(30, 12),
-        )
-        watcher = weightwatcher.WeightWatcher(model=model)
-        details = watcher.analyze(min_evals=1).set_index("longname")
-        ids = {name: int(row["layer_id"]) for name, row in details.iterrows()}
-        esds = {name: watcher.get_ESD(layer=ids[name]) for name in ("0", "4", "5")}
-        return model, details, esds
-
-
-def test_linear_layers_are_those_of_weightwatcher(weightwatcher):
-    """Where a kernel has many positions WeightWatcher takes a matrix of each, of which only ||W|| is the same."""
-    model, details, esds = weightwatcher
-    found = nrc.spectra(model)
-    # a kernel of one position is a matrix
-    for layer in ("2", "4", "5"):
-        at = found.sel(layer=layer)
-        assert at["stable_rank"].item() == pytest.approx(details.loc[layer, "stable_rank"], rel=1e-5)
-        assert at["exact_rank"].item() == details.loc[layer, "matrix_rank"]
-    for layer in ("4", "5"):
-        s = found["singular_values"].sel(layer=layer).dropna("index").values
-        np.testing.assert_allclose(np.sort(np.sqrt(esds[layer]))[::-1], s, rtol=1e-5)
-    assert len(esds["0"]) == 3 * 9
-    norm = (found["singular_values"].sel(layer="0") ** 2).sum().item()
-    assert esds["0"].sum() == pytest.approx(norm, rel=1e-5)
-
-
-@pytest.mark.parametrize("kind", ["no biases", "in place", "2d", "residual"])
-def test_variability_is_that_of_a_loop_over_points(kind):
-    model, x = ZOO[kind]()
-    y = np.random.default_rng(6).dirichlet(np.ones(3), POINTS)
-    found, reference = nrc.measure(model, x, y, labels=LABELS), Reference(model, x)
-    for source in ZOO[kind].sources:
-        z = reference.enters(source).flatten(1).numpy()
-        centre, mean = z.mean(0), [z[label == LABELS].mean(0) for label in range(3)]
-        within = (
-            sum(np.outer(a - mean[label], a - mean[label]) for a, label in zip(z, LABELS, strict=True))
-            / POINTS
-        )
-        between = sum(np.outer(mean[label] - centre, mean[label] - centre) for label in LABELS) / POINTS
-        of_targets = (
-            sum(((a - y[label == LABELS].mean(0)) ** 2).sum() for a, label in zip(y, LABELS, strict=True))
-            / POINTS
-        )
-        at = found.sel(source=source)
-        assert at["wcss_class"].item() == pytest.approx(np.trace(within) + of_targets, rel=1e-9)
-        assert at["wcss_share"].item() == pytest.approx(
-            np.trace(within) / np.trace(within + between), rel=1e-9
-        )
-        inverse = np.linalg.pinv(between, rcond=1e-10, hermitian=True)
-        assert at["nc1"].item() == pytest.approx(np.trace(within @ inverse) / 3, rel=1e-7)
-        s = np.linalg.svd(np.hstack([z, y]) - np.hstack([z, y]).mean(0), compute_uv=False)
-        assert at["tcv_lower"].item() == pytest.approx((s[2:] ** 2).sum() / POINTS, rel=1e-9)
-
-
-def test_losses_are_those_of_torch():
-    model, x = ZOO["no biases"]()
-    output = copy.deepcopy(model).double()(torch.from_numpy(x)).detach()
-    y = torch.from_numpy(np.random.default_rng(6).dirichlet(np.ones(3), POINTS))
-    classes = torch.from_numpy(LABELS)
-    plain = [
-        (nrc.measure(model, x, LABELS), functional.cross_entropy(output, classes)),
-        (nrc.measure(model, x, labels=LABELS), functional.cross_entropy(output, classes)),
-        (
-            nrc.measure(model, x, torch.from_numpy(LABELS), clusters=4),
-            functional.cross_entropy(output, classes),
-        ),
-        (nrc.measure(model, x, y, clusters=2), functional.cross_entropy(output, y)),
-        (nrc.measure(model, x, y, clusters=2, loss="squared_error"), functional.mse_loss(output, y) * 3 / 2),
-    ]
-    for found, value in plain:
-        assert found["loss"].item() == pytest.approx(value.item(), rel=1e-12)
-
-
-def smooth(output, y):
-    return functional.smooth_l1_loss(output, y, reduction="none", beta=0.3).mean(1)
-
-
-def test_a_loss_of_ones_own_is_followed_by_autograd():
-    model, x = ZOO["2d"]()
-    y = np.random.default_rng(6).normal(size=(POINTS, 3))
-    found = nrc.measure(model, x, y, labels=LABELS, weight_decay=DECAY, loss=smooth, batch=10)
-    reference, layers = Reference(model, x), ZOO["2d"].layers
-    value = smooth(reference.run(reference.x), torch.from_numpy(y)).mean()
-    whole = reference.gradient(layers, value)
-    assert found["loss"].item() == pytest.approx(value.item(), rel=1e-12)
-    for source in ZOO["2d"].sources:
-        gradient = at_centroids(reference, layers, source, y, LABELS, smooth)
-        for layer in layers[ZOO["2d"].sources.index(source) :]:
-            gap = np.linalg.norm(whole[layer] - gradient[layer])
-            assert found["gap"].sel(layer=layer, source=source).item() == pytest.approx(gap, rel=1e-9)
-    assert '"loss": "smooth"' in found.attrs["settings"]
-
-
-@pytest.mark.parametrize("squeezed", [lambda z: z.squeeze(-1), lambda z: z.squeeze()])
-def test_outputs_may_be_one_number_a_point(squeezed):
-    model = Model(
-        lambda m, x: squeezed(m.last(m.first(x).tanh())), first=nn.Linear(5, 4), last=nn.Linear(4, 1)
-    ).eval()
-    x, y = ZOO["no biases"]()[1], np.random.default_rng(0).normal(size=POINTS)
-    plain = Model(lambda m, x: m.last(m.first(x).tanh()), first=model.first, last=model.last).eval()
-    settings = {"labels": LABELS, "weight_decay": DECAY, "loss": "squared_error"}
-    found = nrc.measure(model, x, y, batch=23, **settings)
-    agree(found, nrc.measure(plain, x, y[:, None], **settings))
-    binary = nrc.measure(
-        model,
-        x,
-        (LABELS > 0) * 1.0,
-        labels=LABELS,
-        loss=lambda output, y: functional.binary_cross_entropy_with_logits(output, y, reduction="none"),
-        batch=23,
-    )
-    output = copy.deepcopy(plain).double()(torch.from_numpy(x))[:, 0]
-    value = functional.binary_cross_entropy_with_logits(output, torch.from_numpy((LABELS > 0) * 1.0))
-    assert binary["loss"].item() == pytest.approx(value.item(), rel=1e-12)
 
 
 def test_sources_are_chosen_by_name():

@@ -144,10 +144,17 @@ def test_training_that_diverges_is_not_ended_by_a_look(value):
     nrc.plot(found)
 
 
-def test_what_overflows_in_the_features_alone_is_missing_alone():
-    model = Model(lambda m, x: m.last(1e200 * m.first(x)).tanh(), first=nn.Linear(5, 4), last=nn.Linear(4, 3))
-    recorder = nrc.Recorder(model, np.random.default_rng(0).normal(size=(POINTS, 5)), LABELS)
-    found = recorder.dataset()
+@pytest.mark.parametrize("scale", [1e160, 1e200])
+def test_what_overflows_in_the_features_alone_is_missing_alone(scale):
+    """Squares around a mean of 0 are not in range, or the mean is not, either."""
+    model = Model(
+        lambda m, x: m.last(m.scale * m.first(x)).tanh(),
+        first=nn.Linear(5, 4, bias=False),
+        last=nn.Linear(4, 3),
+    )
+    x = np.random.default_rng(0).normal(size=(POINTS, 5))
+    model.scale = scale
+    found = nrc.Recorder(model, np.concatenate([x, -x]), np.tile(LABELS, 2)).dataset()
     assert found["snapshot_singular_values"].notnull().any("index").all()
     assert found["snapshot_wcss"].isnull().values.tolist() == [[False, True]]
 

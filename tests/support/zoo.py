@@ -1,15 +1,12 @@
 """Small modules of every kind, with the layers and the sources that they have by how they are built."""
 
-import copy
 from collections.abc import Callable
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional
 
 POINTS, CLASSES = 24, 3
 LABELS = np.random.default_rng(0).permutation(np.repeat([0, 1, 2], [11, 8, 5]))
@@ -292,103 +289,3 @@ ONCE = [
 
 def outputs(kind):
     return 9 if kind == "tied embedding" else 3
-
-
-def parameter_of(layer):
-    """The name of the parameter of a layer of the zoo, and which of its rows."""
-    stem, _, part = layer.rpartition(".")
-    packed = {"q_proj": slice(0, 6), "k_proj": slice(6, 12), "v_proj": slice(12, 18)}
-    return (f"{stem}.in_proj_weight", packed[part]) if part in packed else (f"{layer}.weight", slice(None))
-
-
-class Reference:
-    """The module in float64, with gradients on all points at once by autograd.
-
-    Attributes
-    ----------
-    model : Module
-    x : Tensor
-    """
-
-    def __init__(self, model, x):
-        self.model = copy.deepcopy(model).double()
-        self.x = torch.as_tensor(x)
-        self.parameters = dict(self.model.named_parameters(remove_duplicate=False))
-
-    def parameter(self, layer):
-        if layer == type(self.model).__name__:
-            return self.parameters["weight"], slice(None)
-        name, rows = parameter_of(layer)
-        if name not in self.parameters:
-            name, rows = f"{layer}_weight", slice(None)
-        return self.parameters[name], rows
-
-    def matrix(self, layer):
-        parameter, rows = self.parameter(layer)
-        return parameter.detach()[rows].flatten(1).numpy()
-
-    def enters(self, source, x=None):
-        """What enters a module first."""
-        found = []
-        if source == "input":
-            return self.x if x is None else x
-
-        def keep(module, args, kwargs):
-            found.append(
-                next(value for value in (*args, *kwargs.values()) if isinstance(value, torch.Tensor)).clone()
-            )
-
-        handle = self.model.get_submodule(source).register_forward_pre_hook(keep, with_kwargs=True)
-        with torch.no_grad(), slow_path():
-            self.model(self.x if x is None else x)
-        handle.remove()
-        return found[0]
-
-    def run(self, x, source=None, z=None):
-        """The outputs, with other features at the first call of a module."""
-        if source in (None, "input"):
-            with slow_path():
-                return self.model(x if z is None else z)
-        first = []
-
-        def replace(module, args, kwargs):
-            if first:
-                return None
-            first.append(True)
-            old = next(value for value in (*args, *kwargs.values()) if isinstance(value, torch.Tensor))
-            args = tuple(z if value is old else value for value in args)
-            return args, {name: z if value is old else value for name, value in kwargs.items()}
-
-        handle = self.model.get_submodule(source).register_forward_pre_hook(replace, with_kwargs=True)
-        try:
-            with slow_path():
-                return self.model(x)
-        finally:
-            handle.remove()
-
-    def gradient(self, layers, value):
-        """Of a number in the matrix of each layer, 0 where it is not used."""
-        parameters = [self.parameter(layer) for layer in layers]
-        found = torch.autograd.grad(value, [of for of, _ in parameters], allow_unused=True)
-        return {
-            layer: (torch.zeros_like(of) if g is None else g)[rows].flatten(1).numpy()
-            for layer, (of, rows), g in zip(layers, parameters, found, strict=True)
-        }
-
-
-@contextmanager
-def slow_path():
-    """Modules inside of a transformer are called."""
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(True)
-
-
-def cross_entropy(output, y):
-    return functional.cross_entropy(output, y, reduction="none")
-
-
-def squared_error(output, y):
-    return functional.mse_loss(output, y, reduction="none").flatten(1).sum(1) / 2

@@ -1,0 +1,148 @@
+"""What a module has by autograd on all points at once, and how it is compared."""
+
+import copy
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from support.zoo import CLASSES
+
+DECAY = 0.02
+
+
+def parameter_of(layer):
+    """The name of the parameter of a layer of the zoo, and which of its rows."""
+    stem, _, part = layer.rpartition(".")
+    packed = {"q_proj": slice(0, 6), "k_proj": slice(6, 12), "v_proj": slice(12, 18)}
+    return (f"{stem}.in_proj_weight", packed[part]) if part in packed else (f"{layer}.weight", slice(None))
+
+
+class Reference:
+    """The module in float64, with gradients on all points at once by autograd.
+
+    Attributes
+    ----------
+    model : Module
+    x : Tensor
+    """
+
+    def __init__(self, model, x):
+        self.model = copy.deepcopy(model).double()
+        self.x = torch.as_tensor(x)
+        self.parameters = dict(self.model.named_parameters(remove_duplicate=False))
+
+    def parameter(self, layer):
+        if layer == type(self.model).__name__:
+            return self.parameters["weight"], slice(None)
+        name, rows = parameter_of(layer)
+        if name not in self.parameters:
+            name, rows = f"{layer}_weight", slice(None)
+        return self.parameters[name], rows
+
+    def matrix(self, layer):
+        parameter, rows = self.parameter(layer)
+        return parameter.detach()[rows].flatten(1).numpy()
+
+    def enters(self, source, x=None):
+        """What enters a module first."""
+        found = []
+        if source == "input":
+            return self.x if x is None else x
+
+        def keep(module, args, kwargs):
+            found.append(
+                next(value for value in (*args, *kwargs.values()) if isinstance(value, torch.Tensor)).clone()
+            )
+
+        handle = self.model.get_submodule(source).register_forward_pre_hook(keep, with_kwargs=True)
+        with torch.no_grad(), slow_path():
+            self.model(self.x if x is None else x)
+        handle.remove()
+        return found[0]
+
+    def run(self, x, source=None, z=None):
+        """The outputs, with other features at the first call of a module."""
+        if source in (None, "input"):
+            with slow_path():
+                return self.model(x if z is None else z)
+        first = []
+
+        def replace(module, args, kwargs):
+            if first:
+                return None
+            first.append(True)
+            old = next(value for value in (*args, *kwargs.values()) if isinstance(value, torch.Tensor))
+            args = tuple(z if value is old else value for value in args)
+            return args, {name: z if value is old else value for name, value in kwargs.items()}
+
+        handle = self.model.get_submodule(source).register_forward_pre_hook(replace, with_kwargs=True)
+        try:
+            with slow_path():
+                return self.model(x)
+        finally:
+            handle.remove()
+
+    def gradient(self, layers, value):
+        """Of a number in the matrix of each layer, 0 where it is not used."""
+        parameters = [self.parameter(layer) for layer in layers]
+        found = torch.autograd.grad(value, [of for of, _ in parameters], allow_unused=True)
+        return {
+            layer: (torch.zeros_like(of) if g is None else g)[rows].flatten(1).numpy()
+            for layer, (of, rows), g in zip(layers, parameters, found, strict=True)
+        }
+
+
+@contextmanager
+def slow_path():
+    """Modules inside of a transformer are called."""
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(True)
+
+
+def cross_entropy(output, y):
+    return functional.cross_entropy(output, y, reduction="none")
+
+
+def squared_error(output, y):
+    return functional.mse_loss(output, y, reduction="none").flatten(1).sum(1) / 2
+
+
+def agree(found, plain, rtol=1e-9, atol=1e-12, but=()):
+    """All variables of two datasets are equal by position."""
+    assert set(found.data_vars) == set(plain.data_vars)
+    for name, values in found.data_vars.items():
+        assert values.dims == plain[name].dims, name
+        if name not in but:
+            np.testing.assert_allclose(values.values, plain[name].values, rtol, atol, err_msg=name)
+
+
+def means(points, labels):
+    return np.array([points[labels == label].mean(0) for label in range(CLASSES)])
+
+
+def at_centroids(reference, layers, source, y, labels, loss):
+    """The gradient at the centroids in every layer."""
+    z = reference.enters(source).double()
+    centroids = means(z.flatten(1).numpy(), labels).reshape(-1, *z.shape[1:])
+    outputs = reference.run(reference.x[:CLASSES], source, torch.from_numpy(centroids))
+    shares = torch.from_numpy(np.bincount(labels) / len(labels))
+    return reference.gradient(layers, (shares * loss(outputs, torch.from_numpy(means(y, labels)))).sum())
+
+
+def assert_bounds_hold(found):
+    distance, slack = found["distance"], 1e-9 * found["singular_values"].max("index")
+    for bound in ("bound_measured", "bound_projected", "bound_shuffled"):
+        assert not (distance > found[bound] + slack).any(), bound
+    assert (
+        (found["bound_projected"] <= found["bound_measured"] + slack)
+        .where(found["bound_measured"].notnull(), True)
+        .all()
+    )
+    assert not (found["relative_tail"] > found["certified_tail"] + 1e-9).any()
+    assert (found["tcv_lower"] <= found["tcv_upper"] * (1 + 1e-9)).all()
+    assert (found["tcv_upper"] <= found["wcss_class"] * (1 + 1e-9)).all()
