@@ -1,0 +1,53 @@
+"""A headless Chromium that opens pages from the file system, and what it saw."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+
+__all__ = ["MISSING", "Browser", "browser"]
+
+PROGRAMS = ("chromium", "chromedriver")
+MISSING = [name for name in PROGRAMS if shutil.which(name) is None]
+
+FLAGS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    "--disable-dev-shm-usage",
+)
+
+
+class Browser(webdriver.Chrome):
+    """Chromium with its console and the addresses that it asked for."""
+
+    def errors(self) -> list[str]:
+        """What the console holds of errors since this was last asked."""
+        return [entry["message"] for entry in self.get_log("browser") if entry["level"] == "SEVERE"]
+
+    def asked_for(self) -> set[str]:
+        """Addresses of all requests since this was last asked, up to their length in a log."""
+        found = set()
+        for entry in self.get_log("performance"):
+            message = json.loads(entry["message"])["message"]
+            if message["method"] == "Network.requestWillBeSent":
+                found.add(message["params"]["request"]["url"][:200])
+        return found
+
+
+@contextmanager
+def browser(folder: Path, width: int = 1440, height: int = 900) -> Iterator[Browser]:
+    """A browser with a profile in an empty folder and a window of a size."""
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium")
+    for flag in (*FLAGS, f"--user-data-dir={folder}", f"--window-size={width},{height}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = Browser(options=options, service=Service(shutil.which("chromedriver")))
+    try:
+        yield driver
+    finally:
+        driver.quit()
