@@ -2,12 +2,15 @@
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.ui import WebDriverWait
 
 __all__ = ["MISSING", "Browser", "browser"]
 
@@ -23,6 +26,19 @@ FLAGS = (
 
 class Browser(webdriver.Chrome):
     """Chromium with its console and the addresses that it asked for."""
+
+    def one(self, selector: str) -> WebElement:
+        return self.find_element("css selector", selector)
+
+    def all(self, selector: str) -> list[WebElement]:
+        return self.find_elements("css selector", selector)
+
+    def link(self, words: str) -> WebElement:
+        return self.find_element("link text", words)
+
+    def until(self, condition: Callable[[], Any], seconds: float = 20) -> Any:
+        """Wait until something is there or true, and return it."""
+        return WebDriverWait(self, seconds, poll_frequency=0.05).until(lambda _: condition())
 
     def errors(self) -> list[str]:
         """What the console holds of errors since this was last asked."""
@@ -47,6 +63,9 @@ def browser(folder: Path, width: int = 1440, height: int = 900) -> Iterator[Brow
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = Browser(options=options, service=Service(shutil.which("chromedriver")))
+    # what the browser opens by itself is none of a page's
+    driver.get("about:blank")
+    driver.get_log("performance")
     try:
         yield driver
     finally:

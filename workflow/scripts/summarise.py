@@ -1,4 +1,4 @@
-"""Write the summary of a run: pages of claims, audit, networks, settings, and of the numbers behind figures."""
+"""Summarise a run: pages of claims, audit, networks, settings, and of the numbers behind figures."""
 
 import argparse
 from collections.abc import Callable, Mapping

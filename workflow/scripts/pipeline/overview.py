@@ -73,9 +73,8 @@ def claims(judged: xr.Dataset) -> pd.DataFrame:
     for name in judged["claim"].values.tolist():
         of_claim = judged.sel(claim=name)
         counted = of_parts[(of_parts["claim"] == name) & of_parts["counts"]]
-        missing = [
-            f"{of_claim[how].item()} {how}" for how in ("stopped", "diverged", "dead") if of_claim[how]
-        ]
+        ended = {how: of_claim[how].item() for how in ("stopped", "diverged", "dead")}
+        missing = ", ".join(f"{count} {how}" for how, count in ended.items() if count)
         rows.append(
             {
                 "claim": name,
@@ -83,7 +82,7 @@ def claims(judged: xr.Dataset) -> pd.DataFrame:
                 "says": asked[name]["says"],
                 "its parts": tally(counted["verdict"]) or "none",
                 "judged on": ", ".join(asked[name]["of"]),
-                "not converged": f"{', '.join(missing) or 'none'} of {of_claim['cells'].item()}",
+                "not converged": f"{missing or 'none'} of {of_claim['cells'].item()}",
             }
         )
     return pd.DataFrame(rows)
