@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from docutils.core import publish_parts
-from pipeline.commit import commit_of
 
+from pipeline.commit import commit_of
 from support.checkout import PROJECT, Checkout
 from support.headless import MISSING, browser
 from support.shared import made_once
@@ -94,7 +94,7 @@ def test_the_report_starts_with_what_was_found(reported, page):
         assert str(file.relative_to(reported.folder)) in text
     report.switch_to.default_content()
     assert report.one("p.commit").text == "This report is of commit unknown."
-    assert not report.all("#rulegraph")
+    assert not report.all("div#rulegraph")
     frame = report.one("iframe.summary").rect
     assert frame["width"] > 0.6 * 1440
     assert frame["height"] > 0.6 * 900
