@@ -36,6 +36,11 @@ class Browser(webdriver.Chrome):
     def link(self, words: str) -> WebElement:
         return self.find_element("link text", words)
 
+    def press(self, element: WebElement) -> None:
+        """Click where it can be seen, and not under a heading that stays on top."""
+        self.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
+        element.click()
+
     def until(self, condition: Callable[[], Any], seconds: float = 20) -> Any:
         """Wait until something is there or true, and return it."""
         return WebDriverWait(self, seconds, poll_frequency=0.05).until(lambda _: condition())
