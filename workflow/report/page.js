@@ -40,7 +40,7 @@ function drawn(row) {
         cell.className = "number";
         cell.title = row.texts[place];
       } else {
-        cell.className = value.length > 20 ? "words" : value;
+        cell.className = value.length > 20 ? "words" : value.includes(" ") ? "" : value;
       }
     }
   }
