@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from selenium import webdriver
+from selenium.common.exceptions import ElementClickInterceptedException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
@@ -37,13 +38,21 @@ class Browser(webdriver.Chrome):
         return self.find_element("link text", words)
 
     def press(self, element: WebElement) -> None:
-        """Click where it can be seen, and not under a heading that stays on top."""
-        self.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
-        element.click()
+        """Click where it can be seen: not under a heading that stays on top, nor while things move."""
 
-    def until(self, condition: Callable[[], Any], seconds: float = 20) -> Any:
-        """Wait until something is there or true, and return it."""
-        return WebDriverWait(self, seconds, poll_frequency=0.05).until(lambda _: condition())
+        def clicked() -> bool:
+            self.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
+            element.click()
+            return True
+
+        self.until(clicked, but=(ElementClickInterceptedException,))
+
+    def until(
+        self, condition: Callable[[], Any], seconds: float = 20, but: tuple[type[Exception], ...] = ()
+    ) -> Any:
+        """Wait until something is there or true, whatever of `but` it raises before, and return it."""
+        wait = WebDriverWait(self, seconds, poll_frequency=0.05, ignored_exceptions=but)
+        return wait.until(lambda _: condition())
 
     def errors(self) -> list[str]:
         """What the console holds of errors since this was last asked."""
