@@ -236,6 +236,17 @@ def data_settings(wildcards):
     return settings_json(slices.data_slice, wildcards.data, seed)
 
 
+def about_figure(name, shows):
+    """What the report says of a figure: beside its drawing stand its numbers, at a switch."""
+    figure = SETTINGS["figures"][name]
+    of = ", ".join(dict.fromkeys(names_of(figure["of"])))
+    return {
+        "caption": Path(f"results/figures/{name}.rst").absolute(),
+        "category": "Figures",
+        "labels": {"figure": name, "kind": figure["kind"].replace("_", " "), "of": of, "shows": shows},
+    }
+
+
 def data_names(kind):
     """A regular expression for the data sets of a kind."""
     return "|".join(name for name, options in DATA.items() if options["kind"] == kind) or "(?!)"

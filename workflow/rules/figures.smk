@@ -4,17 +4,6 @@ rule figures:
         [f"results/figures/{name}.png" for name in SETTINGS["figures"]],
 
 
-def about_figure(name, shows):
-    """What the report says of a figure: beside its drawing stand its numbers, at a switch."""
-    figure = SETTINGS["figures"][name]
-    of = ", ".join(dict.fromkeys(names_of(figure["of"])))
-    return {
-        "caption": Path(f"results/figures/{name}.rst").absolute(),
-        "category": "Figures",
-        "labels": {"figure": name, "kind": figure["kind"].replace("_", " "), "of": of, "shows": shows},
-    }
-
-
 for name, figure in SETTINGS["figures"].items():
     # experiments by the names that the figure gives them
     of = figure["of"] if isinstance(figure["of"], dict) else {e: e for e in figure["of"]}

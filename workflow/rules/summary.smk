@@ -53,11 +53,10 @@ rule summarise:
         made_by=[cube_by(name) for name in EXPERIMENTS],
         settings=as_it_is(settings_json(slices.summary_slice)),
         claims="--claims results/claims.nc" if CLAIMS else "",
-        templates=str(TEMPLATES),
     shell:
         f"python {SCRIPTS}/summarise.py"
         " --settings {params.settings:q} --cubes {input.cubes:q} {params.claims}"
-        " --audit {input.audit:q} --data {input.data:q} --templates {params.templates:q}"
+        f" --audit {{input.audit:q}} --data {{input.data:q}} --templates {quote(str(TEMPLATES))}"
         " --pages {output.summary:q} {output.tables:q}"
         " --numbers {input.numbers:q} --captions {input.captions:q} --numbers-pages {output.numbers:q}"
         " --log {log:q}"
