@@ -16,9 +16,10 @@ all: settings
 	$(SNAKEMAKE)
 	@echo "Figures: $$(ls results/figures/*.png | tr '\n' ' ')"
 
-# the same, and all figures, the audit and the claims in one archive, to read in a browser
+# the same, and all of it in one page, to read in a browser
 report: all
-	$(SNAKEMAKE) --report report.zip
+	@$(SNAKEMAKE) --report results/report.html --quiet all
+	@echo "Report: results/report.html ($$(du -h results/report.html | cut -f 1)); open it in a browser"
 
 # a mistake in the configuration is told in one line
 settings: env

@@ -1,6 +1,6 @@
 # Neural rank collapse: train grids of networks with weight decay, measure them, draw them.
 #
-#     snakemake                               every figure, the audit, the claims
+#     snakemake                               every figure, the audit, the claims, the summary
 #     snakemake data|train|measures|figures   one stage of all experiments
 #     snakemake -n                            what would run
 
@@ -18,13 +18,12 @@ include: "workflow/rules/compare.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/audit.smk"
 include: "workflow/rules/claims.smk"
+include: "workflow/rules/summary.smk"
+include: "workflow/rules/report.smk"
 
 
 # for --software-deployment-method apptainer alone; envs/nrc.def says how to build it
 container: "envs/nrc.sif"
-
-
-report: "workflow/report/workflow.rst"
 
 
 localrules:
@@ -37,15 +36,16 @@ localrules:
 
 
 rule all:
-    """Every figure, the audit and the claims."""
+    """Every figure, the audit, the claims and the summary."""
     default_target: True
     input:
         rules.figures.input,
         rules.audit.output,
         rules.judge_claims.output if CLAIMS else [],
+        rules.summarise.output,
 
 
 rule report:
-    """All that `snakemake --report report.zip` shows."""
+    """All that `snakemake --report results/report.html` shows."""
     input:
         rules.all.input,

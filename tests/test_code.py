@@ -133,7 +133,7 @@ def digests(folder: Path) -> dict[str, str]:
         ("nrc/data/arrays.py", {"make_data arrays"}),
         ("nrc/figures/plane.py", {"plot plane"}),
         ("nrc/measures/ranks.py", {"measure"}),
-        ("nrc/claims/judge.py", {"judge_claims"}),
+        ("nrc/claims/judge.py", {"judge_claims", "summarise"}),
         ("nrc/audit.py", {"audit"}),
         ("workflow/scripts/collect.py", {"collect"}),
         ("workflow/scripts/pipeline/layout.py", set()),

@@ -22,7 +22,7 @@ FIGURES = (
 
 def test_the_files_are_there(finished):
     results = finished.folder / "results"
-    for suffix in ("png", "pdf", "svg", "csv", "rst"):
+    for suffix in ("png", "pdf", "svg", "csv", "rst", "html"):
         assert {file.stem for file in results.glob(f"figures/*.{suffix}")} == set(FIGURES)
         assert all(file.stat().st_size > 200 for file in results.glob(f"figures/*.{suffix}"))
     assert (results / "figures/figure1.png").read_bytes().startswith(b"\x89PNG")

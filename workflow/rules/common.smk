@@ -17,6 +17,7 @@ sys.path[:0] = [workflow.basedir, f"{workflow.basedir}/workflow/scripts"]
 from nrc.data import kind as data_kind
 from pipeline import layout, slices
 from pipeline.code import code_digest, summary_of
+from pipeline.commit import commit_of
 from pipeline.drawn import names_of, twins
 from pipeline.layout import cube_file
 from pipeline.settings import cube_of_claim, cube_of_figure, read_settings, twin_on_centroids
@@ -100,7 +101,7 @@ def code_of(program, *kinds):
 
 def settings_json(part, *names):
     """What a job depends on, as JSON: a slice of the settings, sorted where their order tells nothing."""
-    told = part in (slices.claims_slice, slices.figure_slice)
+    told = part in (slices.claims_slice, slices.figure_slice, slices.summary_slice)
     return json.dumps(or_exit(part, *names, SETTINGS), sort_keys=not told)
 
 
@@ -233,6 +234,17 @@ def data_settings(wildcards):
     """A data set of a seed, of 0 where it knows none."""
     seed = or_exit(layout.seed_of, wildcards.data, wildcards.seed) if "seed" in wildcards.keys() else 0
     return settings_json(slices.data_slice, wildcards.data, seed)
+
+
+def about_figure(name, shows):
+    """What the report says of a figure: beside its drawing stand its numbers, at a switch."""
+    figure = SETTINGS["figures"][name]
+    of = ", ".join(dict.fromkeys(names_of(figure["of"])))
+    return {
+        "caption": Path(f"results/figures/{name}.rst").absolute(),
+        "category": "Figures",
+        "labels": {"figure": name, "kind": figure["kind"].replace("_", " "), "of": of, "shows": shows},
+    }
 
 
 def data_names(kind):

@@ -9,10 +9,6 @@ for name, figure in SETTINGS["figures"].items():
     of = figure["of"] if isinstance(figure["of"], dict) else {e: e for e in figure["of"]}
     cubes = {title: cube_file(experiment, cube_of_figure(figure)) for title, experiment in of.items()}
     kind = f"nrc.figures.{figure['kind']}"
-    about = {
-        "caption": Path(f"results/figures/{name}.rst").absolute(),
-        "category": ", ".join(dict.fromkeys(of.values())),
-    }
 
     rule:
         name:
@@ -21,18 +17,10 @@ for name, figure in SETTINGS["figures"].items():
             cubes=list(cubes.values()),
             template=str(ROOT / f"workflow/report/{figure['kind']}.rst"),
         output:
-            png=report(
-                f"results/figures/{name}.png",
-                labels={"figure": name, "kind": figure["kind"], "shows": "picture"},
-                **about,
-            ),
+            png=report(f"results/figures/{name}.png", **about_figure(name, "drawing")),
             pdf=f"results/figures/{name}.pdf",
             svg=f"results/figures/{name}.svg",
-            numbers=report(
-                f"results/figures/{name}.csv",
-                labels={"figure": name, "kind": figure["kind"], "shows": "numbers drawn"},
-                **about,
-            ),
+            numbers=f"results/figures/{name}.csv",
             caption=f"results/figures/{name}.rst",
         log:
             f"results/logs/figures/{name}.log",
@@ -53,4 +41,6 @@ for name, figure in SETTINGS["figures"].items():
             " --template {input.template:q} --caption {output.caption:q} --numbers {output.numbers:q}"
             " --figures {output.png:q} {output.pdf:q} {output.svg:q} --log {log:q}"
 
-    workflow.get_rule(f"plot_{name}").docstring = f"{summary_of(kind)} Of {about['category']}."
+    workflow.get_rule(f"plot_{name}").docstring = (
+        f"{summary_of(kind)} Of {about_figure(name, '')['labels']['of']}."
+    )

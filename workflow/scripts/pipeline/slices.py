@@ -16,6 +16,7 @@ __all__ = [
     "figure_slice",
     "measure_slice",
     "memory",
+    "summary_slice",
     "training_of_any",
     "training_slice",
     "whole_slice",
@@ -81,6 +82,11 @@ def audit_slice(settings: Settings) -> dict[str, Any]:
 def claims_slice(settings: Settings) -> dict[str, Any]:
     """All claims."""
     return {"experiment": "claims", "claims": settings["claims"]}
+
+
+def summary_slice(settings: Settings) -> dict[str, Any]:
+    """All settings that a result depends on."""
+    return {key: settings[key] for key in ("device", "data", "experiments", "figures", "claims")}
 
 
 def memory(experiment: Settings, stack: Stack, size: Size) -> int:

@@ -1,0 +1,151 @@
+"""Summarise a run: pages of claims, audit, networks, settings, and of the numbers behind figures."""
+
+import argparse
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import xarray as xr
+
+from nrc import store
+from nrc.claims.judge import tally
+from pipeline import overview
+from pipeline.pages import described, numbers_of, page
+from pipeline.program import program, run
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run has left, and the settings that it was made by."""
+
+    settings: Mapping[str, Any]
+    measures: Mapping[str, xr.Dataset]
+    judged: xr.Dataset | None
+    audit: pd.DataFrame
+    data: list[Path]
+    about: Mapping[str, str]
+
+
+def main(args: argparse.Namespace) -> None:
+    """Make all pages, then write them."""
+    cubes = [store.load(path) for path in args.cubes]
+    made = Run(
+        args.settings,
+        # cubes of shifts tell of pairs of networks, not of networks
+        {cube.attrs["experiment"]: cube for cube in cubes if "ended" in cube},
+        store.load(args.claims) if args.claims else None,
+        pd.read_csv(args.audit),
+        args.data,
+        {str(name): of.attrs["long_name"] for cube in cubes for name, of in cube.variables.items()},
+    )
+    written = {path: PAGES[path.stem](made, args.templates) for path in args.pages}
+    for numbers, caption, path in zip(args.numbers, args.captions, args.numbers_pages, strict=True):
+        table = numbers_of(numbers)
+        written[path] = page(
+            args.templates,
+            "page.html",
+            title=f"{numbers.stem}: the numbers drawn",
+            caption=caption.read_text(encoding="utf-8"),
+            about=described(table.columns, made.about),
+            tables=[("", table, True)],
+        )
+    for path, text in written.items():
+        with store.atomic(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+
+def summary(made: Run, templates: Path) -> str:
+    """The page to read first: all in short."""
+    claims = None if made.judged is None else overview.claims(made.judged)
+    return page(
+        templates,
+        "summary.html",
+        title="Neural rank collapse: a summary",
+        claims=claims,
+        verdicts="" if claims is None else tally(claims["verdict"]),
+        statements=overview.statements(made.audit),
+        networks=overview.networks(made.measures),
+        figures=made.settings["figures"],
+        experiments=overview.experiments(made.settings),
+        made_with=overview.made_with(made.measures),
+        data=overview.digests(made.data),
+    )
+
+
+def tables(name: str, title: str, of: Callable[[Run], list]) -> Callable[[Run, Path], str]:
+    """A page of tables under a title and the caption of that name."""
+
+    def made_page(made: Run, templates: Path) -> str:
+        caption = (templates / f"{name}.rst").read_text(encoding="utf-8")
+        return page(templates, "page.html", title=title, caption=caption, about=made.about, tables=of(made))
+
+    return made_page
+
+
+PAGES = {
+    "summary": summary,
+    "claims": tables(
+        "claims",
+        "Claims, part by part",
+        lambda made: [
+            ("", overview.claims(made.judged), False),
+            ("Every part", overview.parts(made.judged), False),
+        ],
+    ),
+    "audit": tables("audit", "Audit", lambda made: [("", made.audit, False)]),
+    "networks": tables(
+        "networks",
+        "Networks",
+        lambda made: [
+            ("", overview.networks(made.measures), False),
+            ("Every network", overview.cells(made.measures), True),
+        ],
+    ),
+    "settings": tables(
+        "settings",
+        "Settings",
+        lambda made: [
+            ("Experiments", overview.experiments(made.settings), False),
+            ("Every key", overview.keys(made.settings), False),
+        ],
+    ),
+}
+
+
+def arguments() -> argparse.ArgumentParser:
+    parser = program(__doc__, "the whole configuration, complete")
+    parser.add_argument(
+        "--cubes", type=Path, nargs="+", required=True, help="NetCDF cubes of measures and of shifts"
+    )
+    parser.add_argument("--claims", type=Path, help="NetCDF file of judged claims, if there are claims")
+    parser.add_argument("--audit", type=Path, required=True, help="CSV file of the audit")
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="files of the data, for digests")
+    parser.add_argument(
+        "--templates", type=Path, required=True, help="folder of the pages' templates and captions"
+    )
+    parser.add_argument(
+        "--pages",
+        type=_page,
+        nargs="+",
+        required=True,
+        help=f"HTML files to write, of these names: {', '.join(PAGES)}",
+    )
+    parser.add_argument("--numbers", type=Path, nargs="*", default=[], help="CSV files of numbers drawn")
+    parser.add_argument("--captions", type=Path, nargs="*", default=[], help="the captions of these figures")
+    parser.add_argument(
+        "--numbers-pages", type=Path, nargs="*", default=[], help="HTML files to write, one for each of them"
+    )
+    return parser
+
+
+def _page(text: str) -> Path:
+    path = Path(text)
+    if path.suffix != ".html" or path.stem not in PAGES:
+        raise argparse.ArgumentTypeError(f"{text!r} is not {'.html, '.join(PAGES)}.html in some folder")
+    return path
+
+
+if __name__ == "__main__":
+    run(main, arguments())
