@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 __all__ = ["Changed", "changed_keys", "in_lines", "settings_among"]
 
-# A value in a line, and names in a list, before they are cut.
-LONGEST, MOST_NAMES = 40, 4
+# Letters of a value, and figures named, in a line.
+LONGEST, MOST_NAMES = 40, 3
 UNSET = object()
 
 Key = str
@@ -148,7 +148,8 @@ def _short(value: Any) -> str:
 
 
 def _counted(rules: Mapping[str, int]) -> str:
-    """Rules and the numbers of their jobs."""
-    told = [rule if count == 1 else f"{count} {rule}" for rule, count in rules.items()]
-    more = len(told) - MOST_NAMES
-    return ", ".join(told if more <= 1 else [*told[:MOST_NAMES], f"{more} more"])
+    """Rules and the numbers of their jobs; of many figures their number."""
+    plots = [rule for rule in rules if rule.startswith("plot_")]
+    several = set(plots) if len(plots) > MOST_NAMES else set()
+    told = [rule if count == 1 else f"{count} {rule}" for rule, count in rules.items() if rule not in several]
+    return ", ".join([*told, f"{len(several)} figures"] if several else told)

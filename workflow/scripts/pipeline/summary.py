@@ -95,10 +95,8 @@ def _cells(ends: Mapping[str, tuple[Counter, float]]) -> dict[str, str]:
     if not ends:
         return {}
     total, worst = sum((counts for counts, _ in ends.values()), Counter()), max(w for _, w in ends.values())
-    lines = {
-        "cells": f"{total.total():,}: {total['converged']:,} converged, {total['stopped']:,} stopped, "
-        f"{total['diverged']:,} diverged, {total['dead']:,} dead; worst relative residual {worst:.1e}"
-    }
+    ways = [f"{total[way]:,} {way}" for way in ("converged", "stopped", "diverged", "dead") if total[way]]
+    lines = {"cells": f"{total.total():,}: {', '.join(ways)}; worst relative residual {worst:.1e}"}
     for way in ("stopped", "diverged", "dead"):
         lines[way] = ", ".join(
             f"{name} {counts[way]:,} of {counts.total():,}"

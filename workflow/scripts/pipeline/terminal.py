@@ -22,9 +22,10 @@ EVENTS = {
 }
 CHATTER = re.compile(
     r"Building DAG of jobs|Using shell: |Conda environments: ignored|Singularity containers: ignored"
-    r"|Assuming unrestricted shared|Select jobs to execute|Execute \d+ jobs"
-    r"|Removing output files of failed job|Shutting down, this might|Exiting because a job execution failed|Complete log|Elapsed time: "
-    r"|Processed \d+ potential jobs|Touching output|WorkflowError:\nAt least one job did not complete"
+    r"|Assuming unrestricted shared|Select jobs to execute|Execute \d+ jobs|Processed \d+ potential jobs"
+    r"|Removing output files of failed job|Shutting down, this might|Exiting because a job execution failed"
+    r"|Touching output|Complete log|Elapsed time: |WorkflowError:\nAt least one job did not complete"
+    r"|Job \d+ has been submitted|Auto-selected partition|Cleaning up SLURM log"
 )
 FAILED = re.compile(r"returned non-zero exit status")
 # Of a dry run: what the changed settings tell better.
@@ -110,23 +111,35 @@ class Terminal(_Instead):
     inner : logging.StreamHandler
     summary : callable
         What there is where nothing is to be done.
+    progress : bool
+        Whether to show any, beside errors.
     """
 
-    def __init__(self, inner: logging.StreamHandler, summary: Callable[[], str]) -> None:
+    def __init__(self, inner: logging.StreamHandler, summary: Callable[[], str], progress: bool) -> None:
         super().__init__(inner)
-        self._summary, self._bar, self._progress, self._ended = summary, None, None, threading.Event()
+        self._summary, self._shows_progress = summary, progress
+        self._bar, self._progress, self._ended = None, None, threading.Event()
         # errors by their log, until another job finishes
         self._told: dict[str, str] = {}
 
-    def begin(self, progress: Progress) -> None:
-        """Show progress from now on."""
-        self._progress = progress
+    def begin(self, changes: Callable[[], list[str]], progress: Callable[[], Progress]) -> None:
+        """Show what is to be done and why, and then how far it is."""
+        if not self._shows_progress:
+            return
+        try:
+            lines, self._progress = changes(), progress()
+            self.write("\n".join([*lines, self._progress.plan]))
+            self._show_bar(self._progress.work)
+        except Exception as error:  # no reason to stop the run
+            self.write(f"There is no progress to be shown: {type(error).__name__}: {error}")
+
+    def _show_bar(self, work: float) -> None:
         if self._inner.stream.isatty() and os.environ.get("TERM") != "dumb":
             from tqdm import tqdm
 
             tqdm.monitor_interval = 0  # no thread beside the one here
             self._bar = tqdm(
-                total=progress.work,
+                total=work,
                 bar_format="{percentage:3.0f}%|{bar}| {desc}",
                 dynamic_ncols=True,
                 leave=False,
@@ -172,7 +185,8 @@ class Terminal(_Instead):
             self._progress.finish(record.job_id)
         if text.startswith(NOTHING_TO_DO):
             self.show(record)
-            self.write(self._summary())
+            if self._shows_progress:
+                self.write(self._summary())
             return False
         return not (event in EVENTS or CHATTER.match(text) or (event == "error" and FAILED.search(text)))
 
