@@ -10,8 +10,6 @@ from pipeline.summary import summary
 from pipeline.terminal import DryRun, Terminal, why_failed
 
 BEGAN = time.time()
-
-
 QUIET = set(workflow.output_settings.quiet or ())
 PROGRESS_SHOWN = not QUIET & {Quietness.ALL, Quietness.PROGRESS}
 
@@ -30,18 +28,25 @@ def terminal():
 
 def changes(number=None):
     """Lines on the settings that differ from those of what is to be made again: of all jobs, or of one."""
-    if RerunTrigger.PARAMS not in workflow.rerun_triggers:
-        return []
-    planned = workflow.dag.needrun_jobs(exclude_finished=False)
-    jobs = [job for job in planned if number is None or workflow.dag.jobid(job) == number]
-    found = {job: differences(job) for job in jobs}
-    way = {job: before(job) for job in jobs if found[job] is not None}
+    found = all_differences()
+    if number is not None:
+        found = {job: keys for job, keys in found.items() if workflow.dag.jobid(job) == number}
+    way = {job: before(job) for job in found}
     return in_lines(
         Changed(job.rule.name, found[job])
         for job in sorted(way, key=lambda job: (len(way[job]), job.rule.name))
         # what only follows from other settings, or from files that are made anew, goes without saying
-        if found[job] or all(found[other] == {} for other in way[job] if other in found)
+        if found[job] or not any(found.get(other, True) for other in way[job] if workflow.dag.needrun(other))
     )
+
+
+@cache
+def all_differences():
+    """Of every job to run whose parameters differ from the recorded ones the keys of the configuration."""
+    if RerunTrigger.PARAMS not in workflow.rerun_triggers:
+        return {}
+    planned = workflow.dag.needrun_jobs(exclude_finished=False)
+    return {job: keys for job in planned if (keys := differences(job)) is not None}
 
 
 def differences(job):
@@ -99,7 +104,7 @@ def for_progress(job):
 DATA_OF = {name: experiment["data"] for name, experiment in EXPERIMENTS.items()}
 TERMINAL = terminal()
 # what programs write would fall into the bar; the errors in their logs are shown above it
-os.environ["NRC_ERRORS"] = "log" if isinstance(TERMINAL, Terminal) else "terminal"
+os.environ.update(NRC_ERRORS="log" if isinstance(TERMINAL, Terminal) else "terminal")
 
 
 def told_at_the_end(title, failed=()):
@@ -133,7 +138,7 @@ onsuccess:
 onerror:
     logs = sorted(map(str, Path("results/logs").rglob("*.log")))
     failed = [(log, why) for log in logs if (why := why_failed(log, BEGAN))]
-    jobs = f"{len(failed)} job{'s' * (len(failed) != 1)} failed"
+    jobs = f": {len(failed)} job{'s' * (len(failed) > 1)} failed" if failed else ""
     told_at_the_end(
-        f"Not done: {jobs}. What is there is kept, and the same command goes on from it.", failed
+        f"Not done{jobs}. What is there is kept, and the same command goes on from it.", failed
     )

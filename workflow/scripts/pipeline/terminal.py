@@ -97,8 +97,9 @@ class DryRun(_Instead):
             if lines := self._changes():
                 self.write("\n".join([*lines, ""]))
             return False
-        if event == "job_info":
-            about = "; ".join(line.strip() for line in self._changes(record.jobid)[1:])
+        if event == "job_info" and PARAMETERS.search(record.reason):
+            told = [line.strip() for line in self._changes(record.jobid)[1:]]
+            about = "; ".join(told) or "What it is made from has changed"
             record.reason = PARAMETERS.sub(lambda _: about, record.reason)
         return not ADVICE.match(str(record.msg))
 
