@@ -16,6 +16,7 @@ from torch import Tensor
 
 from nrc.data.points import Points
 from nrc.determinism import make_deterministic
+from nrc.ended import Status
 from nrc.grid import Stack
 from nrc.network import Architecture
 from nrc.optimize import build, rotates
@@ -111,6 +112,7 @@ def main(arguments: argparse.Namespace) -> None:
             start=start,
             times=start.since_the_beginning(times),
             interval=arguments.checkpoint_interval,
+            known=log.known,
         )
 
 
@@ -174,6 +176,13 @@ class ProgressLog:
         self._name, self._cells, self._passes, self._log = name, cells, passes, log
         self._logged = self._told = time.monotonic()
         self._parts: dict[int, tuple[Progress, Callable[[], State] | None]] = {}
+
+    def known(self, arrays: Arrays) -> None:
+        """Count cells that need no training any more."""
+        status = arrays["status"]
+        converged = int((status == Status.CONVERGED).sum())
+        # parts have numbers from 0
+        self._parts[-1 - len(self._parts)] = Progress(len(status), converged, 0, float("nan")), None
 
     def __call__(self, part: int, progress: Progress, here: Callable[[], State]) -> None:
         """Take up where a part is, given by its first cell."""
