@@ -61,6 +61,8 @@ def test_progress_follows_the_jobs(run):
     done, words = progress.look()
     assert done == pytest.approx(jobs[0].work * 1.5 / 4), "one of four cells, and half of another"
     assert words == "1/8 cells, 1 converged"
+    UnderWay.remove(jobs[0].log)
+    assert progress.look() == (done, words), "as long as it is not done"
     write(jobs[0].output, ENDED, [1e-9, 0.5, np.nan, 0.0])
     clock.now += 10
     progress.finish(0)

@@ -63,6 +63,8 @@ class Progress:
         self._jobs, self._clock = jobs, clock
         self._running: dict[int, float] = {}
         self._done: set[int] = set()
+        # what each that runs told last: at its end it is silent before it counts as done
+        self._told: dict[int, UnderWay] = {}
         self.began = clock()
         self._ends, self._worst = Counter(), 0.0
         # work done, and seconds that all of it will take, when the last of it was done
@@ -70,7 +72,8 @@ class Progress:
         self.work = sum(job.work for job in jobs.values())
 
     def start(self, numbers: Iterable[int]) -> None:
-        self._running |= dict.fromkeys(numbers, self._clock())
+        for number in numbers:
+            self._running[number], self._told[number] = self._clock(), UnderWay()
 
     def finish(self, number: int) -> None:
         """Take a job as done, and count how the cells that it trained have ended."""
@@ -98,11 +101,11 @@ class Progress:
 
     def look(self) -> tuple[float, str]:
         """Work done, and the same in words."""
-        running = [
-            (job, UnderWay.told(job.log, since))
-            for number, since in self._running.items()
-            if (job := self._jobs.get(number)) and job.rule == TRAINING and job.log
-        ]
+        training = {n: job for n in self._running if (job := self._jobs.get(n)) and job.rule == TRAINING}
+        for number, job in training.items():
+            told = UnderWay.told(job.log, self._running[number])
+            self._told[number] = told if told != UnderWay() else self._told[number]
+        running = [(job, self._told[number]) for number, job in training.items()]
         done = sum(self._jobs[number].work for number in self._done if number in self._jobs)
         done += sum(job.work * (told.ended + told.share) / job.cells for job, told in running)
         words = self._in_words([told for _, told in running])
