@@ -79,8 +79,7 @@ def test_snakemake_is_killed_and_started_again_beside_its_old_job(slow, survived
     slow.run()
     assert "going on from a checkpoint" in slow.checkout.log(TRAINED)
     signal_all(old, signal.SIGCONT)
-    first.communicate()
-    assert "another process has begun to train this since" in slow.checkout.log(TRAINED)
+    first.communicate()  # until the old one has given up, in a log that the new one has replaced
     assert digests(slow.checkout) == slow.undisturbed
     survived(
         "SIGKILL of Snakemake, and a restart beside its old job",
