@@ -1,10 +1,12 @@
 # `make` builds the environment and every figure, `make check` is for every change, `make test` runs every test.
 #
 #     make CONFIG="workflow/scales/paper.yaml mine.yaml"   with overlays over config.yaml
+#     make clean                                           all results away, after a question
 
 PYTHON ?= python3
 BIN := .venv/bin
 CONFIG ?=
+CONFIRM ?=
 SNAKEMAKE := $(BIN)/snakemake $(if $(CONFIG),--configfile $(CONFIG))
 PYTEST := $(BIN)/pytest --durations 15
 # two workers, of which one that is done takes over from the other
@@ -14,7 +16,6 @@ BY_TWO := --numprocesses 2 --dist worksteal
 
 all: settings
 	$(SNAKEMAKE)
-	@echo "Figures: $$(ls results/figures/*.png | tr '\n' ' ')"
 
 # the same, and all of it in one page, to read in a browser
 report: all
@@ -78,5 +79,13 @@ bench: env
 findings: env
 	PYTHONPATH=.:workflow/scripts $(BIN)/python -m bench.findings $(if $(BRANCHES),--branches $(BRANCHES))
 
+# all results, after a question; without a terminal only with CONFIRM=yes
 clean:
+	@[ -e results ] || [ -e .snakemake ] || { echo "There is nothing to delete."; exit 0; }; \
+	echo "This deletes all results and what Snakemake knows of them:"; \
+	du -sh results .snakemake 2> /dev/null; \
+	echo "$$(find results -name '*.nc' -path '*/train/*' 2> /dev/null | wc -l) files of trained networks are among them."; \
+	answer="$(CONFIRM)"; \
+	if [ -z "$$answer" ] && [ -t 0 ]; then printf "Delete them? [yes/no] "; read -r answer; fi; \
+	[ "$$answer" = yes ] || { echo "Nothing is deleted; answer yes, or run: make clean CONFIRM=yes" >&2; exit 1; }; \
 	rm -rf results .snakemake

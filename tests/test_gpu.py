@@ -286,13 +286,14 @@ def program(tmp_path, monkeypatch):
         }  # fmt: skip
         reports = 0
 
-        def log(part, progress):
-            nonlocal reports
-            reports += 1
-            if reports == interrupt:
-                raise Interrupt
+        class Log(train.ProgressLog):
+            def __call__(self, part, progress, here):
+                nonlocal reports
+                reports += 1
+                if reports == interrupt:
+                    raise Interrupt
 
-        monkeypatch.setattr(train, "ProgressLog", lambda name, cells: log)
+        monkeypatch.setattr(train, "ProgressLog", Log)
         train.main(
             argparse.Namespace(
                 settings=settings,
@@ -300,6 +301,7 @@ def program(tmp_path, monkeypatch):
                 output=str(output),
                 start=None,
                 threads=1,
+                log=None,
                 checkpoint_interval=0.0,
             )
         )

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import sys
-import time
 from functools import cache, partial
 from inspect import signature
 from pathlib import Path
@@ -31,28 +30,6 @@ ENVIRONMENT = "../../envs/nrc.yaml"
 # more at the end a tenth
 gc.disable()
 atexit.register(gc.freeze)
-
-
-BEGAN = time.time()
-
-
-onstart:
-    gc.enable()
-    Path("results").mkdir(exist_ok=True)
-    if not os.access("results", os.W_OK):
-        sys.exit(
-            "Error: results/ cannot be written; give write permission there, or choose another --directory"
-        )
-
-
-onerror:
-    # at the very end, where people look: why each job failed
-    for log in sorted(Path("results/logs").rglob("*.log")):
-        if log.stat().st_mtime >= BEGAN:
-            said = log.read_text(encoding="utf-8", errors="replace").rstrip()
-            _, told, why = f"\n{said}".rpartition("\nError: ")
-            if told:
-                print(f"Error: {why}\n  log: {log}", file=sys.stderr)
 
 
 def or_exit(function, *arguments):

@@ -39,10 +39,19 @@ def main(args: argparse.Namespace) -> None:
 def arguments() -> argparse.ArgumentParser:
     parser = program(__doc__, "delta: for each experiment the probability that its random bounds fail")
     parser.add_argument(
-        "--measures", type=Path, nargs="+", required=True, help="NetCDF cubes of measures or shifts"
+        "--measures",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="FILE",
+        help="NetCDF cubes of measures or shifts to read",
     )
-    parser.add_argument("--csv", type=Path, required=True, help="table to write")
-    parser.add_argument("--markdown", type=Path, required=True, help="the same to read")
+    parser.add_argument(
+        "--csv", type=Path, required=True, metavar="FILE", help="CSV file to write: a row a statement"
+    )
+    parser.add_argument(
+        "--markdown", type=Path, required=True, metavar="FILE", help="Markdown file to write: the same table"
+    )
     return parser
 
 

@@ -111,7 +111,9 @@ def _as_stored(name: str, variable: xr.Variable, forms: Sequence[xr.Dataset]) ->
 
 def arguments() -> argparse.ArgumentParser:
     parser = program(__doc__, "experiment, and all its settings")
-    parser.add_argument("--output", required=True, metavar="FILE", help="NetCDF cube to write")
+    parser.add_argument(
+        "--output", required=True, metavar="FILE", help="NetCDF file to write: the cube of all cells"
+    )
     return parser
 
 

@@ -25,16 +25,22 @@ def main(args: argparse.Namespace) -> None:
 def arguments() -> argparse.ArgumentParser:
     parser = program(__doc__, "experiment, and its settings")
     parser.add_argument(
-        "--data", type=Path, required=True, metavar="FILE", help="NetCDF cube of networks trained on data"
+        "--data",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="NetCDF cube to read, of networks trained on data",
     )
     parser.add_argument(
         "--centroids",
         type=Path,
         required=True,
         metavar="FILE",
-        help="NetCDF cube of those trained on centroids",
+        help="NetCDF cube to read, of those trained on centroids",
     )
-    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="NetCDF file to write")
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="FILE", help="NetCDF file to write: distances"
+    )
     return parser
 
 

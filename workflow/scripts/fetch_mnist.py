@@ -21,14 +21,22 @@ def main(args: argparse.Namespace) -> None:
 
 def arguments() -> argparse.ArgumentParser:
     parser = program(__doc__, "source (bundled, folder or torchvision), folder and mirrors")
-    parser.add_argument("--split", choices=list(SPLITS), required=True)
+    parser.add_argument(
+        "--split", choices=list(SPLITS), required=True, help="which of the two sets of images"
+    )
     parser.add_argument(
         "--bundled",
         type=Path,
         metavar="FOLDER",
-        help="folder of the bundled files, read if that is the source",
+        help="folder of the bundled files, read if that is the source (default: none)",
     )
-    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="NetCDF file to write")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="NetCDF file to write: images (pixels 0 to 1) and labels",
+    )
     return parser
 
 

@@ -145,11 +145,29 @@ def arguments() -> argparse.ArgumentParser:
         default=[],
         type=_named,
         metavar="NAME/CUBE=PATH",
-        help="NetCDF cubes that the claims are judged on; CUBE is measures or shift",
+        help="NetCDF cubes to read, that the claims are judged on; CUBE is measures or shift (default: none)",
     )
-    parser.add_argument("--output", type=Path, required=True, help="NetCDF file to write")
-    parser.add_argument("--table", type=Path, required=True, help="CSV of all parts of claims")
-    parser.add_argument("--markdown", type=Path, required=True, help="the same to read")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="NetCDF file to write: verdicts and statistics",
+    )
+    parser.add_argument(
+        "--table",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="CSV file to write: every part of every claim",
+    )
+    parser.add_argument(
+        "--markdown",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="Markdown file to write: the same to read",
+    )
     return parser
 
 

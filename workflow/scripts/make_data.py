@@ -27,7 +27,9 @@ def arguments() -> argparse.ArgumentParser:
         metavar="FILE",
         help="files that the kind of data reads (default: none)",
     )
-    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="NetCDF file to write")
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="FILE", help="NetCDF file to write: points and labels"
+    )
     return parser
 
 

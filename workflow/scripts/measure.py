@@ -135,9 +135,17 @@ def accuracies(network: Network, seen: Sample, unseen: Sample | None, dtype: np.
 
 def arguments() -> argparse.ArgumentParser:
     parser = program(__doc__, "experiment, task, network, loss, loss_on, penalty and measures")
-    parser.add_argument("--data", nargs="+", required=True, metavar="FILE", help="data of each seed")
-    parser.add_argument("--trained", required=True, metavar="FILE", help="NetCDF file of the trained stack")
-    parser.add_argument("--output", required=True, metavar="FILE", help="NetCDF file to write")
+    parser.add_argument(
+        "--data",
+        nargs="+",
+        required=True,
+        metavar="FILE",
+        help="NetCDF files of data to read, one for each seed",
+    )
+    parser.add_argument(
+        "--trained", required=True, metavar="FILE", help="NetCDF file to read: the trained stack"
+    )
+    parser.add_argument("--output", required=True, metavar="FILE", help="NetCDF file to write: measures")
     return parser
 
 

@@ -185,16 +185,25 @@ def arguments() -> argparse.ArgumentParser:
         nargs="+",
         required=True,
         metavar="NAME=PATH",
-        help="NetCDF cube of each experiment drawn; for a figure of shifts, of each title",
-    )
-    parser.add_argument("--template", type=Path, required=True, help="jinja template of the caption")
-    parser.add_argument(
-        "--caption", type=Path, required=True, help="reStructuredText file to write: NAME.rst"
+        help="NetCDF cube to read of each experiment drawn; for a figure of shifts, of each title",
     )
     parser.add_argument(
-        "--figures", type=_picture, nargs="+", required=True, help="pictures to write: .png, .pdf, .svg"
+        "--template", type=Path, required=True, metavar="FILE", help="jinja template of the caption, to read"
     )
-    parser.add_argument("--numbers", type=Path, required=True, help="CSV file to write: the numbers drawn")
+    parser.add_argument(
+        "--caption", type=Path, required=True, metavar="FILE", help="reStructuredText file to write: NAME.rst"
+    )
+    parser.add_argument(
+        "--figures",
+        type=_picture,
+        nargs="+",
+        required=True,
+        metavar="FILE",
+        help="pictures to write: .png, .pdf, .svg",
+    )
+    parser.add_argument(
+        "--numbers", type=Path, required=True, metavar="FILE", help="CSV file to write: the numbers drawn"
+    )
     return parser
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import yaml
 
-from pipeline.settings import ConfigurationError, read_settings
+from pipeline.program import program, run
+from pipeline.settings import read_settings
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -18,27 +19,25 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
-def main(files: list[Path]) -> None:
-    try:
-        settings = read_settings([PROJECT / "config.yaml", *files])
-    except ConfigurationError as error:
-        sys.exit(f"Error: {error}")
+def main(arguments: argparse.Namespace) -> None:
+    settings = read_settings([PROJECT / "config.yaml", *arguments.files])
     if dropped := settings.pop("dropped"):
         print(dropped, file=sys.stderr)
     print(yaml.dump(settings, None, _Dumper, sort_keys=False, default_flow_style=None, width=110), end="")
 
 
 def arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = program(__doc__)
     parser.add_argument(
         "files",
         nargs="*",
         type=Path,
         metavar="FILE",
-        help="overlay, as for snakemake --configfile; each changes what config.yaml and those before it say",
+        help="YAML overlay to read, as for snakemake --configfile; each changes what config.yaml and those "
+        "before it say (default: config.yaml alone)",
     )
     return parser
 
 
 if __name__ == "__main__":
-    main(arguments().parse_args().files)
+    run(main, arguments())

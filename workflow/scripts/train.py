@@ -5,7 +5,9 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,6 +16,7 @@ from torch import Tensor
 
 from nrc.data.points import Points
 from nrc.determinism import make_deterministic
+from nrc.ended import Status
 from nrc.grid import Stack
 from nrc.network import Architecture
 from nrc.optimize import build, rotates
@@ -37,8 +40,10 @@ from pipeline.code import code_digest
 from pipeline.parts import Cells, Report, block_size
 from pipeline.program import program, run
 from pipeline.training import choose_device, train_stack
+from pipeline.under_way import UnderWay
 
-SECONDS_BETWEEN_REPORTS = 10
+# in the log, and for the bar
+SECONDS_BETWEEN_REPORTS, SECONDS_BETWEEN_LOOKS = 10, 1
 # tf32 is float32 whose products a GPU may round to ten bits
 DTYPES = {"float64": torch.float64, "float32": torch.float32, "tf32": torch.float32}
 
@@ -56,7 +61,7 @@ def main(arguments: argparse.Namespace) -> None:
     times = look_times(training["look_every"], training["passes"]) if training["look_every"] else []
     times = start.to_come(times)
     name, options = training["method"]["name"], {k: v for k, v in training["method"].items() if k != "name"}
-    log = ProgressLog(arguments.output, len(stack))
+    log = ProgressLog(arguments.output, len(stack), training["passes"], arguments.log)
 
     # gradients are this library's own: on a CPU a tenth faster without torch's book of them
     @torch.inference_mode(device.type == "cpu")
@@ -69,7 +74,7 @@ def main(arguments: argparse.Namespace) -> None:
         course = Course(training["passes"], [seeds[cell] for cell in cells], training["tolerance"])
 
         def after_step(progress: Progress, here: Callable[[], State]) -> None:
-            log(int(cells[0]), progress)
+            log(int(cells[0]), progress, here)
             report(here)
 
         wall_clock = training["wall_clock"]
@@ -94,19 +99,21 @@ def main(arguments: argparse.Namespace) -> None:
     block = block_size(loss.architecture, seen, loss.x.dtype) if device.type == "cpu" else len(stack)
     if rotates(name):  # cells have axes of their own, and so other sizes
         block = 1
-    train_stack(
-        arguments.output,
-        settings,
-        arguments.data,
-        train,
-        size=min(block, -(-len(stack) // arguments.threads)),
-        threads=arguments.threads,
-        code=code_digest(__file__, (f"nrc.optimize.{name}",)),
-        device=device,
-        start=start,
-        times=start.since_the_beginning(times),
-        interval=arguments.checkpoint_interval,
-    )
+    with closing(log):
+        train_stack(
+            arguments.output,
+            settings,
+            arguments.data,
+            train,
+            size=min(block, -(-len(stack) // arguments.threads)),
+            threads=arguments.threads,
+            code=code_digest(__file__, (f"nrc.optimize.{name}",)),
+            device=device,
+            start=start,
+            times=start.since_the_beginning(times),
+            interval=arguments.checkpoint_interval,
+            known=log.known,
+        )
 
 
 def objective_of(
@@ -153,51 +160,100 @@ def snapshots_of(
 
 
 class ProgressLog:
-    """Logs the progress of a stack's parts now and then.
+    """Tells now and then how far the parts of a stack are: in the log, and for the bar of the whole run.
 
     Parameters
     ----------
     name : str
         Of the output.
-    cells : int
-        Number of cells of all parts.
+    cells, passes : int
+        Number of cells of all parts, and the budget of each.
+    log : path, optional
+        The log, beside which the bar finds the numbers.
     """
 
-    def __init__(self, name: str, cells: int) -> None:
-        self._name, self._cells, self._last = name, cells, time.monotonic()
-        self._parts: dict[int, Progress] = {}
+    def __init__(self, name: str, cells: int, passes: int, log: Path | None) -> None:
+        self._name, self._cells, self._passes, self._log = name, cells, passes, log
+        self._logged = self._told = time.monotonic()
+        self._parts: dict[int, tuple[Progress, Callable[[], State] | None]] = {}
 
-    def __call__(self, part: int, progress: Progress) -> None:
+    def known(self, arrays: Arrays) -> None:
+        """Count cells that need no training any more."""
+        status = arrays["status"]
+        converged = int((status == Status.CONVERGED).sum())
+        # parts have numbers from 0
+        self._parts[-1 - len(self._parts)] = Progress(len(status), converged, 0, float("nan")), None
+
+    def __call__(self, part: int, progress: Progress, here: Callable[[], State]) -> None:
         """Take up where a part is, given by its first cell."""
-        self._parts[part] = progress
-        now, last = time.monotonic(), self._last
-        if now - last < SECONDS_BETWEEN_REPORTS:
-            return
-        self._last, parts = now, list(self._parts.values())
+        self._parts[part] = progress, here if progress.running else None
+        now = time.monotonic()
+        if self._log and now - self._told >= SECONDS_BETWEEN_LOOKS:
+            self._told = now
+            self._under_way(list(self._parts.values())).tell(self._log)
+        if now - self._logged >= SECONDS_BETWEEN_REPORTS:
+            self._logged = now
+            logger.info(self._in_words([progress for progress, _ in list(self._parts.values())]))
+
+    def close(self) -> None:
+        if self._log:
+            UnderWay.remove(self._log)
+
+    def _under_way(self, parts: list[tuple[Progress, Callable[[], State] | None]]) -> UnderWay:
+        return UnderWay(
+            ended=sum(progress.cells - progress.running for progress, _ in parts),
+            converged=sum(progress.converged for progress, _ in parts),
+            share=sum(_spent(here()) for _, here in parts if here) / self._passes,
+        )
+
+    def _in_words(self, parts: list[Progress]) -> str:
         ended, worst = sum(p.cells - p.running for p in parts), np.nanmax([p.worst for p in parts] + [0.0])
-        logger.info(
+        return (
             f"{self._name}: {ended} of {self._cells} cells ended, {sum(p.converged for p in parts)} of them "
             f"converged, {sum(p.running for p in parts)} running"
             + (f", worst relative residual {worst:.1e}" if worst else "")
         )
 
 
+def _spent(state: State) -> float:
+    """Passes that the running cells of a part have had."""
+    return float(state["end"]["evaluations"][state["running"]].sum())
+
+
 def arguments() -> argparse.ArgumentParser:
     parser = program(__doc__, "experiment, stack, task, network, loss, training and device")
-    parser.add_argument("--data", nargs="+", required=True, metavar="FILE", help="data of each seed")
     parser.add_argument(
-        "--start", nargs="?", metavar="FILE", help="trained networks to go on from (default: initial weights)"
+        "--data",
+        nargs="+",
+        required=True,
+        metavar="FILE",
+        help="NetCDF files of data to read, one for each seed",
     )
     parser.add_argument(
-        "--threads", type=int, default=1, metavar="CORES", help="parts of the stack at a time (default: 1)"
+        "--start",
+        nargs="?",
+        metavar="FILE",
+        help="NetCDF file of trained networks to go on from (default: initial weights)",
     )
-    parser.add_argument("--output", required=True, metavar="FILE", help="NetCDF file to write")
+    parser.add_argument(
+        "--threads",
+        type=int,
+        default=1,
+        metavar="CORES",
+        help="cores, each for a part of the stack at a time (default: 1)",
+    )
+    parser.add_argument(
+        "--output",
+        required=True,
+        metavar="FILE",
+        help="NetCDF file to write: weights, and how each cell ended; beside it a hidden checkpoint",
+    )
     parser.add_argument(
         "--checkpoint-interval",
         type=float,
         default=float(os.environ.get("NRC_CHECKPOINT_INTERVAL", "60")),
         metavar="SECONDS",
-        help="between two checkpoints (default: NRC_CHECKPOINT_INTERVAL of the environment, or 60)",
+        help="seconds between two checkpoints (default: NRC_CHECKPOINT_INTERVAL of the environment, or 60)",
     )
     return parser
 

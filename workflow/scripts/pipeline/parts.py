@@ -47,6 +47,7 @@ def train_in_parts(
     *,
     size: int,
     threads: int,
+    known: Callable[[Arrays], None] = lambda arrays: None,
 ) -> list[tuple[Cells, Arrays]]:
     """Train cells in parts, or in smaller ones where memory asks for them: cells and arrays of each.
 
@@ -63,6 +64,8 @@ def train_in_parts(
         Cells of a part.
     threads : int
         Parts that train at a time.
+    known : callable, optional
+        Told of the cells that a checkpoint has finished.
 
     Raises
     ------
@@ -72,6 +75,8 @@ def train_in_parts(
         If memory does not hold a single cell.
     """
     parts = _Parts(output, wanted, checkpoint, device, size)
+    for _, arrays in parts.finished.values():
+        known(arrays)
 
     def work() -> None:
         torch.set_num_threads(1)

@@ -15,26 +15,36 @@ import yaml
 __all__ = ["program", "run"]
 
 
-def program(description: str | None, settings: str) -> argparse.ArgumentParser:
+EXIT_CODES = """exit codes: 0 done; 1 an error, told in one line; 2 the command line is wrong"""
+
+
+def program(description: str | None, settings: str | None = None) -> argparse.ArgumentParser:
     """A parser with the options that every program has.
 
     Parameters
     ----------
     description : str
         What the program does, its docstring.
-    settings : str
-        Which settings it takes.
+    settings : str, optional
+        Which settings it takes, if it takes them as a file or text.
     """
-    parser = argparse.ArgumentParser(description=description)
+    parser = argparse.ArgumentParser(description=description, epilog=EXIT_CODES)
+    if settings:
+        parser.add_argument(
+            "--settings",
+            type=_settings,
+            required=True,
+            metavar="FILE|JSON",
+            help=f"{settings}: a JSON or YAML file, or JSON text",
+        )
+        parser.add_argument(
+            "--log",
+            type=Path,
+            metavar="FILE",
+            help="text file to write: all that the program says, tracebacks too (default: none)",
+        )
     parser.add_argument(
-        "--settings",
-        type=_settings,
-        required=True,
-        metavar="FILE|JSON",
-        help=f"{settings}: a JSON or YAML file, or JSON text",
-    )
-    parser.add_argument(
-        "--log", type=Path, metavar="FILE", help="file that takes all the program says (default: none)"
+        "--debug", action="store_true", help="show the traceback of an error (default: its one line)"
     )
     return parser
 
@@ -42,17 +52,24 @@ def program(description: str | None, settings: str) -> argparse.ArgumentParser:
 def run(main: Callable[[argparse.Namespace], None], parser: argparse.ArgumentParser) -> None:
     """Run a program; what a user can mend is told in one line, without a traceback.
 
-    With a log, all output of the process goes there; reports of progress and the error also go to
-    the terminal. The log holds the traceback too.
+    With a log all output of the process goes there, the traceback of an error too. The terminal gets the
+    error alone; not even that where NRC_ERRORS of the environment is `log`.
     """
     arguments = parser.parse_args()
-    terminal = _open_log(arguments.log)
+    log = getattr(arguments, "log", None)
+    terminal = _open_log(log)
     try:
         main(arguments)
-    except (OSError, ValueError, MemoryError, KeyError) as error:
-        _end(_in_words(error), arguments.log, terminal)
     except Exception as error:
-        _end(f"{type(error).__name__}: {error} (a fault of the program)", arguments.log, terminal)
+        if log is not None:
+            traceback.print_exc()
+            print(f"Error: {_in_words(error)}", file=sys.stderr)
+        if log is None or os.environ.get("NRC_ERRORS") != "log":
+            if arguments.debug:
+                traceback.print_exc(file=terminal)
+            where = "" if log is None else f"\n  log: {log}"
+            print(f"Error: {_in_words(error)}{where}", file=terminal, flush=True)
+        sys.exit(1)
 
 
 def _settings(text: str) -> Any:
@@ -79,7 +96,7 @@ def _read(text: str) -> Any:
 
 
 def _open_log(log: Path | None) -> Any:
-    """Send all output to the log, if there is one, and reports to the terminal too; return the terminal."""
+    """Send all output to the log, if there is one; return the terminal."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     if log is None:
         return sys.stderr
@@ -88,23 +105,15 @@ def _open_log(log: Path | None) -> Any:
     with log.open("wb") as file:
         os.dup2(file.fileno(), sys.stdout.fileno())
         os.dup2(file.fileno(), sys.stderr.fileno())
-    logging.getLogger().addHandler(logging.StreamHandler(terminal))
     return terminal
 
 
 def _in_words(error: Exception) -> str:
-    if isinstance(error, MemoryError):
-        return f"not enough memory ({error}); give the job more (mem_mb), or fewer networks (stack)"
-    if isinstance(error, KeyError):
-        return f"{error} is missing in the settings; show_settings.py prints settings that are complete"
-    return str(error)
-
-
-def _end(message: str, log: Path | None, terminal: Any) -> None:
-    """End with the message on the terminal and in the log, and the log's path on the terminal."""
-    if log is not None:
-        traceback.print_exc()
-        print(f"Error: {message}", file=sys.stderr)
-        message += f"\n  log: {log}"
-    print(f"Error: {message}", file=terminal, flush=True)
-    sys.exit(1)
+    match error:
+        case MemoryError():
+            return f"not enough memory ({error}); give the job more (mem_mb), or fewer networks (stack)"
+        case KeyError():
+            return f"{error} is missing in the settings; show_settings.py prints settings that are complete"
+        case OSError() | ValueError():
+            return str(error)
+    return f"{type(error).__name__}: {error} (a fault of the program)"

@@ -3,7 +3,7 @@
 import logging
 import platform
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from nrc.ended import Status
 from nrc.grid import Stack
 from nrc.labels import provenance
 from nrc.start import Start
-from nrc.trained import joined, trained_dataset
+from nrc.trained import Arrays, joined, trained_dataset
 from pipeline.earlier_cells import digest, fingerprints, keep, taken_over
 from pipeline.parts import Train, train_in_parts
 
@@ -46,6 +46,7 @@ def train_stack(
     start: Start,
     times: Sequence[int],
     interval: float,
+    known: Callable[[Arrays], None],
 ) -> None:
     """Train the cells of a stack that no earlier file has, and write the file of all.
 
@@ -72,6 +73,8 @@ def train_stack(
         Passes since the initial weights of the looks on the way, if there are any.
     interval : float
         Seconds between checkpoints.
+    known : callable
+        Told of the cells that need no training any more: those of an earlier file or of a checkpoint.
     """
     stack = Stack(settings["stack"])
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
@@ -85,13 +88,16 @@ def train_stack(
     found, arrays = taken_over(output, prints)
     if len(found):
         logger.info(f"{output}: {len(found)} of {len(stack)} cells taken over from the earlier file")
+        known(arrays)
 
     wanted = np.setdiff1d(np.arange(len(stack)), found)
     checkpoint = Checkpoint(output, digest("".join(prints[cell] for cell in wanted)), interval)
     for request in (signal.SIGTERM, signal.SIGINT):
         signal.signal(request, checkpoint.ask)
     try:
-        parts = train_in_parts(output, wanted, train, checkpoint, device, size=size, threads=threads)
+        parts = train_in_parts(
+            output, wanted, train, checkpoint, device, size=size, threads=threads, known=known
+        )
         converged = sum(int((part["status"] == Status.CONVERGED).sum()) for _, part in parts)
         if len(wanted):
             logger.info(f"{output}: {converged} of {len(wanted)} cells converged")
