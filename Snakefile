@@ -1,6 +1,6 @@
 # Neural rank collapse: train grids of networks with weight decay, measure them, draw them.
 #
-#     snakemake                               every figure, the audit, the claims
+#     snakemake                               every figure, the audit, the claims, the explorer
 #     snakemake data|train|measures|figures   one stage of all experiments
 #     snakemake -n                            what would run
 
@@ -18,6 +18,7 @@ include: "workflow/rules/compare.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/audit.smk"
 include: "workflow/rules/claims.smk"
+include: "workflow/rules/explorer.smk"
 
 
 # for --software-deployment-method apptainer alone; envs/nrc.def says how to build it
@@ -37,12 +38,13 @@ localrules:
 
 
 rule all:
-    """Every figure, the audit and the claims."""
+    """Every figure, the audit, the claims and the explorer."""
     default_target: True
     input:
         rules.figures.input,
         rules.audit.output,
         rules.judge_claims.output if CLAIMS else [],
+        rules.explorer.output,
 
 
 rule report:
