@@ -14,19 +14,19 @@ const SYMBOLS = ["circle", "square", "diamond", "triangle-up", "cross", "x", "st
 const DASHES = ["solid", "dot", "dash", "longdash", "dashdot", "longdashdot"];
 const MAP = "Viridis";
 const INK = "#222";
+const FONT = getComputedStyle(document.body).fontFamily;
 
 // How a network ended: its mark on the plane, and in words.
 const ENDS = {
-  stopped: { symbol: "circle", fill: "#fff", size: 8, says: "stopped, not stationary" },
-  diverged: { symbol: "triangle-up", fill: "#fff", size: 10, says: "diverged" },
-  dead: { symbol: "x-thin", fill: "#000", size: 8, says: "dead: all weights at the origin" },
-  missing: { symbol: "line-ne", fill: "#000", size: 14, says: "no number" },
+  stopped: { symbol: "circle", size: 8, width: 1, says: "stopped, not stationary" },
+  diverged: { symbol: "triangle-up", size: 10, width: 1, says: "diverged" },
+  dead: { symbol: "x-thin", size: 8, width: 1.6, says: "dead: all weights at the origin" },
 };
 const ICONS = {
   stopped: '<circle cx="7" cy="7" r="4.5" fill="#fff" stroke="#000"/>',
   diverged: '<path d="M7 2 12 11.5H2z" fill="#fff" stroke="#000"/>',
   dead: '<path d="m3 3 8 8m0-8-8 8" stroke="#000" stroke-width="1.6"/>',
-  missing: '<path d="m2 12 10-10" stroke="#777" stroke-width="1.4"/>',
+  missing: '<path d="M0 14 14 0M0 7 7 0M7 14l7-7" stroke="#999"/>',
   chosen: '<rect x="1.5" y="1.5" width="11" height="11" fill="none" stroke="#0072B2" stroke-width="3"/>',
   pinned:
     '<rect x="1.5" y="1.5" width="11" height="11" fill="none" stroke="#D55E00" stroke-width="3" stroke-dasharray="3 2"/>',
@@ -350,27 +350,34 @@ function drawPlane() {
     text: squares.map((row, y) => row.map((at, x) => hover(at, x, y))),
     hoverlabel: { bgcolor: "#fff", bordercolor: "#888", font: { color: INK, size: 12 }, align: "left" },
     colorbar: {
-      ...{ orientation: "h", thickness: 12, y: 1.01, yanchor: "bottom", len: 1, outlinewidth: 0 },
+      ...{ orientation: "h", thickness: 12, y: 1.01, yanchor: "bottom", ypad: 4, len: 1, xpad: 0, outlinewidth: 0 },
       ...ticks(low, high, log),
     },
   };
   const marks = marked(squares);
-  const traces = Object.entries(marks).map(([end, points]) => ({
+  const traces = Object.entries(ENDS).map(([end, { symbol, size, width }]) => ({
     ...{ type: "scatter", mode: "markers", hoverinfo: "skip", showlegend: false },
-    ...{ x: points.map(([x]) => x), y: points.map(([, y]) => y) },
-    marker: {
-      ...{ symbol: ENDS[end].symbol, size: ENDS[end].size, color: ENDS[end].fill },
-      line: { color: end === "missing" ? "#777" : "#000", width: end === "dead" ? 1.6 : 1 },
-    },
+    ...{ x: marks[end].map(([x]) => x), y: marks[end].map(([, y]) => y) },
+    marker: { symbol, size, color: "#fff", line: { color: "#000", width } },
   }));
   const layout = {
-    ...{ margin: { l: 62, r: 12, t: 44, b: 44 }, dragmode: false, hovermode: "closest", shapes: outlines() },
-    ...{ font: { family: "inherit", size: 12, color: INK }, plot_bgcolor: "#fff", paper_bgcolor: "#fff" },
-    xaxis: axis(state.x, 7),
-    yaxis: { ...axis(state.y, 9), title: { text: of.dimensions[state.y].long_name, standoff: 6 } },
+    ...{ margin: { l: 50, r: 12, t: 30, b: 44 }, dragmode: false, hovermode: "closest", shapes: outlines() },
+    ...{ font: { family: FONT, size: 12, color: INK }, plot_bgcolor: "#fff", paper_bgcolor: "#fff" },
+    xaxis: axis(state.x, Math.max(3, Math.floor(node("plane").clientWidth / 75))),
+    yaxis: axis(state.y, 9),
   };
-  Plotly.react("plane", [heat, ...traces], layout, { displayModeBar: false, responsive: true });
+  Plotly.react("plane", [heat, hatched(marks.missing), ...traces], layout, { displayModeBar: false, responsive: true });
   legend(marks, squares.flat(), log);
+}
+
+/** Lines across the squares without a number. */
+function hatched(squares) {
+  const ends = [[-0.5, -0.5, 0.5, 0.5], [-0.5, 0, 0, 0.5], [0, -0.5, 0.5, 0]];
+  const lines = squares.flatMap(([x, y]) => ends.map(([x0, y0, x1, y1]) => [x + x0, y + y0, x + x1, y + y1]));
+  return {
+    ...{ type: "scatter", mode: "lines", hoverinfo: "skip", showlegend: false, line: { color: "#999", width: 1 } },
+    ...{ x: lines.flatMap(([x0, , x1]) => [x0, x1, null]), y: lines.flatMap(([, y0, , y1]) => [y0, y1, null]) },
+  };
 }
 
 /** An axis of the plane: a step for each value, some of them labelled. */
@@ -380,21 +387,32 @@ function axis(name, most) {
   const shown = range(values.length).filter((i) => i % step === 0);
   return {
     ...{ title: { text: long_name, standoff: 8 }, range: [-0.5, values.length - 0.5], showgrid: false, zeroline: false },
-    ...{ tickvals: shown, ticktext: shown.map((i) => brief(values[i])), ticks: "outside", ticklen: 3, fixedrange: true },
+    ...{ tickvals: shown, ticktext: shown.map((i) => brief(values[i])), ticks: "outside", ticklen: 3, tickangle: 0 },
+    ...{ automargin: true, fixedrange: true },
   };
 }
 
 /** Ticks of the colour bar. */
 function ticks(low, high, log) {
   if (!log) return { nticks: 6 };
-  const powers = range(Math.floor(high) - Math.ceil(low) + 1).map((i) => Math.ceil(low) + i);
-  if (powers.length < 2) {
-    const three = [low, (low + high) / 2, high];
-    return { tickvals: three, ticktext: three.map((value) => told(10 ** value, 2)) };
+  const { values, texts } = decades(low, high);
+  return { tickvals: values.map(Math.log10), ticktext: texts };
+}
+
+/** A few round numbers between two powers of ten, and how they are written. */
+function decades(low, high) {
+  const powers = range(Math.floor(high) - Math.floor(low) + 1).map((i) => Math.floor(low) + i);
+  const inside = (value) => Math.log10(value) >= low - 1e-9 && Math.log10(value) <= high + 1e-9;
+  const round = (steps) => powers.flatMap((power) => steps.map((step) => step * 10 ** power)).filter(inside);
+  let values = round([1]);
+  if (values.length > 2) {
+    values = values.filter((_, i) => i % Math.ceil(values.length / 6) === 0);
+    const text = (power) => (power >= -2 && power <= 3 ? told(10 ** power) : `10<sup>${power}</sup>`);
+    return { values, texts: values.map((value) => text(Math.round(Math.log10(value)))) };
   }
-  const some = powers.filter((_, i) => i % Math.ceil(powers.length / 6) === 0);
-  const text = (power) => (power >= -2 && power <= 3 ? told(10 ** power) : `10<sup>${power}</sup>`);
-  return { tickvals: some, ticktext: some.map(text) };
+  values = round([1, 2, 5]);
+  if (values.length < 2) values = [10 ** low, 10 ** ((low + high) / 2), 10 ** high];
+  return { values, texts: values.map((value) => told(value, 3)) };
 }
 
 /** The squares with each mark. */
@@ -475,15 +493,28 @@ function drawNetwork() {
   node("network-title").textContent = networks.length > 1 ? "The chosen network beside the pinned one" : "The chosen network";
   actions(networks);
   facts(networks);
-  spectrum(networks);
-  tail(networks);
-  residual(networks);
-  way(networks[0]);
-  wcss(networks);
   absent(networks);
   commands(networks[0]);
   if (node("all-numbers").open) allNumbers();
   if (node("made-from").open) madeFrom();
+  const curves = [spectrum, tail, residual, ([network]) => way(network), wcss];
+  oneByOne(curves.map((curve) => () => curve(networks)));
+}
+
+let turn = 0;
+
+/** Draw curves with a look at the screen between, until another network is chosen. */
+function oneByOne(drawings) {
+  const mine = ++turn;
+  node("curves").setAttribute("aria-busy", "true");
+  const next = () => {
+    if (mine !== turn) return;
+    if (drawings.length) {
+      drawings.shift()();
+      requestAnimationFrame(() => setTimeout(next));
+    } else node("curves").setAttribute("aria-busy", "false");
+  };
+  next();
 }
 
 function actions(networks) {
@@ -496,7 +527,7 @@ function actions(networks) {
     made.addEventListener("click", act);
     return made;
   };
-  const pin = button("Pin it to compare", null, togglePin);
+  const pin = button(networks.length > 1 ? "Pin it instead" : "Pin it to compare", null, togglePin);
   pin.id = "pin";
   const free = button("Let go of the pinned one", null, unpin);
   free.id = "unpin";
@@ -533,28 +564,35 @@ function table(target, networks, rows) {
   target.replaceChildren(head, body);
 }
 
+// Numbers of the whole network that are told first.
+const FACTS = {
+  relative_residual: "relative residual",
+  evaluations: "passes over the data",
+  iterations: "iterations",
+  loss: "loss without the penalty",
+  train_accuracy: "classified right, train points",
+  test_accuracy: "classified right, test points",
+};
+
 function facts(networks) {
-  const rows = [];
-  const add = (name, tell) => {
-    const cells = networks.map(tell);
-    if (cells.some((text) => text !== null)) rows.push([name, ...cells.map((text) => text ?? "not measured")]);
-  };
-  const scalar = (variable) => ({ of, place }) =>
-    of.variables[variable] ? told(of.number(variable, place)) : null;
-  if (networks.some(({ of }) => of !== networks[0].of)) add("experiment", ({ of }) => of.name);
-  for (const axis of cube().axes) add(cube().dimensions[axis].long_name, (network) => valueOf(network, axis));
-  add("ended", ({ of, place }) => {
+  const of = cube();
+  const numbers = (variable, digits) =>
+    networks.map((network) => {
+      const place = within(network.of, { ...network.place, ...choice() });
+      return network.of.variables[variable] ? told(network.of.number(variable, place), digits) : "not measured";
+    });
+  const ended = ({ of, place }) => {
     const reason = of.flag("ended", place);
-    return reason === "diverged" ? "stopped: diverged" : `${of.flag("status", place)}: ${REASONS[reason] ?? words(reason)}`;
-  });
-  add("relative residual", scalar("relative_residual"));
-  add("passes over the data", scalar("evaluations"));
-  add("iterations", scalar("iterations"));
-  add("loss without the penalty", scalar("loss"));
-  for (const part of ["train", "test"]) add(`classified right, ${part} points`, scalar(`${part}_accuracy`));
-  add(`${words(state.measure)}${whereOf(state.measure)}`, ({ of, place }) =>
-    of.variables[state.measure] ? told(of.number(state.measure, within(of, { ...place, ...choice() })), 7) : null,
-  );
+    return `${of.flag("status", place)}: ${REASONS[reason] ?? words(reason)}`;
+  };
+  const rows = of.axes.map((axis) => [words(axis), ...networks.map((network) => valueOf(network, axis))]);
+  if (networks.some((network) => network.of !== of))
+    rows.unshift(["experiment", ...networks.map((network) => network.of.name)]);
+  rows.push(["ended", ...networks.map(ended)]);
+  for (const [variable, name] of Object.entries(FACTS))
+    if (networks.some((network) => network.of.variables[variable])) rows.push([name, ...numbers(variable)]);
+  if (!FACTS[state.measure])
+    rows.push([`${words(state.measure)}${whereOf(state.measure)}`, ...numbers(state.measure, 7)]);
   table(node("facts"), networks, rows);
 }
 
@@ -582,6 +620,7 @@ function draw(id, title, traces, layout) {
   const figure = node(id).parentElement;
   figure.hidden = !traces.some(({ y }) => y.some((value) => !isNaN(value)));
   if (figure.hidden) return;
+  if (layout.log) traces.forEach((trace) => (trace.y = trace.y.map((value) => (value > 0 ? value : NaN))));
   node(`${id}-title`).textContent = title;
   node(id).setAttribute("role", "img");
   node(id).setAttribute("aria-label", `${title}: ${traces.map(({ name }) => name).join("; ")}`);
@@ -590,12 +629,12 @@ function draw(id, title, traces, layout) {
     id,
     traces,
     {
-      ...{ margin: { l: 52, r: 8, t: 6, b: 36 }, dragmode: false, hovermode: "closest", showlegend: true },
-      ...{ font: { family: "inherit", size: 11, color: INK }, plot_bgcolor: "#fff", paper_bgcolor: "#fff" },
+      ...{ margin: { l: 52, r: 8, t: 6, b: 36 }, dragmode: false, hovermode: "closest", showlegend: traces.length > 1 },
+      ...{ font: { family: FONT, size: 11, color: INK }, plot_bgcolor: "#fff", paper_bgcolor: "#fff" },
       legend: { orientation: "h", y: -0.22, yanchor: "top", x: 0, font: { size: 11 } },
       hoverlabel: { bgcolor: "#fff", bordercolor: "#888", font: { color: INK, size: 12 } },
       xaxis: { ...axis, title: { text: layout.x, standoff: 4 }, ...layout.xaxis },
-      yaxis: { ...axis, type: layout.log ? "log" : "linear", exponentformat: "power", ...logRange(traces, layout) },
+      yaxis: { ...axis, type: layout.log ? "log" : "linear", ...logRange(traces, layout) },
     },
     { displayModeBar: false, responsive: true },
   );
@@ -607,7 +646,9 @@ function logRange(traces, { log }) {
   const all = traces.flatMap(({ y }) => y).filter((value) => value > 0 && isFinite(value));
   const top = Math.log10(Math.max(...all));
   const low = Math.max(Math.log10(Math.min(...all)), top - 17);
-  return { range: [low - 0.05 * (top - low) - 0.1, top + 0.05 * (top - low) + 0.1], nticks: 6 };
+  const pad = 0.05 * (top - low) + 0.02;
+  const { values, texts } = decades(low - pad, top + pad);
+  return { range: [low - pad, top + pad], tickvals: values, ticktext: texts };
 }
 
 function line(name, x, y, look, extra = {}) {
@@ -657,11 +698,18 @@ function beside(networks, variable, name, symbol) {
     const color = networks.length > 1 ? look.color : "#000";
     const said = networks.length > 1 ? `${name}, ${label(network)}` : `${name}, layer ${layer + 1}`;
     const y = of.curve(variable, { ...place, layer }, "index");
-    const marker = { color, symbol, size: 8, line: { color, width: 1.2 } };
+    const marker = { color, symbol, size: 6, line: { color, width: 1.2 } };
     return y.some((value) => !isNaN(value))
       ? [line(said, of.dimensions.index.values.map(Number), y, { color }, { mode: "markers", marker })]
       : [];
   });
+}
+
+/** An axis of positions, which begin at 1. */
+function positions(traces) {
+  const last = Math.max(1, ...traces.flatMap(({ x }) => x));
+  const pad = 0.5 + 0.01 * last;
+  return { range: [1 - pad, last + pad] };
 }
 
 const ofLayer = (networks) =>
@@ -672,7 +720,7 @@ function spectrum(networks) {
     ...overPositions(networks, "singular_values"),
     ...beside(networks, "forecast", "forecast", "x-thin"),
   ];
-  draw("spectrum", `Singular values${ofLayer(networks)}`, traces, { x: "position", log: true });
+  draw("spectrum", `Singular values${ofLayer(networks)}`, traces, { x: "position", log: true, xaxis: positions(traces) });
 }
 
 function tail(networks) {
@@ -680,7 +728,7 @@ function tail(networks) {
     ...overPositions(networks, "relative_tail"),
     ...beside(networks, "certified_tail", "certified", "triangle-down-open"),
   ];
-  draw("tail", `Relative tail beyond the first r${ofLayer(networks)}`, traces, { x: "r", log: true });
+  draw("tail", `Relative tail beyond the first r${ofLayer(networks)}`, traces, { x: "r", log: true, xaxis: positions(traces) });
 }
 
 function residual(networks) {
@@ -711,7 +759,7 @@ function way({ of, place }) {
     });
   }
   const whose = compared().length > 1 ? " of the chosen network" : "";
-  draw("way", `Singular values${whose} on the way, layer ${layer + 1}, after passes`, traces, { x: "position", log: true });
+  draw("way", `Singular values${whose} on the way, layer ${layer + 1}, after passes`, traces, { x: "position", log: true, xaxis: positions(traces) });
 }
 
 /** Class WCSS on the way: of all features, or of two networks that of the chosen layer's input. */
@@ -756,14 +804,12 @@ function commands({ of, place }) {
   const lines = Object.entries(of.commands).map(([does, command]) => {
     const box = document.createElement("div");
     box.className = "command";
-    const code = Object.assign(document.createElement("code"), {
-      textContent: command.replace("CELLS", of.path(place)),
-      title: `To ${does}`,
-    });
+    const about = Object.assign(document.createElement("span"), { textContent: does });
+    const code = Object.assign(document.createElement("code"), { textContent: command.replace("CELLS", of.path(place)) });
     const button = Object.assign(document.createElement("button"), { type: "button", textContent: "Copy" });
     button.setAttribute("aria-label", `Copy the command to ${does}`);
     button.addEventListener("click", () => copy(code, button));
-    box.append(code, button);
+    box.append(about, code, button);
     return box;
   });
   node("commands").replaceChildren(...lines);
@@ -816,7 +862,7 @@ function titles() {
   const of = cube();
   const { long_name, reference, comment, units } = of.variables[state.measure];
   const seeds = overSeeds() ? `, median of ${of.size("seed")} seeds` : "";
-  node("plane-title").textContent = `${words(state.measure)}${whereOf(state.measure)}${seeds} — ${words(of.name)}`;
+  node("plane-title").textContent = `${words(of.name)}: ${words(state.measure)}${whereOf(state.measure)}${seeds}`;
   const about = [long_name, reference, units && units !== "1" ? `in ${units}` : "a pure number", comment];
   node("measure-about").textContent = `${about.filter(Boolean).join("; ")}.`;
 }
@@ -827,7 +873,8 @@ function say() {
   const at = square(state.cell[state.x], state.cell[state.y]);
   const where = [state.y, state.x].map((axis) => `${words(axis)} ${of.dimensions[axis].values[state.cell[axis]]}`);
   const each = at.seeds.map((seed, i) => `${told(at.numbers[i])} (seed ${of.dimensions.seed.values[seed]}, ${at.ends[i]})`);
-  const what = overSeeds() ? `median ${told(at.number)} of ${each.join(", ")}` : `${told(at.number)}, ${at.ends[0]}`;
+  const one = `${told(at.number)}, ${[...new Set(at.ends)].join(" and ")}`;
+  const what = overSeeds() && !isNaN(at.number) ? `median ${told(at.number)} of ${each.join(", ")}` : one;
   node("said").textContent = `${where.join(", ")}: ${words(state.measure)} ${what}`;
 }
 
