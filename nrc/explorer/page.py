@@ -13,6 +13,7 @@ import xarray as xr
 from jinja2 import Environment, StrictUndefined
 from plotly.offline import get_plotlyjs
 
+from nrc.explorer import PARTS
 from nrc.grid import AXES, notation
 
 __all__ = ["contents", "packed", "page", "shown"]
@@ -40,12 +41,12 @@ def page(cubes: Mapping[str, xr.Dataset], commands: Mapping[str, Mapping[str, st
     (True, False)
     """
     about = {name: {**contents(cube), "commands": commands[name]} for name, cube in cubes.items()}
-    parts = files("nrc.explorer")
+    parts = {part: files("nrc.explorer").joinpath(part).read_text(encoding="utf-8") for part in PARTS}
     environment = Environment(undefined=StrictUndefined, autoescape=True, trim_blocks=True)
-    template = environment.from_string(parts.joinpath("page.html").read_text(encoding="utf-8"))
+    template = environment.from_string(parts["page.html"])
     return template.render(
-        style=parts.joinpath("page.css").read_text(encoding="utf-8"),
-        code=parts.joinpath("page.js").read_text(encoding="utf-8"),
+        style=parts["page.css"],
+        code="\n".join(text for part, text in parts.items() if part.endswith(".js")),
         # no name of an experiment ends the element that holds it
         about=json.dumps(about, ensure_ascii=False).replace("<", "\\u003c"),
         packed={"plotly": _compressed(get_plotlyjs().encode())}

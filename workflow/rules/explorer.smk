@@ -1,8 +1,11 @@
+from nrc.explorer import PARTS
+
+
 rule explorer:
     """Make one page to look at every network of every experiment in a browser, without a server."""
     input:
         measures=[cube_file(name) for name in EXPERIMENTS],
-        parts=[str(ROOT / f"nrc/explorer/page.{part}") for part in ("html", "css", "js")],
+        parts=[str(ROOT / "nrc/explorer" / part) for part in PARTS],
     output:
         "results/explorer.html",
     log:
