@@ -8,7 +8,7 @@ CONFIG ?=
 SNAKEMAKE := $(BIN)/snakemake $(if $(CONFIG),--configfile $(CONFIG))
 PYTEST := $(BIN)/pytest --numprocesses 2 --durations 15
 
-.PHONY: all report settings env check lint test test-slurm reliability bench findings clean
+.PHONY: all report settings env check lint browser test test-slurm reliability bench findings clean
 
 all: settings
 	$(SNAKEMAKE)
@@ -45,6 +45,11 @@ lint: env
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check .
 	$(BIN)/snakemake --lint
+
+# Debian's Chromium, in which tests open pages; only root can
+browser:
+	@command -v chromedriver > /dev/null \
+	  || { apt-get update -q && apt-get install -y -q --no-install-recommends chromium chromium-driver; }
 
 test: env
 	$(PYTEST)

@@ -7,6 +7,9 @@ const LEAST = "least";
 
 const node = (id) => document.getElementById(id);
 const range = (count) => Array.from({ length: count }, (_, i) => i);
+/** The name of a dimension, for an axis. */
+const title = (of, dim) =>
+  of.dimensions[dim].long_name.replace(/\blambda\b/, "λ").replace(/\bsigma\b/, "σ");
 const words = (name) => name.replaceAll("_", " ");
 
 /** The bytes of an embedded file. */

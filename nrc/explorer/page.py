@@ -20,7 +20,6 @@ __all__ = ["contents", "packed", "page", "shown"]
 
 # The dimensions beside those of the grid along which the page can choose; matrices have others.
 CHOICES = ("layer", "source", "index", "snapshot")
-GREEK = {"lambda": "λ", "sigma": "σ"}
 
 
 def page(cubes: Mapping[str, xr.Dataset], commands: Mapping[str, Mapping[str, str]]) -> str:
@@ -71,7 +70,7 @@ def contents(cube: xr.Dataset) -> dict[str, Any]:
         "dimensions": {
             dim: {
                 "values": [notation(value) for value in kept[dim].values.tolist()],
-                "long_name": _greek(kept[dim].attrs["long_name"]),
+                "long_name": kept[dim].attrs["long_name"],
             }
             for dim in (*AXES, *CHOICES)
             if dim in kept.dims
@@ -81,9 +80,7 @@ def contents(cube: xr.Dataset) -> dict[str, Any]:
             for name, variable in kept.data_vars.items()
         },
         "flags": {
-            str(name): dict(
-                zip(_codes(variable), variable.attrs["flag_meanings"].split(), strict=True)
-            )
+            str(name): dict(zip(_codes(variable), variable.attrs["flag_meanings"].split(), strict=True))
             for name, variable in kept.data_vars.items()
             if "flag_meanings" in variable.attrs
         },
@@ -123,7 +120,8 @@ def shown(cube: xr.Dataset) -> xr.Dataset:
 
 
 def _told(attributes: Mapping[str, Any]) -> dict[str, str]:
-    return {key: attributes[key] for key in ("long_name", "units", "reference", "comment") if key in attributes}
+    told = ("long_name", "units", "reference", "comment")
+    return {key: attributes[key] for key in told if key in attributes}
 
 
 def _codes(variable: xr.DataArray) -> list[str]:
@@ -134,10 +132,6 @@ def _plain(value: Any) -> Any:
     """An attribute of a file as JSON has it."""
     value = value.item() if isinstance(value, np.generic) else value
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _greek(text: str) -> str:
-    return " ".join(GREEK.get(word, word) for word in text.split())
 
 
 def _compressed(data: bytes) -> str:

@@ -61,7 +61,7 @@ function extent() {
 
 function hover(at, x, y) {
   const of = cube();
-  const value = (axis, i) => `${of.dimensions[axis].long_name} ${of.dimensions[axis].values[i]}`;
+  const value = (axis, i) => `${title(of, axis)} ${of.dimensions[axis].values[i]}`;
   const each = at.seeds.map((seed, i) => {
     const text = `seed ${of.dimensions.seed.values[seed]}: ${told(at.numbers[i])}, ${at.ends[i]}`;
     return overSeeds() ? text : `${told(at.numbers[i], 7)}, ${at.ends[i]}`;
@@ -122,12 +122,12 @@ function hatched(squares) {
 
 /** An axis of the plane: a step for each value, some of them labelled. */
 function axis(name, most) {
-  const { values, long_name } = cube().dimensions[name];
+  const { values } = cube().dimensions[name];
   const step = Math.ceil(values.length / most);
   const shown = range(values.length).filter((i) => i % step === 0);
   const pad = 0.012 * values.length; // for the frames
   return {
-    ...{ title: { text: long_name, standoff: 8 }, range: [-0.5 - pad, values.length - 0.5 + pad] },
+    ...{ title: { text: title(cube(), name), standoff: 8 }, range: [-0.5 - pad, values.length - 0.5 + pad] },
     ...{ showgrid: false, zeroline: false },
     ...{ tickvals: shown, ticktext: shown.map((i) => brief(values[i])), ticks: "outside", ticklen: 3, tickangle: 0 },
     ...{ automargin: true, fixedrange: true },

@@ -23,8 +23,8 @@ def main(args: argparse.Namespace) -> None:
 def arguments() -> argparse.ArgumentParser:
     parser = program(
         __doc__,
-        "commands: for each experiment the commands that make one of its networks again, by what they do, with "
-        "the word CELLS for the network's place in the grid",
+        "commands: for each experiment the commands that make one of its networks again, by what they do, "
+        "with the word CELLS for the network's place in the grid",
     )
     parser.add_argument(
         "--measures", type=Path, nargs="+", required=True, help="NetCDF cubes of measures, one an experiment"

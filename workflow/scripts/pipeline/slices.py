@@ -88,11 +88,16 @@ def claims_slice(settings: Settings) -> dict[str, Any]:
 def explorer_slice(settings: Settings) -> dict[str, Any]:
     """For each experiment the commands that make the network again whose place in the grid is CELLS."""
     stages = {"train it": "train", "train and measure it": "measure"}
-    commands = {
-        name: {does: f"snakemake {quote(network_file(stage, name, 'CELLS'))}" for does, stage in stages.items()}
-        for name in settings["experiments"]
+
+    def command(name: str, stage: str) -> str:
+        return f"snakemake {quote(network_file(stage, name, 'CELLS'))}"
+
+    return {
+        "commands": {
+            name: {does: command(name, stage) for does, stage in stages.items()}
+            for name in settings["experiments"]
+        }
     }
-    return {"commands": commands}
 
 
 def memory(experiment: Settings, stack: Stack, size: Size) -> int:
