@@ -12,7 +12,7 @@ PYTEST := $(BIN)/pytest --durations 15
 # two workers, of which one that is done takes over from the other
 BY_TWO := --numprocesses 2 --dist worksteal
 
-.PHONY: all report settings env check lint test test-slurm test-all reliability bench findings clean
+.PHONY: all report settings env check lint browser test test-slurm test-all reliability bench findings clean
 
 all: settings
 	$(SNAKEMAKE)
@@ -49,6 +49,11 @@ lint: env
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check .
 	$(BIN)/snakemake --lint
+
+# Debian's Chromium, in which tests open pages; only root can
+browser:
+	@command -v chromedriver > /dev/null \
+	  || { apt-get update -q && apt-get install -y -q --no-install-recommends chromium chromium-driver; }
 
 test: env
 	$(PYTEST) $(BY_TWO)

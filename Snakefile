@@ -1,6 +1,6 @@
 # Neural rank collapse: train grids of networks with weight decay, measure them, draw them.
 #
-#     snakemake                               every figure, the audit, the claims, the summary
+#     snakemake                               every figure, the audit, the claims, the summary, the explorer
 #     snakemake data|train|measures|figures   one stage of all experiments
 #     snakemake -n                            what would run
 
@@ -19,6 +19,7 @@ include: "workflow/rules/compare.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/audit.smk"
 include: "workflow/rules/claims.smk"
+include: "workflow/rules/explorer.smk"
 include: "workflow/rules/summary.smk"
 include: "workflow/rules/report.smk"
 
@@ -37,13 +38,14 @@ localrules:
 
 
 rule all:
-    """Every figure, the audit, the claims and the summary."""
+    """Every figure, the audit, the claims, the summary and the explorer."""
     default_target: True
     input:
         rules.figures.input,
         rules.audit.output,
         rules.judge_claims.output if CLAIMS else [],
         rules.summarise.output,
+        rules.explorer.output,
 
 
 rule report:

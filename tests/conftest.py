@@ -7,6 +7,7 @@ import pytest
 pytest.register_assert_rewrite("support")
 
 from support import processes, programs  # noqa: E402
+from support.browser import browser_in  # noqa: E402
 from support.checkout import Checkout, copy_project  # noqa: E402
 from support.faults import Faults  # noqa: E402
 from support.shared import made_once  # noqa: E402
@@ -14,7 +15,7 @@ from support.shared import made_once  # noqa: E402
 FAULTS = Faults()
 
 # A test with one of these starts Snakemake, or a process that takes as long.
-SLOW_FIXTURES = {"finished", "fresh", "unplanned", "survived"}
+SLOW_FIXTURES = {"browser", "finished", "fresh", "unplanned", "survived"}
 
 
 def pytest_addoption(parser):
@@ -60,6 +61,13 @@ def nothing_is_left_running():
 def finished(tmp_path_factory) -> Checkout:
     """A checkout whose tiny pipeline has run. Do not change it: take `checkout`."""
     return Checkout(made_once(tmp_path_factory, "finished", lambda folder: copy_project(folder).snakemake()))
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    """A real browser, shared by tests that open pages of their own in it."""
+    with browser_in(tmp_path_factory.mktemp("browser")) as started:
+        yield started
 
 
 @pytest.fixture

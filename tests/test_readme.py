@@ -96,7 +96,7 @@ def test_three_lines_take_all_of_mnist_away(checkout, fresh):
     planned = fresh.planned(overlays=[TINY, "without_mnist.yaml"])
     assert planned == {
         "make_mixture": 3, "train_stack": 6, "measure": 6, "collect": 6, "compare_centroids": 2,
-        "plot_figure1": 1, "plot_bounds": 1, "plot_certified": 1, "plot_figure2": 1, "plot_forecast": 1, "audit": 1, "judge_claims": 1, "summarise": 1,
+        "plot_figure1": 1, "plot_bounds": 1, "plot_certified": 1, "plot_figure2": 1, "plot_forecast": 1, "audit": 1, "judge_claims": 1, "summarise": 1, "explorer": 1,
     }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from support.checkout import digests
 
 SEED_0 = "results/mixture/{}/weight_decay~all/sigma~all/width~4/depth~3/seed~0.nc"
 
-JUDGED = {"audit": 1, "judge_claims": 1}
+JUDGED = {"audit": 1, "judge_claims": 1, "explorer": 1}
 PLOTS_OF_PLANE = {"plot_figure1": 1, "plot_bounds": 1}
 PLOTS_OF_MIXTURE = {**PLOTS_OF_PLANE, "plot_certified": 1}
 PLOTS_OF_LINEAR = {"plot_figure2": 1, "plot_forecast": 1}
@@ -69,6 +69,8 @@ ADDED = "\n\nANOTHER = 1\n"
     ("files", "reruns"),
     [
         (["nrc/figures/plane.py"], {"plot_figure1": 1}),
+        (["nrc/explorer/page.py"], {"explorer": 1}),
+        (["nrc/explorer/page.css", "nrc/explorer/plane.js"], {"explorer": 1}),
         (["nrc/measures/ranks.py"], MEASURE_ON),
         (["nrc/optimize/adam.py"], MNIST_ON),
         (["nrc/optimize/lm.py", "nrc/claims/statistics.py"], {"train_stack": 2, "measure": 2, "collect": 2, "compare_centroids": 1, "plot_figure2": 1, **JUDGED}),

@@ -291,7 +291,7 @@ def test_looks_before_come_first_and_the_one_between_once():
 
 STACK = "weight_decay~all/sigma~0/width~4/depth~2/seed~all"
 PLOTS = {f"plot_figure5{part}{more}": 1 for part in ("", "_stationary") for more in ("", "_supplement")}
-JUDGED = {"audit": 1, "judge_claims": 1, "summarise": 1}
+JUDGED = {"audit": 1, "judge_claims": 1, "summarise": 1, "explorer": 1}
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def test_every_stage_is_a_target(unplanned):
     stages = {"data": data, "train": train, "measures": measures, "figures": figures}
     for stage, jobs in stages.items():
         assert unplanned.planned(stage) == jobs, stage
-    everything = {**figures, "audit": 1, "judge_claims": 1, "summarise": 1}
+    everything = {**figures, "audit": 1, "judge_claims": 1, "summarise": 1, "explorer": 1}
     assert unplanned.planned() == everything
     assert not (unplanned.folder / "results").exists()
 

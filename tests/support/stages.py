@@ -25,6 +25,7 @@ STAGES = {
     "plot_figure1": "results/figures/figure1.pdf",
     "audit": "results/audit.csv",
     "judge_claims": "results/claims.nc",
+    "explorer": "results/explorer.html",
 }
 
 # An input of each that has one of the pipeline's.
@@ -40,6 +41,7 @@ INPUTS = {
     "plot_figure1": STAGES["collect"],
     "audit": STAGES["collect"],
     "judge_claims": STAGES["collect"],
+    "explorer": STAGES["collect"],
 }
 
 

@@ -12,6 +12,7 @@ __all__ = [
     "cube_file",
     "data_files",
     "experiment_of",
+    "network_file",
     "seed_of",
     "source_files",
     "stack_files",
@@ -96,7 +97,7 @@ def data_files(name: str, seeds: Sequence[int], settings: Mapping[str, Any]) -> 
 
 def start_files(name: str, cells: str, settings: Mapping[str, Any]) -> list[str]:
     """The file of the networks that those of a path start from; none if from initial weights."""
-    return [f"results/{before}/train/{cells}.nc" for before, cells in _before(name, cells, settings)]
+    return [network_file("train", before, cells) for before, cells in _before(name, cells, settings)]
 
 
 def way_to(name: str, cells: str, settings: Mapping[str, Any]) -> list[str]:
@@ -104,7 +105,7 @@ def way_to(name: str, cells: str, settings: Mapping[str, Any]) -> list[str]:
     way: list[str] = []
     while before := _before(name, cells, settings):
         ((name, cells),) = before
-        way.append(f"results/{name}/train/{cells}.nc")
+        way.append(network_file("train", name, cells))
     return way
 
 
@@ -145,13 +146,18 @@ def seed_of(name: str, text: str) -> int:
         raise ValueError(f"{error}; ask for {path}") from None
 
 
+def network_file(stage: str, name: str, cells: str) -> str:
+    """The file of the networks of an experiment at a place of its grid."""
+    return f"results/{name}/{stage}/{cells}.nc"
+
+
 def cube_file(experiment: str, cube: str = "measures") -> str:
     """The file of all cells of an experiment: its measures, or their shift from data to centroids."""
     return f"results/{experiment}/{cube}.nc"
 
 
 def _path(stage: str, name: str, words: Sequence[str]) -> str:
-    return f"results/{name}/{stage}/{_cells(words)}.nc"
+    return network_file(stage, name, _cells(words))
 
 
 def _cells(words: Sequence[str]) -> str:

@@ -1,17 +1,19 @@
 """What each job depends on: the slice of the settings that its program takes, and the memory it needs."""
 
 from collections.abc import Mapping
+from shlex import quote
 from typing import Any
 
 from nrc.data import Size
 from nrc.grid import Stack
 from pipeline.drawn import names_of
-from pipeline.layout import experiment_of
+from pipeline.layout import experiment_of, network_file
 
 __all__ = [
     "audit_slice",
     "claims_slice",
     "data_slice",
+    "explorer_slice",
     "fetch_slice",
     "figure_slice",
     "measure_slice",
@@ -87,6 +89,21 @@ def claims_slice(settings: Settings) -> dict[str, Any]:
 def summary_slice(settings: Settings) -> dict[str, Any]:
     """All settings that a result depends on."""
     return {key: settings[key] for key in ("device", "data", "experiments", "figures", "claims")}
+
+
+def explorer_slice(settings: Settings) -> dict[str, Any]:
+    """For each experiment the commands that make the network again whose place in the grid is CELLS."""
+    stages = {"train it": "train", "train and measure it": "measure"}
+
+    def command(name: str, stage: str) -> str:
+        return f"snakemake {quote(network_file(stage, name, 'CELLS'))}"
+
+    return {
+        "commands": {
+            name: {does: command(name, stage) for does, stage in stages.items()}
+            for name in settings["experiments"]
+        }
+    }
 
 
 def memory(experiment: Settings, stack: Stack, size: Size) -> int:

@@ -1,0 +1,138 @@
+"""The explorer's page: the cubes of all experiments, and what draws them, in one file that needs no other."""
+
+import base64
+import json
+import math
+import zlib
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from jinja2 import Environment, StrictUndefined
+from plotly.offline import get_plotlyjs
+
+from nrc.explorer import PARTS
+from nrc.grid import AXES, notation
+
+__all__ = ["contents", "packed", "page", "shown"]
+
+# The dimensions beside those of the grid along which the page can choose; matrices have others.
+CHOICES = ("layer", "source", "index", "snapshot")
+
+
+def page(cubes: Mapping[str, xr.Dataset], commands: Mapping[str, Mapping[str, str]]) -> str:
+    """The page, HTML with all that it needs, the same text for the same cubes.
+
+    Parameters
+    ----------
+    cubes : mapping
+        Measures of each experiment.
+    commands : mapping
+        For each experiment the commands that make one of its networks again, by what they do, with the word
+        CELLS for the network's place in the grid.
+
+    Examples
+    --------
+    >>> text = page({"made up": cube}, {"made up": {"train": "train CELLS"}})
+    >>> text.startswith("<!DOCTYPE html>"), "http" in text
+    (True, False)
+    """
+    about = {name: {**contents(cube), "commands": commands[name]} for name, cube in cubes.items()}
+    parts = {part: files("nrc.explorer").joinpath(part).read_text(encoding="utf-8") for part in PARTS}
+    environment = Environment(undefined=StrictUndefined, autoescape=True, trim_blocks=True)
+    template = environment.from_string(parts["page.html"])
+    return template.render(
+        style=parts["page.css"],
+        code="\n".join(text for part, text in parts.items() if part.endswith(".js")),
+        # no name of an experiment ends the element that holds it
+        about=json.dumps(about, ensure_ascii=False).replace("<", "\\u003c"),
+        packed={"plotly": _compressed(get_plotlyjs().encode())}
+        | {f"cube-{number}": packed(cube) for number, cube in enumerate(cubes.values())},
+    )
+
+
+def contents(cube: xr.Dataset) -> dict[str, Any]:
+    """What a cube says of itself, for JSON: values of its dimensions, its variables in order, its attributes.
+
+    Examples
+    --------
+    >>> about = contents(cube)
+    >>> about["dimensions"]["sigma"]["values"], about["variables"]["relative_distance"]["dimensions"]
+    (['0.1', '0.3', '1'], ['weight_decay', 'sigma', 'width', 'depth', 'seed', 'layer'])
+    >>> about["flags"]["status"]
+    {'0': 'converged', '1': 'stopped', '2': 'dead'}
+    """
+    kept = shown(cube)
+    return {
+        "axes": list(AXES),
+        "dimensions": {
+            dim: {
+                "values": [notation(value) for value in kept[dim].values.tolist()],
+                "long_name": kept[dim].attrs["long_name"],
+            }
+            for dim in (*AXES, *CHOICES)
+            if dim in kept.dims
+        },
+        "variables": {
+            str(name): {"dimensions": list(variable.dims), **_told(variable.attrs)}
+            for name, variable in kept.data_vars.items()
+        },
+        "flags": {
+            str(name): dict(zip(_codes(variable), variable.attrs["flag_meanings"].split(), strict=True))
+            for name, variable in kept.data_vars.items()
+            if "flag_meanings" in variable.attrs
+        },
+        "left_out": sorted(set(map(str, cube.data_vars)) - set(map(str, kept.data_vars))),
+        "attributes": {str(name): _plain(value) for name, value in cube.attrs.items()},
+    }
+
+
+def packed(cube: xr.Dataset) -> str:
+    """The numbers of all variables shown, one after the other: 32-bit floats, zlib, base64.
+
+    Examples
+    --------
+    >>> data = zlib.decompress(base64.b64decode(packed(cube)))
+    >>> numbers = np.frombuffer(data, "<f4")
+    >>> len(numbers) == sum(variable.size for variable in shown(cube).data_vars.values())
+    True
+    """
+    # what is beyond 32 bits is infinite
+    with np.errstate(over="ignore"):
+        data = b"".join(np.asarray(v.values, "<f4").tobytes() for v in shown(cube).data_vars.values())
+    return _compressed(data)
+
+
+def shown(cube: xr.Dataset) -> xr.Dataset:
+    """The variables that are a number for each network, layer, source, index and snapshot, in this order.
+
+    Examples
+    --------
+    >>> with_matrix = cube.assign(product=cube["loss"] * xr.DataArray(np.eye(2), dims=("output", "input")))
+    >>> "product" in shown(with_matrix)
+    False
+    """
+    names = [name for name, variable in cube.data_vars.items() if set(variable.dims) <= {*AXES, *CHOICES}]
+    order = [dim for dim in (*AXES, *CHOICES) if dim in cube[names].dims]
+    return cube[names].transpose(*order)
+
+
+def _told(attributes: Mapping[str, Any]) -> dict[str, str]:
+    told = ("long_name", "units", "reference", "comment")
+    return {key: attributes[key] for key in told if key in attributes}
+
+
+def _codes(variable: xr.DataArray) -> list[str]:
+    return [str(code) for code in np.asarray(variable.attrs["flag_values"]).tolist()]
+
+
+def _plain(value: Any) -> Any:
+    """An attribute of a file as JSON has it."""
+    value = value.item() if isinstance(value, np.generic) else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _compressed(data: bytes) -> str:
+    return base64.b64encode(zlib.compress(data, 9)).decode()
