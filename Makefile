@@ -8,7 +8,7 @@ CONFIG ?=
 SNAKEMAKE := $(BIN)/snakemake $(if $(CONFIG),--configfile $(CONFIG))
 PYTEST := $(BIN)/pytest --numprocesses 2 --durations 15
 
-.PHONY: all report settings env check lint test test-slurm reliability bench findings clean
+.PHONY: all report settings env check lint test test-slurm reliability bench findings docs clean
 
 all: settings
 	$(SNAKEMAKE)
@@ -66,10 +66,16 @@ envs/nrc.yaml: requirements.lock
 bench: env
 	PYTHONPATH=.:workflow/scripts $(BIN)/python -m bench $(if $(QUICK),--quick)
 
-# the numbers of the README and the pictures of docs/, from results/; with BRANCHES=FOLDER/results those of
+# the numbers of the manual and the pictures of docs/, from results/; with BRANCHES=FOLDER/results those of
 # workflow/scales/branches.yaml
 findings: env
 	PYTHONPATH=.:workflow/scripts $(BIN)/python -m bench.findings $(if $(BRANCHES),--branches $(BRANCHES))
+
+# the manual, in docs/_build/html; a warning is an error
+docs: env
+	PYTHONPATH=. $(BIN)/sphinx-build --builder html --nitpicky --fail-on-warning --keep-going --quiet \
+	  docs docs/_build/html
+	@echo "The manual: docs/_build/html/index.html"
 
 clean:
 	rm -rf results .snakemake

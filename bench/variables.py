@@ -1,6 +1,8 @@
 """The variables of every kind of file, from finished runs, for the manual.
 
 python -m bench.variables RESULTS ...      writes docs/reference/variables.json
+
+A run of the tiny scale has all but targets y, biases and the curvature of end points.
 """
 
 import argparse
@@ -56,7 +58,10 @@ def _variables(files: Iterable[Path]) -> dict[str, dict[str, Any]]:
 
 
 def _about(variable: xr.Variable) -> dict[str, Any]:
-    own = [re.sub(r"^n\d+$", "n_l", str(dim)) for dim in variable.dims if dim not in AXES]
+    sizes = iter(("n_l", "n_{l-1}"))
+    own = [
+        next(sizes) if re.match(r"n\d", str(dim)) else str(dim) for dim in variable.dims if dim not in AXES
+    ]
     # the axes of the grid that a file has depend on its stack
     axes = ["cells"] if set(variable.dims) & set(AXES) else []
     about: dict[str, Any] = {"dims": axes + own}

@@ -57,7 +57,9 @@ def text() -> str:
             "The `scale` is `linear` by default for widths, depths and seeds.\n",
             "### What goes together\n",
             _needs(experiment["pairs"]),
-            *_kinds("methods", "method", "`training.method` is a mapping: the `name`, and options of its own."),
+            *_kinds(
+                "methods", "method", "`training.method` is a mapping: the `name`, and options of its own."
+            ),
             *_kinds(
                 "figures",
                 "figure",
@@ -116,8 +118,10 @@ def _needs(rows: list[Part]) -> str:
     lines = []
     for row in rows:
         when = " and ".join(f"`{key}` is {_condition(value)}" for key, value in row.get("when", {}).items())
-        asked = OWN_WORDS.get("".join(row["needs"])) or row.get("words") or ", ".join(
-            f"`{key}` {_condition(value)}" for key, value in row["needs"].items()
+        asked = (
+            OWN_WORDS.get("".join(row["needs"]))
+            or row.get("words")
+            or ", ".join(f"`{key}` {_condition(value)}" for key, value in row["needs"].items())
         )
         lines.append(f"- where {when}: {asked}" if when else f"- {asked}")
     return "\n".join([*dict.fromkeys(lines), ""])

@@ -1,4 +1,4 @@
-"""Docstrings as reStructuredText: their prose is plain text, with `code` and formulas in lines of their own."""
+"""Docstrings as reStructuredText: prose is plain text, with `code`, and formulas in lines of their own."""
 
 import re
 from typing import Any

@@ -1,4 +1,4 @@
-"""Pages that are made from the code when the manual is built: a page's line `<!-- NAME -->` becomes its text."""
+"""Pages made from the code when the manual is built: in their place `<!-- NAME -->` comes the text."""
 
 from collections.abc import Callable
 

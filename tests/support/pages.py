@@ -7,7 +7,8 @@ from support.checkout import PROJECT, Checkout
 __all__ = ["done"]
 
 STEP = re.compile(
-    r"^<!-- (write|insert|replace) (\S+)(?: (?:before )?\"(.*)\")? -->\n```\w+\n((?:.*\n)*?)```$", re.MULTILINE
+    r"^<!-- (write|insert|replace) (\S+)(?: (?:before )?\"(.*)\")? -->\n```\w+\n((?:.*\n)*?)```$",
+    re.MULTILINE,
 )
 
 
