@@ -12,7 +12,7 @@ PYTEST := $(BIN)/pytest --durations 15
 # two workers, of which one that is done takes over from the other
 BY_TWO := --numprocesses 2 --dist worksteal
 
-.PHONY: all report settings env check lint browser test test-slurm test-all reliability bench findings clean
+.PHONY: all report settings env check lint browser test test-slurm test-all reliability bench findings docs clean
 
 all: settings
 	$(SNAKEMAKE)
@@ -79,10 +79,16 @@ envs/nrc.yaml: requirements.lock
 bench: env
 	PYTHONPATH=.:workflow/scripts $(BIN)/python -m bench $(if $(QUICK),--quick)
 
-# the numbers of the README and the pictures of docs/, from results/; with BRANCHES=FOLDER/results those of
+# the numbers of the manual and the pictures of docs/, from results/; with BRANCHES=FOLDER/results those of
 # workflow/scales/branches.yaml
 findings: env
 	PYTHONPATH=.:workflow/scripts $(BIN)/python -m bench.findings $(if $(BRANCHES),--branches $(BRANCHES))
+
+# the manual, in docs/_build/html; a warning is an error
+docs: env
+	PYTHONPATH=. $(BIN)/sphinx-build --builder html --nitpicky --fail-on-warning --keep-going --quiet \
+	  docs docs/_build/html
+	@echo "The manual: docs/_build/html/index.html"
 
 # all results, after a question; without a terminal only with CONFIRM=yes
 clean:

@@ -1,4 +1,4 @@
-"""Time everything, and write docs/bench.md and the table of the README; or, quick, print it."""
+"""Time everything, and write docs/bench.md and the sentence of the README; or, quick, print it."""
 
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ def main(quick: bool, results: Path) -> None:
         print(page)
         return
     (PROJECT / "docs/bench.md").write_text(page, encoding="utf-8")
-    between(PROJECT / "README.md", "bench", filled(f"{plane.headline(found)}\n\n{plane.short(found)}"))
+    between(PROJECT / "README.md", "bench", filled(plane.headline(found)))
 
 
 def machine_section() -> tuple[str, dict[int, float]]:

@@ -1,7 +1,7 @@
-"""What the desk scale shows: the numbers of the README, from a finished run.
+"""What the desk scale shows: the numbers of the manual, from a finished run.
 
 python -m bench.findings      after `make`: writes docs/findings.json, docs/claims.md, the pictures of docs/,
-                              and the README's parts between <!-- marks -->
+                              and the parts of the manual's pages between <!-- marks -->
 python -m bench.findings --branches FOLDER/results      with those of workflow/scales/branches.yaml
 """
 
@@ -23,9 +23,22 @@ from nrc.claims.judge import Verdict, tally
 from nrc.figures.cube import relative_bound
 from nrc.grid import notation
 
-__all__ = ["FINDINGS", "blocks", "branches", "found"]
+__all__ = ["FINDINGS", "PAGES", "blocks", "branches", "found"]
 
 FINDINGS = PROJECT / "docs/findings.json"
+# the page of each part
+PAGES = {
+    mark: PROJECT / f"docs/explanation/{page}.md"
+    for mark, page in {
+        "plane": "plane",
+        "certified": "bounds",
+        "mnist": "mnist",
+        "claims": "verdicts",
+        "audit": "bounds",
+        "brackets": "bounds",
+        "branches": "branches",
+    }.items()
+}
 # pictures of docs/, by their names in results/figures
 PICTURES = {
     "figure1": "figure1",
@@ -42,7 +55,7 @@ COLLAPSED = 0.1
 
 
 def found(results: Path) -> dict[str, Any]:
-    """Every number that the README tells of a run of the desk scale."""
+    """Every number that the manual tells of a run of the desk scale."""
 
     def cube(name: str) -> xr.Dataset:
         return store.load(results / name / "measures.nc")
@@ -160,7 +173,7 @@ def _audit(audited: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def blocks(numbers: Mapping[str, Any]) -> dict[str, str]:
-    """The README's parts, by their marks."""
+    """The parts of the manual's pages, by their marks."""
     return {
         "plane": _plane_block(numbers["plane"]),
         "certified": _certified_block(numbers["certified"], numbers["plane"]),
@@ -281,10 +294,10 @@ of rank K has the lower of the two objectives."""
 
 
 def write(numbers: Mapping[str, Any]) -> None:
-    """The JSON file, and the README's parts."""
+    """The JSON file, and the parts of pages."""
     FINDINGS.write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
     for mark, text in blocks(numbers).items():
-        between(PROJECT / "README.md", mark, filled(text))
+        between(PAGES[mark], mark, filled(text))
 
 
 def main(results: Path, branches_results: Path | None) -> None:

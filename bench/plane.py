@@ -97,11 +97,6 @@ def row(name: str, run: Run) -> dict[str, Any]:
     }
 
 
-def short(found: Compared) -> str:
-    """The table of the README."""
-    return table([row(*run) for run in found.runs.items()])
-
-
 def headline(found: Compared) -> str:
     """The best program without this engine beside it, on the same cells to the same residuals."""
     theirs, parts = found.runs[SCIPY], []

@@ -114,7 +114,7 @@ def test_a_page_takes_text_between_its_marks(tmp_path):
         between(page, "other", "new")
 
 
-def test_the_readme_has_a_place_for_the_table():
+def test_the_readme_has_a_place_for_the_sentence():
     said = (PROJECT / "README.md").read_text(encoding="utf-8")
     assert said.index("<!-- bench -->") < said.index("<!-- /bench -->")
 

@@ -8,7 +8,7 @@ from itertools import chain
 import yaml
 from packaging.requirements import Requirement
 
-from bench.findings import blocks
+from bench.findings import PAGES, blocks
 from bench.page import filled
 from support.checkout import PROJECT
 from support.faults import rows_of
@@ -59,10 +59,10 @@ def test_the_lock_file_meets_what_the_project_asks_for():
             assert requirement.specifier.contains(exact.version), requirement
 
 
-def test_the_numbers_of_the_readme_are_those_of_the_findings():
+def test_the_numbers_of_the_manual_are_those_of_the_findings():
     """Written by `make findings`, and by hand nowhere."""
-    text = read("README.md")
     for mark, block in blocks(json.loads(read("docs/findings.json"))).items():
+        text = PAGES[mark].read_text(encoding="utf-8")
         assert f"<!-- {mark} -->\n{filled(block)}<!-- /{mark} -->" in text, "run `make findings`"
 
 

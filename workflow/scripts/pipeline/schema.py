@@ -14,6 +14,7 @@ from jsonschema.validators import extend
 __all__ = [
     "Mistake",
     "Unmet",
+    "allowed",
     "dotted",
     "kind_of",
     "mistakes",
@@ -123,7 +124,7 @@ def unmet(rows: list[dict[str, Any]], chooser: Mapping[str, Any], experiment: An
             for error in _validator().evolve(schema=_as_schema(condition)).iter_errors(value):
                 path = (*key.split("."), *error.absolute_path)
                 words = row.get("words")
-                yield Unmet(next(iter(when), None), key, path, error.instance, _allowed(error.schema), words)
+                yield Unmet(next(iter(when), None), key, path, error.instance, allowed(error.schema), words)
 
 
 def dotted(path: tuple[str | int, ...]) -> str:
@@ -236,7 +237,7 @@ def _mistake(error: ValidationError) -> Mistake:
     if error.validator == "required":
         missing = next(name for name in error.validator_value if name not in error.instance)
         about = error.schema.get("properties", {}).get(missing)
-        what = _allowed(about) if about else "given"
+        what = allowed(about) if about else "given"
         return Mistake((*path, missing), f"is missing; it must be {what}")
     return Mistake(path, f"is {written(error.instance)}, but must be {_allowed_here(error)}")
 
@@ -248,10 +249,10 @@ def _allowed_here(error: ValidationError) -> str:
         "minProperties": f"a mapping with {error.validator_value} or more entries",
         "uniqueItems": "a list of values that are all different",
     }
-    return limits.get(error.validator) or _allowed(error.schema)
+    return limits.get(error.validator) or allowed(error.schema)
 
 
-def _allowed(part: Mapping[str, Any]) -> str:
+def allowed(part: Mapping[str, Any]) -> str:
     """What a part of the schema allows, in words."""
     if "$ref" in part:
         resolved = schema()["$defs"][part["$ref"].removeprefix("#/$defs/")]
