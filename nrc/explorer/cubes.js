@@ -8,7 +8,7 @@ const LEAST = "least";
 const node = (id) => document.getElementById(id);
 const range = (count) => Array.from({ length: count }, (_, i) => i);
 /** The name of a dimension, for an axis. */
-const title = (of, dim) =>
+const axisName = (of, dim) =>
   of.dimensions[dim].long_name.replace(/\blambda\b/, "λ").replace(/\bsigma\b/, "σ");
 const words = (name) => name.replaceAll("_", " ");
 

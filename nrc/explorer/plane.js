@@ -61,7 +61,7 @@ function extent() {
 
 function hover(at, x, y) {
   const of = cube();
-  const value = (axis, i) => `${title(of, axis)} ${of.dimensions[axis].values[i]}`;
+  const value = (axis, i) => `${axisName(of, axis)} ${of.dimensions[axis].values[i]}`;
   const each = at.seeds.map((seed, i) => {
     const text = `seed ${of.dimensions.seed.values[seed]}: ${told(at.numbers[i])}, ${at.ends[i]}`;
     return overSeeds() ? text : `${told(at.numbers[i], 7)}, ${at.ends[i]}`;
@@ -127,7 +127,7 @@ function axis(name, most) {
   const shown = range(values.length).filter((i) => i % step === 0);
   const pad = 0.012 * values.length; // for the frames
   return {
-    ...{ title: { text: title(cube(), name), standoff: 8 }, range: [-0.5 - pad, values.length - 0.5 + pad] },
+    ...{ title: { text: axisName(cube(), name), standoff: 8 }, range: [-0.5 - pad, values.length - 0.5 + pad] },
     ...{ showgrid: false, zeroline: false },
     ...{ tickvals: shown, ticktext: shown.map((i) => brief(values[i])), ticks: "outside", ticklen: 3, tickangle: 0 },
     ...{ automargin: true, fixedrange: true },
