@@ -110,7 +110,7 @@ def shown(cube: xr.Dataset) -> xr.Dataset:
 
     Examples
     --------
-    >>> with_matrix = cube.assign(product=cube["loss"] * xr.DataArray(np.eye(2), dims=("output", "input")))
+    >>> with_matrix = cube.assign(product=cube["transition"] * xr.DataArray(np.eye(2), dims=("output", "input")))
     >>> "product" in shown(with_matrix)
     False
     """
