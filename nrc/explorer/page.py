@@ -110,7 +110,8 @@ def shown(cube: xr.Dataset) -> xr.Dataset:
 
     Examples
     --------
-    >>> with_matrix = cube.assign(product=cube["transition"] * xr.DataArray(np.eye(2), dims=("output", "input")))
+    >>> matrix = xr.DataArray(np.eye(2), dims=("output", "input"))
+    >>> with_matrix = cube.assign(product=cube["transition"] * matrix)
     >>> "product" in shown(with_matrix)
     False
     """
