@@ -132,6 +132,7 @@ def test_the_audit_counts_every_layer_of_every_cell(finished):
         "Proposition 3.1": 4 * 6, "Lemma 3.3, classes": 4 * 6, "Lemma 3.3, best partition": 4 * 6,
         "Lemma 3.3 along segments, classes": 4 * 6, "Lemma 3.3 along segments, best partition": 4 * 6,
         "Theorem 3.4, sharpened": 4 * 6, "Theorem 3.4, sharpened, in order": 4 * 6,
+        "Theorem 3.4, certified spectra": 4 * 3 * 2,
         "Theorem 3.4, measured": 4 * 3, "Theorem 3.4, analytic": 4 * 3, "Theorem 3.4 along segments": 4 * 3,
         "Proposition 4.1": 1, "Proposition 4.1, quantile": 1, "eq. 7": 4 * 3,
     }  # fmt: skip
