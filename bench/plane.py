@@ -13,7 +13,7 @@ from bench.page import rounded, table
 from bench.problems import Problem, residual
 from bench.runs import TOLERANCES, Budget, Run
 
-__all__ = ["SCIPY", "THREADS", "Compared", "compared", "headline", "lattice", "section", "short"]
+__all__ = ["SCIPY", "THREADS", "Compared", "compared", "headline", "lattice", "section"]
 
 TORCH = "nn.Sequential, torch.optim.LBFGS"
 SCIPY = "torch closure, scipy L-BFGS-B"
