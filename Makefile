@@ -63,7 +63,7 @@ test-slurm: env
 	$(PYTEST) -m slurm tests/slurm
 
 # both, a file a worker: one begins with those on SLURM and mostly waits, while two run the others
-test-all: env
+test-all: env browser
 	$(PYTEST) --numprocesses 3 --dist loadfile --no-loadscope-reorder -m "slurm or not slurm"
 
 # every fault, and the table of docs/reliability.md
