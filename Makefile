@@ -12,7 +12,7 @@ PYTEST := $(BIN)/pytest --durations 15
 # two workers, of which one that is done takes over from the other
 BY_TWO := --numprocesses 2 --dist worksteal
 
-.PHONY: all report settings env check lint browser test test-slurm test-all reliability bench findings docs clean
+.PHONY: all report settings env check lint browser test test-slurm reliability bench findings docs clean
 
 all: settings
 	$(SNAKEMAKE)
@@ -61,10 +61,6 @@ test: env
 # on a real SLURM of one node, which the tests install and start; only root can
 test-slurm: env
 	$(PYTEST) -m slurm tests/slurm
-
-# both, a file a worker: one begins with those on SLURM and mostly waits, while two run the others
-test-all: env browser
-	$(PYTEST) --numprocesses 3 --dist loadfile --no-loadscope-reorder -m "slurm or not slurm"
 
 # every fault, and the table of docs/reliability.md
 reliability: env

@@ -124,7 +124,8 @@ def test_github_calls_what_ci_calls_with_the_oldest_and_a_newer_python():
     text = read(".github/workflows/ci.yml")
     (job,) = yaml.safe_load(text)["jobs"].values()
     matrix = job["strategy"]["matrix"]
-    assert matrix["target"] == stages.split()
+    # there the system's packages are a step of their own
+    assert ["browser", *matrix["target"]] == sorted(stages.split(), key=["browser", "lint", "test"].index)
     assert job["steps"][-1]["run"] == "make ${{ matrix.target }}"
     oldest = tomllib.loads(read("pyproject.toml"))["project"]["requires-python"].removeprefix(">=")
     assert matrix["python"][0] == oldest
@@ -132,14 +133,6 @@ def test_github_calls_what_ci_calls_with_the_oldest_and_a_newer_python():
     for step in job["steps"]:
         assert re.fullmatch(r"actions/\w+@v\d+", step.get("uses", "actions/none@v1"))
     assert "://" not in text
-
-
-def test_ci_runs_every_test():
-    (every,) = recipe("test-all")
-    assert '-m "slurm or not slurm"' in every
-    # there is one SLURM: its tests are in one file, which one worker runs
-    assert "--dist loadfile" in every
-    assert len(list((PROJECT / "tests/slurm").glob("test_*.py"))) == 1
 
 
 def test_the_catalog_is_told_no_more_than_there_is():
