@@ -14,11 +14,11 @@ version = release = __version__
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
-    "sphinx.ext.mathjax",
     "numpydoc",
     "sphinx_copybutton",
     "docstrings",
     "generated",
+    "mathml",
 ]
 exclude_patterns = ["_build", "notebooks"]
 nitpicky = True
@@ -34,6 +34,7 @@ autodoc_typehints = "none"
 numpydoc_show_class_members = False
 numpydoc_validation_checks: set[str] = set()
 
+html_math_renderer = "mathml"
 html_theme = "furo"
 html_title = f"nrc {version}"
 html_theme_options = {"navigation_with_keys": True}
