@@ -35,6 +35,8 @@ numpydoc_show_class_members = False
 numpydoc_validation_checks: set[str] = set()
 
 html_math_renderer = "mathml"
+html_static_path = ["_static"]
+html_css_files = ["manual.css"]
 html_theme = "furo"
 html_title = f"nrc {version}"
 html_theme_options = {"navigation_with_keys": True}

@@ -12,6 +12,11 @@ __all__ = ["mathml"]
 # what docutils does not know, in terms of what it does
 WORDS = {r"\lVert": r"\|", r"\rVert": r"\|", r"\dots": r"\ldots", r"\frac12": r"\frac{1}{2}"}
 
+ACCENTED = re.compile(
+    r"<munderover>\s*(<mi>\w</mi>)\s*(<m\w+>(?:(?!munderover).)*?)\s*(<mo[^>]*>[‾ˆ^]</mo>)\s*</munderover>",
+    re.DOTALL,
+)
+
 
 def mathml(tex: str, *, block: bool) -> str:
     """A formula.
@@ -23,11 +28,11 @@ def mathml(tex: str, *, block: bool) -> str:
     """
     # the number of an equation in brackets, as \\tag sets it
     tex = re.sub(r"\\tag\{([^}]*)\}", r"\\qquad \\text{(\1)}", tex)
-    # an accent is of the letter, and takes no index
-    tex = re.sub(r"\\(bar|hat) (\w)", r"{\\\1 \2}", tex)
     for word, known in WORDS.items():
         tex = tex.replace(word, known)
-    return latex2mathml.tex2mathml(tex, as_block=block)
+    made = latex2mathml.tex2mathml(tex, as_block=block).replace("ˉ", "‾")
+    # docutils sets the index of a letter with an accent below it
+    return ACCENTED.sub(r'<msub><mover accent="true">\1\3</mover>\2</msub>', made)
 
 
 def _inline(self: HTML5Translator, node: nodes.math) -> None:
