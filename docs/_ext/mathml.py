@@ -13,7 +13,7 @@ __all__ = ["mathml"]
 WORDS = {r"\lVert": r"\|", r"\rVert": r"\|", r"\dots": r"\ldots", r"\frac12": r"\frac{1}{2}"}
 
 ACCENTED = re.compile(
-    r"<munderover>\s*(<mi>\w</mi>)\s*(<m\w+>(?:(?!munderover).)*?)\s*(<mo[^>]*>[‾ˆ^]</mo>)\s*</munderover>",
+    r"<munderover>\s*(<mi>\w</mi>)\s*(<m\w+>(?:(?!munderover).)*?)\s*(<mo[^>]*>[‾\u02c6]</mo>)\s*</munderover>",
     re.DOTALL,
 )
 
