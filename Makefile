@@ -71,7 +71,7 @@ envs/nrc.yaml: requirements.lock
 	{ sed '/- pip:/q' $@; sed -nE 's/^([a-z0-9][^ ]*==[^ ;]+)( ; [^\]*[^ \])?.*/      - "\1\2"/p' $<; } > $@.new
 	mv $@.new $@
 
-# times of this engine and of others, into docs/bench.md and the README; QUICK=1 prints those of small sizes
+# times of this engine and of others, into docs/bench.md, and its first sentence into the README; QUICK=1 prints those of small sizes
 bench: env
 	PYTHONPATH=.:workflow/scripts $(BIN)/python -m bench $(if $(QUICK),--quick)
 

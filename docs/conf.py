@@ -14,11 +14,11 @@ version = release = __version__
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
-    "sphinx.ext.mathjax",
     "numpydoc",
     "sphinx_copybutton",
     "docstrings",
     "generated",
+    "mathml",
 ]
 exclude_patterns = ["_build", "notebooks"]
 nitpicky = True
@@ -34,6 +34,9 @@ autodoc_typehints = "none"
 numpydoc_show_class_members = False
 numpydoc_validation_checks: set[str] = set()
 
+html_math_renderer = "mathml"
+html_static_path = ["_static"]
+html_css_files = ["manual.css"]
 html_theme = "furo"
 html_title = f"nrc {version}"
 html_theme_options = {"navigation_with_keys": True}
