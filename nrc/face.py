@@ -25,7 +25,7 @@ from nrc.labels import provenance
 from nrc.measures.coordinates import coordinates
 from nrc.measures.network import measure as measure_networks
 from nrc.measures.ranks import rank_measures
-from nrc.module import BATCH, Loss, ModuleSeen, check_finite, layers_of, parameters_of
+from nrc.module import BATCH, Loss, ModuleSeen, layers_of, parameters_of, weights_of
 
 __all__ = ["measure", "spectra"]
 
@@ -141,7 +141,7 @@ def measure(
         labels=None if known is None else known[None],
         clusters=k,
         weight_decay=decay,
-        dead=np.array([not any(w.any() for w in seen.weights)]),
+        dead=_dead(seen.weights),
         seeds=[seed],
         kmeans_restarts=restarts,
         numerical_rank_tolerance=NUMERICAL,
@@ -164,6 +164,11 @@ def measure(
     sizes = {"clusters": k, "points": seen.points, "dimension": int(np.prod(points.shape[1:]))}
     of_all = _of_all_layers(seen, measured["residual"].values, decay[0])
     return measured.assign(of_all).assign_attrs(provenance(told, **versions) | sizes | one)
+
+
+def _dead(weights: Sequence[Tensor]) -> NDArray[np.bool_]:
+    """Whether all weights are 0, (1,)."""
+    return np.array([not any(w.any() for w in weights)])
 
 
 def _plain(weight_decay: float | Mapping[str, float]) -> float | dict[str, float]:
@@ -219,11 +224,9 @@ def spectra(model: nn.Module, *, svd: str | None = None) -> xr.Dataset:
     (('layer', 'index'), ['Linear'])
     """
     check_module(model)
-    layers, parameters = layers_of(model), parameters_of(model)
-    weights = [layer.matrix(parameters[layer.parameters[0]]) for layer in layers]
-    check_finite(layers, weights)
-    names, dead = [layer.name for layer in layers], np.array([not any(w.any() for w in weights)])
-    ranks = rank_measures(weights, dead, None, NUMERICAL, leading(names, weights, svd)).isel(cell=0)
+    layers = layers_of(model)
+    weights, names = weights_of(layers, parameters_of(model)), [layer.name for layer in layers]
+    ranks = rank_measures(weights, _dead(weights), None, NUMERICAL, leading(names, weights, svd)).isel(cell=0)
     named = coordinates(names, [], ranks.sizes["index"])
     told = provenance({"experiment": type(model).__name__}, torch=str(torch.__version__), precision="float64")
     return ranks.assign_coords(layer=named["layer"], index=named["index"]).assign_attrs(told)

@@ -7,7 +7,7 @@ and other inputs before.
 """
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -29,9 +29,9 @@ __all__ = [
     "ModuleFeatures",
     "ModuleSeen",
     "Source",
-    "check_finite",
     "layers_of",
     "parameters_of",
+    "weights_of",
 ]
 
 # Of outputs (points, ...) and targets (points, ...): the loss of each point, (points,).
@@ -134,6 +134,27 @@ def layers_of(model: nn.Module) -> list[Layer]:
     return list(found.values())
 
 
+def weights_of(layers: Sequence[Layer], parameters: Mapping[str, Tensor]) -> list[Tensor]:
+    """The matrices of layers, (1, n_l, n_{l-1}) each, in float64.
+
+    Raises
+    ------
+    DivergedError
+        If one has a value that is not finite.
+
+    Examples
+    --------
+    >>> model = torch.nn.Conv2d(3, 8, 5)
+    >>> [tuple(w.shape) for w in weights_of(layers_of(model), parameters_of(model))]
+    [(1, 8, 75)]
+    """
+    weights = [layer.matrix(parameters[layer.parameters[0]]) for layer in layers]
+    for layer, w in zip(layers, weights, strict=True):
+        if not w.isfinite().all():
+            raise DivergedError(f"model: weights of layer {layer.name} are not finite; every number must be")
+    return weights
+
+
 def parameters_of(model: nn.Module) -> dict[str, nn.Parameter]:
     """All parameters by name, a tied one by each."""
     return {
@@ -200,8 +221,7 @@ class ModuleFeatures:
         self.device = next(self._model.parameters()).device
         self._layers = layers_of(self._model)
         self.parameters = parameters_of(self._model)
-        self.weights = [layer.matrix(self.parameters[layer.parameters[0]]) for layer in self._layers]
-        check_finite(self._layers, self.weights)
+        self.weights = weights_of(self._layers, self.parameters)
         self._output = self._checked_output()
         self._sources = self._chosen(self._cuts(self._calls()), sources)
 
@@ -567,12 +587,6 @@ def _in_float64(model: nn.Module) -> nn.Module:
     for name, parameter in parameters_of(double).items():
         parameter.requires_grad_(name in layers)
     return double
-
-
-def check_finite(layers: Sequence[Layer], weights: Sequence[Tensor]) -> None:
-    for layer, w in zip(layers, weights, strict=True):
-        if not w.isfinite().all():
-            raise DivergedError(f"model: weights of layer {layer.name} are not finite; every number must be")
 
 
 def _check_output(output: Any, points: int) -> None:

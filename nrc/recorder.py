@@ -12,7 +12,7 @@ from nrc.arguments import check_module, count, data_of, labels_of
 from nrc.labels import describe, provenance
 from nrc.measures.coordinates import coordinates
 from nrc.module import BATCH, DivergedError, ModuleFeatures
-from nrc.snapshots import ABOUT
+from nrc.snapshots import ABOUT, singular_values
 from nrc.theory.moments import Moments
 
 __all__ = ["Recorder"]
@@ -102,15 +102,13 @@ class Recorder:
     @torch.inference_mode(False)
     def _seen(self) -> xr.Dataset:
         seen = ModuleFeatures(self._model, self._x, batch=self._batch, progress=False)
-        s = [torch.linalg.svdvals(w[0]).numpy() for w in seen.weights]
-        longest = max(map(len, s))
-        spectra = np.stack([np.pad(of, (0, longest - len(of)), constant_values=np.nan) for of in s])
+        s = singular_values(seen.weights)[0]
         return xr.Dataset(
             {
-                "snapshot_singular_values": (("layer", "index"), spectra),
+                "snapshot_singular_values": (("layer", "index"), s),
                 "snapshot_wcss": ("source", self._wcss(seen)),
             },
-            coordinates(seen.layers, seen.sources, longest),
+            coordinates(seen.layers, seen.sources, s.shape[1]),
         )
 
     def _wcss(self, seen: ModuleFeatures) -> NDArray[np.float64]:

@@ -1,6 +1,6 @@
 """Singular values and class WCSS of networks on their way, at set passes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from nrc.network import Architecture
 from nrc.optimize.point import State
 from nrc.theory.wcss import wcss
 
-__all__ = ["ABOUT", "Snapshots", "look_times"]
+__all__ = ["ABOUT", "Snapshots", "look_times", "singular_values"]
 
 # Dimensions behind the stack's, and attributes, of what the trained file holds of them.
 ABOUT = {
@@ -108,10 +108,6 @@ class Snapshots:
     def _look(self, cells: Tensor, theta: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Singular values (cells, layers, index) and WCSS (cells, sources) of some cells."""
         network = self._architecture.network(theta)
-        spectra = np.full((len(cells), *self.singular_values.shape[2:]), np.nan)
-        for l, w in enumerate(network.weights):
-            s = torch.linalg.svdvals(w.double()).cpu().numpy()
-            spectra[:, l, : s.shape[1]] = s
         x, y = (points[cells] if len(points) > 1 else points for points in (self._x, self._y))
         labels = self._labels[cells.cpu().numpy()] if len(self._labels) > 1 else self._labels
         spaces = network.features(x)[:-1]
@@ -120,7 +116,7 @@ class Snapshots:
             variability = np.array(
                 [[_variability(z, y, labels, cell) for z in spaces] for cell in range(len(cells))]
             )
-        return spectra, np.where(np.isfinite(variability), variability, np.nan)
+        return singular_values(network.weights), np.where(np.isfinite(variability), variability, np.nan)
 
     @property
     def state(self) -> State:
@@ -135,6 +131,26 @@ class Snapshots:
         self._taken = state["taken"]
         self.singular_values = state["singular_values"].cpu().numpy()
         self.wcss = state["wcss"].cpu().numpy()
+
+
+def singular_values(weights: Sequence[Tensor]) -> NDArray[np.float64]:
+    """Of every layer, (cells, layers, index), missing beyond its smaller side.
+
+    Parameters
+    ----------
+    weights : sequence of Tensor
+        (cells, n_l, n_{l-1}) each.
+
+    Examples
+    --------
+    >>> singular_values([torch.diag(torch.tensor([2.0, 1.0]))[None], torch.tensor([[[3.0, 4.0]]])]).tolist()
+    [[[2.0, 1.0], [5.0, nan]]]
+    """
+    found = np.full((len(weights[0]), len(weights), max(min(w.shape[1:]) for w in weights)), np.nan)
+    for l, w in enumerate(weights):
+        s = torch.linalg.svdvals(w.double()).cpu().numpy()
+        found[:, l, : s.shape[1]] = s
+    return found
 
 
 def _variability(z: Tensor, y: Tensor, labels: NDArray[np.integer], cell: int) -> float:

@@ -112,7 +112,7 @@ def gather(
     spaces = kept.spaces()
     numbers = clusters, *range(1, ranks + 1)
     found, *more = (_Parted(seen, cells, r, _nearest(spaces, r, restarts, seeds)) for r in numbers)
-    spreads = _Spreads(None if kept.all else [_basis(space) for space in spaces])
+    spreads = _Spreads([None if kept.all else _basis(space) for space in spaces])
     collapse = None if classes is None else _Collapse(classes)
     _look(kept.batches() if kept.all else seen.batches("clusters"), found, *more, spreads, collapse)
     return Spaces(
@@ -200,14 +200,13 @@ class _Parted:
 class _Spreads:
     """The spread of features and targets in each source, where given along the columns of a basis."""
 
-    def __init__(self, bases: Sequence[Tensor] | None) -> None:
-        self._bases, self.spreads = bases, list[Spread]()
+    def __init__(self, bases: Sequence[Tensor | None]) -> None:
+        self._bases, self.spreads = bases, [Spread() for _ in bases]
 
     def __call__(self, rows: slice, z: Sequence[Tensor], y: Tensor) -> None:
-        self.spreads = self.spreads or [Spread() for _ in z]
-        for k, (spread, of_source) in enumerate(zip(self.spreads, z, strict=True)):
+        for spread, of_source, basis in zip(self.spreads, z, self._bases, strict=True):
             space = torch.cat([of_source, y], dim=2)
-            spread.update(space if self._bases is None else space @ self._bases[k])
+            spread.update(space if basis is None else space @ basis)
 
 
 class _Collapse:
@@ -256,10 +255,10 @@ def _shuffled(labels: Labels | None, points: int, clusters: int, seeds: Sequence
     return np.stack([np.random.default_rng(s).permutation(of) for s, of in zip(seeds, drawn, strict=True)])
 
 
-def _basis(space: Tensor) -> Tensor:
-    """Orthonormal columns: all directions, or the leading ones of its points (cells, points, p)."""
+def _basis(space: Tensor) -> Tensor | None:
+    """Orthonormal columns, the leading directions of points (cells, points, p); None for all directions."""
     if space.shape[2] <= WIDE:
-        return torch.eye(space.shape[2], dtype=space.dtype)
+        return None
     centred = (space - space.mean(1, keepdim=True)).numpy()
     leading = [randomized_svd(points, LEADING, random_state=0)[2].T for points in centred]
     return torch.from_numpy(np.stack(leading))

@@ -13,7 +13,7 @@ from nrc.labels import describe
 from nrc.measures.spaces import Spaces
 from nrc.seen import Seen
 from nrc.theory.bounds import distance_bound, gradient_rank_bound
-from nrc.theory.centroids import RANK_TOLERANCE, outside_gradient
+from nrc.theory.centroids import RANK_TOLERANCE, centroid_gap, outside_gradient
 from nrc.theory.moments import Partition
 from nrc.theory.spectra import NEAR, rank_within
 
@@ -156,7 +156,7 @@ def _at_centroids(
         for l, g in enumerate(at_centroids):
             if g is not None:
                 rank, bounds = (found.numpy() for found in outside_gradient(seen.weights[l], g))
-                gap[:, l, k] = (gradient[l] - g).norm(dim=(1, 2)).numpy()
+                gap[:, l, k] = centroid_gap([gradient[l]], [g])[:, 0].numpy()
                 rho[:, l, k], at_k[:, l, k] = rank, bounds[:, min(clusters, bounds.shape[1]) - 1]
                 beyond[:, l, : bounds.shape[1]] = np.fmin(beyond[:, l, : bounds.shape[1]], bounds)
     return _AtCentroids(gap, rho, at_k, beyond)

@@ -6,9 +6,12 @@ into K sets (eq. 7): a K-means optimum, NP-hard in general, so it is given as a 
 
 import numpy as np
 import scs
+import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from sklearn.cluster import KMeans
+
+from nrc.theory.moments import Spread
 
 __all__ = ["kmeans", "tcv_lower", "tcv_lower_semidefinite"]
 
@@ -40,10 +43,11 @@ def tcv_lower(points: ArrayLike, clusters: int) -> Array:
     >>> round(float(tcv_lower(corners, 2)), 6)
     1.0
     """
-    points = np.asarray(points, dtype=np.float64)
+    points = np.array(points, dtype=np.float64)
     _check_count(clusters, points.shape[-2])
-    s = np.linalg.svd(points - points.mean(-2, keepdims=True), compute_uv=False)
-    bound: Array = (s[..., clusters - 1 :] ** 2).sum(-1) / points.shape[-2]
+    spread = Spread()
+    spread.update(torch.from_numpy(points.reshape(-1, *points.shape[-2:])))
+    bound: Array = spread.beyond(clusters - 1).numpy().reshape(points.shape[:-2])
     return bound
 
 

@@ -1,13 +1,12 @@
 """Check the statements on every cell of every experiment; fail where one is violated."""
 
 import argparse
-from pathlib import Path
 
 import pandas as pd
 
 from nrc import store
 from nrc.audit import audit
-from pipeline.program import program, run
+from pipeline.program import add_file, program, run
 
 
 def main(args: argparse.Namespace) -> None:
@@ -38,20 +37,9 @@ def main(args: argparse.Namespace) -> None:
 
 def arguments() -> argparse.ArgumentParser:
     parser = program(__doc__, "delta: for each experiment the probability that its random bounds fail")
-    parser.add_argument(
-        "--measures",
-        type=Path,
-        nargs="+",
-        required=True,
-        metavar="FILE",
-        help="NetCDF cubes of measures or shifts to read",
-    )
-    parser.add_argument(
-        "--csv", type=Path, required=True, metavar="FILE", help="CSV file to write: a row a statement"
-    )
-    parser.add_argument(
-        "--markdown", type=Path, required=True, metavar="FILE", help="Markdown file to write: the same table"
-    )
+    add_file(parser, "--measures", "NetCDF cubes of measures or shifts to read", nargs="+")
+    add_file(parser, "--csv", "CSV file to write: a row a statement")
+    add_file(parser, "--markdown", "Markdown file to write: the same table")
     return parser
 
 

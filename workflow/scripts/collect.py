@@ -17,7 +17,7 @@ from nrc import store
 from nrc.grid import AXES
 from nrc.labels import provenance
 from pipeline.origin import origin
-from pipeline.program import program, run
+from pipeline.program import add_file, program, run
 
 
 class Piece(NamedTuple):
@@ -111,9 +111,7 @@ def _as_stored(name: str, variable: xr.Variable, forms: Sequence[xr.Dataset]) ->
 
 def arguments() -> argparse.ArgumentParser:
     parser = program(__doc__, "experiment, and all its settings")
-    parser.add_argument(
-        "--output", required=True, metavar="FILE", help="NetCDF file to write: the cube of all cells"
-    )
+    add_file(parser, "--output", "NetCDF file to write: the cube of all cells", type=str)
     return parser
 
 

@@ -1,7 +1,6 @@
 """Compare linear networks trained on data with those trained on the centroids of the clusters."""
 
 import argparse
-from pathlib import Path
 
 import xarray as xr
 
@@ -9,7 +8,7 @@ from nrc import store
 from nrc.labels import provenance
 from nrc.measures.linear import trained_shift
 from pipeline.origin import origin
-from pipeline.program import program, run
+from pipeline.program import add_file, program, run
 
 KEPT = ["shift_forecast", "shift_bound", "shift_bound_tcv", "noise_moment"]
 
@@ -24,23 +23,9 @@ def main(args: argparse.Namespace) -> None:
 
 def arguments() -> argparse.ArgumentParser:
     parser = program(__doc__, "experiment, and its settings")
-    parser.add_argument(
-        "--data",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help="NetCDF cube to read, of networks trained on data",
-    )
-    parser.add_argument(
-        "--centroids",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help="NetCDF cube to read, of those trained on centroids",
-    )
-    parser.add_argument(
-        "--output", type=Path, required=True, metavar="FILE", help="NetCDF file to write: distances"
-    )
+    add_file(parser, "--data", "NetCDF cube to read, of networks trained on data")
+    add_file(parser, "--centroids", "NetCDF cube to read, of those trained on centroids")
+    add_file(parser, "--output", "NetCDF file to write: distances")
     return parser
 
 

@@ -1,11 +1,10 @@
 """Make the explorer: one page to look at every network of every experiment in a browser."""
 
 import argparse
-from pathlib import Path
 
 from nrc import store
 from nrc.explorer.page import page
-from pipeline.program import program, run
+from pipeline.program import add_file, program, run
 
 
 def main(args: argparse.Namespace) -> None:
@@ -26,10 +25,8 @@ def arguments() -> argparse.ArgumentParser:
         "commands: for each experiment the commands that make one of its networks again, by what they do, "
         "with the word CELLS for the network's place in the grid",
     )
-    parser.add_argument(
-        "--measures", type=Path, nargs="+", required=True, help="NetCDF cubes of measures, one an experiment"
-    )
-    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="HTML page to write")
+    add_file(parser, "--measures", "NetCDF cubes of measures, one an experiment", nargs="+")
+    add_file(parser, "--output", "HTML page to write")
     return parser
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from nrc import store
 from nrc.data.mnist import SPLITS, fetch, images_dataset
 from nrc.labels import provenance
-from pipeline.program import program, run
+from pipeline.program import add_file, program, run
 
 
 def main(args: argparse.Namespace) -> None:
@@ -30,13 +30,7 @@ def arguments() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="folder of the bundled files, read if that is the source (default: none)",
     )
-    parser.add_argument(
-        "--output",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help="NetCDF file to write: images (pixels 0 to 1) and labels",
-    )
+    add_file(parser, "--output", "NetCDF file to write: images (pixels 0 to 1) and labels")
     return parser
 
 

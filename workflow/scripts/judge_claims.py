@@ -16,7 +16,7 @@ from nrc.claims.statistics import STATISTICS
 from nrc.cubes import join_cubes, select
 from nrc.grid import notation
 from nrc.labels import provenance
-from pipeline.program import program, run
+from pipeline.program import add_file, program, run
 
 
 def main(args: argparse.Namespace) -> None:
@@ -147,27 +147,9 @@ def arguments() -> argparse.ArgumentParser:
         metavar="NAME/CUBE=PATH",
         help="NetCDF cubes to read, that the claims are judged on; CUBE is measures or shift (default: none)",
     )
-    parser.add_argument(
-        "--output",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help="NetCDF file to write: verdicts and statistics",
-    )
-    parser.add_argument(
-        "--table",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help="CSV file to write: every part of every claim",
-    )
-    parser.add_argument(
-        "--markdown",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help="Markdown file to write: the same to read",
-    )
+    add_file(parser, "--output", "NetCDF file to write: verdicts and statistics")
+    add_file(parser, "--table", "CSV file to write: every part of every claim")
+    add_file(parser, "--markdown", "Markdown file to write: the same to read")
     return parser
 
 

@@ -1,11 +1,10 @@
 """Make the points of a data set: draw a mixture, choose images, or read a file."""
 
 import argparse
-from pathlib import Path
 
 from nrc import data, store
 from nrc.labels import provenance
-from pipeline.program import program, run
+from pipeline.program import add_file, program, run
 
 
 def main(args: argparse.Namespace) -> None:
@@ -27,9 +26,7 @@ def arguments() -> argparse.ArgumentParser:
         metavar="FILE",
         help="files that the kind of data reads (default: none)",
     )
-    parser.add_argument(
-        "--output", type=Path, required=True, metavar="FILE", help="NetCDF file to write: points and labels"
-    )
+    add_file(parser, "--output", "NetCDF file to write: points and labels")
     return parser
 
 

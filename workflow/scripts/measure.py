@@ -32,7 +32,7 @@ from nrc.stacks import (
     unflatten,
 )
 from nrc.trained import course_of, diverged_cells, trained_network
-from pipeline.program import program, run
+from pipeline.program import add_file, program, run
 
 # Settings of measures that are no choices of `measure`.
 OTHER = ("delta", "curvature")
@@ -135,17 +135,9 @@ def accuracies(network: Network, seen: Sample, unseen: Sample | None, dtype: np.
 
 def arguments() -> argparse.ArgumentParser:
     parser = program(__doc__, "experiment, task, network, loss, loss_on, penalty and measures")
-    parser.add_argument(
-        "--data",
-        nargs="+",
-        required=True,
-        metavar="FILE",
-        help="NetCDF files of data to read, one for each seed",
-    )
-    parser.add_argument(
-        "--trained", required=True, metavar="FILE", help="NetCDF file to read: the trained stack"
-    )
-    parser.add_argument("--output", required=True, metavar="FILE", help="NetCDF file to write: measures")
+    add_file(parser, "--data", "NetCDF files of data to read, one for each seed", type=str, nargs="+")
+    add_file(parser, "--trained", "NetCDF file to read: the trained stack", type=str)
+    add_file(parser, "--output", "NetCDF file to write: measures", type=str)
     return parser
 
 

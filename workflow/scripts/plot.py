@@ -14,7 +14,7 @@ from nrc import figures, store
 from nrc.cubes import join_cubes, select
 from nrc.figures.style import FORMATS, picture, styled
 from nrc.grid import notation
-from pipeline.program import program, run
+from pipeline.program import add_file, program, run
 
 Settings = Mapping[str, Any]
 
@@ -179,31 +179,18 @@ def arguments() -> argparse.ArgumentParser:
         "`figure`, complete settings of the figure with its kind, and `experiments`, for each name complete "
         "settings with those of its data as `data_options`",
     )
-    parser.add_argument(
+    add_file(
+        parser,
         "--cubes",
+        "NetCDF cube to read of each experiment drawn; for a figure of shifts, of each title",
         type=_named,
         nargs="+",
-        required=True,
         metavar="NAME=PATH",
-        help="NetCDF cube to read of each experiment drawn; for a figure of shifts, of each title",
     )
-    parser.add_argument(
-        "--template", type=Path, required=True, metavar="FILE", help="jinja template of the caption, to read"
-    )
-    parser.add_argument(
-        "--caption", type=Path, required=True, metavar="FILE", help="reStructuredText file to write: NAME.rst"
-    )
-    parser.add_argument(
-        "--figures",
-        type=_picture,
-        nargs="+",
-        required=True,
-        metavar="FILE",
-        help="pictures to write: .png, .pdf, .svg",
-    )
-    parser.add_argument(
-        "--numbers", type=Path, required=True, metavar="FILE", help="CSV file to write: the numbers drawn"
-    )
+    add_file(parser, "--template", "jinja template of the caption, to read")
+    add_file(parser, "--caption", "reStructuredText file to write: NAME.rst")
+    add_file(parser, "--figures", "pictures to write: .png, .pdf, .svg", type=_picture, nargs="+")
+    add_file(parser, "--numbers", "CSV file to write: the numbers drawn")
     return parser
 
 

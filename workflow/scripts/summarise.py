@@ -13,7 +13,7 @@ from nrc import store
 from nrc.claims.judge import tally
 from pipeline import overview
 from pipeline.pages import described, numbers_of, page
-from pipeline.program import program, run
+from pipeline.program import add_file, program, run
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def main(args: argparse.Namespace) -> None:
         args.data,
         {str(name): of.attrs["long_name"] for cube in cubes for name, of in cube.variables.items()},
     )
-    written = {path: PAGES[path.stem](made, args.templates) for path in args.pages}
+    written = {path: page_named(path.stem, made, args.templates) for path in args.pages}
     for numbers, caption, path in zip(args.numbers, args.captions, args.numbers_pages, strict=True):
         table = numbers_of(numbers)
         written[path] = page(
@@ -54,6 +54,11 @@ def main(args: argparse.Namespace) -> None:
     for path, text in written.items():
         with store.atomic(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
+
+
+def page_named(name: str, made: Run, templates: Path) -> str:
+    """One of `PAGES`."""
+    return summary(made, templates) if name == "summary" else tables(name, made, templates)
 
 
 def summary(made: Run, templates: Path) -> str:
@@ -74,37 +79,24 @@ def summary(made: Run, templates: Path) -> str:
     )
 
 
-def tables(name: str, title: str, of: Callable[[Run], list]) -> Callable[[Run, Path], str]:
-    """A page of tables under a title and the caption of that name."""
-
-    def made_page(made: Run, templates: Path) -> str:
-        caption = (templates / f"{name}.rst").read_text(encoding="utf-8")
-        return page(templates, "page.html", title=title, caption=caption, about=made.about, tables=of(made))
-
-    return made_page
-
-
-PAGES = {
-    "summary": summary,
-    "claims": tables(
-        "claims",
+# Of each page of tables its title, and its tables: a heading, the rows, and whether they are many.
+TABLES: dict[str, tuple[str, Callable[[Run], list]]] = {
+    "claims": (
         "Claims, part by part",
         lambda made: [
             ("", overview.claims(made.judged), False),
             ("Every part", overview.parts(made.judged), False),
         ],
     ),
-    "audit": tables("audit", "Audit", lambda made: [("", made.audit, False)]),
-    "networks": tables(
-        "networks",
+    "audit": ("Audit", lambda made: [("", made.audit, False)]),
+    "networks": (
         "Networks",
         lambda made: [
             ("", overview.networks(made.measures), False),
             ("Every network", overview.cells(made.measures), True),
         ],
     ),
-    "settings": tables(
-        "settings",
+    "settings": (
         "Settings",
         lambda made: [
             ("Experiments", overview.experiments(made.settings), False),
@@ -112,25 +104,25 @@ PAGES = {
         ],
     ),
 }
+PAGES = ("summary", *TABLES)
+
+
+def tables(name: str, made: Run, templates: Path) -> str:
+    """A page of tables, with the caption of its name."""
+    title, of = TABLES[name]
+    caption = (templates / f"{name}.rst").read_text(encoding="utf-8")
+    return page(templates, "page.html", title=title, caption=caption, about=made.about, tables=of(made))
 
 
 def arguments() -> argparse.ArgumentParser:
     parser = program(__doc__, "the whole configuration, complete")
-    parser.add_argument(
-        "--cubes", type=Path, nargs="+", required=True, help="NetCDF cubes of measures and of shifts"
-    )
+    add_file(parser, "--cubes", "NetCDF cubes of measures and of shifts", nargs="+")
     parser.add_argument("--claims", type=Path, help="NetCDF file of judged claims, if there are claims")
-    parser.add_argument("--audit", type=Path, required=True, help="CSV file of the audit")
-    parser.add_argument("--data", type=Path, nargs="+", required=True, help="files of the data, for digests")
-    parser.add_argument(
-        "--templates", type=Path, required=True, help="folder of the pages' templates and captions"
-    )
-    parser.add_argument(
-        "--pages",
-        type=_page,
-        nargs="+",
-        required=True,
-        help=f"HTML files to write, of these names: {', '.join(PAGES)}",
+    add_file(parser, "--audit", "CSV file of the audit")
+    add_file(parser, "--data", "files of the data, for digests", nargs="+")
+    add_file(parser, "--templates", "folder of the pages' templates and captions", metavar="FOLDER")
+    add_file(
+        parser, "--pages", f"HTML files to write, of these names: {', '.join(PAGES)}", type=_page, nargs="+"
     )
     parser.add_argument("--numbers", type=Path, nargs="*", default=[], help="CSV files of numbers drawn")
     parser.add_argument("--captions", type=Path, nargs="*", default=[], help="the captions of these figures")

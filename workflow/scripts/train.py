@@ -38,7 +38,7 @@ from nrc.start import Start, read_start
 from nrc.trained import Arrays, network_arrays
 from pipeline.code import code_digest
 from pipeline.parts import Cells, Report, block_size
-from pipeline.program import program, run
+from pipeline.program import add_file, program, run
 from pipeline.training import choose_device, train_stack
 from pipeline.under_way import UnderWay
 
@@ -222,13 +222,7 @@ def _spent(state: State) -> float:
 
 def arguments() -> argparse.ArgumentParser:
     parser = program(__doc__, "experiment, stack, task, network, loss, training and device")
-    parser.add_argument(
-        "--data",
-        nargs="+",
-        required=True,
-        metavar="FILE",
-        help="NetCDF files of data to read, one for each seed",
-    )
+    add_file(parser, "--data", "NetCDF files of data to read, one for each seed", type=str, nargs="+")
     parser.add_argument(
         "--start",
         nargs="?",
@@ -242,11 +236,11 @@ def arguments() -> argparse.ArgumentParser:
         metavar="CORES",
         help="cores, each for a part of the stack at a time (default: 1)",
     )
-    parser.add_argument(
+    add_file(
+        parser,
         "--output",
-        required=True,
-        metavar="FILE",
-        help="NetCDF file to write: weights, and how each cell ended; beside it a hidden checkpoint",
+        "NetCDF file to write: weights, and how each cell ended; beside it a hidden checkpoint",
+        type=str,
     )
     parser.add_argument(
         "--checkpoint-interval",

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-__all__ = ["Changed", "changed_keys", "in_lines", "settings_among"]
+__all__ = ["Changed", "changed_keys", "in_lines", "leaves", "settings_among"]
 
 # Letters of a value, and figures named, in a line.
 LONGEST, MOST_NAMES = 40, 3
@@ -66,7 +66,7 @@ def changed_keys(
     """
     if not old or not new:
         return {}
-    before, now = _leaves(old), _leaves(new)
+    before, now = leaves(old), leaves(new)
     return {
         _key(rule, name, path, data_of): (before.get(path, UNSET), now.get(path, UNSET))
         for path in (*before, *(path for path in now if path not in before))
@@ -89,13 +89,19 @@ def in_lines(jobs: Iterable[Changed]) -> list[str]:
     return ["Changed since the results were made:", *lines] if lines else []
 
 
-def _leaves(settings: Mapping[str, Any], above: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
-    """Values by their path of keys."""
-    leaves: dict[tuple[str, ...], Any] = {}
+def leaves(settings: Mapping[str, Any], above: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
+    """Values by their path of keys; an empty mapping is a value.
+
+    Examples
+    --------
+    >>> leaves({"a": {"b": 1, "c": {}}, "d": 2})
+    {('a', 'b'): 1, ('a', 'c'): {}, ('d',): 2}
+    """
+    found: dict[tuple[str, ...], Any] = {}
     for key, value in settings.items():
         path = (*above, key)
-        leaves |= _leaves(value, path) if isinstance(value, dict) and value else {path: value}
-    return leaves
+        found |= leaves(value, path) if isinstance(value, Mapping) and value else {path: value}
+    return found
 
 
 def _key(rule: str, name: str, path: tuple[str, ...], data_of: Mapping[str, str]) -> Key:

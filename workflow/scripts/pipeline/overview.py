@@ -1,7 +1,7 @@
 """The tables of a summary: how networks ended, claims, statements, settings, and what all was made from."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import file_digest
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from nrc.claims.judge import Verdict, tally
 from nrc.figures.cube import endings
 from nrc.flags import ending_masks, flag_masks
 from nrc.grid import AXES, notation
+from pipeline.changes import leaves
 
 __all__ = [
     "cells",
@@ -140,7 +141,8 @@ def experiments(settings: Settings) -> pd.DataFrame:
 
 def keys(settings: Settings) -> pd.DataFrame:
     """Every key of the configuration with its value."""
-    return pd.DataFrame(_leaves(settings), columns=["key", "value"])
+    rows = [(".".join(path), _written(value)) for path, value in leaves(settings).items()]
+    return pd.DataFrame(rows, columns=["key", "value"])
 
 
 def made_with(cubes: Mapping[str, xr.Dataset]) -> list[str]:
@@ -172,14 +174,6 @@ def _loss(experiment: Settings) -> str:
     training, loss = experiment["training"], experiment["loss"].replace("_", " ")
     on = "" if training["loss_on"] == "data" else f", on {training['loss_on']}"
     return loss + on + ("" if training["penalty"] == "factors" else f", penalty on the {training['penalty']}")
-
-
-def _leaves(settings: Settings, *way: str) -> Iterator[tuple[str, str]]:
-    for key, value in settings.items():
-        if isinstance(value, Mapping) and value:
-            yield from _leaves(value, *way, key)
-        else:
-            yield ".".join([*way, key]), _written(value)
 
 
 def _span(values: list[Any]) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-__all__ = ["program", "run"]
+__all__ = ["add_file", "program", "run"]
 
 
 EXIT_CODES = """exit codes: 0 done; 1 an error, told in one line; 2 the command line is wrong"""
@@ -47,6 +47,22 @@ def program(description: str | None, settings: str | None = None) -> argparse.Ar
         "--debug", action="store_true", help="show the traceback of an error (default: its one line)"
     )
     return parser
+
+
+def add_file(parser: argparse.ArgumentParser, name: str, about: str, **how: Any) -> None:
+    """Add an option that names a file, which must be given.
+
+    Parameters
+    ----------
+    parser : ArgumentParser
+    name : str
+        Of the option.
+    about : str
+        What the file is, and whether it is read or written.
+    **how
+        What is otherwise, as for `add_argument`: several files by `nargs="+"`.
+    """
+    parser.add_argument(name, **{"type": Path, "required": True, "metavar": "FILE", "help": about} | how)
 
 
 def run(main: Callable[[argparse.Namespace], None], parser: argparse.ArgumentParser) -> None:
