@@ -13,15 +13,10 @@ from selenium.webdriver.common.keys import Keys
 
 from pipeline.commit import commit_of
 from support.checkout import PROJECT, Checkout
-from support.headless import MISSING, browser
+from support.headless import browser
 from support.shared import made_once
 
-pytestmark = [
-    pytest.mark.workflow,
-    pytest.mark.skipif(
-        bool(MISSING), reason=f"not installed: {', '.join(MISSING)} (Debian: chromium-driver)"
-    ),
-]
+pytestmark = pytest.mark.workflow
 
 LOCAL = ("file:", "data:", "blob:", "about:", "chrome:")
 

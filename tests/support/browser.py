@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ["Browser", "browser_in"]
+__all__ = ["Browser", "browser_in", "chromium"]
 
 # No window, no network beside what the page asks for, and no folder that outlives the test.
 OPTIONS = (
@@ -103,19 +103,37 @@ class Browser:
 
 
 @contextmanager
-def browser_in(folder: Path) -> Iterator[Browser]:
-    """A browser with all that it keeps in a folder; the test is skipped where there is none."""
-    chromium, driver = (shutil.which(name) for name in ("chromium", "chromedriver"))
-    if not (chromium and driver):
+def chromium(folder: Path, *more: str, logs: tuple[str, ...] = ("browser",), driver=None) -> Iterator:
+    """Chromium with all that it keeps in a folder; the test is skipped where there is none.
+
+    Parameters
+    ----------
+    folder : Path
+    *more : str
+        Options beside `OPTIONS`.
+    logs : tuple of str
+        Kinds of log of which all is kept.
+    driver : class, optional
+        A kind of selenium's `Chrome`.
+    """
+    program, its_driver = (shutil.which(name) for name in ("chromium", "chromedriver"))
+    if not (program and its_driver):
         pytest.skip("there is no Chromium with its driver; as root: make browser")
     webdriver = pytest.importorskip("selenium.webdriver", reason="Selenium is not installed")
     options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for option in (*OPTIONS, f"--user-data-dir={folder}"):
+    options.binary_location = program
+    for option in (*OPTIONS, *more, f"--user-data-dir={folder}"):
         options.add_argument(option)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    started = webdriver.Chrome(options, webdriver.ChromeService(driver))
+    options.set_capability("goog:loggingPrefs", dict.fromkeys(logs, "ALL"))
+    started = (driver or webdriver.Chrome)(options, webdriver.ChromeService(its_driver))
     try:
-        yield Browser(started)
+        yield started
     finally:
         started.quit()
+
+
+@contextmanager
+def browser_in(folder: Path) -> Iterator[Browser]:
+    """A browser with all that it keeps in a folder."""
+    with chromium(folder) as started:
+        yield Browser(started)

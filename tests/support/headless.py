@@ -1,7 +1,6 @@
 """A headless Chromium that opens pages from the file system, and what it saw."""
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,20 +8,12 @@ from typing import Any
 
 from selenium import webdriver
 from selenium.common.exceptions import ElementClickInterceptedException
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
-__all__ = ["MISSING", "Browser", "browser"]
+from support.browser import chromium
 
-PROGRAMS = ("chromium", "chromedriver")
-MISSING = [name for name in PROGRAMS if shutil.which(name) is None]
-
-FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    "--disable-dev-shm-usage",
-)
+__all__ = ["Browser", "browser"]
 
 
 class Browser(webdriver.Chrome):
@@ -71,16 +62,9 @@ class Browser(webdriver.Chrome):
 @contextmanager
 def browser(folder: Path, width: int = 1440, height: int = 900) -> Iterator[Browser]:
     """A browser with a profile in an empty folder and a window of a size."""
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium")
-    for flag in (*FLAGS, f"--user-data-dir={folder}", f"--window-size={width},{height}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = Browser(options=options, service=Service(shutil.which("chromedriver")))
-    # what the browser opens by itself is none of a page's
-    driver.get("about:blank")
-    driver.get_log("performance")
-    try:
+    size = f"--window-size={width},{height}"
+    with chromium(folder, size, logs=("browser", "performance"), driver=Browser) as driver:
+        # what the browser opens by itself is none of a page's
+        driver.get("about:blank")
+        driver.get_log("performance")
         yield driver
-    finally:
-        driver.quit()
