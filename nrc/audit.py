@@ -115,7 +115,7 @@ STATEMENTS = (
     ),
     Statement(
         "Theorem 3.4, certified spectra",
-        "tail beyond r at most what partitions into r sets certify of it",
+        "tail beyond r at most what centroid gradients certify of it by r directions",
         "relative_tail",
         "certified_tail",
     ),
