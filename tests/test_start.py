@@ -314,9 +314,10 @@ def test_a_change_at_the_start_trains_what_goes_on_from_it_and_none_the_other_wa
 def test_a_grown_axis_trains_its_new_cells_alone_in_both_parts(checkout):
     before = checkout.load("results/depth_stationary/measures.nc")
     overlays = checkout.overlay({"experiments.depth.grid.weight_decay": [0.001, 0.01, 0.1]})
-    said = checkout.snakemake("results/depth_stationary/measures.nc", overlays=overlays)
+    checkout.snakemake("results/depth_stationary/measures.nc", overlays=overlays)
     for name in ("depth", "depth_stationary"):
-        assert f"results/{name}/train/{STACK}.nc: 4 of 6 cells taken over from the earlier file" in said
+        trained = f"results/{name}/train/{STACK}.nc"
+        assert f"{trained}: 4 of 6 cells taken over from the earlier file" in checkout.log(trained)
     after = checkout.load("results/depth_stationary/measures.nc")
     assert after.sizes["weight_decay"] == 3
     for name in before.data_vars:

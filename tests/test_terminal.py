@@ -183,14 +183,14 @@ def test_the_end_of_a_run_tells_what_it_brought(finished, tmp_path):
     assert "There is no summary: " in said
 
 
-def test_a_plan_tells_which_settings_changed(finished):
+def test_a_plan_tells_which_settings_changed(checkout):
     changes = {
         "experiments.mixture.training.tolerance": 1e-4,
         "figures.figure1.certified": 0.2,
         "data.blobs.separation": 3,
     }
-    overlays = finished.overlay(changes)
-    said = finished.snakemake("results/figures/figure1.png", options=["--dry-run"], overlays=overlays)
+    overlays = checkout.overlay(changes)
+    said = checkout.snakemake("results/figures/figure1.png", options=["--dry-run"], overlays=overlays)
     found = re.search(r"Changed since the results were made:\n((?:  .*\n)+)", said)[1]
     assert "  data.blobs.separation: 2 -> 3 (make_mixture, " in found
     assert "  experiments.mixture.training.tolerance: 1e-08 -> 0.0001 (train_stack, " in found
@@ -199,7 +199,7 @@ def test_a_plan_tells_which_settings_changed(finished):
     assert max(map(len, said.splitlines())) < 150
     assert "%|" not in said
     options = ["--dry-run", "--quiet", "host"]
-    said = finished.snakemake("results/figures/figure1.png", options=options, overlays=overlays)
+    said = checkout.snakemake("results/figures/figure1.png", options=options, overlays=overlays)
     assert "reason: data.blobs.separation: 2 -> 3 (make_mixture)" in said
     assert "Params have changed" not in said
 

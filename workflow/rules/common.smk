@@ -78,7 +78,7 @@ def code_of(program, *kinds):
 
 def settings_json(part, *names):
     """What a job depends on, as JSON: a slice of the settings, sorted where their order tells nothing."""
-    told = part in (slices.claims_slice, slices.figure_slice, slices.summary_slice)
+    told = part in (slices.claims_slice, slices.figure_slice, slices.summary_slice, slices.explorer_slice)
     return json.dumps(or_exit(part, *names, SETTINGS), sort_keys=not told)
 
 
