@@ -125,7 +125,9 @@ def test_github_calls_what_ci_calls_with_the_oldest_and_a_newer_python():
     (job,) = yaml.safe_load(text)["jobs"].values()
     matrix = job["strategy"]["matrix"]
     # there the system's packages are a step of their own
-    assert ["browser", *matrix["target"]] == sorted(stages.split(), key=["browser", "lint", "test"].index)
+    assert ["browser", *matrix["target"]] == sorted(
+        stages.split(), key=["browser", "lint", "test", "test-slurm"].index
+    )
     assert job["steps"][-1]["run"] == "make ${{ matrix.target }}"
     oldest = tomllib.loads(read("pyproject.toml"))["project"]["requires-python"].removeprefix(">=")
     assert matrix["python"][0] == oldest
