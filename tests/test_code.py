@@ -83,10 +83,14 @@ def test_an_edit_changes_the_digest_of_who_imports_it(small, file):
     assert (digest(small) != before) == imported
 
 
-def test_words_and_layout_do_not_count(small):
+def test_words_types_and_layout_do_not_count(small):
     before = digest(small)
     (small / "nrc/late.py").write_text(
-        '"""Later."""\n\n\ndef f(\n    x,\n):\n    "Double x."\n    return 2*x\n', encoding="utf-8"
+        '"""Later."""\n\n\ndef f(\n    x: int,\n) -> int:\n    "Double x."\n    return 2*x\n', encoding="utf-8"
+    )
+    (small / "workflow/scripts/go.py").write_text(
+        SMALL["workflow/scripts/go.py"].replace("nrc.types import value", "nrc.types import value as other"),
+        encoding="utf-8",
     )
     assert digest(small) == before
     (small / "nrc/late.py").write_text("def f(x):\n    return 3 * x\n", encoding="utf-8")

@@ -1,4 +1,6 @@
-"""Pages made from the code when the manual is built: in their place `<!-- NAME -->` comes the text."""
+"""Pages made from the code when the manual is built: what stands between two marks gives way to the text."""
+
+import re
 
 from collections.abc import Callable
 
@@ -10,16 +12,18 @@ from sphinx.application import Sphinx
 __all__ = ["PARTS"]
 
 PARTS: dict[str, tuple[str, Callable[[], str]]] = {
-    "reference/configuration": ("<!-- configuration -->", configuration.text),
-    "reference/files": ("<!-- variables -->", variables.text),
-    "reference/programs": ("<!-- programs -->", programs.text),
+    "reference/configuration": ("configuration", configuration.text),
+    "reference/files": ("variables", variables.text),
+    "reference/programs": ("programs", programs.text),
 }
 
 
 def _fill(app: Sphinx, page: str, source: list[str]) -> None:
     if page in PARTS:
         mark, text = PARTS[page]
-        source[0] = source[0].replace(mark, text())
+        between = re.compile(f"<!-- {mark} -->.*<!-- /{mark} -->", re.DOTALL)
+        source[0], found = between.subn(lambda _: text(), source[0])
+        assert found == 1, f"{page} has no place for {mark}"
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -25,6 +25,7 @@ STAGES = {
     "plot_figure1": "results/figures/figure1.pdf",
     "audit": "results/audit.csv",
     "judge_claims": "results/claims.nc",
+    "summarise": "results/summary.html",
     "explorer": "results/explorer.html",
 }
 
@@ -41,6 +42,7 @@ INPUTS = {
     "plot_figure1": STAGES["collect"],
     "audit": STAGES["collect"],
     "judge_claims": STAGES["collect"],
+    "summarise": STAGES["collect"],
     "explorer": STAGES["collect"],
 }
 

@@ -18,7 +18,7 @@ ROOTS = (SCRIPTS.parents[1], SCRIPTS)
 def code_digest(program: str | Path, kinds: Sequence[str] = ()) -> str:
     """SHA-256 of a program and of all modules of the project that it imports, however deep.
 
-    Comments, docstrings, layout and the place of the project do not count.
+    Comments, docstrings, types of arguments, layout and the place of the project do not count.
 
     Parameters
     ----------
@@ -78,11 +78,22 @@ def _contents(file: Path, module: str = "") -> tuple[bytes, frozenset[str]]:
     package = module if file.name == "__init__.py" else module.rpartition(".")[0]
     names = frozenset(_imported(tree, package))
     for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            match node.body:
-                case [ast.Expr(ast.Constant(str())), *body]:
-                    node.body = body
+        _drop_words(node)
     return hashlib.sha256(ast.dump(tree).encode()).digest(), names
+
+
+def _drop_words(node: ast.AST) -> None:
+    """Take from a node what is for readers: its docstring, its types, what only a type checker runs."""
+    match node:
+        case ast.Module() | ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef():
+            if ast.get_docstring(node, clean=False) is not None:
+                del node.body[0]
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                node.returns = None
+        case ast.arg():
+            node.annotation = None
+        case ast.If(test=ast.Name("TYPE_CHECKING")):
+            node.body = []
 
 
 def _imported(node: ast.AST, package: str) -> Iterator[str]:
