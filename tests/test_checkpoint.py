@@ -31,7 +31,7 @@ def run(way, problem, passes, tolerance, **options):
     return minimise(loss, start, method, tolerance=tolerance, passes=passes, look=seen, **options), seen
 
 
-def assert_goes_on_in_the_same_bits(folder, way, problem, passes, tolerance, moment):
+def assert_goes_on_in_the_same_bits(folder, way, problem, passes, tolerance, moment, **options):
     """Saved and stopped after so many reports, and taken up by a new process, as it were."""
     unbroken, all_seen = run(way, problem, passes, tolerance)
     reports = 0
@@ -46,9 +46,9 @@ def assert_goes_on_in_the_same_bits(folder, way, problem, passes, tolerance, mom
     saved = checkpoint(folder)
     assert saved.open() == {}
     with pytest.raises(Interrupt):
-        run(way, problem, passes, tolerance, report=interrupt)
+        run(way, problem, passes, tolerance, report=interrupt, **options)
     state = checkpoint(folder).open()["run"]
-    resumed, seen = run(way, problem, passes, tolerance, state=state)
+    resumed, seen = run(way, problem, passes, tolerance, state=state, **options)
     for name in ("residual", "iterations", "evaluations", "ended"):
         torch.testing.assert_close(
             getattr(resumed, name), getattr(unbroken, name), rtol=0, atol=0, equal_nan=True, msg=name
@@ -69,6 +69,17 @@ def test_a_minimisation_goes_on_in_the_same_bits(tmp_path, name, moment):
     labels = np.arange(loss.x.shape[1])[None] % 2
     problem = loss, start, [0] * 4, labels
     assert_goes_on_in_the_same_bits(tmp_path, METHODS[name], problem, 60, 1e-7, moment)
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("moment", [2, 9, 55, 70])
+def test_cells_that_wait_go_on_in_the_same_bits(tmp_path, name, moment):
+    loss, start = METHODS[name].autoencoders(weight_decay=(0.02, 0.3, 0.1))
+    labels = np.arange(loss.x.shape[1])[None] % 2
+    problem = loss, start, [0] * 6, labels
+    if name == "lm":
+        moment = min(moment, 12)
+    assert_goes_on_in_the_same_bits(tmp_path, METHODS[name], problem, 60, 1e-7, moment, window=2)
 
 
 @pytest.mark.parametrize(

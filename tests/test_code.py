@@ -86,7 +86,8 @@ def test_an_edit_changes_the_digest_of_who_imports_it(small, file):
 def test_words_types_and_layout_do_not_count(small):
     before = digest(small)
     (small / "nrc/late.py").write_text(
-        '"""Later."""\n\n\ndef f(\n    x: int,\n) -> int:\n    "Double x."\n    return 2*x\n', encoding="utf-8"
+        '"""Later."""\n\n\ndef f(\n    x: int,\n) -> int:\n    "Double x."\n    return 2*x\n',
+        encoding="utf-8",
     )
     (small / "workflow/scripts/go.py").write_text(
         SMALL["workflow/scripts/go.py"].replace("nrc.types import value", "nrc.types import value as other"),

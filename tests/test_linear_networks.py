@@ -133,6 +133,7 @@ def test_levenberg_marquardt_ends_at_the_ridge_solution(centroids):
 def test_levenberg_marquardt_never_goes_up_and_needs_few_steps():
     loss, theta = stack_loss("product")
     method, point = LevenbergMarquardt(), loss.at(theta)
+    method.join(torch.arange(len(theta)), point)
     for _ in range(60):
         before, point = point, method.step(loss, point).point
         assert (point.value <= before.value * (1 + 1e-12)).all()

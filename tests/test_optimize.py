@@ -157,6 +157,33 @@ def test_a_cell_alone_has_the_bits_of_the_cell_in_its_stack(name):
             assert torch.equal(getattr(alone, what)[0], getattr(together, what)[c])
 
 
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("window", [1, 2, 5])
+def test_cells_that_wait_for_a_place_end_in_the_same_bits(name, window):
+    """Weight decays far apart, so that places become free at different times."""
+    loss, start = METHODS[name].autoencoders(weight_decay=(0.003, 0.3, 0.03, 0.1), sigma=(0.1, 0.4))
+    most = []
+    budget = {"tolerance": LOOSE.get(name, 1e-7), "passes": 900}
+    together = run(name, loss, start, **budget)
+    waited = run(
+        name, loss, start, window=window, report=lambda _, here: most.append(len(here()["running"])), **budget
+    )
+    assert len(set(together.evaluations.tolist())) > 1 or name in IN_BATCHES
+    assert max(most) == window
+    for what in ("theta", "value", "gradient"):
+        assert torch.equal(getattr(waited.point, what), getattr(together.point, what))
+    for what in ("residual", "iterations", "evaluations", "ended"):
+        assert torch.equal(getattr(waited, what), getattr(together, what)), what
+
+
+@pytest.mark.parametrize("name", ["lbfgs", "varpro"])
+def test_a_free_place_is_taken_before_all_are_free(name):
+    loss, start = METHODS[name].autoencoders(weight_decay=(0.001, 0.3, 0.2, 0.1), sigma=(0.4,))
+    seen = []
+    run(name, loss, start, window=2, report=lambda _, here: seen.append(here()["running"].tolist()))
+    assert [0, 2] in seen or [0, 3] in seen
+
+
 def test_on_mini_batches_a_cell_is_judged_at_its_end():
     """Batches of all points: converged long before, it ends with its budget, and has converged."""
     way = Way("sgd", {"learning_rate": 0.2, "momentum": 0.9, "batch": 21, "schedule": "constant"})
@@ -318,6 +345,7 @@ def test_a_quadratic_of_many_scales():
 def test_lbfgs_goes_down_alone():
     loss, theta, _ = classifiers()
     (phase,), points = METHODS["lbfgs"].method(20_000, [0] * 4), [loss.at(theta)]
+    phase.method.join(torch.arange(4), points[0])
     for _ in range(20):
         points.append(phase.method.step(loss, points[-1]).point)
     assert all((after.value <= before.value).all() for before, after in pairwise(points))

@@ -9,7 +9,7 @@ import torch
 from nrc.ended import Ended
 from nrc.optimize.minimise import minimise
 from nrc.optimize.point import Course
-from nrc.optimize.varpro import Projected, build, right_preconditioner
+from nrc.optimize.varpro import Projected, RightInverse, build
 from support.problems import METHODS, autoencoders, classifiers, modules, normal, parameters_of
 
 VARPRO = METHODS["varpro"]
@@ -100,7 +100,7 @@ def test_the_initial_last_layer_does_not_matter(name):
 def test_the_preconditioner_is_a_plain_loop_over_layers(name):
     loss, theta = PROBLEMS[name]
     projected = Projected(loss)
-    inverse, q = right_preconditioner(projected, theta), normal(len(theta), projected.variables).float()
+    inverse, q = RightInverse.of(projected, theta), normal(len(theta), projected.variables).float()
     found = loss.architecture.network(inverse(q))
     rng = np.random.default_rng(np.random.SeedSequence(0, spawn_key=(4,)))
     signs = rng.choice([-1.0, 1.0], size=(loss.x.shape[1], loss.architecture.sizes[-1]))

@@ -1,7 +1,6 @@
 """Pages made from the code when the manual is built: what stands between two marks gives way to the text."""
 
 import re
-
 from collections.abc import Callable
 
 import configuration

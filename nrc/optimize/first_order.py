@@ -48,7 +48,9 @@ class FirstOrder:
     >>> loss = RegularisedLoss(Architecture((1, 1)), x, 2 * x, weight_decay=torch.ones(1))
     >>> sgd, course = partial(torch.optim.SGD, lr=0.5), Course(passes=10, seeds=[0])
     >>> method = FirstOrder(sgd, course, learning_rate=0.5, batch=None, schedule="constant")
-    >>> method.step(loss, loss.at(torch.zeros(1, 1))).point.theta
+    >>> begin = loss.at(torch.zeros(1, 1))
+    >>> method.join(torch.tensor([0]), begin)
+    >>> method.step(loss, begin).point.theta
     tensor([[1.]])
     """
 
@@ -64,12 +66,23 @@ class FirstOrder:
         self.whole = batch is None
         self._make, self._passes = update, course.passes
         self._rate, self._batch, self._schedule = learning_rate, batch, SCHEDULES[schedule]
-        self._seeds = torch.tensor(course.seeds)
+        self._all_seeds = torch.tensor(course.seeds)
+        self._begin_anew(self._all_seeds[:0])
+
+    @property
+    def admits(self) -> bool:
+        # the learning rate and the order of points are those of a pass
+        return not len(self._seeds)
+
+    def join(self, cells: Tensor, point: Point) -> None:
+        self._begin_anew(self._all_seeds[cells.cpu()])
+
+    def _begin_anew(self, seeds: Tensor) -> None:
+        self._seeds, self._done, self._drawn = seeds, 0, 0
         self._orders = {
             seed: np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(3,)))
-            for seed in sorted(set(course.seeds))
+            for seed in sorted(set(self._all_seeds.tolist()))
         }
-        self._done, self._drawn = 0, 0
         self._theta = torch.empty(0)
         self._update: Optimizer | None = None
 

@@ -1,5 +1,8 @@
 """Kronecker-factored approximate curvature (Martens & Grosse 2015), as an inverse Hessian of every cell."""
 
+from copy import copy
+from typing import Self
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -51,6 +54,16 @@ class KFAC:
             b, qb = _moments(outgoing, p)
             curvature = b[:, :, None] * a[:, None, :] + objective.weight_decay[:, None, None]
             self._layers.append((qa, qb, 1 / curvature))
+
+    def select(self, cells: Tensor) -> Self:
+        """The same for some of the cells."""
+        some = copy(self)
+        some._layers = [
+            # inputs that all cells share have one basis
+            (qa if qa is None or len(qa) < len(qb) else qa[cells], qb[cells], inverse[cells])
+            for qa, qb, inverse in self._layers
+        ]
+        return some
 
     def __call__(self, q: Tensor) -> Tensor:
         """H_0 q for q (cells, parameters)."""

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -12,13 +12,38 @@ from nrc.optimize.point import Course, Objective, Phase, Point, State, Step, dot
 
 __all__ = ["LBFGS", "Preconditioner", "build"]
 
-# Iterations with one initial inverse Hessian.
+# Iterations with one initial inverse Hessian. Then cells may join, for it is anew for all.
 REFRESH = 50
 
 PRECISION = torch.float32
 
-# H_0 q for q (cells, parameters): an inverse Hessian, up to a factor.
-Preconditioner = Callable[[Tensor], Tensor]
+
+class Preconditioner(Protocol):
+    """H_0 of every cell: an inverse Hessian, up to a factor.
+
+    Examples
+    --------
+    A diagonal one:
+
+    >>> class Diagonal:
+    ...     def __init__(self, h):
+    ...         self.h = h
+    ...
+    ...     def __call__(self, q):
+    ...         return self.h * q
+    ...
+    ...     def select(self, cells):
+    ...         return Diagonal(self.h[cells])
+    >>> Diagonal(torch.tensor([[2.0], [3.0]])).select(torch.tensor([1]))(torch.ones(1, 1))
+    tensor([[3.]])
+    """
+
+    def __call__(self, q: Tensor) -> Tensor:
+        """H_0 q for q (cells, parameters)."""
+
+    def select(self, cells: Tensor) -> Self:
+        """That of some cells."""
+
 
 # The objectives that H_0 is made from.
 Seen = TypeVar("Seen", bound=Objective)
@@ -69,15 +94,32 @@ class LBFGS(Generic[Seen]):
 
     def __init__(self, history: int, initial: Callable[[Seen, Tensor], Preconditioner] | None = None) -> None:
         self.pairs: deque[tuple[Tensor, Tensor, Tensor]] = deque(maxlen=history)
-        self.scale: Tensor | None = None
+        self.scale = torch.empty(0)
         self._initial, self._iterations = initial, 0
         # H_0, and where it was taken
         self._h: Preconditioner | None = None
-        self._theta: Tensor | None = None
+        self._theta = torch.empty(0)
+
+    @property
+    def admits(self) -> bool:
+        return not len(self.scale) or self._iterations % REFRESH == 0
+
+    def join(self, cells: Tensor, point: Point) -> None:
+        scale = self._first_scale(point)
+        if len(self.scale):
+            self.pairs = deque(
+                (
+                    (_with_zeros(s, len(cells)), _with_zeros(y, len(cells)), _with_zeros(rho, len(cells)))
+                    for s, y, rho in self.pairs
+                ),
+                self.pairs.maxlen,
+            )
+            self.scale = torch.cat([self.scale, scale])
+        else:
+            self.pairs.clear()
+            self.scale, self._iterations = scale, 0
 
     def step(self, objective: Seen, point: Point) -> Step:
-        if self.scale is None:
-            self.scale = self._first_scale(point)
         self._refresh(objective, point)
         some = slice(objective.variables)
         direction = self._direction(point.gradient[:, some], self.scale)
@@ -96,30 +138,29 @@ class LBFGS(Generic[Seen]):
 
     def keep(self, cells: Tensor) -> None:
         self.pairs = deque(((s[cells], y[cells], rho[cells]) for s, y, rho in self.pairs), self.pairs.maxlen)
-        self._h = None
-        if self.scale is not None:
-            self.scale = self.scale[cells]
-        if self._theta is not None:
+        self.scale = self.scale[cells]
+        if self._initial is not None and self._iterations % REFRESH:
             self._theta = self._theta[cells]
+            self._h = None if self._h is None else self._h.select(cells)
 
     @property
     def state(self) -> State:
-        if self.scale is None:
-            return {}
+        state = {"scale": self.scale, "iterations": self._iterations, "theta": self._theta}
+        if not self.pairs:
+            return state
         s, y, rho = (torch.stack(parts) for parts in zip(*self.pairs, strict=True))
-        place = {} if self._theta is None else {"theta": self._theta}
-        return {"s": s, "y": y, "rho": rho, "scale": self.scale, "iterations": self._iterations, **place}
+        return {**state, "s": s, "y": y, "rho": rho}
 
     def resume(self, state: State) -> None:
-        if state:
+        self.scale, self._iterations = state["scale"], int(state["iterations"])
+        self._theta = state["theta"]
+        if "s" in state:
             self.pairs.extend(zip(state["s"], state["y"], state["rho"], strict=True))
-            self.scale, self._iterations = state["scale"], int(state["iterations"])
-            self._theta = state.get("theta")
 
     def _refresh(self, objective: Seen, point: Point) -> None:
         if self._initial is None:
             return
-        if self._theta is None or self._iterations % REFRESH == 0:
+        if self._iterations % REFRESH == 0:
             self._theta, self._h = point.theta, None
         if self._h is None:
             self._h = self._initial(objective, self._theta)
@@ -162,3 +203,8 @@ class LBFGS(Generic[Seen]):
             return torch.ones_like(point.value, dtype=PRECISION)
         size: Tensor = point.gradient.norm(dim=1)
         return 1 / size.clamp(min=1).to(PRECISION)
+
+
+def _with_zeros(part: Tensor, cells: int) -> Tensor:
+    """What some cells remember of a pair, and behind them others that remember none."""
+    return torch.cat([part, part.new_zeros(cells, *part.shape[1:])])

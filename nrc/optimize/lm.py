@@ -18,8 +18,8 @@ def build(course: Course) -> list[Phase]:
     Examples
     --------
     >>> [phase] = build(Course(passes=100, seeds=[0]))
-    >>> phase.method.state
-    {}
+    >>> phase.method.admits
+    True
     """
     return [Phase(LevenbergMarquardt())]
 
@@ -51,14 +51,16 @@ class LevenbergMarquardt:
     1.0
     """
 
-    whole = True
+    whole = admits = True
 
     def __init__(self) -> None:
-        self.damping: Tensor | None = None
+        self.damping = torch.empty(0)
+
+    def join(self, cells: Tensor, point: Point) -> None:
+        fresh = torch.full_like(point.value, FIRST_DAMPING)
+        self.damping = torch.cat([self.damping, fresh]) if len(self.damping) else fresh
 
     def step(self, objective: RegularisedLoss, point: Point) -> Step:
-        if self.damping is None:
-            self.damping = torch.full_like(point.value, FIRST_DAMPING)
         trial = objective.at(point.theta + _damped_step(objective, point.theta, self.damping))
         # in the end the value's decrease is lost in rounding, and the gradient's is not
         lower = trial.value < point.value
@@ -73,15 +75,14 @@ class LevenbergMarquardt:
         return Step(after, once, stuck=self.damping > LARGEST_DAMPING)
 
     def keep(self, cells: Tensor) -> None:
-        if self.damping is not None:
-            self.damping = self.damping[cells]
+        self.damping = self.damping[cells]
 
     @property
     def state(self) -> State:
-        return {} if self.damping is None else {"damping": self.damping}
+        return {"damping": self.damping}
 
     def resume(self, state: State) -> None:
-        self.damping = state.get("damping")
+        self.damping = state["damping"]
 
 
 def _damped_step(objective: RegularisedLoss, theta: Tensor, damping: Tensor) -> Tensor:

@@ -143,6 +143,7 @@ def minimise(
     *,
     tolerance: float,
     passes: int,
+    window: int | None = None,
     wall_clock: float | None = None,
     look: Look | None = None,
     state: State | None = None,
@@ -162,6 +163,9 @@ def minimise(
         A cell has converged when its relative residual is at most this.
     passes : int
         Budget of each cell: passes over the data, evaluations of its function.
+    window : int, optional
+        Cells that run at a time; all if not given. The others wait, and take the places of those that
+        have left. It changes no number.
     wall_clock : float, optional
         Limit in seconds for the whole stack. Results then depend on the machine's speed.
     look : Look, optional
@@ -195,18 +199,19 @@ def minimise(
     """
     run = _Run(objective, theta, phases, look, state)
     while True:
+        run.admit(len(theta) if window is None else window)
         late = wall_clock is not None and run.seconds > wall_clock
         run.leave(run.judge(tolerance, passes, late))
         if report is not None:
             report(Progress.of(run.end, run.residual), run.state)
         if len(run.running):
             run.step()
-        elif not run.go_on():
+        elif not len(run.waiting) and not run.go_on():
             return run.end
 
 
 class _Run:
-    """A minimisation under way: the cells running in a phase, and where the others are."""
+    """A minimisation under way: the cells running in a phase, those waiting, and where the others are."""
 
     def __init__(
         self,
@@ -220,11 +225,8 @@ class _Run:
         self._start = time.monotonic() - float(state["seconds"] if state else 0)
         self.small = DEAD * theta.norm(dim=1)
         if state:
-            self.number, self.running, self.residual = (
-                int(state["phase"]),
-                state["running"],
-                state["residual"],
-            )
+            self.number, self.residual = int(state["phase"]), state["residual"]
+            self.running, self.waiting = state["running"], state["waiting"]
             self.point, self.end = Point(**state["point"]), Minimum.resume(state["end"])
             self.begun, self.objective = state["begun"], self._seen(self.running)
             self.method.resume(state.get("method", {}))
@@ -255,15 +257,33 @@ class _Run:
         return self.phase.objective(self._whole.select(cells))
 
     def _begin(self) -> None:
-        """Let the cells that have not ended begin the phase."""
-        self.running = (self.end.ended == RUNNING).nonzero()[:, 0]
+        """Let the cells that have not ended wait for the phase."""
+        self.waiting = (self.end.ended == RUNNING).nonzero()[:, 0]
+        self.running = self.waiting[:0]
         self.objective = self._seen(self.running)
-        self.point = self.objective.at(self.end.point.theta[self.running])
-        self.residual = self.objective.relative_residual(self.point.theta, self.point.gradient)
-        # what a method on mini-batches does not evaluate is no part of its budget
-        self.end.evaluations[self.running] += int(self.method.whole)
+        self.point, self.residual = self.end.point[self.running], self.end.residual[self.running]
         self.begun = self.end.evaluations.clone()
-        self.stuck, self.diverged = torch.zeros_like(self.running, dtype=torch.bool), ~self.point.finite
+        self.stuck = self.diverged = torch.zeros_like(self.running, dtype=torch.bool)
+
+    def admit(self, window: int) -> None:
+        """Let waiting cells begin the phase, in places that are free."""
+        free = window - len(self.running)
+        if free <= 0 or not len(self.waiting) or not self.method.admits:
+            return
+        new, self.waiting = self.waiting[:free], self.waiting[free:]
+        objective = self._seen(new)
+        point = objective.at(self.end.point.theta[new])
+        # what a method on mini-batches does not evaluate is no part of its budget
+        self.end.evaluations[new] += int(self.method.whole)
+        self.begun[new] = self.end.evaluations[new]
+        self.method.join(new, point)
+        residual = objective.relative_residual(point.theta, point.gradient)
+        self.running = torch.cat([self.running, new])
+        self.objective = objective if len(self.running) == len(new) else self._seen(self.running)
+        self.point = self.point.with_more(point)
+        self.residual = torch.cat([self.residual, residual])
+        self.stuck = torch.cat([self.stuck, torch.zeros_like(new, dtype=torch.bool)])
+        self.diverged = torch.cat([self.diverged, ~point.finite])
 
     def go_on(self) -> bool:
         """Begin the next phase, if there is one and a cell for it."""
@@ -316,6 +336,7 @@ class _Run:
             self.end.put(self.running[leaving], self.point[leaving], self.residual[leaving], left[leaving])
             self.running, self.point = self.running[~leaving], self.point[~leaving]
             self.residual, self.objective = self.residual[~leaving], self.objective.select(~leaving)
+            self.stuck, self.diverged = self.stuck[~leaving], self.diverged[~leaving]
             self.method.keep(~leaving)
 
     def step(self) -> None:
@@ -337,6 +358,7 @@ class _Run:
         return {
             "phase": self.number,
             "running": self.running,
+            "waiting": self.waiting,
             "point": vars(self.point),
             "residual": self.residual,
             "begun": self.begun,

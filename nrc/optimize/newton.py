@@ -4,12 +4,14 @@ L-BFGS with float32 products goes as far as they carry. From there a few Newton 
 tolerance (Nocedal & Wright 2006, ch. 7.1).
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from nrc.hessian import Hessian
 from nrc.optimize.kfac import KFAC
-from nrc.optimize.lbfgs import LBFGS, Preconditioner
+from nrc.optimize.lbfgs import LBFGS
 from nrc.optimize.line_search import weak_wolfe
 from nrc.optimize.point import Course, Phase, Point, Step, WithoutMemory, dot
 from nrc.optimize.single import Single, single
@@ -83,7 +85,7 @@ class NewtonCG(WithoutMemory):
 
 
 def conjugate_gradients(
-    hessian: Preconditioner, inverse: Preconditioner, b: Tensor, accuracy: Tensor
+    hessian: Callable[[Tensor], Tensor], inverse: Callable[[Tensor], Tensor], b: Tensor, accuracy: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Solve hessian(x) = b for every cell, or as much of it as lies before negative curvature.
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, Self, TypeVar
 
+import torch
 from torch import Tensor
 
 __all__ = ["Course", "Method", "Objective", "Phase", "Point", "State", "Step", "WithoutMemory", "dot"]
@@ -95,6 +96,12 @@ class Point:
     def __getitem__(self, cells: Tensor) -> "Point":
         return Point(self.theta[cells], self.value[cells], self.gradient[cells])
 
+    def with_more(self, other: "Point") -> "Point":
+        """These cells, and behind them others."""
+        return Point(
+            *(torch.cat(both) for both in zip(vars(self).values(), vars(other).values(), strict=True))
+        )
+
     def put(self, cells: Tensor, other: "Point") -> None:
         """Overwrite some cells."""
         self.theta[cells], self.value[cells], self.gradient[cells] = other.theta, other.value, other.gradient
@@ -128,7 +135,7 @@ class Step:
 
 
 class Method(Protocol[Seen]):
-    """An iterative method with a memory for each cell.
+    """An iterative method with a memory for each cell. It begins with none: cells join it.
 
     Attributes
     ----------
@@ -158,6 +165,13 @@ class Method(Protocol[Seen]):
 
     whole: bool
 
+    @property
+    def admits(self) -> bool:
+        """Whether cells may join now, and take the same steps as in a stack of their own."""
+
+    def join(self, cells: Tensor, point: Point) -> None:
+        """Take up cells behind those that are there: their numbers in the stack, and where they begin."""
+
     def step(self, objective: Seen, point: Point) -> Step: ...
 
     def keep(self, cells: Tensor) -> None:
@@ -179,6 +193,11 @@ class WithoutMemory:
     >>> WithoutMemory().state
     {}
     """
+
+    admits = True
+
+    def join(self, cells: Tensor, point: Point) -> None:
+        pass
 
     def keep(self, cells: Tensor) -> None:
         pass

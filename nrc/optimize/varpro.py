@@ -12,13 +12,13 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from nrc.network import Network
+from nrc.network import Architecture, Network
 from nrc.optimize.kfac import random_signs
-from nrc.optimize.lbfgs import LBFGS, Preconditioner
+from nrc.optimize.lbfgs import LBFGS
 from nrc.optimize.point import Course, Phase, Point
 from nrc.regularised_loss import RegularisedLoss
 
-__all__ = ["Projected", "build", "right_preconditioner"]
+__all__ = ["Projected", "RightInverse", "build"]
 
 # Share of the weight decay that the preconditioner adds to every eigenvalue.
 DAMPING = 10
@@ -34,7 +34,7 @@ def build(course: Course, *, plain: int, history: int) -> list[Phase]:
     [20, inf]
     """
     first = [Phase(LBFGS(history), passes=plain)] if plain else []
-    return [*first, Phase(LBFGS(history, right_preconditioner), Projected)]
+    return [*first, Phase(LBFGS(history, RightInverse.of), Projected)]
 
 
 @dataclass(frozen=True)
@@ -113,12 +113,19 @@ def _fit_last_layer(network: Network, z: Tensor, loss: RegularisedLoss) -> None:
     network.overwrite(len(network.weights), last)
 
 
-def right_preconditioner(objective: Projected, theta: Tensor) -> Preconditioner:
+@dataclass(frozen=True)
+class RightInverse:
     """The right half of K-FAC (Martens & Grosse 2015): Q_l -> Q_l (c_l A_l + 10 lambda I)^{-1}.
 
     A_l = z^{l-1} P z^{l-1}' are second moments of the layer's inputs, and c_l is the mean curvature
     sum_i p_i ||u_i^l||^2 / n_l of its outputs, with u_i^l the derivative in them of a combination of the
     network's outputs with random signs.
+
+    Attributes
+    ----------
+    architecture : Architecture
+    inverses : list of Tensor
+        (c_l A_l + 10 lambda I)^{-1} of each layer that is not fitted, (cells, n_{l-1}, n_{l-1}).
 
     Examples
     --------
@@ -128,29 +135,41 @@ def right_preconditioner(objective: Projected, theta: Tensor) -> Preconditioner:
     >>> x = torch.tensor([[[1.0], [-1.0]]])
     >>> linear = Architecture((1, 1, 1), activation="linear")
     >>> projected = Projected(RegularisedLoss(linear, x, 2 * x, weight_decay=torch.tensor([0.1])))
-    >>> right_preconditioner(projected, torch.ones(1, 2))(torch.ones(1, 1))
+    >>> RightInverse.of(projected, torch.ones(1, 2))(torch.ones(1, 1))
     tensor([[0.5000]])
     """
-    loss = objective.loss
-    architecture, network = loss.architecture, loss.network(theta)
-    z = network.hidden(loss.x, loss.scratch)
-    points, outputs = loss.x.shape[1], architecture.sizes[-1]
-    p = theta.new_full((1, points), 1 / points) if loss.shares is None else loss.shares
-    u = network.deltas(z, random_signs(points, outputs).to(theta).expand(len(theta), -1, -1), loss.scratch)
-    inverses = []
-    layers = list(zip(z, u, strict=True))[: None if architecture.bias else -1]
-    for inputs, outgoing in layers:
-        a = network.with_ones(inputs)
-        curvature = (p * outgoing.square().sum(2)).sum(1) / outgoing.shape[2]
-        moments = curvature[:, None, None] * ((p[:, :, None] * a).mT @ a)
-        moments.diagonal(dim1=1, dim2=2).add_(DAMPING * loss.weight_decay[:, None])
-        inverses.append(torch.linalg.inv(moments).float())
 
-    def apply(q: Tensor) -> Tensor:
+    architecture: Architecture
+    inverses: list[Tensor]
+
+    @classmethod
+    def of(cls, objective: Projected, theta: Tensor) -> Self:
+        """That of every cell at theta (cells, parameters)."""
+        loss = objective.loss
+        architecture, network = loss.architecture, loss.network(theta)
+        z = network.hidden(loss.x, loss.scratch)
+        points, outputs = loss.x.shape[1], architecture.sizes[-1]
+        p = theta.new_full((1, points), 1 / points) if loss.shares is None else loss.shares
+        signs = random_signs(points, outputs).to(theta).expand(len(theta), -1, -1)
+        u = network.deltas(z, signs, loss.scratch)
+        inverses = []
+        layers = list(zip(z, u, strict=True))[: None if architecture.bias else -1]
+        for inputs, outgoing in layers:
+            a = network.with_ones(inputs)
+            curvature = (p * outgoing.square().sum(2)).sum(1) / outgoing.shape[2]
+            moments = curvature[:, None, None] * ((p[:, :, None] * a).mT @ a)
+            moments.diagonal(dim1=1, dim2=2).add_(DAMPING * loss.weight_decay[:, None])
+            inverses.append(torch.linalg.inv(moments).float())
+        return cls(architecture, inverses)
+
+    def __call__(self, q: Tensor) -> Tensor:
+        """The layers of q (cells, variables), each times its inverse."""
         result = torch.empty_like(q)
-        layers, results = architecture.network(q), architecture.network(result)
-        for l, inverse in enumerate(inverses, start=1):
+        layers, results = self.architecture.network(q), self.architecture.network(result)
+        for l, inverse in enumerate(self.inverses, start=1):
             results.overwrite(l, layers.matrix(l) @ inverse)
         return result
 
-    return apply
+    def select(self, cells: Tensor) -> Self:
+        """The same for some of the cells."""
+        return replace(self, inverses=[inverse[cells] for inverse in self.inverses])

@@ -37,7 +37,7 @@ from nrc.stacks import (
 from nrc.start import Start, read_start
 from nrc.trained import Arrays, network_arrays
 from pipeline.code import code_digest
-from pipeline.parts import Cells, Report, block_size
+from pipeline.parts import Cells, Report, block_size, part_size
 from pipeline.program import add_file, program, run
 from pipeline.training import choose_device, train_stack
 from pipeline.under_way import UnderWay
@@ -87,6 +87,7 @@ def main(arguments: argparse.Namespace) -> None:
             build(name, options, course),
             tolerance=training["tolerance"],
             passes=training["passes"],
+            window=block,
             wall_clock=wall_clock,
             look=snapshots,
             state=state,
@@ -97,15 +98,14 @@ def main(arguments: argparse.Namespace) -> None:
 
     seen = training["method"].get("batch") or loss.x.shape[1]
     block = block_size(loss.architecture, seen, loss.x.dtype) if device.type == "cpu" else len(stack)
-    if rotates(name):  # cells have axes of their own, and so other sizes
-        block = 1
     with closing(log):
         train_stack(
             arguments.output,
             settings,
             arguments.data,
             train,
-            size=min(block, -(-len(stack) // arguments.threads)),
+            # in the coordinates of their points cells have other sizes
+            size=1 if rotates(name) else part_size(len(stack), block, arguments.threads),
             threads=arguments.threads,
             code=code_digest(__file__, (f"nrc.optimize.{name}",)),
             device=device,

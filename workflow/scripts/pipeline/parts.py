@@ -1,4 +1,4 @@
-"""The cells of a stack in parts: blocks that fit a processor's cache, over threads, under checkpoints."""
+"""The cells of a stack in parts, over threads, under checkpoints."""
 
 import gc
 import logging
@@ -17,7 +17,7 @@ from nrc.network import Architecture
 from nrc.optimize.point import State
 from nrc.trained import Arrays, as_arrays
 
-__all__ = ["Cells", "Report", "Train", "block_size", "train_in_parts"]
+__all__ = ["Cells", "Report", "Train", "block_size", "part_size", "train_in_parts"]
 
 logger = logging.getLogger(__name__)
 
@@ -27,12 +27,21 @@ Report = Callable[[Callable[[], State]], None]
 # Trains some cells, from a state on (empty at first), of a stack that has taken some seconds already.
 Train = Callable[[Cells, State, Report, float], Arrays]
 
-# Bytes of the features of a part: they stay in a core's caches from one operation to the next.
+# Bytes of the features of a block: they stay in a core's caches from one operation to the next.
 CACHE = 12e6
+# Parts for each thread, so that one that is done finds another.
+PARTS_OF_A_THREAD = 4
+
+
+def part_size(cells: int, block: int, threads: int) -> int:
+    """Cells of a part, of which a block at a time is trained."""
+    if threads == 1:
+        return cells
+    return min(-(-cells // threads), max(block, -(-cells // (PARTS_OF_A_THREAD * threads))))
 
 
 def block_size(architecture: Architecture, points: int, dtype: torch.dtype) -> int:
-    """Cells of a part on a CPU, of which each evaluation sees so many points."""
+    """Cells that train at a time on a CPU, of which each evaluation sees so many points."""
     # features, derivatives in them, and one buffer more
     numbers = points * (2 * sum(architecture.sizes) + max(architecture.sizes))
     return max(1, int(CACHE / (numbers * dtype.itemsize)))
