@@ -14,6 +14,7 @@ from nrc.optimize import build, rotates
 from nrc.optimize.minimise import minimise
 from nrc.optimize.point import Course
 from nrc.optimize.rotation import Rotation, Unturned
+from pipeline.parts import block_size
 
 __all__ = ["minimum", "nrc_stack"]
 
@@ -33,7 +34,8 @@ def minimum(problem: Problem, tolerance: float, passes: int, threads: int = 1) -
         turned = axes.rotate(loss)
         phases = build(name, options, Course(passes, [0] * len(cells), tolerance))
         begin = axes.into(loss, theta[cells])
-        end = minimise(turned, begin, phases, tolerance=tolerance, passes=passes)
+        window = block_size(turned.architecture, turned.x.shape[1], turned.x.dtype)
+        end = minimise(turned, begin, phases, tolerance=tolerance, passes=passes, window=window)
         return axes.back(turned, end.point.theta), end.evaluations
 
     shares = [torch.arange(first, len(theta), threads) for first in range(threads)]
