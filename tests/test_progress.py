@@ -69,7 +69,7 @@ def test_progress_follows_the_jobs(run):
     done, words = progress.look()
     assert done == jobs[0].work
     left = duration(10 * (progress.work - done) / done)
-    assert words == f"4/8 cells, 1 converged, 3 stopped, worst 5.0e-01, {left} left"
+    assert words == f"4/8 cells, 1 converged, 3 stopped (worst 5.0e-01), {left} left"
     clock.now += 5
     assert progress.look()[1].endswith(f"{duration(10 * (progress.work - done) / done - 5)} left")
     for number in (1, 2, 3, 4):
@@ -78,7 +78,7 @@ def test_progress_follows_the_jobs(run):
         progress.finish(number)
     done, words = progress.look()
     assert done == pytest.approx(progress.work)
-    assert words == "8/8 cells, 5 converged, 3 stopped, worst 5.0e-01"
+    assert words == "8/8 cells, 5 converged, 3 stopped (worst 5.0e-01)"
 
 
 def test_what_an_earlier_run_left_or_nobody_can_read_is_nothing(run):

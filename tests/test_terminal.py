@@ -167,7 +167,8 @@ def test_the_end_of_a_run_tells_what_it_brought(finished, tmp_path):
     told = said.partition("\nAll that was asked for is there.\n")[2]
     assert max(map(len, told.splitlines())) <= 80
     lines = dict(line.split(maxsplit=1) for line in told.replace("\n   ", " ").splitlines())
-    assert list(lines) == ["figures", "claims", "audit", "cells", "stopped"]
+    assert list(lines) == ["figures", "claims", "audit", "cells", "stopped", "pages"]
+    assert lines["pages"] == "results/summary.html, results/explorer.html"
     assert re.match(r"\d+ in results/figures: figure1, .*figure5", lines["figures"])
     assert re.fullmatch(r"\d+ confirmed, \d+ denied, \d+ undecided: results/claims.md", lines["claims"])
     assert re.fullmatch(r"0 violations in [\d,]+ numbers checked: results/audit.md", lines["audit"])

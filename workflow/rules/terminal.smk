@@ -81,6 +81,7 @@ def what_there_is(title="All that was asked for is there."):
             cubes={Path(output[0]).parent.name: output[0] for rule, output in asked if rule == "collect"},
             claims=of.get("judge_claims", [None])[0],
             audit=of.get("audit", [None])[0],
+            pages=[of[rule][0] for rule in ("summarise", "explorer") if rule in of],
         )
     except Exception as error:  # files that are damaged are no reason to fail
         return f"{title}\n  There is no summary: {error}"

@@ -121,9 +121,12 @@ class Progress:
         converged = self._ends["converged"] + sum(told.converged for told in running)
         trained = self._cells(TRAINING, self._done) + sum(told.ended for told in running)
         words = [f"{trained}/{self.cells} cells", f"{converged} converged"]
-        if stopped := trained - converged:
-            words.append(f"{stopped} stopped")
-        return [*words, f"worst {self._worst:.1e}"] if self._worst else words
+        stopped, worst = trained - converged, f"{self._worst:.1e}" if self._worst else ""
+        if stopped:
+            words.append(f"{stopped} stopped" + (f" (worst {worst})" if worst else ""))
+        elif worst:
+            words.append(f"worst {worst}")
+        return words
 
     def _cells(self, rule: str, among: Iterable[int] | None = None) -> int:
         numbers = self._jobs if among is None else among

@@ -20,6 +20,7 @@ def summary(
     cubes: Mapping[str, str] | None = None,
     claims: str | None = None,
     audit: str | None = None,
+    pages: Iterable[str] = (),
 ) -> str:
     """A title, and a line each for figures, claims, audit and cells, of those that are there.
 
@@ -32,12 +33,15 @@ def summary(
         Path of the measures of each experiment that was asked for.
     claims, audit : path, optional
         NetCDF file of claims, and table of the audit, as CSV.
+    pages : iterable of path
+        Pages to look at that were asked for.
     """
     told = {
         "figures": _figures(list(figures)),
         "claims": _claims(claims),
         "audit": _audit(audit),
         **_cells({name: ends_of(path) for name, path in (cubes or {}).items() if Path(path).exists()}),
+        "pages": ", ".join(page for page in pages if Path(page).exists()),
     }
     lines = [_line(name, text) for name, text in told.items() if text]
     return "\n".join(["", title, *lines])
@@ -96,7 +100,8 @@ def _cells(ends: Mapping[str, tuple[Counter, float]]) -> dict[str, str]:
         return {}
     total, worst = sum((counts for counts, _ in ends.values()), Counter()), max(w for _, w in ends.values())
     ways = [f"{total[way]:,} {way}" for way in ("converged", "stopped", "diverged", "dead") if total[way]]
-    lines = {"cells": f"{total.total():,}: {', '.join(ways)}; worst relative residual {worst:.1e}"}
+    of = "" if total["converged"] == total.total() else ", of one that did not converge"
+    lines = {"cells": f"{total.total():,}: {', '.join(ways)}; worst relative residual {worst:.1e}{of}"}
     for way in ("stopped", "diverged", "dead"):
         lines[way] = ", ".join(
             f"{name} {counts[way]:,} of {counts.total():,}"
