@@ -1,6 +1,7 @@
 # `make` builds the environment and every figure, `make check` is for every change, `make test` runs every test.
 #
 #     make CONFIG="workflow/scales/paper.yaml mine.yaml"   with overlays over config.yaml
+#     make results/figures/figure1.png                     one file
 #     make clean                                           all results away, after a question
 
 PYTHON ?= python3
@@ -16,6 +17,9 @@ BY_TWO := --numprocesses 2 --dist worksteal
 
 all: settings
 	$(SNAKEMAKE)
+
+results/%: settings
+	$(SNAKEMAKE) -- $@
 
 # the same, and all of it in one page, to read in a browser
 report: all

@@ -53,14 +53,14 @@ def test_how_cells_ended_is_counted(tmp_path):
 
 def test_progress_follows_the_jobs(run):
     progress, jobs, clock = run
-    assert progress.plan == "5 jobs to run, 8 cells to train, 8 cells to measure"
-    assert progress.look() == (0, "0/8 cells, 0 converged")
+    assert progress.plan == "5 jobs to run, 8 networks to train, 8 networks to measure"
+    assert progress.look() == (0, "0/8 networks, 0 converged")
     progress.start([0])
     UnderWay(ended=1, converged=1, share=0.5).tell(jobs[0].log)
     os.utime(UnderWay.file(jobs[0].log), (clock.now, clock.now))
     done, words = progress.look()
     assert done == pytest.approx(jobs[0].work * 1.5 / 4), "one of four cells, and half of another"
-    assert words == "1/8 cells, 1 converged"
+    assert words == "1/8 networks, 1 converged"
     UnderWay.remove(jobs[0].log)
     assert progress.look() == (done, words), "as long as it is not done"
     write(jobs[0].output, ENDED, [1e-9, 0.5, np.nan, 0.0])
@@ -69,16 +69,16 @@ def test_progress_follows_the_jobs(run):
     done, words = progress.look()
     assert done == jobs[0].work
     left = duration(10 * (progress.work - done) / done)
-    assert words == f"4/8 cells, 1 converged, 3 stopped (worst 5.0e-01), {left} left"
+    assert words == f"{left} left, 4/8 networks, 1 converged, 3 stopped (worst 5.0e-01)"
     clock.now += 5
-    assert progress.look()[1].endswith(f"{duration(10 * (progress.work - done) / done - 5)} left")
+    assert progress.look()[1].startswith(f"{duration(10 * (progress.work - done) / done - 5)} left")
     for number in (1, 2, 3, 4):
         progress.start([number])
         write(jobs[1].output, [Ended.TOLERANCE] * 4, [1e-9] * 4)
         progress.finish(number)
     done, words = progress.look()
     assert done == pytest.approx(progress.work)
-    assert words == "8/8 cells, 5 converged, 3 stopped (worst 5.0e-01)"
+    assert words == "8/8 networks, 5 converged, 3 stopped (worst 5.0e-01)"
 
 
 def test_what_an_earlier_run_left_or_nobody_can_read_is_nothing(run):
@@ -87,13 +87,13 @@ def test_what_an_earlier_run_left_or_nobody_can_read_is_nothing(run):
     os.utime(UnderWay.file(jobs[0].log), (clock.now - 100, clock.now - 100))
     UnderWay.file(jobs[1].log).write_text('{"ended": 1', encoding="utf-8")
     progress.start([0, 1])
-    assert progress.look() == (0, "0/8 cells, 0 converged")
+    assert progress.look() == (0, "0/8 networks, 0 converged")
 
 
 def test_other_runs_count_what_they_have():
     progress = Progress({1: Job(MEASURING, cells=3, numbers=9), 2: Job("collect")})
     progress.finish(1)
-    assert progress.look()[1].startswith("3/3 cells measured")
+    assert progress.look()[1].startswith("3/3 networks measured")
     progress = Progress({1: Job("collect"), 2: Job("audit")})
     progress.finish(2)
     progress.finish(7)  # a target rule

@@ -21,18 +21,18 @@ def block(name: str) -> str:
     return textwrap.dedent(re.search(rf"`{name}`:\n\n((?:    .*\n)+)", README)[1])
 
 
-def make(checkout, *overlays: str, fails: bool = False) -> str:
-    """What `make CONFIG=...` says, in the environment that the tests run in."""
+def make(checkout, *overlays: str, target: str = "all", fails: bool = False) -> str:
+    """What `make TARGET CONFIG=...` says, in the environment that the tests run in."""
     for file in ("Makefile", "requirements.lock", "pyproject.toml"):
         shutil.copy(PROJECT / file, checkout.folder)
     programs = checkout.folder / ".venv/bin"
-    programs.mkdir(parents=True)
+    programs.mkdir(parents=True, exist_ok=True)
     for name, module in (("python", ""), ("snakemake", " -m snakemake")):
         (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}"{module} "$@"\n', encoding="utf-8")
         (programs / name).chmod(0o755)
     (checkout.folder / ".venv/installed").touch()  # newer than the files that it is made from
     done = subprocess.run(
-        ["make", f"CONFIG={' '.join(overlays)}"],
+        ["make", target, f"CONFIG={' '.join(overlays)}"],
         cwd=checkout.folder,
         env={**os.environ, "PYTHONPATH": str(checkout.folder)},
         text=True,
@@ -54,6 +54,10 @@ def test_ten_lines_bring_data_of_ones_own_to_a_figure(checkout):
     np.savez(checkout.folder / "mine.npz", x=x, labels=labels)
     said = make(checkout, TINY, "mine.yaml")
     assert re.search(r"figures .* in results/figures: [\w\s,]*\bmine\b", said), "the end says what was made"
+    (checkout.folder / "results/figures/mine.csv").unlink()
+    assert "figures 1 in results/figures: mine" in make(
+        checkout, TINY, "mine.yaml", target="results/figures/mine.csv"
+    )
     experiment = yaml.safe_load(overlay)["experiments"]["mine"]
     cube = checkout.load("results/mine/measures.nc")
     assert (cube.sizes["weight_decay"], cube.sizes["sigma"]) == (5, 3)

@@ -135,11 +135,11 @@ def test_a_terminal_shows_a_bar_and_nothing_between(fresh):
         assert status == 0, written
         bars = re.findall(r"\r( *\d+%\|[^\r\n]*)", written)
         assert max(map(len, bars)) <= columns
-        assert any("0/2 cells, 0 converged" in bar for bar in bars)
-        assert any("2/2 cells, 2 converged, worst" in bar for bar in bars)
+        assert any("0/2 networks, 0 converged" in bar for bar in bars)
+        assert any("2/2 networks, 2 converged, worst" in bar for bar in bars)
         first, plan, empty, done, *rest = lines_left(written)
         assert first.startswith("Using workflow specific profile")
-        assert plan == f"{3 if columns == 80 else 2} jobs to run, 2 cells to train, 2 cells to measure"
+        assert plan == f"{3 if columns == 80 else 2} jobs to run, 2 networks to train, 2 networks to measure"
         assert (empty, rest) == ("", [""])
         assert re.fullmatch(r"Done in \d+ s\.", done)
         assert "cells converged" not in written, "what a job says is in its log"
@@ -167,12 +167,15 @@ def test_the_end_of_a_run_tells_what_it_brought(finished, tmp_path):
     told = said.partition("\nAll that was asked for is there.\n")[2]
     assert max(map(len, told.splitlines())) <= 80
     lines = dict(line.split(maxsplit=1) for line in told.replace("\n   ", " ").splitlines())
-    assert list(lines) == ["figures", "claims", "audit", "cells", "stopped", "pages"]
+    assert list(lines) == ["figures", "claims", "audit", "networks", "stopped", "pages"]
     assert lines["pages"] == "results/summary.html, results/explorer.html"
     assert re.match(r"\d+ in results/figures: figure1, .*figure5", lines["figures"])
-    assert re.fullmatch(r"\d+ confirmed, \d+ denied, \d+ undecided: results/claims.md", lines["claims"])
+    assert re.fullmatch(
+        r"\d+ confirmed, \d+ denied, \d+ undecided \(a denied claim is a finding\): results/claims.md",
+        lines["claims"],
+    )
     assert re.fullmatch(r"0 violations in [\d,]+ numbers checked: results/audit.md", lines["audit"])
-    assert re.match(r"\d+: \d+ converged, \d+ stopped; worst relative residual", lines["cells"])
+    assert re.match(r"\d+: \d+ converged, \d+ stopped; worst relative residual", lines["networks"])
     assert re.match(r"mnist \d+ of \d+, ", lines["stopped"])
     assert not [word for word in CHATTER if word in said]
     damaged = finished.copy(tmp_path / "damaged")

@@ -91,7 +91,7 @@ class Progress:
     def plan(self) -> str:
         """What there is to do."""
         cells = [(self._cells(rule), word) for rule, word in ((TRAINING, "train"), (MEASURING, "measure"))]
-        told = [f"{count:,} cells to {word}" for count, word in cells if count]
+        told = [f"{count:,} networks to {word}" for count, word in cells if count]
         return ", ".join([f"{len(self._jobs):,} jobs to run", *told])
 
     @property
@@ -109,18 +109,17 @@ class Progress:
         done = sum(self._jobs[number].work for number in self._done if number in self._jobs)
         done += sum(job.work * (told.ended + told.share) / job.cells for job, told in running)
         words = self._in_words([told for _, told in running])
-        if left := self._left(done):
-            words.append(left)
-        return done, ", ".join(words)
+        # first, for a narrow terminal cuts the rest
+        return done, ", ".join([left, *words] if (left := self._left(done)) else words)
 
     def _in_words(self, running: list[UnderWay]) -> list[str]:
         if not self.cells:
             return [f"{len(self._done & self._jobs.keys())}/{len(self._jobs)} jobs"]
         if not self._cells(TRAINING):
-            return [f"{self._cells(MEASURING, self._done)}/{self.cells} cells measured"]
+            return [f"{self._cells(MEASURING, self._done)}/{self.cells} networks measured"]
         converged = self._ends["converged"] + sum(told.converged for told in running)
         trained = self._cells(TRAINING, self._done) + sum(told.ended for told in running)
-        words = [f"{trained}/{self.cells} cells", f"{converged} converged"]
+        words = [f"{trained}/{self.cells} networks", f"{converged} converged"]
         stopped, worst = trained - converged, f"{self._worst:.1e}" if self._worst else ""
         if stopped:
             words.append(f"{stopped} stopped" + (f" (worst {worst})" if worst else ""))

@@ -76,7 +76,7 @@ def _claims(path: str | None) -> str:
     counts = Counter(verdicts.tolist())
     words = zip(about["flag_values"].tolist(), _text(about["flag_meanings"]).split(), strict=True)
     told = ", ".join(f"{counts[code]} {word}" for code, word in words)
-    return f"{told}: {Path(path).with_suffix('.md')}"
+    return f"{told} (a denied claim is a finding): {Path(path).with_suffix('.md')}"
 
 
 def _audit(path: str | None) -> str:
@@ -101,13 +101,14 @@ def _cells(ends: Mapping[str, tuple[Counter, float]]) -> dict[str, str]:
     total, worst = sum((counts for counts, _ in ends.values()), Counter()), max(w for _, w in ends.values())
     ways = [f"{total[way]:,} {way}" for way in ("converged", "stopped", "diverged", "dead") if total[way]]
     of = "" if total["converged"] == total.total() else ", of one that did not converge"
-    lines = {"cells": f"{total.total():,}: {', '.join(ways)}; worst relative residual {worst:.1e}{of}"}
-    for way in ("stopped", "diverged", "dead"):
-        lines[way] = ", ".join(
+    lines = {"networks": f"{total.total():,}: {', '.join(ways)}; worst relative residual {worst:.1e}{of}"}
+    for way, says in (("stopped", " (before they were stationary)"), ("diverged", ""), ("dead", "")):
+        told = ", ".join(
             f"{name} {counts[way]:,} of {counts.total():,}"
             for name, (counts, _) in ends.items()
             if counts[way]
         )
+        lines[way] = f"{told}{says}" if told else ""
     return lines
 
 

@@ -141,7 +141,7 @@ class Terminal(_Instead):
             tqdm.monitor_interval = 0  # no thread beside the one here
             self._bar = tqdm(
                 total=work,
-                bar_format="{percentage:3.0f}%|{bar}| {desc}",
+                bar_format="{percentage:3.0f}%|{bar:12}| {desc}",
                 dynamic_ncols=True,
                 leave=False,
                 file=self._inner.stream,
