@@ -58,6 +58,23 @@ def test_every_slice_is_told_in_keys_of_the_configuration(tmp_path):
     assert list(keys(tmp_path, "judge_claims", "", slices.claims_slice)) == ["claims.transition.most"]
 
 
+def test_an_entry_that_comes_or_goes_is_one_line(tmp_path):
+    old = desk()
+    new = read(
+        tmp_path,
+        "experiments: {mnist: null}\nclaims: {mine: {statistic: transition_width, says: a, of: mixture, to: 0.5, most: 1}}",
+    )
+    data_of = {name: experiment["data"] for name, experiment in old["experiments"].items()}
+    of = {"judge_claims": slices.claims_slice, "summarise": slices.summary_slice}
+    jobs = [Changed(rule, changed_keys(rule, "", part(old), part(new), data_of)) for rule, part in of.items()]
+    lines = in_lines(jobs)
+    assert "  claims.tail: dropped (judge_claims, summarise)" in lines
+    assert "  claims.mine: added (judge_claims, summarise)" in lines
+    assert "  figures.figure3: dropped (summarise)" in lines
+    assert "  experiments.mnist: dropped (summarise)" in lines
+    assert all(line.count(".") == 1 for line in lines[1:])
+
+
 def test_each_key_is_one_short_line():
     jobs = [
         Changed("train_stack", {"a.passes": (100, 200), "a.grid.sigma": ([0.1, 0.2], [0.1, 0.3, 0.4])}),

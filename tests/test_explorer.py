@@ -405,6 +405,20 @@ def test_a_link_reproduces_the_view(opened, made_up_page):
     assert opened.value("state.picks.layer") == 1
 
 
+def test_another_experiment_shows_the_network_most_like_the_one_before(opened, made_up_page):
+    """By its values, not by its place: weight decay and noise by factors."""
+    cubes = made_up_page[1]
+    click_square(opened, 1, 1)
+    before = cubes["unlucky"].isel(sigma=1, weight_decay=1)
+    for name in ("single", "shapes", "unlucky"):
+        opened.choose("#choose-experiment", name)
+        opened.wait(f"state.experiment === '{name}'")
+        assert opened.value("node('fault').hidden"), opened.text("#fault")
+        decays = cubes[name]["weight_decay"].values
+        there = opened.value("cube().dimensions.weight_decay.values[state.cell.weight_decay]")
+        assert float(there) == decays[np.abs(np.log(decays / float(before["weight_decay"]))).argmin()]
+
+
 def test_an_address_of_what_is_not_here_is_told(opened, made_up_page):
     cell = "weight_decay~7/sigma~0.1/width~4/depth~3/seed~0"
     opened.open(made_up_page[0], hash=f"#experiment=nothing&cell={cell}&layer=99", ready=READY)

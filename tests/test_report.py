@@ -150,6 +150,17 @@ def test_links_of_the_summary_open_the_results_in_the_report(page):
         shows_its_content(report)
 
 
+@pytest.mark.parametrize("name", ["report.html", "summary.html"])
+def test_the_table_of_contents_leads_to_the_headings(page, name):
+    summary = in_summary(page(name)) if name == "report.html" else page(name)
+    for link in summary.all("nav a"):
+        link.click()
+        place = "return document.querySelector(arguments[0]).getBoundingClientRect().top"
+        height = summary.execute_script("return innerHeight")
+        assert -1 <= summary.execute_script(place, f"#{link.get_attribute('hash')[1:]}") < height, link.text
+        summary.execute_script("scrollTo(0, 0)")
+
+
 def test_links_of_the_summary_alone_lead_to_files(reported, page):
     alone = page("summary.html")
     links = alone.execute_script(

@@ -82,8 +82,23 @@ function remember() {
   history.replaceState(null, "", `#${text}`);
 }
 
-/** Change some wishes and show all anew. */
+/** Change some wishes and show all anew: in another experiment the network most like the one before. */
 async function wish(changes) {
-  await enter({ ...wishes(), ...changes });
+  const { experiment } = changes;
+  const cell = experiment && { cell: nearest(await cubeOf(experiment), cube(), state.cell) };
+  await enter({ ...wishes(), ...changes, ...cell });
   show();
 }
+
+/** Path of the network of a cube whose values on all axes are nearest to those of a place in another. */
+function nearest(of, other, place) {
+  const index = (axis) => {
+    const value = Number(other.dimensions[axis].values[place[axis]]);
+    const far = of.dimensions[axis].values.map((text) => distance(Number(text), value));
+    return far.indexOf(Math.min(...far));
+  };
+  return of.path(Object.fromEntries(of.axes.map((axis) => [axis, index(axis)])));
+}
+
+/** By factors, but from 0 by difference. */
+const distance = (one, other) => Math.abs(one > 0 && other > 0 ? Math.log(one / other) : one - other);

@@ -9,9 +9,10 @@ __all__ = ["Changed", "changed_keys", "in_lines", "leaves", "settings_among"]
 
 # Letters of a value, and figures named, in a line.
 LONGEST, MOST_NAMES = 40, 3
-UNSET = object()
+UNSET, ENTRY = object(), object()
 
 Key = str
+Path = tuple[str, ...]
 Differences = dict[Key, tuple[Any, Any]]
 
 
@@ -67,11 +68,22 @@ def changed_keys(
     if not old or not new:
         return {}
     before, now = leaves(old), leaves(new)
+    branches = {path[:length] for path in (before.keys() & now.keys()) for length in range(len(path))}
+    before, now = _whole_entries(before, branches), _whole_entries(now, branches)
     return {
         _key(rule, name, path, data_of): (before.get(path, UNSET), now.get(path, UNSET))
         for path in (*before, *(path for path in now if path not in before))
         if before.get(path, UNSET) != now.get(path, UNSET)
     }
+
+
+def _whole_entries(values: Mapping[Path, Any], branches: set[Path]) -> dict[Path, Any]:
+    """Values by path, an entry as a whole where nothing of it is in the other settings."""
+    found: dict[Path, Any] = {}
+    for path, value in values.items():
+        top = next((path[:length] for length in range(1, len(path)) if path[:length] not in branches), path)
+        found[top] = value if top == path else ENTRY
+    return found
 
 
 def in_lines(jobs: Iterable[Changed]) -> list[str]:
@@ -89,7 +101,7 @@ def in_lines(jobs: Iterable[Changed]) -> list[str]:
     return ["Changed since the results were made:", *lines] if lines else []
 
 
-def leaves(settings: Mapping[str, Any], above: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
+def leaves(settings: Mapping[str, Any], above: Path = ()) -> dict[Path, Any]:
     """Values by their path of keys; an empty mapping is a value.
 
     Examples
@@ -97,14 +109,14 @@ def leaves(settings: Mapping[str, Any], above: tuple[str, ...] = ()) -> dict[tup
     >>> leaves({"a": {"b": 1, "c": {}}, "d": 2})
     {('a', 'b'): 1, ('a', 'c'): {}, ('d',): 2}
     """
-    found: dict[tuple[str, ...], Any] = {}
+    found: dict[Path, Any] = {}
     for key, value in settings.items():
         path = (*above, key)
         found |= leaves(value, path) if isinstance(value, Mapping) and value else {path: value}
     return found
 
 
-def _key(rule: str, name: str, path: tuple[str, ...], data_of: Mapping[str, str]) -> Key:
+def _key(rule: str, name: str, path: Path, data_of: Mapping[str, str]) -> Key:
     """The key of the configuration that stands for a path in the slice of settings of a job."""
     first, *rest = path
     if first == "device":
@@ -113,10 +125,10 @@ def _key(rule: str, name: str, path: tuple[str, ...], data_of: Mapping[str, str]
         return ".".join(("experiments", rest[0], "measures.delta"))
     if first == "figure":
         return ".".join(("figures", rule.removeprefix("plot_"), *rest))
-    if first == "claims" or (first == "experiments" and not rest):
-        return ".".join(path)
-    if first == "experiments":
+    if first == "experiments" and rest:
         return _key_of_experiment(rest[0], rest[1:], data_of)
+    if not name:  # of the whole configuration
+        return ".".join(path)
     if name not in data_of:  # a data set
         return ".".join(("data", name, *(rest if first == "data" else path)))
     return _key_of_experiment(name, list(path), data_of)
@@ -135,6 +147,8 @@ def _key_of_experiment(name: str, path: list[str], data_of: Mapping[str, str]) -
 
 
 def _difference(old: Any, new: Any) -> str:
+    if ENTRY in (old, new):
+        return "added" if old is UNSET else "dropped" if new is UNSET else "another"
     if isinstance(old, list) and isinstance(new, list):
         lost = [value for value in old if value not in new]
         added = [value for value in new if value not in old]
