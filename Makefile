@@ -2,6 +2,7 @@
 #
 #     make CONFIG="workflow/scales/paper.yaml mine.yaml"   with overlays over config.yaml
 #     make results/figures/figure1.png                     one file
+#     make data, train, measures, figures, report          one stage, and those before it
 #     make clean                                           all results away, after a question
 
 PYTHON ?= python3
@@ -13,7 +14,7 @@ PYTEST := $(BIN)/pytest --durations 15
 # two workers, of which one that is done takes over from the other
 BY_TWO := --numprocesses 2 --dist worksteal
 
-.PHONY: all report settings env check lint browser test test-slurm reliability bench findings docs clean
+.PHONY: help all data train measures figures report settings env check lint browser test test-slurm reliability bench findings docs clean
 
 all: settings
 	$(SNAKEMAKE)
@@ -21,7 +22,13 @@ all: settings
 results/%: settings
 	$(SNAKEMAKE) -- $@
 
-# the same, and all of it in one page, to read in a browser
+data train measures figures: settings
+	$(SNAKEMAKE) -- $@
+
+help:
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
+
+# the same as all, and all of it in one page, to read in a browser
 report: all
 	@$(SNAKEMAKE) --report results/report.html --quiet all
 	@echo "Report: results/report.html ($$(du -h results/report.html | cut -f 1)); open it in a browser"

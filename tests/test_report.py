@@ -194,6 +194,9 @@ def test_tables_sort_by_a_click_and_filter_by_what_is_typed(reported, page):
     layer.send_keys("2")
     assert f"{(numbers['layer'] == 2).sum():,} of {len(numbers):,} rows" in opened.one(".count").text
     layer.send_keys(Keys.BACKSPACE)
+    layer.send_keys("> 2")
+    assert f"{(numbers['layer'] > 2).sum():,} of {len(numbers):,} rows" in opened.one(".count").text
+    layer.send_keys(Keys.BACKSPACE * 3)
     opened.one("button.more").click()
     assert len(column(opened, 0, 0)) == min(400, len(numbers))
 

@@ -27,7 +27,7 @@ function draw(id, title, traces, layout) {
       ...{ margin: { l: 52, r: 8, t: 6, b: 36 }, dragmode: false, hovermode: "closest" },
       showlegend: traces.length > 1,
       ...{ font: { family: FONT, size: 11, color: INK }, plot_bgcolor: "#fff", paper_bgcolor: "#fff" },
-      legend: { orientation: "h", y: -0.22, yanchor: "top", x: 0, font: { size: 11 } },
+      legend: { orientation: "h", y: traces.length > 3 ? -0.3 : -0.22, yanchor: "top", x: 0, font: { size: 11 } },
       hoverlabel: { bgcolor: "#fff", bordercolor: "#888", font: { color: INK, size: 12 } },
       xaxis: { ...axis, title: { text: layout.x, standoff: 4 }, ...layout.xaxis },
       yaxis: { ...axis, type: "log", ...logRange(traces) },

@@ -202,7 +202,9 @@ function madeFrom() {
   const { attributes, left_out } = cube();
   const parts = Object.entries(attributes).map(([key, value]) => {
     if (key !== "settings") return [key, String(value)];
-    return [key, JSON.stringify(JSON.parse(value), null, 1)];
+    const text = JSON.stringify(JSON.parse(value), null, 1);
+    // lists of values in a line each
+    return [key, text.replace(/\[[^[\]{}]*\]/g, (list) => list.replace(/\s+/g, " "))];
   });
   if (left_out.length) parts.push(["in the file, but not here", left_out.join(", ")]);
   const nodes = parts.flatMap(([key, value]) => {

@@ -1,5 +1,5 @@
 "use strict";
-// Tables sort by a click on a head, and filter by what is typed under it. Rows are in the page, or packed
+// Tables sort by a click on a head, and filter by what is typed under it: a word, a number, or > 0.05. Rows are in the page, or packed
 // into it where there are thousands; then as many are shown as one can read.
 
 const AT_A_TIME = 200;
@@ -23,6 +23,8 @@ function shown(value) {
 }
 
 function matches(value, asked) {
+  const [, sign, limit] = /^([<>])\s*(\S+)$/.exec(asked) ?? [];
+  if (sign) return typeof value === "number" && (sign === "<" ? value < Number(limit) : value > Number(limit));
   const number = valueOf(asked);
   if (typeof number === "number" && typeof value === "number") {
     return value === number || shown(value) === shown(number);

@@ -91,8 +91,8 @@ class Progress:
     def plan(self) -> str:
         """What there is to do."""
         cells = [(self._cells(rule), word) for rule, word in ((TRAINING, "train"), (MEASURING, "measure"))]
-        told = [f"{count:,} networks to {word}" for count, word in cells if count]
-        return ", ".join([f"{len(self._jobs):,} jobs to run", *told])
+        told = [f"{_counted(count, 'network')} to {word}" for count, word in cells if count]
+        return ", ".join([f"{_counted(len(self._jobs), 'job')} to run", *told])
 
     @property
     def cells(self) -> int:
@@ -140,6 +140,10 @@ class Progress:
             self._last, self._expected = done, seconds * self.work / done
         left = self._expected - seconds
         return f"{duration(left)} left" if left >= 1 else ""
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'s' * (count != 1)}"
 
 
 def ends_of(path: str) -> tuple[Counter, float]:
