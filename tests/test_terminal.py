@@ -110,6 +110,10 @@ def test_a_failed_job_tells_its_error_and_log(logger, tmp_path):
         "Error: measure of a.nc failed: status is: 'TIMEOUT'\n  log: nowhere.log, slurm.log"
         in stream.getvalue()
     )
+    logger.error("RuleException: ... died with <Signals.SIGKILL: 9>.", extra={"event": "error"})
+    logger.error("", extra={**about, "log": ["nowhere.log"], "rule_msg": None})
+    assert "measure of a.nc failed: it was killed by SIGKILL, by hand or where memory" in stream.getvalue()
+    assert "RuleException" not in stream.getvalue()
     assert why_failed(str(log), log.stat().st_mtime + 1) is None, "of an earlier run"
 
 

@@ -125,6 +125,9 @@ class Progress:
             words.append(f"{stopped} stopped" + (f" (worst {worst})" if worst else ""))
         elif worst:
             words.append(f"worst {worst}")
+        measured, to_measure = self._cells(MEASURING, self._done), self._cells(MEASURING)
+        if trained == self.cells and measured < to_measure:
+            words.append(f"{measured}/{to_measure} measured")
         return words
 
     def _cells(self, rule: str, among: Iterable[int] | None = None) -> int:

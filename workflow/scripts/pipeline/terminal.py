@@ -27,7 +27,7 @@ CHATTER = re.compile(
     r"|Touching output|Complete log|Elapsed time: |WorkflowError:\nAt least one job did not complete"
     r"|Job \d+ has been submitted|Auto-selected partition|Cleaning up SLURM log"
 )
-FAILED = re.compile(r"returned non-zero exit status")
+FAILED = re.compile(r"returned non-zero exit status|died with <Signals\.(?P<signal>\w+)")
 # Of a dry run: what the changed settings tell better.
 ADVICE = re.compile(r"Reasons:\n|Some jobs were triggered by provenance|Rules with provenance triggered jobs")
 PARAMETERS = re.compile(r"Params have changed since last execution: .*", re.DOTALL)
@@ -122,6 +122,8 @@ class Terminal(_Instead):
         self._bar, self._progress, self._ended = None, None, threading.Event()
         # errors by their log, until another job finishes
         self._told: dict[str, str] = {}
+        # what killed the job that is told of next
+        self._signal: str | None = None
 
     def begin(self, changes: Callable[[], list[str]], progress: Callable[[], Progress]) -> None:
         """Show what is to be done and why, and then how far it is."""
@@ -189,7 +191,10 @@ class Terminal(_Instead):
             if self._shows_progress:
                 self.write(self._summary())
             return False
-        return not (event in EVENTS or CHATTER.match(text) or (event == "error" and FAILED.search(text)))
+        failed = FAILED.search(text) if event == "error" else None
+        if failed:
+            self._signal = failed["signal"]
+        return not (event in EVENTS or CHATTER.match(text) or failed)
 
     def _failed(self, record: logging.LogRecord) -> None:
         began = 0.0
@@ -198,8 +203,12 @@ class Terminal(_Instead):
             self._progress.fail(record.jobid)
         why = why_failed(record.log[0], began) if record.log else None
         if why is None:
-            said = str(record.rule_msg or "its log does not say why").strip().partition("\n")[0]
+            killed = self._signal and (
+                f"it was killed by {self._signal}, by hand or where memory is short; run again to go on"
+            )
+            said = str(record.rule_msg or killed or "its log does not say why").strip().partition("\n")[0]
             why = f"{record.rule_name} of {', '.join(record.output)} failed: {said}"
+        self._signal = None
         self.tell(", ".join(record.log) or "none", why)
 
     def tell(self, log: str, why: str) -> None:
