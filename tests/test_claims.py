@@ -162,6 +162,26 @@ def test_a_transition_between_two_steps_of_the_grid_is_not_denied():
 
 
 @pytest.mark.parametrize(
+    ("widths", "verdict"),
+    [
+        ([0.2, 0.2, 0.2], Verdict.CONFIRMED),
+        # narrower in one seed: no less confirmed, though seeds differ
+        ([0.2, 0.1, 0.2], Verdict.CONFIRMED),
+        ([0.2, 0.2, 0.25], Verdict.UNDECIDED),
+        ([0.4, 0.4, 0.2], Verdict.UNDECIDED),
+        ([0.4, 0.6, 0.4], Verdict.DENIED),
+        ([0.2, 0.2], Verdict.UNDECIDED),
+    ],
+)
+def test_what_is_known_between_two_ends_is_judged_by_the_range_of_all_seeds(widths, verdict):
+    judged = judged_alone(rising(widths), "transition_width", most=0.2)
+    assert judged["verdict"] == verdict
+    if len(widths) >= 3:
+        np.testing.assert_allclose(judged["low"], min(widths) - 0.1, atol=1e-9)
+        np.testing.assert_allclose(judged["high"], max(widths))
+
+
+@pytest.mark.parametrize(
     "row", [[0.4, 0.5, 0.6, 0.65], [0.9, 0.9, 0.9, 0.9], [0.5, 0.1, 0.9, 0.9], [np.nan, np.nan, 0.1, 0.9]]
 )
 def test_a_row_without_a_transition_on_the_grid_has_no_width(row):

@@ -231,11 +231,14 @@ def test_classes_that_are_points_or_have_one_mean():
     share, collapse = share_and_collapse(apart, [0, 0, 1, 1])
     assert share == 1
     assert np.isnan(collapse)
-    # a direction in which the means differ by 1e-12 counts, by its own scale
-    thin = np.array([[-1, -1e-12], [-1, 1e-12], [0, 1e-12], [0, 3e-12], [1, -3e-12], [1, -1e-12]])
-    within, between = plain_covariances(thin * [1, 1e12], np.array([0, 0, 1, 1, 2, 2]))
+    # a direction in which the means differ by little counts by its own scale, and by 1e-6 is none
+    thin = np.array([[-1.0, -1], [-1, 1], [0, 1], [0, 3], [1, -3], [1, -1]]) * [1, 1e-4]
+    labels = np.array([0, 0, 1, 1, 2, 2])
+    within, between = plain_covariances(thin * [1, 1e4], labels)
     expected = np.trace(within @ np.linalg.inv(between)) / 3
-    assert share_and_collapse(thin, [0, 0, 1, 1, 2, 2])[1] == pytest.approx(expected, rel=1e-3)
+    assert expected > 0.1
+    assert share_and_collapse(thin, labels)[1] == pytest.approx(expected, rel=1e-3)
+    assert share_and_collapse(thin * [1, 1e-2], labels)[1] == pytest.approx(0, abs=1e-9)
     # in one direction the classes are 2 apart and their variance is 1; the other has no class means
     line = [[-2.0, 5], [0, -5], [0, -5], [2, 5]]
     assert share_and_collapse(line, [0, 0, 1, 1])[1] == pytest.approx(1 / 2)

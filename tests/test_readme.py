@@ -79,7 +79,7 @@ def test_three_lines_take_all_of_mnist_away(checkout, fresh):
     for one in (checkout, fresh):
         (one.folder / "without_mnist.yaml").write_text(overlay, encoding="utf-8")
     said = make(checkout, TINY, "without_mnist.yaml")
-    (line,) = {line for line in said.splitlines() if "dropped" in line}
+    (line,) = {line for line in said.splitlines() if "is dropped" in line}
     assert "experiments mnist is dropped, and with it experiments width, depth, mnist_stationary," in line
     assert "claims tail, head," in line
     left = {

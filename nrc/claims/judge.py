@@ -42,7 +42,9 @@ def judge(cubes: Mapping[str, xr.Dataset], claims: Mapping[str, Mapping[str, Any
     """Judge claims.
 
     Where a claim is about numbers, each part has one a seed, and Student's interval of their mean: it is
-    confirmed where the interval lies within the limits, denied where it lies outside them. Where a claim is
+    confirmed where the interval lies within the limits, denied where it lies outside them. A number that the
+    grid tells between two ends only has, in place of it, the range from the least lower end to the largest
+    upper end over seeds: ends are steps of the grid, and no sample. Where a claim is
     about an order with weight decay, the number is Spearman's correlation of each seed, and chance is the
     probability that random orders agree with the claim as well (Page's test, exact for few weight decays):
     a part is confirmed where the mean lies within the limits and chance is at most 1 - level, and denied
@@ -128,26 +130,21 @@ def _parts(
     """The parts of a claim, judged."""
     statistic = STATISTICS[claim["statistic"]]
     values = _values(name, claim, cube, statistic.of).reindex(seed=seeds)
-    least = values
+    ends = [values]
     if statistic.least is not None:
-        least = _values(name, claim, cube, statistic.least).reindex(seed=seeds)
+        ends.append(_values(name, claim, cube, statistic.least).reindex(seed=seeds))
     decays = values["weight_decay"].values
-    for what, table, least_of in zip(values["what"].values, values.values, least.values, strict=True):
+    for what, *tables in zip(values["what"].values, *(end.values for end in ends), strict=True):
         part = {"of_claim": name, "what": str(what)}
         if statistic.order:
-            order = _judge_order(table, claim)
+            order = _judge_order(tables[0], claim)
             yield {**part, "weight_decay": np.nan, "counts": not np.isnan(order["mean"]), **order}
             continue
-        for decay, numbers, least_numbers in zip(decays, table, least_of, strict=True):
+        for decay, *numbers in zip(decays, *tables, strict=True):
             # without a number there is nothing to judge
             asked = claim["weight_decays"] == "all" or decay == decays[-1]
-            counts = asked and not np.isnan(numbers).all()
-            yield {
-                **part,
-                "weight_decay": decay,
-                "counts": counts,
-                **_judge_numbers(numbers, least_numbers, claim),
-            }
+            counts = asked and not np.isnan(numbers[0]).all()
+            yield {**part, "weight_decay": decay, "counts": counts, **_judge_numbers(*numbers, claim=claim)}
 
 
 def _values(
@@ -167,12 +164,15 @@ def _values(
     return values.mean(others).transpose("what", "weight_decay", "seed")
 
 
-def _judge_numbers(numbers: Array, least_numbers: Array, claim: Mapping[str, Any]) -> dict[str, Any]:
-    """A part that is a number of each seed, or the two ends of what is known of it."""
-    mean, _, high = student_interval(numbers, claim["level"])
-    _, low, _ = student_interval(least_numbers, claim["level"])
+def _judge_numbers(
+    numbers: Array, at_least: Array | None = None, *, claim: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A part that is a number of each seed, or lies there between `at_least` and the number."""
+    mean, low, high = student_interval(numbers, claim["level"])
     if np.count_nonzero(~np.isnan(numbers)) < SEEDS:
         low = high = np.nan
+    elif at_least is not None:
+        low, high = np.nanmin(at_least), np.nanmax(numbers)
     least, most = _limits(claim)
     verdict = Verdict.UNDECIDED
     if low >= least and high <= most:
@@ -242,6 +242,7 @@ def _ended(cube: xr.Dataset) -> dict[str, int]:
 
 def _described(dataset: xr.Dataset) -> xr.Dataset:
     numbers = "claims about numbers; missing with fewer than three seeds"
+    known = "where the grid tells two ends of a number only, of their range over seeds"
     return describe(
         dataset,
         claim={"long_name": "name of the claim"},
@@ -251,8 +252,8 @@ def _described(dataset: xr.Dataset) -> xr.Dataset:
         what={"long_name": "what else the part is about: layer, space, measure"},
         statistic={"long_name": "statistic of the part", "comment": "missing where there is no such seed"},
         mean={"long_name": "mean of the statistic over seeds"},
-        low={"long_name": "lower end of Student's interval of the mean", "comment": numbers},
-        high={"long_name": "upper end of Student's interval of the mean", "comment": numbers},
+        low={"long_name": "lower end of Student's interval of the mean", "comment": f"{numbers}; {known}"},
+        high={"long_name": "upper end of Student's interval of the mean", "comment": f"{numbers}; {known}"},
         chance={
             "long_name": "probability that random orders agree with the claim as well, by Page's test",
             "comment": "claims about an order; missing with fewer than three seeds or weight decays",

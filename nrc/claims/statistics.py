@@ -52,8 +52,8 @@ class Statistic:
     options : tuple of str
         Names of what a claim says beside its limits.
     least : callable, optional
-        Where `of` is the upper end of what is known of the number, its lower end: a claim is denied by it
-        alone.
+        Where the number is known between two ends only, of which `of` is the upper, the lower one: the part
+        is then judged by the range of both ends over seeds.
 
     Examples
     --------

@@ -20,7 +20,8 @@ ABOUT = {
     "nc1": {
         "long_name": "NC1, trace of within-class covariance times inverse of between-class, over K",
         "reference": "Papyan, Han & Donoho 2020",
-        "comment": "of the features; no scale and no shape; missing where all class means are one",
+        "comment": "of the features; no scale and no shape: directions between class means count by their "
+        "own scale, down to 1e-5 of the largest; missing where all class means are one",
     },
     "tcv_upper": {"long_name": "TCV of features and targets, best partition found", "reference": "eq. 7"},
 }

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from nrc.theory.moments import Partition
+from nrc.theory.spectra import EXACT
 
 __all__ = ["between_directions", "nc1", "wcss_share"]
 
@@ -29,7 +30,8 @@ def between_directions(classes: Partition) -> Tensor:
     """Directions v_j between the means of classes over their scale s_j, (cells, n, K), 0 beyond the rank.
 
     Sigma_B = sum_i (N_i/N) (mean of class i - mean of all)(...)' = sum_j s_j^2 v_j v_j', of rank K - 1 at
-    most. Directions below the rounding of the means are none, as in numpy's pinv.
+    most. A direction with s_j below 1e-5 of the largest is none, as a singular value is 0 for the exact rank:
+    training leaves of it what the tolerance allows, and 1 / s_j would be anything.
 
     Parameters
     ----------
@@ -48,7 +50,7 @@ def between_directions(classes: Partition) -> Tensor:
     _, s, vh = torch.linalg.svd(between, full_matrices=False)
     size = (classes.variance + mean.square().sum(1)).sqrt()
     rounding = max(between.shape[1:]) * torch.finfo(torch.float64).eps * size
-    kept = s > rounding[:, None]
+    kept = s > torch.maximum(rounding, EXACT * s[:, 0])[:, None]
     kept[:, means.shape[1] - 1 :] = False  # centred means of K classes have rank K - 1 at most
     scales = torch.where(kept, 1 / torch.where(kept, s, 1), 0)
     return torch.nn.functional.pad(vh.mT * scales[:, None], (0, means.shape[1] - s.shape[1]))
