@@ -218,11 +218,11 @@ def _certified_block(certified: Mapping[str, Any], plane: Mapping[str, Any]) -> 
     sharp = ", ".join(f"{ratio:.2f}" for ratio in plane["sharp"])
     return f"""{table(rows)}
 
-The last layers of the MNIST networks, of rank 10 by their shape, are left out. At a tail of {TIGHT}, which {tight["there"]:,}
-layers of Figure 1 meet, the sharpened bound certifies {tight["sharpened"]:,} of them, and that of shuffled labels
-{tight["shuffled"]:,}. In the collapsed layers of the plane the distance is in the median {sharp} of the sharpened bound, layers 1 to
-4. The bound along segments certifies {plane["segments"]:,} of them, the analytic one
-{plane["analytic"]:,}."""
+The last layers of the MNIST networks, of rank 10 by their shape, are left out. At a tail of {TIGHT}, which
+{tight["there"]:,} layers of Figure 1 meet, the sharpened bound certifies {tight["sharpened"]:,} of them, and
+that of shuffled labels {tight["shuffled"]:,}. In the collapsed layers of the plane the distance is in the
+median {sharp} of the sharpened bound, layers 1 to 4. The bound along segments certifies
+{plane["segments"]:,} of them, the analytic one {plane["analytic"]:,}."""
 
 
 def _mnist_block(mnist: Mapping[str, Any]) -> str:
