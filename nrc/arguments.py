@@ -165,7 +165,7 @@ def clusters_of(labels: NDArray[np.int64] | None, clusters: Any, points: int) ->
         clusters = count("clusters", clusters, least=2, most=points)
     if labels is None:
         if clusters is None:
-            raise ValueError("clusters: give their number, or labels, or classes as y")
+            raise ValueError("clusters: give their number, or labels, or classes as y, which are integers")
         return int(clusters)
     classes = int(labels.max()) + 1
     if clusters not in (None, classes):

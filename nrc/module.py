@@ -606,7 +606,8 @@ def _targets(y: Tensor, loss: str | Loss, output: Tensor) -> Tensor:
         if loss != "cross_entropy":
             raise TypeError(
                 "y: integers are classes, but every loss other than cross_entropy needs real targets, for it "
-                "also gets their means; of classes make torch.nn.functional.one_hot(y).double()"
+                "also gets their means; of classes make torch.nn.functional.one_hot(y).double(), "
+                'or leave loss="cross_entropy"'
             )
         classes = output.shape[-1]
         if y.ndim != 1 or y.min() < 0 or y.max() >= classes:

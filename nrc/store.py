@@ -149,11 +149,15 @@ def load_arrays(path: str | Path) -> tuple[dict[str, NDArray[Any]], dict[str, An
 def _checked_bytes(path: str | Path) -> bytes:
     """All bytes of a file. HDF5 may hang on damaged ones, so it is asked only after they are checked."""
     data = Path(path).read_bytes()
-    if not _is_whole(data):
-        raise OSError(
-            f"{path} is damaged: its bytes are not those that were written; delete it and run again"
-        )
-    return data
+    if _is_whole(data):
+        return data
+    if b"sha256" in data or not data:
+        why = "its bytes are not those that were written; delete it and run again"
+        raise OSError(f"{path} is damaged: {why}")
+    raise OSError(
+        f"{path} is damaged, or was not written by nrc: it holds no digest of its bytes; if a run wrote it, "
+        "delete it and run again, and else open it with xarray.open_dataset"
+    )
 
 
 def _is_whole(data: bytes) -> bool:

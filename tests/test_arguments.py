@@ -65,12 +65,12 @@ def test_labels_are_classes_from_0_with_a_point_of_each(labels, message):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"y": Y}, "clusters: give their number, or labels, or classes as y"),
+        ({"y": Y}, "clusters: give their number, or labels, or classes as y, which are integers"),
         ({"labels": LABELS, "clusters": 4}, "clusters is 4, but labels are of 3 classes; leave one out"),
         ({"clusters": POINTS + 1}, "clusters is 25, but there are 24 points"),
         ({"clusters": 1}, "clusters is 1, but must be at least 2"),
         ({"clusters": 2.0}, "clusters is 2.0, but must be an integer"),
-        ({"y": None}, "clusters: give their number, or labels, or classes as y"),
+        ({"y": None}, "clusters: give their number, or labels, or classes as y, which are integers"),
         ({"y": None, "clusters": 2}, "y: give targets, or labels that are classes"),
     ],
 )

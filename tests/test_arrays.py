@@ -96,18 +96,18 @@ IN_HEADERS = {
     ),
     "flat x": (
         {**WHOLE, "x": WHOLE["x"][:, 0]},
-        r"its x has shape \(12,\); it must be \(points, features\), at least one of each",
+        r"x in it has shape \(12,\); it must be \(points, features\), at least one of each",
     ),
-    "images in x": ({**WHOLE, "x": np.zeros((12, 2, 2))}, r"its x has shape \(12, 2, 2\); it must be \(points, features\)"),
+    "images in x": ({**WHOLE, "x": np.zeros((12, 2, 2))}, r"x in it has shape \(12, 2, 2\); it must be \(points, features\)"),
     "one-hot labels": (
         {**WHOLE, "labels": np.eye(12, dtype=int)},
-        r"its labels has shape \(12, 12\); it must be \(points,\)",
+        r"labels in it has shape \(12, 12\); it must be \(points,\)",
     ),
-    "flat y": ({**WHOLE, "y": WHOLE["y"][:, 0]}, r"its y has shape \(12,\); it must be \(points, outputs\)"),
-    "no features": ({**WHOLE, "x": np.zeros((12, 0))}, r"its x has shape \(12, 0\); it must be .*, at least one of each"),
+    "flat y": ({**WHOLE, "y": WHOLE["y"][:, 0]}, r"y in it has shape \(12,\); it must be \(points, outputs\)"),
+    "no features": ({**WHOLE, "x": np.zeros((12, 0))}, r"x in it has shape \(12, 0\); it must be .*, at least one of each"),
     "no points": (
         {name: values[:0] for name, values in WHOLE.items()},
-        r"its x has shape \(0, 3\); it must be \(points, features\), at least one of each",
+        r"x in it has shape \(0, 3\); it must be \(points, features\), at least one of each",
     ),
 }  # fmt: skip
 IN_NUMBERS = {
@@ -121,11 +121,11 @@ IN_NUMBERS = {
 OF_ARCHIVES = {
     "fewer labels": (
         {**WHOLE, "labels": WHOLE["labels"][:-1]},
-        r"its labels has shape \(11,\); it must be \(points,\), with as many points as x, 12",
+        r"labels in it has shape \(11,\); it must be \(points,\), with as many points as x, 12",
     ),
     "fewer y": (
         {**WHOLE, "y": WHOLE["y"][:-2]},
-        r"its y has shape \(10, 2\); it must be \(points, outputs\), with as many points as x, 12",
+        r"y in it has shape \(10, 2\); it must be \(points, outputs\), with as many points as x, 12",
     ),
 }
 
@@ -212,9 +212,9 @@ def test_plain_arrays_and_tables_of_another_shape_are_refused(tmp_path):
     write_npy(path, WHOLE)
     table = np.load(path)
     np.save(path, table.reshape(4, 3))
-    assert_told(path, r"its x has shape \(4, 3, 3\)")
+    assert_told(path, r"x in it has shape \(4, 3, 3\)")
     np.save(path, table[0])
-    assert_told(path, r"its x has shape \(3,\)")
+    assert_told(path, r"x in it has shape \(3,\)")
 
 
 class Trap:

@@ -40,7 +40,7 @@ def check(options: Mapping[str, Any]) -> None:
     >>> check({"file": "own.npz"})
     Traceback (most recent call last):
         ...
-    ValueError: file is 'own.npz', but its labels has shape (2,); it must be (points,), with as many points
+    ValueError: file is 'own.npz', but labels in it has shape (2,); it must be (points,), with as many points
     as x, 3
     """
     file = options["file"]
@@ -189,7 +189,7 @@ def _check_headers(headers: Headers) -> None:
         if dtype.kind not in KINDS[name]:
             kind = "whole numbers" if name == "labels" else "numbers"
             raise ValueError(f"its {name} holds values of type {dtype}; they must be {kind}")
-        wanted = f"its {name} has shape {shape}; it must be {NAMES[name]}"
+        wanted = f"{name} in it has shape {shape}; it must be {NAMES[name]}"
         if len(shape) != (1 if name == "labels" else 2) or 0 in shape:
             raise ValueError(f"{wanted}, at least one of each")
         if shape[0] != headers["x"][0][0]:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from nrc.figures.cube import endings, only, require, squeezed
-from nrc.figures.panels import floor, grid, layer_name, of_cell, title
+from nrc.figures.panels import floor, grid, layer_name, legend, of_cell, title
 from nrc.figures.style import Colour, Look, StyledFigure, colours
 
 __all__ = ["draw", "rows", "summary"]
@@ -110,7 +110,7 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> StyledF
             _draw_layer(axis, of_layer, cube.attrs.get("clusters"), shades)
             if len(of_layer) and table["certified_tail"].notna().any():
                 _say_what_is_void(axis, of_layer.loc[of_layer["relative_tail"] > 0, "certified_tail"])
-    figure.legend(handles=_legend(cube, shades), loc="outside lower center", ncols=3)
+    legend(figure, _legend(cube, shades))
     return figure
 
 

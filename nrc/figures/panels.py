@@ -1,6 +1,7 @@
 """Panels of the layers of one network, in a grid that can be read however many layers there are."""
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 import numpy as np
 import pandas as pd
@@ -65,10 +66,10 @@ def grid(
 
 
 def legend(figure: StyledFigure, handles: Sequence[Line2D]) -> None:
-    """A legend below, in as many columns as there is room for the longest name."""
-    longest = max(len(str(handle.get_label())) for handle in handles)
-    room = int(figure.get_figwidth() / (0.45 + 0.06 * longest))
-    figure.legend(handles=handles, loc="outside lower center", ncols=max(1, min(len(handles), room)))
+    """A legend below, in as many columns as there is room for the longest names."""
+    widths = sorted((0.45 + 0.06 * len(str(handle.get_label())) for handle in handles), reverse=True)
+    columns = sum(total <= figure.get_figwidth() for total in accumulate(widths))
+    figure.legend(handles=handles, loc="outside lower center", ncols=max(1, columns))
 
 
 def layer_name(layer: int | str) -> str:

@@ -100,6 +100,8 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
     for axis, name in zip(axes, ranks, strict=False):
         if along == "width":
             axis.set_xscale("log", base=2)
+        elif along == "sigma" and values[0] > 0:
+            axis.set_xscale("log")
         seeds = _rank(cube, name, along).rename(name).to_dataframe().reset_index()
         sns.lineplot(
             seeds, x=along, y=name, hue="weight_decay", palette=palette, estimator="median",

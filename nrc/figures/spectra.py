@@ -8,7 +8,7 @@ import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator, ScalarFormatter
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter, NullLocator, ScalarFormatter
 from numpy.typing import NDArray
 
 from nrc.figures.cube import endings, only, require, squeezed
@@ -261,6 +261,7 @@ def _draw_tails(
     # the tail beyond the last singular value is 0
     tails = tails[tails["index"] < tails["index"].max()].astype({"index": int})
     _lines(axis, tails, "index", "snapshot", shades, linewidth=0.7)
+    axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     changed = tails[tails["snapshot"] == start]
     axis.plot(changed["index"], changed["value"], **CHANGE)
     for value in ranks["value"].tail(1):

@@ -4,6 +4,22 @@ rule figures:
         [f"results/figures/{name}.png" for name in SETTINGS["figures"]],
 
 
+def no_figure(wildcards):
+    raise ValueError(
+        f"there is no figure {wildcards.figure!r}; the configuration has {', '.join(SETTINGS['figures'])}"
+    )
+
+
+rule no_such_figure:
+    input:
+        partial(or_exit, no_figure),
+    output:
+        [f"results/figures/{{figure}}.{ending}" for ending in ("png", "pdf", "svg", "csv", "rst")],
+    """A name of a figure that the configuration has not: told in one line."""
+    wildcard_constraints:
+        figure=f"(?!({'|'.join(SETTINGS['figures'])})[.])[^/]+",
+
+
 for name, figure in SETTINGS["figures"].items():
     # experiments by the names that the figure gives them
     of = figure["of"] if isinstance(figure["of"], dict) else {e: e for e in figure["of"]}

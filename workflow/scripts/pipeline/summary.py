@@ -10,7 +10,7 @@ from pipeline.progress import ends_of
 
 __all__ = ["summary"]
 
-WIDTH, INDENT = 80, 10
+WIDTH, INDENT = 80, 11
 
 
 def summary(
