@@ -12,6 +12,9 @@ __all__ = ["mathml"]
 # what docutils does not know, in terms of what it does
 WORDS = {r"\lVert": r"\|", r"\rVert": r"\|", r"\dots": r"\ldots", r"\frac12": r"\frac{1}{2}"}
 
+# A norm with an exponent or an index, which else would stand at its closing bar alone.
+NORM = re.compile(r"(\\lVert(?:(?!\\lVert|\\rVert).)*\\rVert)(?=\s*[_^])", re.DOTALL)
+
 ACCENTED = re.compile(
     r"<munderover>\s*(<mi>\w</mi>)\s*(<m\w+>(?:(?!munderover).)*?)\s*(<mo[^>]*>[‾\u02c6]</mo>)\s*</munderover>",
     re.DOTALL,
@@ -28,9 +31,12 @@ def mathml(tex: str, *, block: bool) -> str:
     """
     # the number of an equation in brackets, as \\tag sets it
     tex = re.sub(r"\\tag\{([^}]*)\}", r"\\qquad \\text{(\1)}", tex)
+    tex = NORM.sub(r"{\1}", tex)
     for word, known in WORDS.items():
         tex = tex.replace(word, known)
     made = latex2mathml.tex2mathml(tex, as_block=block).replace("ˉ", "‾")
+    # browsers stretch the first bar of a norm, and not the last
+    made = made.replace("<mo>‖</mo>", '<mo stretchy="false">‖</mo>')
     # docutils sets the index of a letter with an accent below it
     return ACCENTED.sub(r'<msub><mover accent="true">\1\3</mover>\2</msub>', made)
 

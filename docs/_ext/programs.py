@@ -8,7 +8,7 @@ from pathlib import Path
 __all__ = ["text"]
 
 SCRIPTS = Path(__file__).parents[2] / "workflow/scripts"
-COLUMNS = "100"
+COLUMNS = "84"
 
 
 def text() -> str:
