@@ -160,7 +160,9 @@ def test_a_terminal_shows_a_bar_and_nothing_between(fresh):
     assert (
         log == f"  log: {targets[0].replace('results', 'results/logs').replace('measure', 'train')[:-3]}.log"
     )
-    assert title == "Not done: 1 job failed. What is there is kept, and the same command goes on from it."
+    assert title == (
+        "Not done: 1 job failed. Mend what is said above; the same command then goes on from what is there."
+    )
     assert not [word for word in CHATTER if word in written]
     assert (empty, rest) == ("", [""])
 
