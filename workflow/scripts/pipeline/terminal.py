@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import shorten
 from typing import Self
 
 from pipeline.progress import Progress
@@ -14,6 +15,8 @@ from pipeline.progress import Progress
 __all__ = ["DryRun", "Terminal", "why_failed"]
 
 SECONDS_BETWEEN_LOOKS, SECONDS_BETWEEN_LINES = 0.5, 30
+# Letters of what Snakemake says of a job that says nothing itself.
+LONGEST = 400
 
 # What Snakemake tells of its own doings. The errors among it are told by why_failed and by the summary.
 EVENTS = {
@@ -206,7 +209,7 @@ class Terminal(_Instead):
             killed = self._signal and (
                 f"it was killed by {self._signal}, by hand or where memory is short; run again to go on"
             )
-            said = str(record.rule_msg or killed or "its log does not say why").strip().partition("\n")[0]
+            said = shorten(str(record.rule_msg or killed or "its log does not say why"), LONGEST)
             why = f"{record.rule_name} of {', '.join(record.output)} failed: {said}"
         self._signal = None
         self.tell(", ".join(record.log) or "none", why)
