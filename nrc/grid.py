@@ -127,6 +127,11 @@ class Stack:
     axes : mapping
         For every axis a value, or the list of values along which the stack extends.
 
+    Raises
+    ------
+    ValueError
+        If it extends along width or depth.
+
     Examples
     --------
     >>> stack = Stack({"weight_decay": [0.01, 0.1], "sigma": 0.5, "width": 8, "depth": 2, "seed": 0})
@@ -137,6 +142,13 @@ class Stack:
     """
 
     axes: Mapping[str, Value | list[Value]]
+
+    def __post_init__(self) -> None:
+        for axis in ("width", "depth"):
+            if isinstance(self.axes[axis], list):
+                raise ValueError(
+                    f"stack: {axis} is {self.axes[axis]}, but networks of a stack have one {axis}"
+                )
 
     @property
     def dims(self) -> tuple[str, ...]:

@@ -70,7 +70,7 @@ def test_an_error_is_one_line_and_its_traceback_is_for_the_asking(tmp_path, log)
 
     line = "Error: 'seed' is missing in the settings; show_settings.py prints settings that are complete\n"
     assert run() == line + (f"  log: {log}\n" if log else "")
-    assert re.fullmatch(r"(?s)Traceback .*KeyError: 'seed'\n" + re.escape(line) + ".*", run("--debug"))
+    assert re.fullmatch(r"(?s)Traceback .*_Missing: 'seed' .*" + re.escape(line) + ".*", run("--debug"))
     if log:
         assert run(NRC_ERRORS="log") == ""
         said = (tmp_path / log).read_text(encoding="utf-8")

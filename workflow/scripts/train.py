@@ -38,7 +38,7 @@ from nrc.start import Start, read_start
 from nrc.trained import Arrays, network_arrays
 from pipeline.code import code_digest
 from pipeline.parts import Cells, Report, block_size, part_size
-from pipeline.program import add_file, program, run
+from pipeline.program import add_file, at_least_one, program, run
 from pipeline.training import choose_device, train_stack
 from pipeline.under_way import UnderWay
 
@@ -221,7 +221,11 @@ def _spent(state: State) -> float:
 
 
 def arguments() -> argparse.ArgumentParser:
-    parser = program(__doc__, "experiment, stack, task, network, loss, training and device")
+    parser = program(
+        __doc__,
+        "experiment, stack (a value of each axis, or of all but width and depth a list of those that train "
+        "together), task, network, loss, training and device",
+    )
     add_file(parser, "--data", "NetCDF files of data to read, one for each seed", type=str, nargs="+")
     parser.add_argument(
         "--start",
@@ -231,7 +235,7 @@ def arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--threads",
-        type=int,
+        type=at_least_one,
         default=1,
         metavar="CORES",
         help="cores, each for a part of the stack at a time (default: 1)",

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-__all__ = ["add_file", "program", "run"]
+__all__ = ["add_file", "at_least_one", "program", "run"]
 
 
 EXIT_CODES = """exit codes: 0 done; 1 an error, told in one line; 2 the command line is wrong"""
@@ -88,11 +88,31 @@ def run(main: Callable[[argparse.Namespace], None], parser: argparse.ArgumentPar
         sys.exit(1)
 
 
+def at_least_one(text: str) -> int:
+    """The number that an argument is."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no integer of at least 1")
+    return int(text)
+
+
+class _Missing(LookupError):
+    """A setting that a program needs."""
+
+
+class _Settings(dict[str, Any]):
+    """Settings, which say so where one is missing."""
+
+    def __missing__(self, key: str) -> Any:
+        raise _Missing(
+            f"{key!r} is missing in the settings; show_settings.py prints settings that are complete"
+        )
+
+
 def _settings(text: str) -> Any:
     try:
-        settings = json.loads(text)
+        settings = json.loads(text, object_hook=_Settings)
     except json.JSONDecodeError:
-        settings = _read(text)
+        settings = json.loads(json.dumps(_read(text)), object_hook=_Settings)
     if not isinstance(settings, dict):
         raise argparse.ArgumentTypeError(f"{text!r} holds {settings!r}, but must hold a mapping of settings")
     return settings
@@ -128,8 +148,6 @@ def _in_words(error: Exception) -> str:
     match error:
         case MemoryError():
             return f"not enough memory ({error}); give the job more (mem_mb), or fewer networks (stack)"
-        case KeyError():
-            return f"{error} is missing in the settings; show_settings.py prints settings that are complete"
-        case OSError() | ValueError():
+        case OSError() | ValueError() | _Missing():
             return str(error)
     return f"{type(error).__name__}: {error} (a fault of the program)"
