@@ -77,7 +77,7 @@ def what_there_is(title="All that was asked for is there."):
     try:
         return summary(
             title,
-            figures=[output[0] for rule, output in asked if rule.startswith("plot_")],
+            figures=[of[f"plot_{name}"][0] for name in SETTINGS["figures"] if f"plot_{name}" in of],
             cubes={Path(output[0]).parent.name: output[0] for rule, output in asked if rule == "collect"},
             claims=of.get("judge_claims", [None])[0],
             audit=of.get("audit", [None])[0],
