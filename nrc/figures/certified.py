@@ -152,7 +152,7 @@ def _cube(cubes: Mapping[str, xr.Dataset]) -> xr.Dataset:
     if cells > COLUMNS:
         raise ValueError(
             f"the figure draws {COLUMNS} pairs of weight decay and sigma at most, but there are {cells}; "
-            "choose some by at"
+            "choose some, by `at` in a configuration or by cube.sel"
         )
     return squeezed(cube, "width", "depth").drop_vars(["width", "depth"])
 

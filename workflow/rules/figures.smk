@@ -11,11 +11,11 @@ def no_figure(wildcards):
 
 
 rule no_such_figure:
+    """A name of a figure that the configuration has not: told in one line."""
     input:
         partial(or_exit, no_figure),
     output:
         [f"results/figures/{{figure}}.{ending}" for ending in ("png", "pdf", "svg", "csv", "rst")],
-    """A name of a figure that the configuration has not: told in one line."""
     wildcard_constraints:
         figure=f"(?!({'|'.join(SETTINGS['figures'])})[.])[^/]+",
 
