@@ -141,5 +141,6 @@ onerror:
     failed = [(log, why) for log in logs if (why := why_failed(log, BEGAN))]
     jobs = f": {len(failed)} job{'s' * (len(failed) > 1)} failed" if failed else ""
     told_at_the_end(
-        f"Not done{jobs}. Mend what is said above; the same command then goes on from what is there.", failed
+        f"Not done{jobs}. Mend what is said above; the same command then goes on from what is there.",
+        failed,
     )
