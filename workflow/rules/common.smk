@@ -224,6 +224,12 @@ def about_figure(name, shows):
     }
 
 
+def no_figure(wildcards):
+    """End Snakemake: the configuration has no figure of the name in a path."""
+    known = ", ".join(SETTINGS["figures"])
+    sys.exit(f"Error: there is no figure {wildcards.figure!r}; the configuration has {known}")
+
+
 def data_names(kind):
     """A regular expression for the data sets of a kind."""
     return "|".join(name for name, options in DATA.items() if options["kind"] == kind) or "(?!)"

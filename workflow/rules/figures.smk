@@ -4,16 +4,10 @@ rule figures:
         [f"results/figures/{name}.png" for name in SETTINGS["figures"]],
 
 
-def no_figure(wildcards):
-    raise ValueError(
-        f"there is no figure {wildcards.figure!r}; the configuration has {', '.join(SETTINGS['figures'])}"
-    )
-
-
 rule no_such_figure:
     """A name of a figure that the configuration has not: told in one line."""
     input:
-        partial(or_exit, no_figure),
+        no_figure,
     output:
         [f"results/figures/{{figure}}.{ending}" for ending in ("png", "pdf", "svg", "csv", "rst")],
     wildcard_constraints:
