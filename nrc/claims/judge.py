@@ -160,6 +160,10 @@ def _values(
     # neighbours, smallest and largest are by value, whatever the order in the grid
     cube = cube.sortby([axis for axis in AXES if axis in cube.dims])
     values = of(cube, **{option: claim[option] for option in statistic.options})
+    if lacking := {"what", "weight_decay", "seed"} - set(values.dims):
+        raise ValueError(
+            f"claim {name}: {claim['statistic']} must have a dimension {' and '.join(sorted(lacking))}"
+        )
     others = [axis for axis in values.dims if axis not in ("what", "weight_decay", "seed")]
     return values.mean(others).transpose("what", "weight_decay", "seed")
 

@@ -99,6 +99,7 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> StyledF
     if len(cells) == 1:
         figure, panels, _ = grid(layers, said[0])
         columns, least = [panels], floor(table[list(CURVES)].min(axis=1), FLOOR_OF_ONE)
+        panels[0].set_ylabel("share of the norm")
     else:
         figure, columns = _columns(layers, said)
         least = FLOOR

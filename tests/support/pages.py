@@ -7,7 +7,7 @@ from support.checkout import PROJECT, Checkout
 __all__ = ["done"]
 
 STEP = re.compile(
-    r"^<!-- (write|insert|replace) (\S+)(?: (?:before )?\"(.*)\")? -->\n```\w+\n((?:.*\n)*?)```$",
+    r"^\*(?:New file|In) `(\S+)`(?:, (before|in place of) the line `(.*)`)?:\*\n\n```\w+\n((?:.*\n)*?)```$",
     re.MULTILINE,
 )
 
@@ -15,9 +15,16 @@ STEP = re.compile(
 def done(page: str, checkout: Checkout) -> int:
     """Write the files of a page and make its edits; return how many there were."""
     steps = STEP.findall((PROJECT / "docs" / page).read_text(encoding="utf-8"))
-    for what, file, place, code in steps:
-        if what == "write":
-            (checkout.folder / file).write_text(code, encoding="utf-8")
-        else:
-            checkout.edit(file, place, code.removesuffix("\n") if what == "replace" else code + place)
+    for file, where, place, code in steps:
+        path = checkout.folder / file
+        if where:
+            before, line, after = _at_line(path.read_text(encoding="utf-8"), place)
+            code = f"{before}{code}{line if where == 'before' else ''}{after}"
+        path.write_text(code, encoding="utf-8")
     return len(steps)
+
+
+def _at_line(text: str, place: str) -> tuple[str, str, str]:
+    """A text before, in and behind its one line that begins with some words."""
+    (found,) = re.finditer(rf"^ *{re.escape(place)}.*\n", text, re.MULTILINE)
+    return text[: found.start()], found[0], text[found.end() :]
