@@ -131,14 +131,14 @@ function openInReport(event) {
 }
 
 // There `#claims` is a place in the report, which has none of that name.
-function scrollTo(event) {
+function goToPlace(event) {
   event.preventDefault();
   document.querySelector(event.currentTarget.hash).scrollIntoView();
 }
 
 // There the caption stands beside the page already.
 document.body.classList.toggle("framed", window !== parent);
-document.querySelectorAll("a[href^='#']").forEach((link) => link.addEventListener("click", scrollTo));
+document.querySelectorAll("a[href^='#']").forEach((link) => link.addEventListener("click", goToPlace));
 document.querySelectorAll("a[data-result]").forEach((link) => link.addEventListener("click", openInReport));
 document.querySelectorAll("table").forEach(async (table) => {
   const rows = table.dataset.rows ? await unpacked(table.dataset.rows) : rowsOf(table.tBodies[0]);
