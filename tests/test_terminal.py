@@ -172,7 +172,8 @@ def test_the_end_of_a_run_tells_what_it_brought(finished, tmp_path):
     said = finished.snakemake()
     told = said.partition("\nAll that was asked for is there.\n")[2]
     assert max(map(len, told.splitlines())) <= 80
-    lines = dict(line.split(maxsplit=1) for line in told.replace("\n   ", " ").splitlines())
+    one_a_line = re.sub(r"\n {4,}", " ", told).splitlines()
+    lines = dict(line.split(maxsplit=1) for line in one_a_line)
     assert list(lines) == ["figures", "claims", "audit", "networks", "stopped", "pages"]
     assert lines["pages"] == "results/summary.html, results/explorer.html"
     assert re.match(r"\d+ in results/figures: figure1, .*figure5", lines["figures"])
