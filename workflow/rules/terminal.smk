@@ -73,12 +73,12 @@ def what_there_is(title="All that was asked for is there."):
     dag = workflow.dag
     there = [job for job in dag.jobs if dag.finished(job) or not dag.needrun(job)]
     asked = [(job.rule.name, list(job.output)) for job in there]
-    of = dict(asked)
+    of, collected = dict(asked), {output[0] for rule, output in asked if rule == "collect"}
     try:
         return summary(
             title,
             figures=[of[f"plot_{name}"][0] for name in SETTINGS["figures"] if f"plot_{name}" in of],
-            cubes={Path(output[0]).parent.name: output[0] for rule, output in asked if rule == "collect"},
+            cubes={name: path for name in EXPERIMENTS if (path := cube_file(name)) in collected},
             claims=of.get("judge_claims", [None])[0],
             audit=of.get("audit", [None])[0],
             pages=[of[rule][0] for rule in ("summarise", "explorer") if rule in of],
