@@ -14,7 +14,8 @@ PYTEST := $(BIN)/pytest --durations 15
 # two workers, of which one that is done takes over from the other
 BY_TWO := --numprocesses 2 --dist worksteal
 
-.PHONY: help all data train measures figures report settings env check lint browser test test-slurm reliability bench findings docs clean
+.PHONY: help all data train measures figures report settings env clean
+.PHONY: check lint browser test test-slurm reliability bench findings docs
 
 all: settings
 	$(SNAKEMAKE)

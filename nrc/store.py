@@ -152,8 +152,9 @@ def _checked_bytes(path: str | Path) -> bytes:
     if _is_whole(data):
         return data
     if b"sha256" in data or not data:
-        why = "its bytes are not those that were written; delete it and run again"
-        raise OSError(f"{path} is damaged: {why}")
+        raise OSError(
+            f"{path} is damaged: its bytes are not those that were written; delete it and run again"
+        )
     raise OSError(
         f"{path} is damaged, or was not written by nrc: it holds no digest of its bytes; if a run wrote it, "
         "delete it and run again, and else open it with xarray.open_dataset"

@@ -66,7 +66,6 @@ async function begin() {
   const address = () => Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
   await enter(address());
   show();
-  node("waiting").remove();
   node("plane").on("plotly_click", ({ points: [{ x, y }] }) => move({ [state.x]: x, [state.y]: y }));
   node("plane").addEventListener("keydown", pressed);
   node("choices").addEventListener("submit", (event) => event.preventDefault());
@@ -76,7 +75,6 @@ async function begin() {
   document.body.dataset.ready = "yes";
 }
 
-begin().catch((error) => {
-  node("waiting")?.remove();
-  fault(error.message);
-});
+begin()
+  .catch((error) => fault(error.message))
+  .finally(() => node("waiting").remove());

@@ -139,6 +139,7 @@ class LBFGS(Generic[Seen]):
     def keep(self, cells: Tensor) -> None:
         self.pairs = deque(((s[cells], y[cells], rho[cells]) for s, y, rho in self.pairs), self.pairs.maxlen)
         self.scale = self.scale[cells]
+        # where the next step makes H_0 anew there is none to keep
         if self._initial is not None and self._iterations % REFRESH:
             self._theta = self._theta[cells]
             self._h = None if self._h is None else self._h.select(cells)

@@ -1,6 +1,6 @@
 "use strict";
-// Tables sort by a click on a head, and filter by what is typed under it: a word, a number, or > 0.05. Rows are in the page, or packed
-// into it where there are thousands; then as many are shown as one can read.
+// Tables sort by a click on a head, and filter by what is typed under it: a word, a number, or > 0.05. Rows are in
+// the page, or packed into it where there are thousands; then as many are shown as one can read.
 
 const AT_A_TIME = 200;
 

@@ -226,8 +226,7 @@ def about_figure(name, shows):
 
 def no_figure(wildcards):
     """End Snakemake: the configuration has no figure of the name in a path."""
-    known = ", ".join(SETTINGS["figures"])
-    sys.exit(f"Error: there is no figure {wildcards.figure!r}; the configuration has {known}")
+    or_exit(layout.figure_of, wildcards.figure, SETTINGS)
 
 
 def data_names(kind):

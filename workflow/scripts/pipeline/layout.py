@@ -12,6 +12,7 @@ __all__ = [
     "cube_file",
     "data_files",
     "experiment_of",
+    "figure_of",
     "network_file",
     "seed_of",
     "source_files",
@@ -42,9 +43,17 @@ def experiment_of(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     ValueError
         If there is none of that name.
     """
-    known = settings["experiments"]
+    return _entry_of("experiment", name, settings["experiments"])
+
+
+def figure_of(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The same of a figure."""
+    return _entry_of("figure", name, settings["figures"])
+
+
+def _entry_of(what: str, name: str, known: Mapping[str, Any]) -> dict[str, Any]:
     if name not in known:
-        raise ValueError(f"there is no experiment {name!r}; the configuration has {', '.join(known)}")
+        raise ValueError(f"there is no {what} {name!r}; the configuration has {', '.join(known)}")
     return known[name]
 
 

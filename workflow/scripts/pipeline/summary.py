@@ -22,7 +22,7 @@ def summary(
     audit: str | None = None,
     pages: Iterable[str] = (),
 ) -> str:
-    """A title, and a line each for figures, claims, audit and cells, of those that are there.
+    """A title, and a line each for figures, claims, audit, networks and pages, of those that are there.
 
     Parameters
     ----------
