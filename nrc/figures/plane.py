@@ -28,7 +28,7 @@ UNTRAINED: Look = {"facecolor": "white", "edgecolor": "0.6"}
 # Lines of what Theorem 3.4 certifies: the measure it takes, its column, and its look.
 CERTIFIED: dict[str, tuple[str, str, LineStyleType]] = {
     "bound_measured": ("relative_bound", "Theorem 3.4", "dashed"),
-    "bound_projected": ("relative_bound_projected", "the same, sharpened", "solid"),
+    "bound_projected": ("relative_bound_projected", "Theorem 3.4, sharpened", "solid"),
 }
 # The class WCSS is drawn where the classes are not blobs, of which Proposition 4.1 tells.
 LINES: dict[str, Look] = {
