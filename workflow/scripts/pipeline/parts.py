@@ -16,6 +16,7 @@ from nrc.checkpoint import Checkpoint
 from nrc.network import Architecture
 from nrc.optimize.point import State
 from nrc.trained import Arrays, as_arrays
+from pipeline.memory import want_of_memory
 
 __all__ = ["Cells", "Report", "Train", "block_size", "part_size", "train_in_parts"]
 
@@ -168,8 +169,8 @@ class _Parts:
             self._runs[part] = cells, state
         try:
             arrays = train(cells, state, lambda run: self._report(part, run), self.seconds)
-        except (MemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error):
+        except Exception as error:
+            if not want_of_memory(error):
                 self._failed = True
                 raise
             self._split(cells)
@@ -242,8 +243,3 @@ def _copied(state: State) -> State:
         else leaf
         for name, leaf in state.items()
     }
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    # on a CPU torch has no class of its own for it
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)

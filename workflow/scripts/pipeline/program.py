@@ -12,6 +12,8 @@ from typing import Any
 
 import yaml
 
+from pipeline.memory import want_of_memory
+
 __all__ = ["add_file", "at_least_one", "program", "run"]
 
 
@@ -145,9 +147,9 @@ def _open_log(log: Path | None) -> Any:
 
 
 def _in_words(error: Exception) -> str:
-    match error:
-        case MemoryError():
-            return f"not enough memory ({error}); give the job more (mem_mb), or fewer networks (stack)"
-        case OSError() | ValueError() | _Missing():
-            return str(error)
+    if want := want_of_memory(error):
+        first = str(want).partition("\n")[0] or type(want).__name__
+        return f"not enough memory ({first}); give the job more (mem_mb), or fewer networks (stack)"
+    if isinstance(error, OSError | ValueError | _Missing):
+        return str(error)
     return f"{type(error).__name__}: {error} (a fault of the program)"

@@ -1,0 +1,29 @@
+"""Which errors are a want of memory."""
+
+__all__ = ["want_of_memory"]
+
+
+def want_of_memory(error: BaseException | None) -> BaseException | None:
+    """The error by which memory ran out, in the chain of errors that it led to; None if it did not.
+
+    Examples
+    --------
+    >>> want_of_memory(MemoryError("7 MiB"))
+    MemoryError('7 MiB')
+
+    A file that is being written fails in its own words:
+
+    >>> failure = ValueError("I/O operation on closed file")
+    >>> failure.__context__ = MemoryError("7 MiB")
+    >>> want_of_memory(failure)
+    MemoryError('7 MiB')
+    >>> want_of_memory(ValueError("points is 0"))
+    """
+    while error is not None:
+        # torch has a class of its own on a GPU alone; by their texts, it need not be imported
+        if isinstance(error, MemoryError) or any(
+            words in str(error) for words in ("can't allocate memory", "CUDA out of memory")
+        ):
+            return error
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return None
