@@ -1,6 +1,11 @@
 """What the examples in docstrings find: the libraries by their usual names, made-up cubes, a folder."""
 
+import os
+
 import pytest
+
+# Each worker has a core of its own, and so have its processes; libraries read this when they are imported.
+os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
 
 
 @pytest.fixture(scope="session")

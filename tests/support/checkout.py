@@ -3,7 +3,6 @@
 import hashlib
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,8 @@ from typing import Any
 
 import xarray as xr
 import yaml
+
+from support.forked_snakemake import run_snakemake
 
 __all__ = ["PARTS", "PROJECT", "TINY", "Checkout", "copy_project", "digests"]
 
@@ -28,29 +29,20 @@ class Checkout:
     folder: Path
 
     @staticmethod
-    def command(*targets: str, options: Sequence[str] = (), overlays: Sequence[str] = (TINY,)) -> list[str]:
-        """The command that runs Snakemake on two cores."""
-        snakemake = [sys.executable, "-m", "snakemake", "--cores", "2"]
-        return [*snakemake, *options, *(["--configfile", *overlays] if overlays else []), "--", *targets]
+    def arguments(*targets: str, options: Sequence[str] = (), overlays: Sequence[str] = (TINY,)) -> list[str]:
+        """Arguments of Snakemake, on two cores."""
+        return ["--cores", "2", *options, *(["--configfile", *overlays] if overlays else []), "--", *targets]
 
-    def snakemake(
-        self,
-        *targets: str,
-        options: Sequence[str] = (),
-        overlays: Sequence[str] = (TINY,),
-        fails: bool = False,
-    ) -> str:
-        """Run Snakemake and return what it prints."""
-        done = subprocess.run(
-            self.command(*targets, options=options, overlays=overlays),
-            cwd=self.folder,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-        assert (done.returncode != 0) == fails, done.stdout
-        return done.stdout
+    @classmethod
+    def command(cls, *targets: str, **how: Sequence[str]) -> list[str]:
+        """The command that runs Snakemake as `arguments` says."""
+        return [sys.executable, "-m", "snakemake", *cls.arguments(*targets, **how)]
+
+    def snakemake(self, *targets: str, fails: bool = False, **how: Sequence[str]) -> str:
+        """Run Snakemake as `arguments` says, and return what it prints."""
+        status, said = run_snakemake(self.arguments(*targets, **how), self.folder)
+        assert (status != 0) == fails, said
+        return said
 
     def refused(self, *targets: str, overlays: Sequence[str] = (TINY,)) -> str:
         """What Snakemake says before it plans anything: one line, beside those it says anyway."""

@@ -1,28 +1,22 @@
-"""Programs of the pipeline, run by tests: each a process forked from one that has torch imported already."""
+"""Programs of the pipeline, run by tests."""
 
 import io
-import multiprocessing
 import os
 import resource
-import runpy
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from support.checkout import PROJECT
+from support.forks import Fork, run_file, send_output_to
 
 __all__ = ["Program", "end_all"]
-
-CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(
-    ["torch", "h5netcdf", "xarray", "pandas", "scipy.stats", "sklearn.cluster", "seaborn", "jinja2"]
-)
 
 STARTED: list["Program"] = []
 
 
-class Program:
+class Program(Fork):
     """A running program.
 
     Parameters
@@ -51,29 +45,12 @@ class Program:
         memory: int | None = None,
     ) -> None:
         self._said = said
-        how = script, list(arguments), str(said), str(folder), given, memory
-        self._process = CONTEXT.Process(target=_run, args=how)
-        self._process.start()
+        super().__init__(_run, script, list(arguments), str(said), str(folder), given, memory)
         STARTED.append(self)
-
-    @property
-    def running(self) -> bool:
-        return self._process.is_alive()
-
-    def wait(self, seconds: float | None = None) -> int | None:
-        """Wait for the end: the exit status, None if it still runs."""
-        self._process.join(seconds)
-        return self._process.exitcode
 
     def said(self) -> str:
         """What it has printed."""
         return self._said.read_text(encoding="utf-8") if self._said.exists() else ""
-
-    def signal(self, number: int) -> None:
-        os.kill(self._process.pid, number)
-
-    def kill(self) -> None:
-        self._process.kill()
 
     def wait_for(self, file: Path, seconds: float = 60) -> None:
         """Until a file is there, or the program has ended."""
@@ -92,18 +69,14 @@ def end_all() -> None:
 
 
 def _run(script: str, arguments: list[str], said: str, folder: str, given: str, memory: int | None) -> None:
-    with Path(said).open("wb") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
+    send_output_to(said)
     os.chdir(folder)
     scripts = Path(folder) / "workflow/scripts"
     sys.path[:0] = [folder, str(scripts)]
     sys.stdin = io.StringIO(given)
     if memory is not None:
         _limit_memory(memory)
-    path = str(scripts / f"{script}.py")
-    sys.argv = [path, *arguments]
-    runpy.run_path(path, run_name="__main__")
+    run_file(str(scripts / f"{script}.py"), arguments, [])
 
 
 def _limit_memory(more: int) -> None:

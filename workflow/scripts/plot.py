@@ -40,6 +40,9 @@ def main(args: argparse.Namespace) -> None:
     )
     with styled():
         drawing = kind.draw(cubes, options)
+        # laid out once, and so alike in all files
+        drawing.draw_without_rendering()
+        drawing.set_layout_engine("none")
         files = {path: picture(drawing, path.suffix[1:], options["dpi"]) for path in args.figures}
     files |= {args.numbers: table.encode(), args.caption: f"{caption}\n".encode()}
     for path, data in files.items():
