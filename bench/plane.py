@@ -1,7 +1,7 @@
 """Cells of Figure 1's plane to stationarity, by every program."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +13,7 @@ from bench.page import rounded, table
 from bench.problems import Problem, residual
 from bench.runs import TOLERANCES, Budget, Run
 
-__all__ = ["SCIPY", "THREADS", "Compared", "compared", "headline", "lattice", "section"]
+__all__ = ["BEST", "PROGRAMS", "THREADS", "Compared", "compared", "headline", "lattice", "section"]
 
 TORCH = "nn.Sequential, torch.optim.LBFGS"
 SCIPY = "torch closure, scipy L-BFGS-B"
@@ -24,7 +24,7 @@ SAME = 1e-4
 
 
 class Compared(NamedTuple):
-    """Runs of all programs, and their losses and residuals at the end, computed anew."""
+    """Runs of programs, and their losses and residuals at the end, computed anew."""
 
     problem: Problem
     budget: Budget
@@ -50,29 +50,36 @@ def written(tolerance: float) -> str:
     return f"{tolerance:.0e}".replace("e-0", "e-")
 
 
+# what is called with a problem, a budget, and more
+PROGRAMS: dict[str, tuple[Callable[..., Run], *tuple[int, ...]]] = {
+    TORCH: (naive.torch_lbfgs,),
+    SCIPY: (naive.scipy_lbfgs,),
+    FUNC: (naive.torch_func,),
+    **{engine_name(threads): (nrc_stack, threads) for threads in THREADS},
+}
+
+
+# the best without this engine, and this engine
+BEST = [SCIPY, *map(engine_name, THREADS)]
+
+
 def warm(program: Callable[..., Run], problem: Problem, budget: Budget, *others: Any) -> Run:
     """A program's run after one of few evaluations, so that no first call counts."""
     program(problem, Budget(3, 1), *others)
     return program(problem, budget, *others)
 
 
-def compared(problem: Problem, budget: Budget) -> Compared:
-    """Run every program, each in a process of its own."""
-    programs = {
-        TORCH: (naive.torch_lbfgs, problem, budget),
-        SCIPY: (naive.scipy_lbfgs, problem, budget),
-        FUNC: (naive.torch_func, problem, budget),
-    }
-    for threads in THREADS:
-        programs[engine_name(threads)] = (nrc_stack, problem, budget, threads)
+def compared(problem: Problem, budget: Budget, names: Iterable[str]) -> Compared:
+    """Run programs, each in a process of its own."""
     runs, losses, residuals = {}, {}, {}
-    for name, call in programs.items():
-        runs[name] = run = machine.alone(warm, *call)
+    for name in names:
+        program, *others = PROGRAMS[name]
+        runs[name] = run = machine.alone(warm, program, problem, budget, *others)
         ends = [residual(problem, *end) for end in zip(problem.stack.cells(), run.theta, strict=True)]
         losses[name], residuals[name] = np.array(ends).T
         # who says to have passed has
         assert (residuals[name][run.passed[-1]] <= ROUNDING * TOLERANCES[-1]).all(), name
-        print(f"{name}: {run.seconds[-1]:.1f} s", file=sys.stderr)
+        print(f"{name}, {len(run.theta)} cells: {run.seconds[-1]:.1f} s", file=sys.stderr)
     return Compared(problem, budget, runs, losses, residuals)
 
 
@@ -114,20 +121,13 @@ def headline(found: Compared) -> str:
     )
 
 
-def section(found: Compared, rates: Mapping[int, float]) -> str:
-    """Section of the page.
-
-    Parameters
-    ----------
-    found : Compared
-    rates : mapping
-        Operations a second of the machine's products, by number of threads.
-    """
-    rows = []
+def rows(found: Compared, rates: Mapping[int, float]) -> list[dict[str, Any]]:
+    """A row of the table for each program."""
+    made = []
     for name, run in found.runs.items():
         threads = next((t for t in rates if name == engine_name(t)), 1)
         rate = found.problem.operations / (1e-6 * run.microseconds)
-        rows.append(
+        made.append(
             row(name, run)
             | {
                 "evaluations a cell to 1e-6": float(run.evaluations[0].mean()),
@@ -136,24 +136,43 @@ def section(found: Compared, rates: Mapping[int, float]) -> str:
                 "worst residual": float(found.residuals[name].max()),
             }
         )
+    return made
+
+
+def section(found: Compared, whole: Compared, rates: Mapping[int, float]) -> str:
+    """Section of the page.
+
+    Parameters
+    ----------
+    found : Compared
+        All programs, on a few cells.
+    whole : Compared
+        scipy and this engine, on as many as fill its stacks.
+    rates : mapping
+        Operations a second of the machine's products, by number of threads.
+    """
     axes, budget, points = found.problem.stack.axes, found.budget, len(found.problem.points.labels)
     return f"""## Cells of Figure 1, to stationarity
 
-{headline(found)} {_minima(found)}
+{headline(whole)} {_minima(whole)}
 
-{table(rows)}
+{table(rows(whole, rates))}
 
-{len(found.problem.stack)} tanh autoencoders of width {axes["width"]} and depth {axes["depth"]}, N = {points},
-weight decay {_listed(axes["weight_decay"])} x sigma {_listed(axes["sigma"])}, seed 0, float64,
-the same data and initial weights. The residual is ||gradient|| / (lambda ||Theta||); `worst residual` is the
-smallest that each cell came to, the largest over cells, computed anew by autograd. A program runs until each
-cell has passed 1e-8, or {budget.evaluations:,} evaluations or {budget.seconds:.0f} s a cell are spent, or it
-finds no lower loss: scipy (which begins anew without its history of {naive.HISTORY} while that helps) and
-torch compare values in their line searches, and stop where rounding hides what is left to gain; torch also
-takes no pair into its history whose s'y is below 1e-10. `>`: cells that never passed count with what they
-spent. torch.func brings no optimiser: its cells share one L-BFGS on the sum of their losses, as first-order
-ones do not get there. nrc trains them in one stack by `{found.problem.method["name"]}`, once to
-each residual.
+Those cells are {_cells(whole)}: as many as fill the
+blocks in which a stack is trained. All programs, on fewer:
+
+{table(rows(found, rates))}
+
+{_cells(found)}; tanh autoencoders of width {axes["width"]}
+and depth {axes["depth"]}, N = {points}, seed 0, float64, the same data and initial weights. The residual is
+||gradient|| / (lambda ||Theta||); `worst residual` is the smallest that each cell came to, the largest over
+cells, computed anew by autograd. A program runs until each cell has passed 1e-8, or
+{budget.evaluations:,} evaluations or {budget.seconds:.0f} s a cell are spent, or it finds no lower loss:
+scipy (which begins anew without its history of {naive.HISTORY} while that helps) and torch compare values
+in their line searches, and stop where rounding hides what is left to gain; torch also takes no pair into its
+history whose s'y is below 1e-10. `>`: cells that never passed count with what they spent. torch.func brings
+no optimiser: its cells share one L-BFGS on the sum of their losses, as first-order ones do not get there. nrc
+trains them in one stack by `{found.problem.method["name"]}`, once to each residual.
 
 An evaluation is value and gradient of one cell; its time is all time over all evaluations, and its operations
 are those of its products, 2 N (3 sum_l n_l n_(l-1) - n_1 n_0) = {found.problem.operations:,}. Every program
@@ -165,8 +184,16 @@ Evaluations to 1e-6, and losses at the end:
 """
 
 
-def _listed(values: list[float]) -> str:
-    return "{" + ", ".join(f"{value:.3g}" for value in values) + "}"
+def _cells(found: Compared) -> str:
+    axes = found.problem.stack.axes
+    return (
+        f"{len(axes['weight_decay'])} values of weight decay from {_range(axes['weight_decay'])} times "
+        f"{len(axes['sigma'])} of sigma from {_range(axes['sigma'])}"
+    )
+
+
+def _range(values: list[float]) -> str:
+    return f"{values[0]:.3g} to {values[-1]:.3g}"
 
 
 def _minima(found: Compared) -> str:
