@@ -1,4 +1,4 @@
-"""What the examples in docstrings find: the libraries by their usual names, made-up cubes, a folder."""
+"""Threads of all tests, and what the examples in docstrings find: libraries, made-up cubes, a folder."""
 
 import os
 

@@ -57,8 +57,6 @@ PROGRAMS: dict[str, tuple[Callable[..., Run], *tuple[int, ...]]] = {
     FUNC: (naive.torch_func,),
     **{engine_name(threads): (nrc_stack, threads) for threads in THREADS},
 }
-
-
 # the best without this engine, and this engine
 BEST = [SCIPY, *map(engine_name, THREADS)]
 
@@ -93,17 +91,6 @@ def never(run: Run, k: int) -> int:
     return int((~run.passed[k]).sum())
 
 
-def row(name: str, run: Run) -> dict[str, Any]:
-    return {
-        "program": name,
-        "s a cell to 1e-6": seconds_a_cell(run, 0),
-        "to 1e-8": seconds_a_cell(run, 1),
-        "cells never at 1e-6": never(run, 0),
-        "never at 1e-8": never(run, 1),
-        "us an evaluation": run.microseconds,
-    }
-
-
 def headline(found: Compared) -> str:
     """The best program without this engine beside it, on the same cells to the same residuals."""
     theirs, parts = found.runs[SCIPY], []
@@ -128,8 +115,13 @@ def rows(found: Compared, rates: Mapping[int, float]) -> list[dict[str, Any]]:
         threads = next((t for t in rates if name == engine_name(t)), 1)
         rate = found.problem.operations / (1e-6 * run.microseconds)
         made.append(
-            row(name, run)
-            | {
+            {
+                "program": name,
+                "s a cell to 1e-6": seconds_a_cell(run, 0),
+                "to 1e-8": seconds_a_cell(run, 1),
+                "cells never at 1e-6": never(run, 0),
+                "never at 1e-8": never(run, 1),
+                "us an evaluation": run.microseconds,
                 "evaluations a cell to 1e-6": float(run.evaluations[0].mean()),
                 "evaluations to 1e-8": float(run.evaluations[1].mean()),
                 "% of GEMM": 100 * rate / rates[threads],

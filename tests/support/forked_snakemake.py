@@ -90,4 +90,5 @@ def _job(pid: int, words: Sequence[str], folder: str, environment: Mapping[str, 
         os.dup2(os.open(f"/proc/{pid}/fd/{stream}", how), stream)
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
     be_in(folder, environment)
-    run_file(words[0], words[1:], environment["PYTHONPATH"].split(os.pathsep))
+    sys.path[:0] = environment["PYTHONPATH"].split(os.pathsep)
+    run_file(words[0], words[1:])

@@ -65,9 +65,9 @@ class Fork:
         self._process.kill()
 
 
-def run_file(file: str, arguments: Sequence[str], path: Sequence[str]) -> None:
-    """Be `python FILE ARGUMENTS`, which looks for modules in a path first."""
-    sys.path[:0] = [str(Path(file).resolve().parent), *path]
+def run_file(file: str, arguments: Sequence[str]) -> None:
+    """Be `python FILE ARGUMENTS`, which finds modules beside the file first."""
+    sys.path.insert(0, str(Path(file).resolve().parent))
     sys.argv = [file, *arguments]
     runpy.run_path(file, run_name="__main__")
 

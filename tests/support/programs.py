@@ -71,12 +71,11 @@ def end_all() -> None:
 def _run(script: str, arguments: list[str], said: str, folder: str, given: str, memory: int | None) -> None:
     send_output_to(said)
     os.chdir(folder)
-    scripts = Path(folder) / "workflow/scripts"
-    sys.path[:0] = [folder, str(scripts)]
+    sys.path.insert(0, folder)
     sys.stdin = io.StringIO(given)
     if memory is not None:
         _limit_memory(memory)
-    run_file(str(scripts / f"{script}.py"), arguments, [])
+    run_file(f"{folder}/workflow/scripts/{script}.py", arguments)
 
 
 def _limit_memory(more: int) -> None:

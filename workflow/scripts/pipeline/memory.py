@@ -20,9 +20,11 @@ def want_of_memory(error: BaseException | None) -> BaseException | None:
     >>> want_of_memory(ValueError("points is 0"))
     """
     while error is not None:
-        # torch has a class of its own on a GPU alone; by their texts, it need not be imported
-        if isinstance(error, MemoryError) or any(
-            words in str(error) for words in ("can't allocate memory", "CUDA out of memory")
+        # torch need not be imported for its class, which it has on a GPU alone
+        if (
+            isinstance(error, MemoryError)
+            or type(error).__name__ == "OutOfMemoryError"
+            or "can't allocate memory" in str(error)
         ):
             return error
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)

@@ -169,14 +169,11 @@ class _Parts:
             self._runs[part] = cells, state
         try:
             arrays = train(cells, state, lambda run: self._report(part, run), self.seconds)
-        except Exception as error:
-            if not want_of_memory(error):
+        except BaseException as error:
+            if not (isinstance(error, Exception) and want_of_memory(error)):
                 self._failed = True
                 raise
             self._split(cells)
-        except BaseException:
-            self._failed = True
-            raise
         else:
             with self._lock:
                 self.finished[part] = cells, arrays
