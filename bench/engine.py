@@ -12,9 +12,9 @@ from bench.runs import TOLERANCES, Budget, Run
 from nrc.determinism import make_deterministic
 from nrc.optimize import build, rotates
 from nrc.optimize.minimise import minimise
-from nrc.optimize.point import Course
-from nrc.optimize.rotation import Rotation, Unturned
-from pipeline.parts import block_size
+from nrc.optimize.principal_axes import Rotation, Unturned
+from nrc.optimize.protocols import RunInfo
+from workflow.lib.parallel import block_size
 
 __all__ = ["minimum", "nrc_stack"]
 
@@ -22,7 +22,7 @@ __all__ = ["minimum", "nrc_stack"]
 ROUNDING = 1.01
 
 
-def minimum(problem: Problem, tolerance: float, passes: int, threads: int = 1) -> tuple[Tensor, Tensor]:
+def minimum(problem: Problem, tolerance: float, epochs: int, threads: int = 1) -> tuple[Tensor, Tensor]:
     """End points and evaluations of all cells, by the configured method."""
     theta, options = problem.start(), dict(problem.method)
     name = options.pop("name")
@@ -32,10 +32,10 @@ def minimum(problem: Problem, tolerance: float, passes: int, threads: int = 1) -
         loss = problem.objective.select(cells).to(theta.device)  # with memory of its own
         axes = Rotation.of(loss) if rotates(name) else Unturned()
         turned = axes.rotate(loss)
-        phases = build(name, options, Course(passes, [0] * len(cells), tolerance))
+        phases = build(name, options, RunInfo(epochs, [0] * len(cells), tolerance))
         begin = axes.into(loss, theta[cells])
         window = block_size(turned.architecture, turned.x.shape[1], turned.x.dtype)
-        end = minimise(turned, begin, phases, tolerance=tolerance, passes=passes, window=window)
+        end = minimise(turned, begin, phases, tolerance=tolerance, epochs=epochs, window=window)
         return axes.back(turned, end.point.theta), end.evaluations
 
     shares = [torch.arange(first, len(theta), threads) for first in range(threads)]

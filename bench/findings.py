@@ -18,7 +18,7 @@ import xarray as xr
 from bench.page import between, filled, table
 from bench.problems import PROJECT
 from bench.rules import of_a_run
-from nrc import figures, store
+from nrc import figures, netcdf
 from nrc.claims.judge import Verdict, tally
 from nrc.figures.cube import relative_bound
 from nrc.grid import notation
@@ -60,7 +60,7 @@ def found(results: Path) -> dict[str, Any]:
     """Every number that the manual tells of a run of the desk scale."""
 
     def cube(name: str) -> xr.Dataset:
-        return store.load(results / name / "measures.nc")
+        return netcdf.load(results / name / "measures.nc")
 
     return {
         "plane": _plane(cube("mixture")),
@@ -78,7 +78,7 @@ def found(results: Path) -> dict[str, Any]:
 def branches(results: Path) -> dict[str, Any]:
     """What a run of workflow/scales/branches.yaml shows."""
     names = {"random start": "random_start", "sweep up": "sweep_up", "sweep down": "sweep_down"}
-    cubes = {title: store.load(results / name / "measures.nc") for title, name in names.items()}
+    cubes = {title: netcdf.load(results / name / "measures.nc") for title, name in names.items()}
     facts = figures.kind("hysteresis").summary(cubes, {"layer": None, "apart": COLLAPSED, "shown": None})
     widths = pd.read_csv(results / "claims.csv").groupby("claim")["mean"].agg(["min", "max"])
     return {
@@ -97,7 +97,7 @@ def _plane(cube: xr.Dataset) -> dict[str, Any]:
     tight = {
         "there": distance,
         "sharpened": relative_bound(cube, "bound_projected"),
-        "shuffled": relative_bound(cube, "bound_shuffled"),
+        "shuffled": relative_bound(cube, "bound_permuted"),
     }
     low = distance.where(distance < 0.3).max()
     ratio = cube["distance"] / cube["bound_projected"].min("source")
@@ -125,7 +125,7 @@ def _certified(cubes: Sequence[xr.Dataset]) -> dict[str, int]:
             ("collapsed", distance),
             ("measured", relative_bound(cube, "bound_measured")),
             ("sharpened", relative_bound(cube, "bound_projected")),
-            ("shuffled", relative_bound(cube, "bound_shuffled")),
+            ("shuffled", relative_bound(cube, "bound_permuted")),
         ):
             counts[name] += int((relative.where(distance.notnull()) <= COLLAPSED).sum())
     return counts
@@ -154,14 +154,14 @@ def _bracket(cube: xr.Dataset) -> list[float]:
 
 
 def _claims(results: Path) -> list[dict[str, str]]:
-    judged, parts = store.load(results / "claims.nc"), pd.read_csv(results / "claims.csv")
+    judged, parts = netcdf.load(results / "claims.nc"), pd.read_csv(results / "claims.csv")
     claims, rows = json.loads(judged.attrs["settings"])["claims"], []
     for name in map(str, judged["claim"].values):
         of_claim = parts[(parts["claim"] == name) & parts["counts"]]["verdict"]
         rows.append(
             {
                 "claim": name,
-                "says": claims[name]["says"],
+                "statement": claims[name]["statement"],
                 "parts": tally(of_claim) or "too little",
                 "verdict": Verdict(int(judged["verdict"].sel(claim=name))).name.lower(),
             }
@@ -172,7 +172,7 @@ def _claims(results: Path) -> list[dict[str, str]]:
 def _audit(audited: pd.DataFrame) -> list[dict[str, Any]]:
     told = audited[audited["experiment"].isin(AUDITED)]
     told = told.drop_duplicates("statement")
-    columns = ["statement", "says", "experiment", "checked", "median_ratio", "largest_ratio"]
+    columns = ["statement", "description", "experiment", "checked", "median_ratio", "largest_ratio"]
     rows = told[columns].to_dict("records")
     return [
         *({key: None if value != value else value for key, value in row.items()} for row in rows),
@@ -237,12 +237,13 @@ def _mnist_block(mnist: Mapping[str, Any]) -> str:
 
 def _claims_block(claims: list[dict[str, str]]) -> str:
     counts = {
-        verdict: sum(row["verdict"] == verdict for row in claims) for verdict in ("confirmed", "denied")
+        verdict: sum(row["verdict"] == verdict for row in claims) for verdict in ("supported", "contradicted")
     }
     rest = len(claims) - sum(counts.values())
-    rows = [{**row, "says": row["says"].replace("|", r"\|")} for row in claims]
-    return f"""Of {len(claims)} claims {counts["confirmed"]} are confirmed, {counts["denied"]} denied and
-{rest} undecided:
+    rows = [{**row, "statement": row["statement"].replace("|", r"\|")} for row in claims]
+    supported, contradicted = counts["supported"], counts["contradicted"]
+    return f"""Of {len(claims)} claims {supported} are supported, {contradicted} contradicted and {rest}
+inconclusive:
 
 {table(rows)}"""
 
@@ -252,7 +253,7 @@ def _audit_block(audit: list[dict[str, Any]]) -> str:
     rows = [
         {
             "statement": row["statement"],
-            "says": row["says"],
+            "description": row["description"],
             "checked": row["checked"],
             "quantity over bound, median": row["median_ratio"],
             "largest": row["largest_ratio"],

@@ -13,7 +13,7 @@ from bench.page import table
 from bench.problems import Problem, blobs
 from nrc.determinism import make_deterministic
 from nrc.optimize import build
-from nrc.optimize.point import Course
+from nrc.optimize.protocols import RunInfo
 
 __all__ = ["exponent", "section"]
 
@@ -27,7 +27,7 @@ def of_engine(problem: Problem) -> float:
     """Microseconds of a bare evaluation of one cell among those of its stack."""
     make_deterministic()
     options = dict(problem.method)
-    *_, phase = build(options.pop("name"), options, Course(PASSES, [0]))
+    *_, phase = build(options.pop("name"), options, RunInfo(PASSES, [0]))
     objective, theta = phase.objective(problem.objective), problem.start()
     return 1e6 * seconds_of(lambda: objective.at(theta)) / len(theta)
 

@@ -17,7 +17,7 @@ from bench.problems import PROJECT, configured
 from nrc.determinism import make_deterministic
 from nrc.optimize import build
 from nrc.optimize.minimise import minimise
-from nrc.optimize.point import Course
+from nrc.optimize.protocols import RunInfo
 
 SEEDS = [0, 1, 2]
 SIDE, TOLERANCE, PASSES = 10, 1e-8, 100_000
@@ -30,7 +30,7 @@ WAYS = {
     "plain L-BFGS": (LBFGS, 0.0),
     "plain L-BFGS, initial weights changed by 1e-15": (LBFGS, ROUNDING),
     **{
-        f"variable projection after {plain:,} plain passes": (
+        f"variable projection after {plain:,} plain epochs": (
             {"name": "varpro", "plain": plain, "history": 5},
             0.0,
         )
@@ -51,8 +51,8 @@ def ends(way: str, seed: int) -> Ends:
     loss, start = problem.objective, problem.start()
     signs = np.random.default_rng(seed).choice([-1.0, 1.0], size=tuple(start.shape))
     start = start * (1 + change * torch.from_numpy(signs))
-    phases = build(options.pop("name"), options, Course(PASSES, [seed] * len(start), TOLERANCE))
-    end = minimise(loss, start, phases, tolerance=TOLERANCE, passes=PASSES)
+    phases = build(options.pop("name"), options, RunInfo(PASSES, [seed] * len(start), TOLERANCE))
+    end = minimise(loss, start, phases, tolerance=TOLERANCE, epochs=PASSES)
     weights = torch.stack(loss.network(end.point.theta).weights, dim=1)
     return (
         torch.linalg.svdvals(weights).numpy(),
@@ -99,10 +99,10 @@ Written by `python -m bench.minima`, on {name()}
 Training starts at given initial weights, and which of many minima it ends in depends on them.
 Variable projection ignores the initial last layer, and a stretch of plain L-BFGS before gives it a say:
 enough for losses that differ about as often as a change of rounding makes them differ and mostly for the
-same large singular values, not for the same small ones, which a thousand passes do not fix either. Here
+same large singular values, not for the same small ones, which a thousand epochs do not fix either. Here
 are {cells} cells ({SIDE} x {SIDE} values of
 weight decay and sigma, seeds {", ".join(map(str, SEEDS))}, tanh, depth 4, d = width = 20, N = 200),
-all trained to a relative residual of {TOLERANCE:.0e} or for {PASSES:,} passes, held against plain
+all trained to a relative residual of {TOLERANCE:.0e} or for {PASSES:,} epochs, held against plain
 L-BFGS: in how many cells all four layers have the same rank (singular values above a share of the
 largest), the loss is the same to 1e-6, lower or higher by more than 1e-3, and the largest change of a
 relative distance to rank 5.

@@ -18,8 +18,8 @@ from bench.plane import lattice
 from bench.problems import PROJECT, Problem, configured, operations
 from bench.rules import of_a_run
 from nrc.determinism import make_deterministic
-from nrc.network import Architecture
-from pipeline.settings import read_settings
+from nrc.networks.mlp import Architecture
+from workflow.config.load import read_settings
 
 PAPER = "workflow/scales/paper.yaml"
 SIDE, TOLERANCE = 6, 1e-8
@@ -30,12 +30,12 @@ GPU = {"float64": 67.0, "float32": 67.0, "tf32": 495.0}
 SHARE = 0.3
 
 
-def thinned(axes: Mapping[str, list], passes: int) -> tuple[Problem, int, float, list[int]]:
+def thinned(axes: Mapping[str, list], epochs: int) -> tuple[Problem, int, float, list[int]]:
     """Some cells of the plane, seed 0: the problem, how many are stationary, seconds, evaluations."""
     problem = configured("mixture", PAPER, **axes)
     make_deterministic()
     begin = time.process_time()
-    theta, evaluations = minimum(problem, TOLERANCE, passes)
+    theta, evaluations = minimum(problem, TOLERANCE, epochs)
     seconds = time.process_time() - begin
     end = problem.objective.at(theta)
     residuals = problem.objective.relative_residual(theta, end.gradient)
@@ -46,7 +46,7 @@ def passes_of(name: str, settings: Mapping[str, Any], results: Path) -> float:
     """Passes of a network: the whole budget in mini-batches, else the mean of the desk run."""
     experiment = settings["experiments"][name]
     if experiment["training"]["method"].get("batch"):
-        return experiment["training"]["passes"]
+        return experiment["training"]["epochs"]
     with xr.open_dataset(results / name / "measures.nc", engine="h5netcdf") as cube:
         return float(cube["evaluations"].mean())
 
@@ -58,25 +58,25 @@ def classifiers(settings: Mapping[str, Any], results: Path, rate: float) -> list
         grid = experiment["grid"]
         if experiment["data"] != "digits":
             continue
-        passes, total, networks = passes_of(title, settings, results), 0.0, 0
+        epochs, total, networks = passes_of(title, settings, results), 0.0, 0
         each = len(grid["weight_decay"]) * len(grid["seed"])
         for width in grid["width"]:
             for depth in grid["depth"]:
                 sizes = (PIXELS, *[width] * (depth - 1), CLASSES)
-                total += each * passes * operations(Architecture(sizes).shapes, IMAGES)
+                total += each * epochs * operations(Architecture(sizes).shapes, IMAGES)
                 networks += each
         precision = experiment["training"]["precision"]
         # newton computes nearly all its products in float32
         unit = GPU["float32" if precision == "float64" else precision]
-        rows.append(_row(title, networks, passes, total, 2 * rate, unit))
+        rows.append(_row(title, networks, epochs, total, 2 * rate, unit))
     return rows
 
 
-def _row(name: str, networks: int, passes: float, total: float, rate: float, gpu: float) -> dict[str, Any]:
+def _row(name: str, networks: int, epochs: float, total: float, rate: float, gpu: float) -> dict[str, Any]:
     return {
         "experiment": name,
         "networks": networks,
-        "passes a network": round(passes),
+        "epochs a network": round(epochs),
         "operations": f"{total:.1e}",
         "here, hours of one core": total / rate / 3600,
         "on a GPU, hours": total / (SHARE * gpu * 1e12) / 3600,
@@ -88,7 +88,7 @@ def main(results: Path) -> None:
     chosen = settings["experiments"]["mixture"]
     grid = chosen["grid"]
     axes = {axis: lattice(grid[axis], SIDE) for axis in ("weight_decay", "sigma")}
-    problem, stationary, seconds, evaluations = alone(thinned, axes, chosen["training"]["passes"])
+    problem, stationary, seconds, evaluations = alone(thinned, axes, chosen["training"]["epochs"])
     rate = problem.operations * sum(evaluations) / seconds
     peak = max(alone(product_rates, 1).values())
     cells = int(np.prod([len(values) for values in grid.values()]))
@@ -105,7 +105,7 @@ depth {grid["depth"][0]}). {stationary} of {len(evaluations)} cells reach a rela
 and {seconds:.0f} s of one core: {1e6 * seconds / sum(evaluations):,.0f} us an evaluation with all that the
 method does, {100 * rate / peak:.0f}% of the core's rate for products.
 
-What follows is estimated: operations of the products alone, counted as in docs/bench.md, with the passes of
+What follows is estimated: operations of the products alone, counted as in docs/bench.md, with the epochs of
 the thinned plane and of the desk run (in mini-batches the whole budget). Hours of one core are at the rate
 of the thinned plane, twice that in float32; hours of a GPU at {100 * SHARE:.0f}% of what NVIDIA states for an
 H100 ({GPU["float64"]:.0f} TFLOP/s in float64 and float32, {GPU["tf32"]:.0f} in tf32): none was at hand, and

@@ -12,13 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nrc import data, store
+from nrc import data, netcdf
+from nrc.batching import architecture_of, initial_parameters, regularised_loss, training_sample
 from nrc.data.mnist import fetch, images_dataset
 from nrc.data.points import Points
 from nrc.grid import Stack
 from nrc.regularised_loss import RegularisedLoss
-from nrc.stacks import architecture_of, initial_parameters, regularised_loss, training_sample
-from pipeline.settings import read_settings
+from workflow.config.load import read_settings
 
 __all__ = ["Problem", "blobs", "configured", "grid", "operations", "residual"]
 
@@ -114,7 +114,7 @@ def drawn(options: Mapping[str, Any], seed: int = 0) -> Points:
         files = []
         if kind == "mnist":
             files = [f"{folder}/images.nc"]
-            store.save(images_dataset(*fetch(options, "test", PROJECT / "resources/mnist")), files[0])
+            netcdf.save(images_dataset(*fetch(options, "test", PROJECT / "resources/mnist")), files[0])
         return data.kind(kind).draw(options, seed, files)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import xarray as xr
 
 from bench.problems import PROJECT
-from nrc import store
+from nrc import netcdf
 from nrc.grid import AXES
 
 __all__ = ["VARIABLES", "found"]
@@ -52,7 +52,7 @@ def found(results: Iterable[Path]) -> dict[str, dict[str, dict[str, Any]]]:
 def _variables(files: Iterable[Path]) -> dict[str, dict[str, Any]]:
     variables: dict[str, dict[str, Any]] = {}
     for file in sorted(files):
-        for name, variable in store.load(file).variables.items():
+        for name, variable in netcdf.load(file).variables.items():
             variables.setdefault(re.sub(r"^([Wb])\d+$", r"\1{l}", str(name)), _about(variable))
     return variables
 

@@ -7,12 +7,15 @@ from typing import Any
 _PLACES = {
     "Recorder": "nrc.recorder",
     "__version__": "nrc.version",
-    "load": "nrc.store",
-    "measure": "nrc.face",
+    "load": "nrc.netcdf",
+    "measure": "nrc.api",
     "plot": "nrc.figures.own",
-    "spectra": "nrc.face",
+    "spectra": "nrc.api",
 }
-_MODULES = ("data", "figures", "measures", "network", "optimize", "seen", "store", "theory")
+_MODULES = (
+    *("data", "figures", "measured_network", "measures", "netcdf", "networks", "optimize", "theory"),
+    "training",
+)
 
 __all__ = ["Recorder", "load", "measure", "plot", "spectra"]
 

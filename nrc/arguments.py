@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from nrc.module import ModuleSeen
-from nrc.network import LOSSES
+from nrc.measured_module import MeasuredModule
+from nrc.networks.mlp import LOSSES
 
 __all__ = [
     "check_loss",
@@ -197,7 +197,7 @@ def targets_of(y: Any, labels: NDArray[np.int64] | None, points: int) -> Tensor:
     return found.double()
 
 
-def weight_decay_of(seen: ModuleSeen, given: Any) -> NDArray[np.float64]:
+def weight_decay_of(seen: MeasuredModule, given: Any) -> NDArray[np.float64]:
     """lambda of each layer, (1, layers).
 
     Raises

@@ -17,7 +17,7 @@ ABSOLUTE, RELATIVE = 1e-12, 1e-9
 # brings them with at most this probability.
 LEVEL = 1e-3
 COLUMNS = (
-    *("statement", "says", "checked", "void", "violations", "allowed"),
+    *("statement", "description", "checked", "void", "violations", "allowed"),
     *("smallest_ratio", "median_ratio", "largest_ratio", "largest_at"),
 )
 
@@ -30,7 +30,7 @@ class Statement:
     ----------
     name : str
         Number of the statement.
-    says : str
+    description : str
         The inequality in words.
     quantity, bound : str
         Names of the measures. Where the bound is missing the statement is void.
@@ -47,7 +47,7 @@ class Statement:
     """
 
     name: str
-    says: str
+    description: str
     quantity: str
     bound: str
     source: str = "each"
@@ -117,7 +117,7 @@ STATEMENTS = (
         "Theorem 3.4, certified spectra",
         "tail beyond r at most what centroid gradients certify of it by r directions",
         "relative_tail",
-        "certified_tail",
+        "tail_bound",
     ),
     Statement(
         "Theorem 3.4, analytic",
@@ -237,7 +237,7 @@ def _check(statement: Statement, measures: xr.Dataset, delta: float | None) -> d
     known = bool(ratio.notnull().any())
     return {
         "statement": statement.name,
-        "says": statement.says,
+        "description": statement.description,
         **numbers,
         "allowed": int(binom.isf(LEVEL, numbers["checked"], delta)) if statement.random else 0,
         "smallest_ratio": float(ratio.min()),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nrc.network import ACTIVATIONS, LOSSES, Network, Scratch
+from nrc.networks.mlp import ACTIVATIONS, LOSSES, Network, Scratch
 from nrc.regularised_loss import RegularisedLoss
 
 __all__ = ["CURVATURES", "Curvature", "Hessian"]
@@ -82,7 +82,7 @@ class Hessian:
     --------
     One weight w, f(w) = (w - 2)^2 / 2 + w^2 / 2, whose second derivative is 2:
 
-    >>> from nrc.network import Architecture
+    >>> from nrc.networks.mlp import Architecture
     >>> x = torch.tensor([[[1.0], [-1.0]]])
     >>> loss = RegularisedLoss(Architecture((1, 1)), x, 2 * x, weight_decay=torch.ones(1))
     >>> hessian = Hessian(loss, torch.tensor([[5.0]]))

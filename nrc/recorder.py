@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from nrc.arguments import check_module, count, data_of, labels_of
-from nrc.labels import describe, provenance
+from nrc.measured_module import BATCH, DivergedError, ModuleFeatures
 from nrc.measures.coordinates import coordinates
-from nrc.module import BATCH, DivergedError, ModuleFeatures
-from nrc.snapshots import ABOUT, singular_values
+from nrc.metadata import describe, provenance
 from nrc.theory.moments import Moments
+from nrc.training.snapshots import ABOUT, singular_values
 
 __all__ = ["Recorder"]
 

@@ -7,8 +7,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from nrc.network import Architecture, Network, Scratch
-from nrc.optimize.point import Point
+from nrc.networks.mlp import Architecture, Network, Scratch
+from nrc.optimize.protocols import Point
 
 __all__ = ["RegularisedLoss"]
 

@@ -199,7 +199,7 @@ def returning(form):
         (lambda: with_a_value("2.weight", np.nan), "model: weights of layer 2 are not finite"),
         (lambda: with_a_value("0.weight", -np.inf), "model: weights of layer 0 are not finite"),
         (lambda: with_a_value("2.bias", np.nan), "model: its outputs are not finite"),
-        (lambda: nn.Sequential(nn.Linear(5, 3), Noise()), "model: two passes over the same points differ, so it draws random numbers"),
+        (lambda: nn.Sequential(nn.Linear(5, 3), Noise()), "model: two epochs over the same points differ, so it draws random numbers"),
         (batch_statistics, "model: the output of a point depends on the points beside it"),
         (lambda: network().train(), "model: Sequential is in training mode; call model.eval() first"),
         (partly_training, "model: 1 is in training mode; call model.eval() first"),

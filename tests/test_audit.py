@@ -4,14 +4,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import audit as program
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
 from scipy.stats import binom
 
-import audit as program
-from nrc import store
+from nrc import netcdf
 from nrc.audit import STATEMENTS, audit
 from nrc.grid import AXES
 
@@ -119,7 +119,7 @@ class TestProgram:
         for name, measured in cubes.items():
             for variable in measured.variables.values():
                 variable.attrs = {"long_name": "known", "units": "1"}
-            store.save(measured.assign_attrs(experiment=name), folder / f"{name}.nc")
+            netcdf.save(measured.assign_attrs(experiment=name), folder / f"{name}.nc")
         settings = folder / "settings.yaml"
         settings.write_text(json.dumps({"delta": delta}))
         paths = [str(folder / f"{name}.nc") for name in cubes]

@@ -19,11 +19,11 @@ experiments:
   deep: {like: one, grid: {depth: [3]}}
   many: {like: one, grid: {width: [4, 8], depth: [2, 3]}}
   quiet: {like: one, grid: {sigma: [0]}}
-  up: {like: one, training: {start: {along: sigma, direction: up}}, stack: [weight_decay, seed]}
-  down: {like: up, training: {start: {direction: down}}}
+  up: {like: one, training: {warm_start: {along: sigma, direction: up}}, stack: [weight_decay, seed]}
+  down: {like: up, training: {warm_start: {direction: down}}}
   ranks: {like: one, measures: {certified_ranks: 3}}
-  looks: {like: quiet, training: {look_every: 5}}
-  noisy_looks: {like: one, training: {look_every: 5}}
+  looks: {like: quiet, training: {snapshot_every: 5}}
+  noisy_looks: {like: one, training: {snapshot_every: 5}}
   classes: {like: one, task: classify, network: {activation: relu, bias: true}}
   biased: {like: one, network: {activation: linear, bias: true}}
   factors: {like: one, network: {activation: linear}}
@@ -48,7 +48,7 @@ def figure(kind, of, at=(), **options):
 
 
 def claim(statistic, of, at=()):
-    limits = {"says": "so it is", "least": 0}
+    limits = {"statement": "so it is", "at_least": 0}
     return overlay("claims.mine", {"statistic": statistic, "of": of, "at": dict(at), **limits})
 
 
@@ -113,7 +113,7 @@ NOT_DRAWN = [
     ("forecast", "product", {}, {}, "training.penalty is 'product', but must be factors"),
     ("forecast", "several", {"depth": 2}, {}, "grid.width is [4, 8], but must be one value"),
     ("forecast", "several", {"width": 4}, {}, "grid.depth is [2, 3], but must be one value"),
-    ("spectra", "quiet", {}, {}, "training.look_every is null, but must be a whole number"),
+    ("spectra", "quiet", {}, {}, "training.snapshot_every is null, but must be a whole number"),
     ("spectra", "noisy_looks", {}, {}, "grid.sigma is [0.0, 0.5, 1.0], but must be one value"),
     ("rank_curves", "one", {}, {"along": "width"}, "grid.sigma is [0.0, 0.5, 1.0], but must be one value"),
     ("rank_curves", "one", {}, {"along": "depth"}, "grid.sigma is [0.0, 0.5, 1.0], but must be one value"),
@@ -156,7 +156,7 @@ def test_a_figure_says_what_it_cannot_draw_and_why(tmp_path, kind, of, at, optio
 
 def test_spectra_need_looks_and_one_network_a_weight_decay(tmp_path):
     line = told(tmp_path, figure("spectra", "many"))
-    assert line.startswith("figures.mine (spectra) cannot draw many: training.look_every is null")
+    assert line.startswith("figures.mine (spectra) cannot draw many: training.snapshot_every is null")
     for axis in ("width", "depth"):
         line = told(tmp_path, figure("spectra", "looks"), overlay(f"experiments.looks.grid.{axis}", [2, 3]))
         assert f"looks: grid.{axis} is [2, 3], but must be one value; give it one, or select" in line
@@ -172,12 +172,15 @@ def test_one_of_several_rows_of_shifts_is_named(tmp_path):
     [
         (
             "one down up",
-            "sweep up is down, whose training.start is {along: 'sigma', direction: 'down'}, but must be",
+            "sweep up is down, whose training.warm_start is {along: 'sigma', direction: 'down'}, but must be",
         ),
-        ("one one one", "sweep up is one, whose training.start is null, but must be an experiment whose"),
+        (
+            "one one one",
+            "sweep up is one, whose training.warm_start is null, but must be an experiment whose",
+        ),
         (
             "up up down",
-            "random start is up, whose training.start is {along: 'sigma', direction: 'up'}, but must",
+            "random start is up, whose training.warm_start is {along: 'sigma', direction: 'up'}, but must",
         ),
     ],
 )
@@ -212,7 +215,7 @@ def test_what_changes_in_training_needs_looks(tmp_path, statistic):
     for of in ("quiet", ["looks", "wide"]):
         bad = of if isinstance(of, str) else of[1]
         assert told(tmp_path, claim(statistic, of)) == (
-            f"claims.mine ({statistic}) cannot be judged on {bad}: training.look_every is null, but must be a "
+            f"claims.mine ({statistic}) cannot be judged on {bad}: training.snapshot_every is null, but must be a "
             "whole number"
         )
 
@@ -353,7 +356,7 @@ def test_what_may_differ_between_joined_experiments(tmp_path):
         experiments:
           other:
             like: wide
-            training: {method: {name: gd}, tolerance: 1e-3, passes: 9, precision: float32, look_every: 3}
+            training: {method: {name: gd}, tolerance: 1e-3, epochs: 9, precision: float32, snapshot_every: 3}
             measures: {kmeans_restarts: 1}
             stack: [seed]
             grid: {sigma: [0.3], seed: [5]}

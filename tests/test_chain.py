@@ -6,43 +6,41 @@ import numpy as np
 import pytest
 import torch
 
-from nrc import store
+from nrc import netcdf
+from nrc.batching import architecture_of, initial_parameters, load_points, regularised_loss, training_sample
 from nrc.determinism import make_deterministic
-from nrc.ended import Ended, Status
 from nrc.grid import Stack, notation
 from nrc.optimize import build
 from nrc.optimize.minimise import minimise
-from nrc.optimize.point import Course
-from nrc.stacks import architecture_of, initial_parameters, load_points, regularised_loss, training_sample
-from nrc.start import read_start
-from pipeline import layout
-from pipeline.settings import read_settings
+from nrc.optimize.protocols import RunInfo
+from nrc.status import Status, TerminationReason
+from nrc.training.warm_start import read_start
 from support.checkout import Checkout
 from support.configurations import CONFIG, read, refused
 from support.shared import made_once
 from support.training import Training
+from workflow.config.load import read_settings
+from workflow.lib import paths
 
 # Configurations.
 
-SWEEP = (
-    "experiments: {sweep: {like: mixture, stack: [seed], training: {start: {along: sigma, direction: up}}}}"
-)
+SWEEP = "experiments: {sweep: {like: mixture, stack: [seed], training: {warm_start: {along: sigma, direction: up}}}}"
 
 
 def test_a_chain_is_inherited_turned_and_ended(tmp_path):
     text = """
         experiments:
-          back: {like: sweep, training: {start: {direction: down}}}
-          across: {like: back, training: {start: {along: weight_decay}}}
-          from_another: {like: mixture, stack: [seed], training: {start: sweep}}
-          ended: {like: sweep, training: {start: null}}
+          back: {like: sweep, training: {warm_start: {direction: down}}}
+          across: {like: back, training: {warm_start: {along: weight_decay}}}
+          from_another: {like: mixture, stack: [seed], training: {warm_start: sweep}}
+          ended: {like: sweep, training: {warm_start: null}}
         """
     known = read(tmp_path, SWEEP, text)["experiments"]
-    assert {name: known[name]["training"]["start"] for name in ("sweep", "back", "across", "ended", "from_another")} == {
+    assert {name: known[name]["training"]["warm_start"] for name in ("sweep", "back", "across", "termination_reason", "from_another")} == {
         "sweep": {"along": "sigma", "direction": "up"},
         "back": {"along": "sigma", "direction": "down"},
         "across": {"along": "weight_decay", "direction": "down"},
-        "ended": None,
+        "termination_reason": None,
         "from_another": "sweep",
     }  # fmt: skip
 
@@ -50,13 +48,13 @@ def test_a_chain_is_inherited_turned_and_ended(tmp_path):
 @pytest.mark.parametrize(
     ("sweep", "message"),
     [
-        ("stack: [sigma, seed]", "training.start.along is 'sigma', which needs stack to be without it, but experiments.sweep.stack is ['sigma', 'seed']"),
-        ("{stack: [weight_decay], training: {start: {along: weight_decay}}}", "training.start.along is 'weight_decay', which needs stack to be without it, but"),
-        ("training: {start: {along: seed}}", "training.start.along is 'seed', but must be one of sigma, weight_decay"),
-        ("training: {start: {direction: left}}", "training.start.direction is 'left', but must be one of up, down"),
-        ("training: {start: {way: up}}", "training.start.way is no key here; allowed are along, direction"),
-        ("training: {start: [sigma, up]}", "training.start is ['sigma', 'up'], but must be the name of an experiment, {along, direction}, or null"),
-        ("training: {look_every: 5}", "training.start.along is 'sigma', which needs training.look_every to be null, but experiments.sweep.training.look_every is 5"),
+        ("stack: [sigma, seed]", "training.warm_start.along is 'sigma', which needs stack to be without it, but experiments.sweep.stack is ['sigma', 'seed']"),
+        ("{stack: [weight_decay], training: {warm_start: {along: weight_decay}}}", "training.warm_start.along is 'weight_decay', which needs stack to be without it, but"),
+        ("training: {warm_start: {along: seed}}", "training.warm_start.along is 'seed', but must be one of sigma, weight_decay"),
+        ("training: {warm_start: {direction: left}}", "training.warm_start.direction is 'left', but must be one of up, down"),
+        ("training: {warm_start: {way: up}}", "training.warm_start.way is no key here; allowed are along, direction"),
+        ("training: {warm_start: [sigma, up]}", "training.warm_start is ['sigma', 'up'], but must be the name of an experiment, {along, direction}, or null"),
+        ("training: {snapshot_every: 5}", "training.warm_start.along is 'sigma', which needs training.snapshot_every to be null, but experiments.sweep.training.snapshot_every is 5"),
     ],
 )  # fmt: skip
 def test_a_chain_that_cannot_be_is_told_in_one_line(tmp_path, sweep, message):
@@ -67,9 +65,9 @@ def test_a_chain_that_cannot_be_is_told_in_one_line(tmp_path, sweep, message):
 
 @pytest.mark.parametrize(("given", "missing"), [("along: sigma", "direction"), ("direction: up", "along")])
 def test_a_chain_has_an_axis_and_a_direction(tmp_path, given, missing):
-    text = f"experiments: {{sweep: {{like: mixture, stack: [], training: {{start: {{{given}}}}}}}}}"
+    text = f"experiments: {{sweep: {{like: mixture, stack: [], training: {{warm_start: {{{given}}}}}}}}}"
     line = refused(tmp_path, text)
-    assert line.startswith(f"experiments.sweep.training.start.{missing} is missing; it must be one of ")
+    assert line.startswith(f"experiments.sweep.training.warm_start.{missing} is missing; it must be one of ")
 
 
 def test_a_chain_goes_with_what_it_is_like_and_with_its_data_alone(tmp_path):
@@ -90,8 +88,8 @@ def test_the_overlay_of_branches_is_a_configuration():
 
 def settings_of(**start):
     grid = {"weight_decay": [0.1, 0.01], "sigma": [0.4, 0.1, 0.2], "width": [4], "depth": [3], "seed": [0, 1]}
-    chain = {"grid": grid, "stack": ["seed"], "training": {"start": start}}
-    return {"experiments": {"chain": chain, "after": {**chain, "training": {"start": "chain"}}}}
+    chain = {"grid": grid, "stack": ["seed"], "training": {"warm_start": start}}
+    return {"experiments": {"chain": chain, "after": {**chain, "training": {"warm_start": "chain"}}}}
 
 
 def cells(weight_decay=0.1, sigma=0.2, seed="all"):
@@ -124,18 +122,18 @@ def file(*where, name="chain", **axes):
 def test_a_network_starts_from_its_nearest_neighbour_on_the_grid(along, direction, value, before):
     settings = settings_of(along=along, direction=direction)
     for seed in ("all", 7):
-        found = layout.start_files("chain", cells(**{along: value}, seed=seed), settings)
+        found = paths.start_files("chain", cells(**{along: value}, seed=seed), settings)
         assert found == ([] if before is None else [file(**{along: before}, seed=seed)])
 
 
 def test_the_way_to_a_network_is_all_that_it_comes_from():
     settings = settings_of(along="sigma", direction="up")
-    assert layout.way_to("chain", cells(sigma=0.1), settings) == []
-    assert layout.way_to("chain", cells(sigma=0.3), settings) == [file(sigma=0.2), file(sigma=0.1)]
+    assert paths.way_to("chain", cells(sigma=0.1), settings) == []
+    assert paths.way_to("chain", cells(sigma=0.3), settings) == [file(sigma=0.2), file(sigma=0.1)]
     whole = [file(sigma=0.4), file(sigma=0.2), file(sigma=0.1)]
-    assert layout.way_to("after", cells(sigma=0.4), settings) == whole
+    assert paths.way_to("after", cells(sigma=0.4), settings) == whole
     # another axis stays as it is, on the grid or off it
-    assert layout.way_to("chain", cells(0.5, 0.2), settings) == [file(0.5, 0.1)]
+    assert paths.way_to("chain", cells(0.5, 0.2), settings) == [file(0.5, 0.1)]
 
 
 def test_a_stack_along_a_chain_is_told_with_another_path():
@@ -144,9 +142,9 @@ def test_a_stack_along_a_chain_is_told_with_another_path():
     with pytest.raises(
         ValueError, match=r"^sigma 'all' cannot be: along it networks go on from the one before; ask"
     ) as told:
-        layout.start_files("chain", path, settings)
+        paths.start_files("chain", path, settings)
     assert f"ask for {file(sigma=0.4)}" in str(told.value)
-    layout.stack_of("chain", cells(sigma=0.2).replace("weight_decay~0.1", "weight_decay~all"), settings)
+    paths.stack_of("chain", cells(sigma=0.2).replace("weight_decay~0.1", "weight_decay~all"), settings)
 
 
 # The program.
@@ -159,7 +157,7 @@ LINE = {"weight_decay": [0.01, 0.03], "width": 6, "depth": 4, "seed": 0}
 def trained(tmp_path):
     """A training, and the file of the first cells of a chain, without a start."""
     training = Training(tmp_path)
-    training.run(training=training.training(start=START), stack={**LINE, "sigma": 0.1})
+    training.run(training=training.training(warm_start=START), stack={**LINE, "sigma": 0.1})
     return training, training.output.rename(tmp_path / "first.nc")
 
 
@@ -170,7 +168,7 @@ def test_cells_start_from_the_same_cells_of_another_value(trained):
     with pytest.raises(ValueError, match=r"has no network of weight_decay 0.02, width 6, depth 4, seed 0 to"):
         read_start(first, Stack({**LINE, "sigma": 0.2, "weight_decay": 0.02}), "sigma")
     start = read_start(first, Stack({**LINE, "sigma": 0.2, "weight_decay": [0.03, 0.01]}), "sigma")
-    dataset = store.load(first)
+    dataset = netcdf.load(first)
     for theta, cell in zip(start.theta, (1, 0), strict=True):
         np.testing.assert_array_equal(theta[:36].reshape(6, 6), dataset["W1"].values[cell])
     assert start.fingerprints == dataset["fingerprint"].values.astype(str)[::-1].tolist()
@@ -178,31 +176,31 @@ def test_cells_start_from_the_same_cells_of_another_value(trained):
 
 def test_a_chain_counts_all_passes_and_takes_over_what_has_the_same_way(trained):
     training, first = trained
-    stack, settings = {**LINE, "sigma": 0.2}, training.training(start=START)
+    stack, settings = {**LINE, "sigma": 0.2}, training.training(warm_start=START)
     second, _ = training.run(before=first, training=settings, stack=stack)
-    assert store.load(training.output).attrs["start"] == 500
+    assert netcdf.load(training.output).attrs["start"] == 500
     again, said = training.run(before=first, training=settings, stack=stack)
     assert "2 of 2 cells taken over" in said
     assert again == second
     third = training.output.rename(first.with_name("second.nc"))
     training.run(before=third, training=settings, stack={**LINE, "sigma": 0.4})
-    assert store.load(training.output).attrs["start"] == 1000
+    assert netcdf.load(training.output).attrs["start"] == 1000
     # another way to the same cells is other networks
     _, said = training.run(before=first, training=settings, stack={**LINE, "sigma": 0.4})
     assert "taken over" not in said
 
 
-@pytest.mark.parametrize("ended", [Ended.PASSES, Ended.DIVERGED])
+@pytest.mark.parametrize("termination_reason", [TerminationReason.EPOCHS, TerminationReason.DIVERGED])
 def test_a_chain_goes_on_from_what_stopped_and_not_from_what_diverged(trained, ended):
     training, first = trained
-    dataset = store.load(first)
-    dataset["ended"].values[1], dataset["status"].values[1] = ended, Status.STOPPED
-    store.save(dataset, first)
-    program = training.start(
-        before=first, training=training.training(start=START), stack={**LINE, "sigma": 0.2}
+    dataset = netcdf.load(first)
+    dataset["termination_reason"].values[1], dataset["status"].values[1] = ended, Status.STOPPED
+    netcdf.save(dataset, first)
+    program = training.warm_start(
+        before=first, training=training.training(warm_start=START), stack={**LINE, "sigma": 0.2}
     )
-    assert program.wait() == (ended is Ended.DIVERGED)
-    if ended is Ended.DIVERGED:
+    assert program.wait() == (ended is TerminationReason.DIVERGED)
+    if ended is TerminationReason.DIVERGED:
         assert (
             "the network of weight_decay 0.03, width 6, depth 4, seed 0 diverged, and nothing"
             in program.said()
@@ -217,7 +215,7 @@ OVERLAY = {
         "like": "mixture",
         "grid": GRID,
         # so few that every network stops where its start still shows
-        "training": {"start": START, "method": {"name": "lbfgs"}, "passes": 6, "tolerance": 1e-13},
+        "training": {"warm_start": START, "method": {"name": "lbfgs"}, "epochs": 6, "tolerance": 1e-13},
         "stack": ["weight_decay", "seed"],
     }
 }
@@ -250,8 +248,8 @@ def recomputed(checkout, sigmas):
         seen = training_sample(stack, data, "autoencode", centroids=False, linear=False)
         loss = regularised_loss(stack, architecture, seen, torch.float64)
         theta = initial_parameters(stack, architecture) if theta is None else theta
-        method = build("lbfgs", {"history": 10}, Course(6, [0, 0], 1e-13))
-        theta = minimise(loss, theta, method, tolerance=1e-13, passes=6).point.theta
+        method = build("lbfgs", {"history": 10}, RunInfo(6, [0, 0], 1e-13))
+        theta = minimise(loss, theta, method, tolerance=1e-13, epochs=6).point.theta
         ends[sigma] = [w.numpy() for w in architecture.network(theta).weights]
     return ends
 
@@ -288,7 +286,7 @@ def test_each_network_begins_where_its_neighbour_ended(swept):
     assert checkout.planned(path(0.3), overlays=overlays) == {"train_stack": 1}
     checkout.snakemake(path(0.3), overlays=overlays)
     assert_are(checkout, {0.3: recomputed(checkout, [0.1, 0.2, 0.3])[0.3]})
-    back = overlays_of(checkout, "back", {"training.start.direction": "down"})
+    back = overlays_of(checkout, "back", {"training.warm_start.direction": "down"})
     checkout.snakemake(path(0.3), overlays=back)
     assert_are(checkout, {0.3: recomputed(checkout, [0.4, 0.3])[0.3]})
 
@@ -324,13 +322,13 @@ def test_a_new_weight_decay_is_swept_alone(swept):
 
 
 def test_both_branches_are_drawn_by_the_pipeline(checkout):
-    method = {"method": {"name": "varpro", "plain": 0}, "passes": 2000, "tolerance": 1e-8}
-    sweep = {**deepcopy(OVERLAY["experiments.sweep"]), "training": {"start": START, **method}}
+    method = {"method": {"name": "varpro", "plain": 0}, "epochs": 2000, "tolerance": 1e-8}
+    sweep = {**deepcopy(OVERLAY["experiments.sweep"]), "training": {"warm_start": START, **method}}
     overlays = checkout.overlay(
         {
             "experiments.random": {"like": "mixture", "grid": GRID},
             "experiments.up": sweep,
-            "experiments.down": {"like": "up", "training": {"start": {"direction": "down"}}},
+            "experiments.down": {"like": "up", "training": {"warm_start": {"direction": "down"}}},
             "figures.both": {"kind": "hysteresis", "of": {"random start": "random", "sweep up": "up", "sweep down": "down"}},
         }
     )  # fmt: skip

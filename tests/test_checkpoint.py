@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from nrc.checkpoint import Checkpoint, Superseded
-from nrc.ended import Ended
 from nrc.optimize.minimise import minimise
-from nrc.snapshots import Snapshots
+from nrc.status import TerminationReason
+from nrc.training.checkpoint import Checkpoint, Superseded
+from nrc.training.snapshots import Snapshots
 from support.problems import METHODS, Way, autoencoders, classifiers
 
 
@@ -23,17 +23,17 @@ def checkpoint(folder, fingerprint="a", interval=0.0):
     return Checkpoint(folder / "output.nc", fingerprint, interval)
 
 
-def run(way, problem, passes, tolerance, **options):
+def run(way, problem, epochs, tolerance, **options):
     """Train with looks, and return the end and what was seen."""
     loss, start, seeds, labels = problem
-    seen = Snapshots(loss.architecture, loss.x, loss.y, labels, len(start), [0, 2, 5, 11, 40, passes])
-    method = way.method(passes, seeds)
-    return minimise(loss, start, method, tolerance=tolerance, passes=passes, look=seen, **options), seen
+    seen = Snapshots(loss.architecture, loss.x, loss.y, labels, len(start), [0, 2, 5, 11, 40, epochs])
+    method = way.method(epochs, seeds)
+    return minimise(loss, start, method, tolerance=tolerance, epochs=epochs, look=seen, **options), seen
 
 
-def assert_goes_on_in_the_same_bits(folder, way, problem, passes, tolerance, moment, **options):
+def assert_goes_on_in_the_same_bits(folder, way, problem, epochs, tolerance, moment, **options):
     """Saved and stopped after so many reports, and taken up by a new process, as it were."""
-    unbroken, all_seen = run(way, problem, passes, tolerance)
+    unbroken, all_seen = run(way, problem, epochs, tolerance)
     reports = 0
 
     def interrupt(progress, here):
@@ -46,10 +46,10 @@ def assert_goes_on_in_the_same_bits(folder, way, problem, passes, tolerance, mom
     saved = checkpoint(folder)
     assert saved.open() == {}
     with pytest.raises(Interrupt):
-        run(way, problem, passes, tolerance, report=interrupt, **options)
+        run(way, problem, epochs, tolerance, report=interrupt, **options)
     state = checkpoint(folder).open()["run"]
-    resumed, seen = run(way, problem, passes, tolerance, state=state, **options)
-    for name in ("residual", "iterations", "evaluations", "ended"):
+    resumed, seen = run(way, problem, epochs, tolerance, state=state, **options)
+    for name in ("residual", "iterations", "evaluations", "termination_reason"):
         torch.testing.assert_close(
             getattr(resumed, name), getattr(unbroken, name), rtol=0, atol=0, equal_nan=True, msg=name
         )
@@ -64,7 +64,7 @@ def assert_goes_on_in_the_same_bits(folder, way, problem, passes, tolerance, mom
 def test_a_minimisation_goes_on_in_the_same_bits(tmp_path, name, moment):
     """Within the budget some cells converge, and some do not."""
     loss, start = METHODS[name].autoencoders(weight_decay=(0.02, 0.3))
-    if name == "lm":  # it is done after ten steps
+    if name == "levenberg_marquardt":  # it is done after ten steps
         moment = min(moment, 6)
     labels = np.arange(loss.x.shape[1])[None] % 2
     problem = loss, start, [0] * 4, labels
@@ -77,7 +77,7 @@ def test_cells_that_wait_go_on_in_the_same_bits(tmp_path, name, moment):
     loss, start = METHODS[name].autoencoders(weight_decay=(0.02, 0.3, 0.1))
     labels = np.arange(loss.x.shape[1])[None] % 2
     problem = loss, start, [0] * 6, labels
-    if name == "lm":
+    if name == "levenberg_marquardt":
         moment = min(moment, 12)
     assert_goes_on_in_the_same_bits(tmp_path, METHODS[name], problem, 60, 1e-7, moment, window=2)
 
@@ -122,7 +122,7 @@ def test_time_spent_before_counts_for_the_wall_clock(tmp_path):
     with pytest.raises(Interrupt):
         run(METHODS["gd"], problem, 100, 1e-14, report=interrupt)
     end, _ = run(METHODS["gd"], problem, 100, 1e-14, state=saved.open()["run"], wall_clock=1e5)
-    assert (end.ended == Ended.WALL_CLOCK).all()
+    assert (end.ended == TerminationReason.WALL_CLOCK).all()
 
 
 STATE = {"run": {"theta": torch.arange(3.0), "count": 4}, "size": 2}

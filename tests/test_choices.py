@@ -8,7 +8,7 @@ import pytest
 import torch
 import xarray as xr
 
-from nrc.flags import flag_masks
+from nrc.status import flag_masks
 from support.checkout import Checkout
 from support.shared import made_once
 
@@ -25,7 +25,7 @@ CHOICES = {
             "like": "mixture",
             "data": "other_blobs",
             "grid": {"weight_decay": [0.0001, 0.1, 5.0]},
-            "training": {"passes": 300, "tolerance": 1e-4},
+            "training": {"epochs": 300, "tolerance": 1e-4},
             "measures": {"curvature": True},
         },
         "semidefinite": {"like": "mixture", "measures": {"tcv_lower": "semidefinite"}},
@@ -40,7 +40,7 @@ CHOICES = {
         "seeds": {
             "like": "mixture",
             "grid": {"seed": [0, 3]},
-            "training": {"look_every": 25},
+            "training": {"snapshot_every": 25},
             "stack": ["seed", "sigma", "weight_decay"],
         },
         "classes": {
@@ -64,8 +64,8 @@ CHOICES = {
             "grid": {"weight_decay": [0.001, 1]},
             "training": {
                 "method": {"name": "sgd", "learning_rate": 3, "momentum": 0, "batch": 20},
-                "passes": 10,
-                "look_every": 5,
+                "epochs": 10,
+                "snapshot_every": 5,
             },
             "measures": {"curvature": True},
         },
@@ -122,7 +122,7 @@ def test_stopped_and_dead_cells_are_counted_and_named(run):
     assert cube["singular_values"].sel(weight_decay=5.0).notnull().all()
     numbers = pd.read_csv(run.folder / "results/figures/other_plane.csv").query("panel == 'plane'")
     dead, stopped = numbers.query("weight_decay == 5"), numbers.query("weight_decay == 0.0001")
-    assert (dead["dead"] == 1).all()
+    assert (dead["collapsed_to_zero"] == 1).all()
     assert dead["relative_distance"].isna().all()
     assert (stopped["stopped"] == 1).all()
     assert stopped["relative_distance"].isna().all()
@@ -191,8 +191,8 @@ def test_tanh_networks_train_on_centroids_too(run):
 
 def test_a_wall_clock_limit_is_in_the_file(run):
     trained = run.load(TRAINED_ONLY[0])
-    meaning = trained["ended"].attrs["flag_meanings"].split()
-    assert {meaning[code] for code in trained["ended"].values.ravel()} == {"wall_clock"}
+    meaning = trained["termination_reason"].attrs["flag_meanings"].split()
+    assert {meaning[code] for code in trained["termination_reason"].values.ravel()} == {"wall_clock"}
     assert (trained["status"] == 1).all()
 
 
@@ -210,9 +210,9 @@ def test_a_stack_extends_over_seeds_with_the_bits_of_single_seeds(run):
 
 def test_looks_on_the_way_of_lbfgs(run):
     cube = run.load("results/seeds/measures.nc")
-    passes = cube["snapshot"].values
-    assert passes[:3].tolist() == [0, 25, 50]
-    assert passes[-1] == 2000
+    epochs = cube["snapshot"].values
+    assert epochs[:3].tolist() == [0, 25, 50]
+    assert epochs[-1] == 2000
     last = cube.sel(snapshot=2000)
     np.testing.assert_allclose(
         last["snapshot_singular_values"].values, cube["singular_values"].values, rtol=1e-9, atol=1e-12
@@ -306,7 +306,7 @@ def test_noise_on_images_is_there(run):
 
 def test_networks_that_diverge_are_marked_and_counted(run):
     cube = run.load("results/diverging/measures.nc").squeeze()
-    diverged = flag_masks(cube["ended"])["diverged"]
+    diverged = flag_masks(cube["termination_reason"])["diverged"]
     assert diverged.sel(weight_decay=1).all()
     assert (cube["status"].where(diverged) == 1).sum() == diverged.sum()
     for name in ("singular_values", "test_accuracy", "loss", "bound_measured", "curvature", "extremum"):

@@ -2,18 +2,18 @@ import re
 from itertools import permutations, product
 from pathlib import Path
 
+import judge_claims
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
 import yaml
 
-import judge_claims
-from nrc import store
+from nrc import netcdf
 from nrc.claims.judge import Verdict, judge
 from nrc.claims.statistics import COUNTS, STATISTICS, VARIABILITIES
 from nrc.cubes import join_cubes
-from nrc.ended import Ended, Status
+from nrc.status import Status, TerminationReason
 from support.known_cubes import (
     KNOWN,
     cube,
@@ -42,8 +42,14 @@ OPTIONS = {
 def claim(statistic, least=None, most=None, level=0.95, **more):
     options = {name: OPTIONS[name] for name in STATISTICS[statistic].options}
     return {
-        **{"statistic": statistic, "of": ["known"], "at": {}, "says": "so it is", "weight_decays": "all"},
-        **{"least": least, "most": most, "level": level, **options, **more},
+        **{
+            "statistic": statistic,
+            "of": ["known"],
+            "at": {},
+            "statement": "so it is",
+            "weight_decays": "all",
+        },
+        **{"at_least": least, "at_most": most, "level": level, **options, **more},
     }
 
 
@@ -68,7 +74,7 @@ def test_every_statistic_has_a_known_answer_and_is_in_the_configuration():
 @pytest.mark.parametrize("statistic", KNOWN)
 def test_a_claim_is_confirmed_denied_or_undecided(statistic):
     make, *seeds, least, most = KNOWN[statistic]
-    cubes = dict(zip(("confirmed", "denied", "undecided"), map(make, seeds), strict=True))
+    cubes = dict(zip(("supported", "contradicted", "inconclusive"), map(make, seeds), strict=True))
     judged = judge(cubes, dict.fromkeys(cubes, claim(statistic, least, most)))
     assert [Verdict(code).name.lower() for code in judged["verdict"].values] == list(cubes)
     for name, known in zip(cubes, seeds, strict=True):
@@ -82,8 +88,8 @@ def test_a_claim_is_confirmed_denied_or_undecided(statistic):
 def test_two_seeds_decide_nothing(statistic):
     make, (first, second, _), *_, least, most = KNOWN[statistic]
     judged = judged_alone(make([first, second]), statistic, least, most)
-    assert (judged["part_verdict"] == Verdict.UNDECIDED).all()
-    assert judged["verdict"] == Verdict.UNDECIDED
+    assert (judged["part_verdict"] == Verdict.INCONCLUSIVE).all()
+    assert judged["verdict"] == Verdict.INCONCLUSIVE
     np.testing.assert_allclose(judged["mean"], (first + second) / 2, atol=1e-5)
     assert np.isnan([judged["low"], judged["high"], judged["chance"]]).all()
 
@@ -109,29 +115,29 @@ def test_chance_is_the_share_of_all_orders_that_agree_as_well(known):
 
 def test_a_claim_is_denied_where_one_part_is_and_confirmed_where_all_are():
     mild, steep = [[0.1, 0.1, 0.1]] * 3, [[0.1, 0.1, 0.9]] * 3
-    for powers, verdict in ((mild, Verdict.CONFIRMED), (steep, Verdict.DENIED)):
+    for powers, verdict in ((mild, Verdict.SUPPORTED), (steep, Verdict.CONTRADICTED)):
         assert judged_alone(of_widths(powers), "width_growth", -0.25, 0.25)["verdict"] == verdict
     judged = judged_alone(of_widths(np.flip(steep, 1)), "width_growth", -0.25, 0.25, weight_decays="largest")
-    assert judged["verdict"] == Verdict.CONFIRMED, "the other weight decays are told and do not count"
-    denied = judged["part_verdict"] == Verdict.DENIED
-    assert set(judged["weight_decay"].values[denied]) == {0.001}
+    assert judged["verdict"] == Verdict.SUPPORTED, "the other weight decays are told and do not count"
+    contradicted = judged["part_verdict"] == Verdict.CONTRADICTED
+    assert set(judged["weight_decay"].values[contradicted]) == {0.001}
     assert judged["counts"].values.tolist() == [False, False, True] * 4
 
 
 def test_a_rank_that_grows_like_the_root_of_width_is_not_mild():
     judged = judged_alone(growing_with_width([0.5, 0.45, 0.5]), "width_growth", -0.25, 0.25)
-    assert judged["verdict"] == Verdict.DENIED
+    assert judged["verdict"] == Verdict.CONTRADICTED
 
 
 def test_a_flat_noisy_curve_does_not_fall():
     """Of 300 flat curves with noise of 20% few pass for falling by a fifth."""
     rng = np.random.default_rng(0)
-    confirmed = 0
+    supported = 0
     for _ in range(300):
         flat = falling_wcss([1, 1, 1])
         flat["snapshot_wcss"] *= np.exp(rng.normal(0, 0.2, flat["snapshot_wcss"].shape))
-        confirmed += judged_alone(flat, "wcss_change", most=0.8)["verdict"].item() == Verdict.CONFIRMED
-    assert confirmed < 15
+        supported += judged_alone(flat, "wcss_change", most=0.8)["verdict"].item() == Verdict.SUPPORTED
+    assert supported < 15
 
 
 def test_heads_of_several_layers_do_not_cancel():
@@ -158,19 +164,19 @@ def test_a_transition_between_two_steps_of_the_grid_is_not_denied():
     judged = judged_alone(rising([0.25] * 3), "transition_width", most=0.2)
     np.testing.assert_allclose(judged["low"], 0.15)
     np.testing.assert_allclose(judged["high"], 0.25)
-    assert judged["verdict"] == Verdict.UNDECIDED
+    assert judged["verdict"] == Verdict.INCONCLUSIVE
 
 
 @pytest.mark.parametrize(
     ("widths", "verdict"),
     [
-        ([0.2, 0.2, 0.2], Verdict.CONFIRMED),
-        # narrower in one seed: no less confirmed, though seeds differ
-        ([0.2, 0.1, 0.2], Verdict.CONFIRMED),
-        ([0.2, 0.2, 0.25], Verdict.UNDECIDED),
-        ([0.4, 0.4, 0.2], Verdict.UNDECIDED),
-        ([0.4, 0.6, 0.4], Verdict.DENIED),
-        ([0.2, 0.2], Verdict.UNDECIDED),
+        ([0.2, 0.2, 0.2], Verdict.SUPPORTED),
+        # narrower in one seed: no less supported, though seeds differ
+        ([0.2, 0.1, 0.2], Verdict.SUPPORTED),
+        ([0.2, 0.2, 0.25], Verdict.INCONCLUSIVE),
+        ([0.4, 0.4, 0.2], Verdict.INCONCLUSIVE),
+        ([0.4, 0.6, 0.4], Verdict.CONTRADICTED),
+        ([0.2, 0.2], Verdict.INCONCLUSIVE),
     ],
 )
 def test_what_is_known_between_two_ends_is_judged_by_the_range_of_all_seeds(widths, verdict):
@@ -215,7 +221,7 @@ def test_what_does_not_change_has_no_order_and_two_weight_decays_have_none():
     flat["at_minimum"], flat["shift"] = flat["status"] + np.int8(1), 0 * flat["shift"] + 1
     judged = judged_alone(flat, "shift_trend", most=-0.9)
     assert judged["mean"].item() == 0
-    assert judged["verdict"] == Verdict.UNDECIDED
+    assert judged["verdict"] == Verdict.INCONCLUSIVE
     assert np.isnan(values("shift_trend", ordered_shifts([-1] * 3).isel(weight_decay=[0, 1]))).all()
 
 
@@ -249,7 +255,7 @@ def test_a_cube_with_too_little_has_no_statistic(statistic):
         little = little.isel(snapshot=[0])
     judged = judged_alone(little, statistic, most=0)
     assert judged["statistic"].isnull().all()
-    assert judged["verdict"] == Verdict.UNDECIDED
+    assert judged["verdict"] == Verdict.INCONCLUSIVE
 
 
 def test_a_layer_without_a_tail_is_no_part():
@@ -270,7 +276,7 @@ def told(tmp_path, claims, **cubes):
         measured = measured.assign_attrs(experiment=name)
         for variable in measured.variables.values():
             variable.attrs = {"long_name": "known", "units": "1", **variable.attrs}
-        store.save(measured, tmp_path / f"{name}.nc")
+        netcdf.save(measured, tmp_path / f"{name}.nc")
     settings = tmp_path / "settings.yaml"
     settings.write_text(yaml.safe_dump({"experiment": "claims", "claims": claims}, sort_keys=False))
     kinds = [f"{name}/{kind}" for name in cubes for kind in ("measures", "shift")]
@@ -279,7 +285,7 @@ def told(tmp_path, claims, **cubes):
     arguments = ["--settings", str(settings), "--cubes", *given, *ends]
     judge_claims.main(judge_claims.arguments().parse_args(arguments))
     page = (tmp_path / "claims.md").read_text(encoding="utf-8")
-    return store.load(tmp_path / "claims.nc"), pd.read_csv(tmp_path / "claims.csv"), page
+    return netcdf.load(tmp_path / "claims.nc"), pd.read_csv(tmp_path / "claims.csv"), page
 
 
 WRITTEN = {"output": "claims.nc", "table": "claims.csv", "markdown": "claims.md"}
@@ -295,8 +301,12 @@ def rows_of(table):
 def test_the_program_joins_selects_and_tells(tmp_path):
     wide = of_widths([[0.1, 0.2], [0.3, 0.2], [0.2, 0.2]])
     wide["status"][0, 0, 0, 0, :] = Status.STOPPED
-    wide["ended"][0, 0, 0, 0, :] = [Ended.DIVERGED, Ended.PASSES, Ended.PASSES]
-    wide["status"][0, 0, 1, 0, 0] = Status.DEAD
+    wide["termination_reason"][0, 0, 0, 0, :] = [
+        TerminationReason.DIVERGED,
+        TerminationReason.EPOCHS,
+        TerminationReason.EPOCHS,
+    ]
+    wide["status"][0, 0, 1, 0, 0] = Status.COLLAPSED_TO_ZERO
     seeds = {"seed": [0, 1, 2]}
     rank = {"rank": ["stable_rank", "exact_rank"]}
     claims = {
@@ -315,28 +325,28 @@ def test_the_program_joins_selects_and_tells(tmp_path):
     first, second, third = rows_of(summary)
     assert first == {
         "claim": "growth",
-        "says": "so it is",
+        "statement": "so it is",
         "of": "narrow, wide",
-        "parts": "2 confirmed, 2 undecided",
-        "verdict": "**undecided**",
+        "parts": "2 supported, 2 inconclusive",
+        "verdict": "**inconclusive**",
         "not converged": "2 stopped, 1 diverged, 1 dead of 24",
     }
-    assert (second["says"], second["parts"]) == (r"\|x\| is one seed", "4 undecided")
-    assert (third["verdict"], third["not converged"]) == ("**confirmed**", "none of 12")
+    assert (second["statement"], second["parts"]) == (r"\|x\| is one seed", "4 inconclusive")
+    assert (third["verdict"], third["not converged"]) == ("**supported**", "none of 12")
     growth, one, order = map(rows_of, sections)
     least, most = scipy.stats.t.interval(0.95, 2, 0.2, scipy.stats.sem([0.1, 0.3, 0.2]))
-    undecided = f"0.2 ({least:.3g} to {most:.3g}) undecided"
+    inconclusive = f"0.2 ({least:.3g} to {most:.3g}) inconclusive"
     assert growth == [
-        {"weight decay": "0.001", "stable rank": undecided, "exact rank": undecided},
+        {"weight decay": "0.001", "stable rank": inconclusive, "exact rank": inconclusive},
         {
             "weight decay": "0.01",
-            **dict.fromkeys(("stable rank", "exact rank"), "0.2 (0.2 to 0.2) confirmed"),
+            **dict.fromkeys(("stable rank", "exact rank"), "0.2 (0.2 to 0.2) supported"),
         },
     ]
-    assert one[0]["stable rank"] == "0.3, 1 seed: undecided"
-    assert order == [{"weight decay": "all", "stable rank": "-1, chance 7.2e-05 confirmed"}]
+    assert one[0]["stable rank"] == "0.3, 1 seed: inconclusive"
+    assert order == [{"weight decay": "all", "stable rank": "-1, chance 7.2e-05 supported"}]
     assert "(narrow, wide; seed 0, 1, 2; rank stable_rank, exact_rank)" in sections[0]
-    assert "Confirmed if the 95% interval is at least -0.25 and at most 0.25." in sections[0]
+    assert "Supported if the 95% interval is at least -0.25 and at most 0.25." in sections[0]
     assert "Spearman's correlation is at most -0.9, at a chance of at most 0.05" in sections[2]
     assert max(map(len, page.splitlines())) < 250
     assert parts["claim"].tolist() == ["growth"] * 4 + ["one"] * 4 + ["order"]
@@ -344,7 +354,12 @@ def test_the_program_joins_selects_and_tells(tmp_path):
     assert parts["verdict"].tolist() == [Verdict(c).name.lower() for c in judged["part_verdict"].values]
     assert judged["claim"].values.tolist() == list(claims)
     assert judged["statistic"].sel(seed=0).isnull().values.tolist() == [False] * 4 + [True] * 4 + [False]
-    assert [judged[name].values[0] for name in ("cells", "stopped", "diverged", "dead")] == [24, 2, 1, 1]
+    assert [judged[name].values[0] for name in ("cells", "stopped", "diverged", "collapsed_to_zero")] == [
+        24,
+        2,
+        1,
+        1,
+    ]
     assert yaml.safe_load(judged.attrs["settings"])["claims"] == claims
 
 

@@ -25,10 +25,10 @@ SMALL = {
     "nrc/types.py": "value = 1\n",
     "nrc/kind.py": "from nrc.deep import FIRST\n",
     "nrc/version.py": '__version__ = "1"\n',
-    "workflow/scripts/pipeline/__init__.py": "",
-    "workflow/scripts/pipeline/program.py": "run = 1\n",
+    "workflow/lib/__init__.py": "",
+    "workflow/lib/program.py": "run = 1\n",
     "workflow/scripts/go.py": (
-        "from typing import TYPE_CHECKING\nfrom nrc.a import b\nfrom pipeline.program import run\n"
+        "from typing import TYPE_CHECKING\nfrom nrc.a import b\nfrom workflow.lib.program import run\n"
         "if TYPE_CHECKING:\n    from nrc.types import value\n"
         "def main():\n    from nrc.late import f\n    return f(run)\n"
     ),
@@ -36,8 +36,8 @@ SMALL = {
 
 
 def code_in(folder: Path):
-    """The module `pipeline.code` of a folder, freshly loaded: it remembers what it has read."""
-    spec = spec_from_file_location("code_of_a_copy", folder / "workflow/scripts/pipeline/code.py")
+    """The module `workflow.lib.code_digest` of a folder, freshly loaded: it remembers what it has read."""
+    spec = spec_from_file_location("code_of_a_copy", folder / "workflow/lib/code_digest.py")
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -48,7 +48,7 @@ def small(tmp_path) -> Path:
     for file, text in SMALL.items():
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).write_text(text, encoding="utf-8")
-    shutil.copy(SCRIPTS / "pipeline/code.py", tmp_path / "workflow/scripts/pipeline")
+    shutil.copy(SCRIPTS / "pipeline/code.py", tmp_path / "workflow/lib")
     return tmp_path
 
 
@@ -63,7 +63,7 @@ def digest(folder: Path, *kinds: str) -> str:
 def test_the_closure_sees_through_modules_packages_and_functions(small):
     assert closure(small) == {
         *("nrc", "nrc.a", "nrc.deep", "nrc.deep.b", "nrc.deep.c", "nrc.deep.d", "nrc.late"),
-        *("pipeline", "pipeline.program"),
+        *("pipeline", "workflow.lib.program"),
     }
 
 
@@ -117,7 +117,9 @@ def digests(folder: Path) -> dict[str, str]:
     """The digest of every program with every kind that it loads by name."""
     code = code_in(folder)
     kinds = {
-        "train.py": [f"nrc.optimize.{name}" for name in ("lbfgs", "gd", "lm", "adam", "sgd")],
+        "train.py": [
+            f"nrc.optimize.{name}" for name in ("lbfgs", "gd", "levenberg_marquardt", "adam", "sgd")
+        ],
         "make_data.py": [f"nrc.data.{name}" for name in ("mixture", "mnist", "arrays")],
         "plot.py": [f"nrc.figures.{name}" for name in ("plane", "shift", "spectra", "bounds", "forecast")],
     }
@@ -134,14 +136,14 @@ def digests(folder: Path) -> dict[str, str]:
     [
         ("nrc/version.py", set()),
         ("nrc/optimize/adam.py", {"train adam"}),
-        ("nrc/optimize/lm.py", {"train lm"}),
+        ("nrc/optimize/levenberg_marquardt.py", {"train levenberg_marquardt"}),
         ("nrc/data/arrays.py", {"make_data arrays"}),
         ("nrc/figures/plane.py", {"plot plane"}),
         ("nrc/measures/ranks.py", {"measure"}),
         ("nrc/claims/judge.py", {"judge_claims", "summarise"}),
         ("nrc/audit.py", {"audit"}),
         ("workflow/scripts/collect.py", {"collect"}),
-        ("workflow/scripts/pipeline/layout.py", set()),
+        ("workflow/lib/paths.py", set()),
         (
             "nrc/figures/style.py",
             {f"plot {kind}" for kind in ("plane", "shift", "spectra", "bounds", "forecast")},
@@ -166,7 +168,7 @@ def test_the_closure_holds_what_python_imports(program):
         check=True,
     ).stdout
     first_party = {name for name in said.split() if name.partition(".")[0] in ("nrc", "pipeline")}
-    assert "nrc.store" in first_party
+    assert "nrc.netcdf" in first_party
     assert first_party <= code_in(PROJECT).closure(SCRIPTS / f"{program}.py")
 
 

@@ -2,14 +2,14 @@
 
 import io
 
+import collect
 import numpy as np
 import pytest
 import xarray as xr
 
-import collect
-from nrc import store
+from nrc import netcdf
 from nrc.grid import AXES
-from pipeline.origin import origin
+from workflow.lib.provenance import origin
 
 SIZES = {"weight_decay": 3, "sigma": 2, "width": 1, "depth": 1, "seed": 2}
 VALUES = {
@@ -28,7 +28,7 @@ def made_up_cube() -> xr.Dataset:
     about = {"units": "1"}
     data = {
         "loss": (AXES, rng.normal(size=shape).astype("f4"), {"long_name": "loss", **about}),
-        "passes": (AXES, rng.integers(9999, size=shape), {"long_name": "passes", **about}),
+        "epochs": (AXES, rng.integers(9999, size=shape), {"long_name": "epochs", **about}),
         "status": (AXES, rng.integers(3, size=shape).astype("i1"), {"long_name": "status", **about}),
         "ranks": ((*AXES, "layer"), rng.normal(size=(*shape, 2)), {"long_name": "ranks", **about}),
         "gap": ((*AXES, "layer", "source"), rng.normal(size=(*shape, 2, 2)), {"long_name": "gap", **about}),
@@ -45,7 +45,7 @@ def cut(cube: xr.Dataset, folder, axes) -> list[str]:
         parts = [part.isel({axis: n}) for part in parts for n in range(part.sizes[axis])]
     paths = [str(folder / f"{n}.nc") for n in range(len(parts))]
     for path, part in zip(paths, parts, strict=True):
-        store.save(part, path)
+        netcdf.save(part, path)
     return paths[::-1]
 
 
@@ -72,7 +72,7 @@ def test_a_number_of_the_data_alone_stands_for_all_cells_that_share_it(tmp_path)
 def test_networks_of_other_depth_and_width_lack_what_they_have_not(tmp_path):
     deep, flat = made_up_cube(), made_up_cube().isel(layer=[0], index=slice(2)).assign_coords(depth=[1])
     flat["depth"].attrs = deep["depth"].attrs
-    flat = flat.assign(bend=flat["loss"].assign_attrs(long_name="bend"), kinks=flat["passes"])
+    flat = flat.assign(bend=flat["loss"].assign_attrs(long_name="bend"), kinks=flat["epochs"])
     paths = []
     for name, cube in (("deep", deep), ("flat", flat)):
         (tmp_path / name).mkdir()
@@ -87,7 +87,7 @@ def test_networks_of_other_depth_and_width_lack_what_they_have_not(tmp_path):
     assert missing.sel(depth=1, index=[3, 4]).all()
     assert not missing.sel(depth=2).any()
     assert joined["bend"].sel(depth=2).isnull().all()
-    assert joined["passes"].dtype == np.int64
+    assert joined["epochs"].dtype == np.int64
     assert joined["status"].dtype == np.int8
 
 
@@ -108,13 +108,13 @@ def test_the_cube_tells_every_device_and_version(tmp_path, monkeypatch):
     """Stacks of an experiment may come from two machines."""
     cube = made_up_cube()
     paths = cut(cube, tmp_path, ["seed"])
-    store.save(store.load(paths[1]).assign_attrs(device="NVIDIA H100", torch="2.12"), paths[1])
+    netcdf.save(netcdf.load(paths[1]).assign_attrs(device="NVIDIA H100", torch="2.12"), paths[1])
     monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(paths)))
     args = collect.arguments().parse_args(
         ["--settings", '{"experiment": "e"}', "--output", str(tmp_path / "c.nc")]
     )
     collect.main(args)
-    attributes = store.load(tmp_path / "c.nc").attrs
+    attributes = netcdf.load(tmp_path / "c.nc").attrs
     assert attributes["device"] == "cpu, NVIDIA H100"
     assert attributes["torch"] == "2.11, 2.12"
     assert attributes["precision"] == "float64"

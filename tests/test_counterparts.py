@@ -2,9 +2,9 @@
 
 import pytest
 
-from pipeline.drawn import twin_on_centroids, twins
-from pipeline.settings import ConfigurationError
 from support.configurations import desk, overlay, read, refused
+from workflow.config.compatibility import centroid_counterpart, centroid_counterparts
+from workflow.config.load import ConfigurationError
 
 # No name tells which is on centroids.
 BASE = """
@@ -22,16 +22,16 @@ experiments:
     loss: squared_error
     grid: {weight_decay: [0.1, 1], sigma: [0.25, 0.5, 1], width: [4], depth: [2], seed: [0]}
     training: {loss_on: centroids}
-  spring: {like: summer, training: {penalty: product, method: {name: lm}}}
+  spring: {like: summer, training: {penalty: product, method: {name: levenberg_marquardt}}}
   autumn: {like: spring, training: {loss_on: centroids}}
 figures:
   shifts: {kind: shift, of: {factors: summer, product: spring}}
   half: {kind: shift, of: {product: spring}}
   forecasts: {kind: forecast, of: summer}
 claims:
-  slope: {statistic: slope_in_sigma, of: summer, says: it is 2, least: 1.9}
-  trend: {statistic: shift_trend, of: spring, says: it falls, most: 0}
-  rank: {statistic: rank_trend, of: summer, says: it falls, most: 0}
+  slope: {statistic: slope_in_sigma, of: summer, statement: it is 2, at_least: 1.9}
+  trend: {statistic: shift_trend, of: spring, statement: it falls, at_most: 0}
+  rank: {statistic: rank_trend, of: summer, statement: it falls, at_most: 0}
 """
 NONE = "it needs an experiment that is the same but for training.loss_on: centroids, and there is none"
 
@@ -49,13 +49,13 @@ def told(folder, *overlays):
 
 def test_twins_are_the_same_in_other_words_and_under_other_names(tmp_path):
     experiments = taken(tmp_path)["experiments"]
-    assert {name: twins(name, experiments) for name in experiments} == {
+    assert {name: centroid_counterparts(name, experiments) for name in experiments} == {
         "summer": ["winter"],
         "winter": [],
         "spring": ["autumn"],
         "autumn": [],
     }
-    assert twin_on_centroids("summer", experiments) == "winter"
+    assert centroid_counterpart("summer", experiments) == "winter"
 
 
 def test_a_name_makes_no_twin(tmp_path):
@@ -64,11 +64,11 @@ def test_a_name_makes_no_twin(tmp_path):
           summer_centroids: {like: winter, grid: {seed: [1]}}
           linear_centroids: {like: summer, training: {tolerance: 1e-3}}
         """
-    assert twins("summer", taken(tmp_path, named)["experiments"]) == ["winter"]
+    assert centroid_counterparts("summer", taken(tmp_path, named)["experiments"]) == ["winter"]
 
 
 def test_twins_of_the_desk_scale():
-    found = {name: twins(name, desk()["experiments"]) for name in desk()["experiments"]}
+    found = {name: centroid_counterparts(name, desk()["experiments"]) for name in desk()["experiments"]}
     assert {name: others for name, others in found.items() if others} == {
         "linear": ["linear_centroids"],
         "linear_product": ["linear_product_centroids"],
@@ -81,8 +81,8 @@ def test_twins_of_the_desk_scale():
         {"training": {"method": {"name": "gd", "step": 0.1}}},
         {"training": {"method": {"name": "adam"}}},
         {"training": {"tolerance": 1e-3}},
-        {"training": {"passes": 700}},
-        {"training": {"look_every": 3}},
+        {"training": {"epochs": 700}},
+        {"training": {"snapshot_every": 3}},
         {"training": {"wall_clock": 60}},
         {"measures": {"kmeans_restarts": 3, "delta": 0.2}},
         {"stack": ["seed"]},
@@ -91,7 +91,7 @@ def test_twins_of_the_desk_scale():
 @pytest.mark.parametrize("name", ["summer", "winter"])
 def test_what_changes_no_minimum_may_differ(tmp_path, name, other):
     experiments = taken(tmp_path, overlay(f"experiments.{name}", other))["experiments"]
-    assert twin_on_centroids("summer", experiments) == "winter"
+    assert centroid_counterpart("summer", experiments) == "winter"
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_without_one_that_is_near_the_line_says_what_mends_it(tmp_path, none):
     line = told(tmp_path, none, alone)
     assert line.startswith(start)
     cure = f"experiments: {{cure: {line.removeprefix(start)}}}"
-    assert twins("summer", taken(tmp_path, none, alone, cure)["experiments"]) == ["cure"]
+    assert centroid_counterparts("summer", taken(tmp_path, none, alone, cure)["experiments"]) == ["cure"]
 
 
 # Refused before any job.
@@ -153,7 +153,7 @@ def test_figure_2_is_refused_where_the_experiment_on_centroids_trains_on_data(tm
     assert line == f"claims.quadratic_factors (slope_in_sigma) cannot be judged on {fault}"
     gone = ("quadratic_factors", "quadratic_factors_global", "decrease_factors", "decrease_factors_global")
     without += f"\nclaims: {{{': null, '.join(gone)}: null}}"
-    assert twins("linear", read(tmp_path, on_data, without)["experiments"]) == []
+    assert centroid_counterparts("linear", read(tmp_path, on_data, without)["experiments"]) == []
 
 
 def test_two_twins_are_refused_by_both_names(tmp_path):
@@ -164,7 +164,7 @@ def test_two_twins_are_refused_by_both_names(tmp_path):
     assert line == f"claims.slope (slope_in_sigma) cannot be judged on summer: {fault}"
     for kept, gone in (("winter", "snow"), ("snow", "winter")):
         settings = taken(tmp_path, snow, overlay(f"experiments.{gone}", None))
-        assert twin_on_centroids("summer", settings["experiments"]) == kept
+        assert centroid_counterpart("summer", settings["experiments"]) == kept
         assert settings["dropped"] == f"configuration: experiments {gone} is dropped"
 
 
@@ -175,7 +175,7 @@ def test_what_nothing_compares_may_have_none_or_two(tmp_path):
     for text, fault in ((snow, "winter and snow are both the same but"), (ON_DATA, NONE)):
         experiments = taken(tmp_path, text, nothing)["experiments"]
         with pytest.raises(ConfigurationError) as error:
-            twin_on_centroids("summer", experiments)
+            centroid_counterpart("summer", experiments)
         line = str(error.value)
         assert line.startswith(
             f"configuration: experiments.summer cannot be compared with centroids: {fault}"
@@ -259,7 +259,7 @@ def test_one_that_is_dropped_may_be_replaced(tmp_path):
           frost: {like: summer, training: {loss_on: centroids, method: {name: gd}}}
         """
     settings = taken(tmp_path, frost)
-    assert twin_on_centroids("summer", settings["experiments"]) == "frost"
+    assert centroid_counterpart("summer", settings["experiments"]) == "frost"
     assert settings["dropped"] == "configuration: experiments winter is dropped"
     assert {"shifts", "half"} < set(settings["figures"])
 
@@ -269,7 +269,7 @@ data: {images: {kind: mnist}}
 experiments:
   one: {data: images, network: {activation: linear}, grid: {weight_decay: [0.1, 1], width: [4], depth: [2]}}
   two: {like: one, training: {loss_on: centroids}}
-claims: {trend: {statistic: shift_trend, of: one, says: it falls, most: 0}}
+claims: {trend: {statistic: shift_trend, of: one, statement: it falls, at_most: 0}}
 """
 
 
@@ -285,4 +285,8 @@ def test_an_experiment_on_centroids_has_no_twin(tmp_path):
         claims: {quadratic: null, decrease: null}
         """
     experiments = read(tmp_path, text)["experiments"]
-    assert twins("linear_product_centroids", experiments) == twins("again", experiments) == []
+    assert (
+        centroid_counterparts("linear_product_centroids", experiments)
+        == centroid_counterparts("again", experiments)
+        == []
+    )

@@ -3,9 +3,9 @@ import pytest
 import xarray as xr
 
 from nrc.cubes import join_cubes, select
-from nrc.ended import Status
 from nrc.grid import AXES
-from nrc.labels import flag_attributes
+from nrc.metadata import flag_attributes
+from nrc.status import Status
 
 
 def cube(name, widths, depths, device="cpu", seeds=(0, 1), **extra):

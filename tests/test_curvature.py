@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from nrc.flags import flag_masks
 from nrc.measures import curvature as module
 from nrc.measures.curvature import curvature, dense_hessian, smallest_dense, smallest_found
-from nrc.network import LOSSES, Architecture
+from nrc.networks.mlp import LOSSES, Architecture
 from nrc.optimize.minimise import minimise
 from nrc.regularised_loss import RegularisedLoss
+from nrc.status import flag_masks
 from support.configurations import overlay, read, refused
 from support.problems import METHODS, autoencoders, classifiers, normal, plain_hessians
 
@@ -28,7 +28,7 @@ def linear_problem(*sizes, weight_decay):
 
 
 def trained(loss, start, tolerance=1e-9):
-    end = minimise(loss, start, METHODS["varpro"].method(5000, [0]), tolerance=tolerance, passes=5000)
+    end = minimise(loss, start, METHODS["varpro"].method(5000, [0]), tolerance=tolerance, epochs=5000)
     assert (end.residual <= tolerance).all()
     return end.point.theta
 

@@ -87,7 +87,7 @@ def test_certified_ranks_are_those_of_plain_numpy(ran, certified):
     for layer, tail in certified.items():
         here = measured.sel(layer=layer)
         assert here["certified_rank"] == np.argmax(tail <= 0.1) + 1
-        np.testing.assert_allclose(here["certified_tail"][:K], tail[:K], rtol=1e-6, atol=1e-9)
+        np.testing.assert_allclose(here["tail_bound"][:K], tail[:K], rtol=1e-6, atol=1e-9)
         assert here["rank_needed"] <= here["certified_rank"] < 10
 
 
@@ -119,7 +119,7 @@ def test_what_the_readme_says_of_it_holds(ran):
         np.testing.assert_allclose(float(again[4]), float(residual), rtol=0.5)
     assert 0.01 < measured["relative_residual"] < 0.03
     norms = np.sqrt((measured["singular_values"] ** 2).sum("index"))
-    assert (measured["bound_shuffled"].min("source") <= 0.1 * norms).all()
+    assert (measured["bound_permuted"].min("source") <= 0.1 * norms).all()
     assert (ran["folder"] / "digits.png").stat().st_size > 10_000
 
 

@@ -17,10 +17,10 @@ import pytest
 
 import nrc
 from bench.variables import VARIABLES, found
-from pipeline.schema import schema
 from support.checkout import PROJECT
 from support.pages import done
 from support.shared import made_once
+from workflow.config.schema import schema
 
 pytestmark = pytest.mark.workflow
 
@@ -108,7 +108,7 @@ def test_the_reference_has_every_public_function_and_class(manual):
     inventory = {line.split()[0] for line in zlib.decompress(compressed).decode().splitlines()}
     assert {f"nrc.{name}" for name in nrc.__all__} <= inventory
     # of these the public names are in the face
-    elsewhere = {"nrc.face", "nrc.recorder", "nrc.figures.own"}
+    elsewhere = {"nrc.api", "nrc.recorder", "nrc.figures.own"}
     for about in pkgutil.walk_packages(nrc.__path__, "nrc."):
         module = importlib.import_module(about.name)
         for name in getattr(module, "__all__", []):

@@ -13,11 +13,11 @@ import xarray as xr
 
 from nrc.explorer.page import page
 from nrc.grid import AXES
-from pipeline import layout
-from pipeline.settings import read_settings
 from support import made_up
 from support.checkout import TINY
 from support.programs import Program
+from workflow.config.load import read_settings
+from workflow.lib import paths
 
 READY = "document.body.dataset.ready === 'yes' && node('curves').getAttribute('aria-busy') === 'false'"
 DESK, PHONE = (1280, 800), (400, 800)
@@ -107,9 +107,9 @@ def test_the_page_asks_for_nothing_and_no_name_ends_its_elements():
 
 
 def test_a_cube_without_a_command_is_told_in_one_line(tmp_path):
-    from nrc import store
+    from nrc import netcdf
 
-    store.save(made_up.cube("strange"), tmp_path / "measures.nc")
+    netcdf.save(made_up.cube("strange"), tmp_path / "measures.nc")
     arguments = ["--settings", '{"commands": {}}', "--measures", str(tmp_path / "measures.nc")]
     program = Program("explore", [*arguments, "--output", str(tmp_path / "page.html")], tmp_path / "said")
     assert program.wait() == 1
@@ -143,12 +143,12 @@ def test_the_command_of_every_network_is_a_target(finished):
         for stage, does in (("train", "train it"), ("measure", "train and measure it")):
             for cell in map("/".join, product(*words)):
                 snakemake, target = shlex.split(about["commands"][does].replace("CELLS", cell))
-                assert (snakemake, target) == ("snakemake", layout.network_file(stage, name, cell))
-                assert layout.stack_of(name, cell, settings).dims == ()
+                assert (snakemake, target) == ("snakemake", paths.network_file(stage, name, cell))
+                assert paths.stack_of(name, cell, settings).dims == ()
 
 
 def test_a_name_with_a_space_is_quoted():
-    from pipeline.slices import explorer_slice
+    from workflow.lib.job_settings import explorer_slice
 
     told = explorer_slice({"experiments": {"my plane": {}}})["commands"]["my plane"]["train it"]
     assert shlex.split(told) == ["snakemake", "results/my plane/train/CELLS.nc"]
@@ -230,7 +230,7 @@ def test_a_click_shows_the_network(opened, made_up_page):
     )
     for figure, variable, beside in (
         ("spectrum", "singular_values", ("forecast", "forecast, layer 1")),
-        ("tail", "relative_tail", ("certified_tail", "certified, layer 1")),
+        ("tail", "relative_tail", ("tail_bound", "certified, layer 1")),
     ):
         curves = drawn(opened, figure)
         for layer in (1, 2, 3):
@@ -288,14 +288,14 @@ def test_the_plane_shows_what_is_chosen(opened, made_up_page):
 
 def test_every_end_is_marked_and_said(opened):
     def marked():
-        names = ["stopped", "diverged", "dead"]
+        names = ["stopped", "diverged", "collapsed_to_zero"]
         traces = opened.value(
             "node('plane').data.slice(2).map(({x, y}) => [...x].map((at, i) => [at, y[i]]))"
         )
         return dict(zip(names, traces, strict=True))
 
     # sigma to the right, weight decay upwards; of the first only seed 0 stopped
-    assert marked() == {"stopped": [[0, 0], [1, 0]], "diverged": [[2, 0]], "dead": [[2, 1]]}
+    assert marked() == {"stopped": [[0, 0], [1, 0]], "diverged": [[2, 0]], "collapsed_to_zero": [[2, 1]]}
     assert np.isnan(colours_of(opened)).tolist() == [[False, False, True], [False, False, True]]
     legend = opened.text("#legend")
     for words in (
@@ -315,7 +315,7 @@ def test_every_end_is_marked_and_said(opened):
         ((1, 0), "stopped: found no descent", ""),
     ):
         click_square(opened, *square)
-        assert facts_of(opened)["ended"] == [ended]
+        assert facts_of(opened)["termination_reason"] == [ended]
         assert said in opened.text("#absent")
 
 

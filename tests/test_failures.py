@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from nrc import store
+from nrc import netcdf
 from support.checkout import TINY
 
 MIXTURE = "results/mixture/{}/weight_decay~all/sigma~all/width~4/depth~3/seed~0.nc"
@@ -42,10 +42,10 @@ def test_files_that_are_damaged_or_hold_no_networks_are_named(checkout):
     infinite, misfit = IMAGES.format("width", "train"), IMAGES.format("depth", "train").replace("depth~3", "depth~2")  # fmt: skip
     file = checkout.folder / damaged
     file.write_bytes(file.read_bytes()[:500])
-    trained = store.load(checkout.folder / infinite)
-    store.save(trained.assign(W2=trained["W2"] * np.nan), checkout.folder / infinite)
-    trained = store.load(checkout.folder / misfit)
-    store.save(trained.assign(W1=trained["W1"].isel(n0=slice(3)).rename(n0="m0")), checkout.folder / misfit)
+    trained = netcdf.load(checkout.folder / infinite)
+    netcdf.save(trained.assign(W2=trained["W2"] * np.nan), checkout.folder / infinite)
+    trained = netcdf.load(checkout.folder / misfit)
+    netcdf.save(trained.assign(W1=trained["W1"].isel(n0=slice(3)).rename(n0="m0")), checkout.folder / misfit)
     targets = ["results/mixture/measures.nc", "results/width/measures.nc", "results/depth/measures.nc"]
     shown = shown_with_log(checkout.snakemake(*targets, options=["--keep-going"], fails=True))
     for path, message in (
@@ -112,8 +112,8 @@ REFUSED = {
         "experiments.mixture.grid.seed[0] is 12345678901234567890123, but must be a whole number of at least 0 and at most",
     ),
     "reversed limits": (
-        {"claims.transition": {"least": 3, "most": 1}},
-        "claims.transition.least is 3, but must be at most claims.transition.most, which is 1",
+        {"claims.transition": {"at_least": 3, "at_most": 1}},
+        "claims.transition.at_least is 3, but must be at most claims.transition.at_most, which is 1",
     ),
     "a shift without a counterpart": (
         {"experiments.linear_centroids.training.loss_on": "data"},

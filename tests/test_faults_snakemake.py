@@ -15,7 +15,7 @@ from support.shared import made_once
 
 TRAINED = "results/mixture/train/weight_decay~all/sigma~all/width~4/depth~3/seed~0.nc"
 SLOW = {
-    "experiments.mixture.training": {"passes": 1500, "tolerance": 1e-30},
+    "experiments.mixture.training": {"epochs": 1500, "tolerance": 1e-30},
     "data.blobs": {"points": 60, "dimension": 6},
     "checkpoint_interval": 0.1,
 }

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from nrc import store
+from nrc import netcdf
 from support.processes import mounted
 from support.training import STACK, Training
 
@@ -22,7 +22,7 @@ def test_a_training_process_is_killed_at_random_moments(tmp_path, survived, kind
     training.forget()
     rng, killed, resumed = random.Random(0), 0, 0
     while killed < kills:
-        process = training.start()
+        process = training.warm_start()
         if rng.random() < 0.8:  # else while it is still importing, perhaps
             training.wait_for_checkpoints(process, rng.randint(1, 5))
         process.wait(rng.uniform(0, 0.5))
@@ -52,7 +52,7 @@ def test_a_signal_makes_a_checkpoint_at_once(tmp_path, survived, request_):
     training = Training(tmp_path)
     undisturbed, _ = training.run(interval=1e9)
     training.forget()
-    process = training.start(interval=1e9)
+    process = training.warm_start(interval=1e9)
     process.wait_for(training.hidden("claim"))
     time.sleep(0.3)
     assert not training.hidden("checkpoint").exists()
@@ -113,15 +113,15 @@ def test_classifiers_and_their_looks_are_taken_over_too(tmp_path):
 @pytest.mark.parametrize("change", ["settings", "data", "damage"])
 def test_cells_of_other_settings_or_data_are_not_taken_over(tmp_path, change):
     training = Training(tmp_path)
-    settings = {"training": training.training(passes=40)}
+    settings = {"training": training.training(epochs=40)}
     training.run(**settings)
     if change == "settings":
-        settings = {"training": training.training(passes=41)}
+        settings = {"training": training.training(epochs=41)}
     elif change == "data":
         (file,) = training.data
-        other = store.load(file)
+        other = netcdf.load(file)
         other["noise"] = (1.01 * other["noise"]).assign_attrs(other["noise"].attrs)
-        store.save(other, file)
+        netcdf.save(other, file)
     else:
         earlier = training.hidden("earlier.nc")
         earlier.write_bytes(earlier.read_bytes()[:-1])
@@ -136,9 +136,9 @@ def test_two_processes_train_one_output(tmp_path, survived):
     training = Training(tmp_path)
     undisturbed, _ = training.run()
     training.forget()
-    first = training.start(training=training.training(passes=100_000, tolerance=1e-30))
+    first = training.warm_start(training=training.training(epochs=100_000, tolerance=1e-30))
     first.wait_for(training.hidden("checkpoint"))
-    second = training.start(said="second")
+    second = training.warm_start(said="second")
     assert first.wait() == 1
     assert "another process has begun to train this since, so this one ends" in first.said()
     assert second.wait() == 0, second.said()
@@ -154,7 +154,7 @@ def test_a_stack_too_big_for_memory_is_split(tmp_path, survived):
     # 24 cells take about 280 MiB, one of them 50
     options = {
         "stack": {**STACK, "weight_decay": [0.001 * k for k in range(1, 9)], "depth": 3, "width": 200},
-        "training": training.training(passes=6),
+        "training": training.training(epochs=6),
     }
     undisturbed, _ = training.run(**options)
     training.forget()
@@ -163,7 +163,7 @@ def test_a_stack_too_big_for_memory_is_split(tmp_path, survived):
     assert again == undisturbed
     for memory in (5, 20):
         training.forget()
-        process = training.start(memory=memory, **options)
+        process = training.warm_start(memory=memory, **options)
         assert process.wait() == 1
         assert re.match("Error: .*memory", process.said().splitlines()[-1])
         assert "fault of the program" not in process.said()
@@ -174,14 +174,16 @@ def test_a_stack_too_big_for_memory_is_split(tmp_path, survived):
 
 def test_a_network_that_diverges_does_not_poison_its_stack(tmp_path, survived):
     training = Training(tmp_path)
-    options = {"training": training.training(method={"name": "gd", "step": 8}, passes=60)}
+    options = {"training": training.training(method={"name": "gd", "step": 8}, epochs=60)}
     training.run(**options, stack={**STACK, "sigma": [0.1, 4.0]})
-    together = store.load(training.output)
-    diverged = together["ended"] == together["ended"].attrs["flag_meanings"].split().index("diverged")
+    together = netcdf.load(training.output)
+    diverged = together["termination_reason"] == together["termination_reason"].attrs[
+        "flag_meanings"
+    ].split().index("diverged")
     assert diverged.any()
     assert not diverged.all()
     training.run(**options, stack={**STACK, "sigma": [0.1]})
-    alone = store.load(training.output)
+    alone = netcdf.load(training.output)
     for name in alone.data_vars:
         same = together[name].sel(sigma=[0.1])
         np.testing.assert_array_equal(same.transpose(*alone[name].dims), alone[name], err_msg=name)

@@ -13,8 +13,8 @@ from matplotlib.collections import QuadMesh
 from scipy.stats import t
 
 from nrc.cubes import join_cubes
-from nrc.ended import Ended
 from nrc.figures.style import FORMATS, LogScale, picture, styled
+from nrc.status import TerminationReason
 from support.made_up import BOUNDS, GRID, OWN, K, branches, cube, drawn, end, facts, rows, shift, unlucky
 
 
@@ -42,9 +42,9 @@ def some(kind):
 
 def test_the_plane_has_the_means_over_converged_seeds_and_the_counts():
     made = cube(seed=[0, 1, 2, 3])
-    end(made, Ended.PASSES, sigma=0.1, weight_decay=0.01, seed=[0, 2])
-    end(made, Ended.DIVERGED, sigma=0.3, weight_decay=0.1)
-    end(made, Ended.ORIGIN, sigma=1.0, weight_decay=0.1, seed=[3])
+    end(made, TerminationReason.EPOCHS, sigma=0.1, weight_decay=0.01, seed=[0, 2])
+    end(made, TerminationReason.DIVERGED, sigma=0.3, weight_decay=0.1)
+    end(made, TerminationReason.COLLAPSED_TO_ZERO, sigma=1.0, weight_decay=0.1, seed=[3])
     table = rows("plane", made)
     plane = table[table["panel"] == "plane"].set_index(["layer", "sigma", "weight_decay"])
     assert len(plane) == 3 * 3 * 2
@@ -58,7 +58,7 @@ def test_the_plane_has_the_means_over_converged_seeds_and_the_counts():
     for column, bound in (("relative_bound", "measured"), ("relative_bound_projected", "projected")):
         assert row[column] == pytest.approx(max(at[f"bound_{bound}"].values.min(-1) / norms))
     assert row["worst_relative_residual"] == at["relative_residual"].values.max()
-    counts = ["converged", "stopped", "diverged", "dead"]
+    counts = ["converged", "stopped", "diverged", "collapsed_to_zero"]
     assert row[counts].tolist() == [2, 2, 0, 0]
 
     row = plane.loc[(1, 0.3, 0.1)]
@@ -77,7 +77,7 @@ def test_the_plane_has_the_means_over_converged_seeds_and_the_counts():
 
 def test_the_bounds_have_a_row_for_each_layer_that_there_is():
     made = cube(depth=[2, 3])
-    end(made, Ended.DIVERGED, sigma=1.0, weight_decay=0.1, depth=3, seed=1)
+    end(made, TerminationReason.DIVERGED, sigma=1.0, weight_decay=0.1, depth=3, seed=1)
     table = rows("bounds", made).set_index([*GRID, "layer"])
     assert len(table) == 12 * (2 + 3) - 3
     for cell, row in table.iterrows():
@@ -91,18 +91,18 @@ def test_the_bounds_have_a_row_for_each_layer_that_there_is():
 
 def test_certified_tails_have_a_row_for_each_rank_over_all_seeds():
     made = cube(seed=[0, 1, 2], depth=[2], width=[4])
-    made["certified_tail"].loc[{"index": 4}] = np.nan
+    made["tail_bound"].loc[{"index": 4}] = np.nan
     table = rows("certified", made)
     assert len(table) == 2 * 3 * 2 * 3
     row = table.set_index(["weight_decay", "sigma", "layer", "index"]).loc[(0.1, 0.3, 2, 3)]
     at = made.sel(weight_decay=0.1, sigma=0.3, layer=2, index=3)
-    for name in ("relative_tail", "certified_tail"):
+    for name in ("relative_tail", "tail_bound"):
         seeds = at[name].values.ravel()
         expected = [np.median(seeds), seeds.min(), seeds.max()]
         assert row[[name, f"{name}_least", f"{name}_largest"]].tolist() == pytest.approx(expected)
     told = facts("certified", made)
     assert told["ranks"] == 3
-    room = (made["certified_tail"] / made["relative_tail"]).sel(layer=1, index=K)
+    room = (made["tail_bound"] / made["relative_tail"]).sel(layer=1, index=K)
     assert told["room"][1] == pytest.approx(np.median(room.values))
     titles = [axis.get_title() for axis in drawn("certified", made).axes[:6]]
     assert all("3 of 3 converged" in title for title in titles)
@@ -112,7 +112,7 @@ def test_certified_tails_have_a_row_for_each_rank_over_all_seeds():
 def test_ranks_are_of_the_middle_against_width_or_noise_and_a_mean_against_depth(along):
     values = {"width": [2, 4, 8], "depth": [1, 2, 4], "sigma": [0, 0.1, 0.3]}[along]
     made = cube(**{"weight_decay": [0, 0.1], "sigma": [0.0], "seed": [0, 1, 2], along: values})
-    end(made, Ended.PASSES, weight_decay=0.1, seed=[0, 1], **{along: values[1]})
+    end(made, TerminationReason.EPOCHS, weight_decay=0.1, seed=[0, 1], **{along: values[1]})
     table = rows("rank_curves", made, along=along, rank="stable_rank").set_index(["weight_decay", along])
     assert len(table) == 2 * 3
     for (decay, value), row in table.iterrows():
@@ -120,7 +120,7 @@ def test_ranks_are_of_the_middle_against_width_or_noise_and_a_mean_against_depth
         ranks = of_seed[:, :value].mean(1) if along == "depth" else of_seed[:, 1]
         expected = [np.median(ranks), ranks.min(), ranks.max()]
         assert row[["median", "least", "largest"]].tolist() == pytest.approx(expected)
-    assert table.loc[(0.1, values[1]), ["converged", "stopped", "dead"]].tolist() == [1, 2, 0]
+    assert table.loc[(0.1, values[1]), ["converged", "stopped", "collapsed_to_zero"]].tolist() == [1, 2, 0]
     assert table["converged"].sum() == 3 * 6 - 2
     axis = drawn("rank_curves", made, along=along, render=True).axes[0]
     title = "mean over layers" if along == "depth" else "layer 2"
@@ -164,7 +164,7 @@ def test_spectra_are_relative_tails_and_at_most_21_of_them():
 def test_shifts_have_a_row_for_each_panel_and_slopes_with_an_interval_over_seeds():
     made = shift(seed=[0, 1, 2])
     made["at_minimum"].loc[{"sigma": 0.05, "seed": 1}] = 0
-    end(made, Ended.PASSES, sigma=0.1, weight_decay=1.0, seed=2)
+    end(made, TerminationReason.EPOCHS, sigma=0.1, weight_decay=1.0, seed=2)
     table = rows("shift", made, shift(slope=1.0)).set_index(["panel", "weight_decay", "sigma"])
     assert len(table) == 2 * 2 * 4
     row, at = table.loc[("cube 0", 1.0, 0.1)], made["shift"].sel(weight_decay=1.0, sigma=0.1).values
@@ -211,7 +211,13 @@ def test_every_end_is_marked_on_the_plane_and_counted():
     }
     assert told < set(labels(figure))
     told = facts("plane", unlucky())
-    assert [told[end] for end in ("cells", "converged", "stopped", "diverged", "dead")] == [12, 5, 5, 2, 2]
+    assert [told[end] for end in ("cells", "converged", "stopped", "diverged", "collapsed_to_zero")] == [
+        12,
+        5,
+        5,
+        2,
+        2,
+    ]
     assert not {"a seed diverged", "no seed converged"} & set(labels(drawn("plane", cube())))
 
 
@@ -223,8 +229,10 @@ def test_every_end_is_marked_among_forecasts():
 
 
 def test_white_dots_are_ranks_with_a_seed_that_is_not_stationary():
-    made = end(cube(sigma=[0.0], width=[2, 4, 8]), Ended.PASSES, width=4, weight_decay=0.01, seed=1)
-    end(made, Ended.ORIGIN, width=8, weight_decay=0.1, seed=0)
+    made = end(
+        cube(sigma=[0.0], width=[2, 4, 8]), TerminationReason.EPOCHS, width=4, weight_decay=0.01, seed=1
+    )
+    end(made, TerminationReason.COLLAPSED_TO_ZERO, width=8, weight_decay=0.1, seed=0)
     figure = drawn("rank_curves", made)
     assert [marks(axis, "o", "white") for axis in figure.axes] == [2, 2]
     assert "a seed not stationary" in labels(figure)
@@ -232,13 +240,13 @@ def test_white_dots_are_ranks_with_a_seed_that_is_not_stationary():
 
 
 def test_red_rims_are_cells_that_stopped():
-    made = end(cube(), Ended.PASSES, sigma=0.3)
+    made = end(cube(), TerminationReason.EPOCHS, sigma=0.3)
     rims = [rim for part in drawn("bounds", made).axes[0].collections[1:] for rim in part.get_edgecolor()]
     assert sum(rim[3] > 0 for rim in rims) == 4 * 3, "one a layer, and none around others"
 
 
 def test_columns_of_spectra_say_how_many_converged():
-    made = end(cube(sigma=[0.0], seed=[0, 1, 2]), Ended.DIVERGED, weight_decay=0.1, seed=[0, 1])
+    made = end(cube(sigma=[0.0], seed=[0, 1, 2]), TerminationReason.DIVERGED, weight_decay=0.1, seed=[0, 1])
     titles = [axis.get_title() for axis in drawn("spectra", made).axes[:2]]
     assert [title.splitlines()[1] for title in titles] == ["3 of 3 converged", "1 of 3 converged"]
     assert facts("spectra", made)["diverged"] == 2
@@ -251,7 +259,9 @@ def test_white_dots_are_shifts_with_a_seed_elsewhere():
 
 
 @pytest.mark.parametrize("kind", ["plane", "bounds", "certified", "forecast", "spectra", "rank_curves"])
-@pytest.mark.parametrize("ended", [Ended.DIVERGED, Ended.ORIGIN])
+@pytest.mark.parametrize(
+    "termination_reason", [TerminationReason.DIVERGED, TerminationReason.COLLAPSED_TO_ZERO]
+)
 def test_a_figure_of_networks_that_all_failed_is_drawn(kind, ended):
     made = end(cube(sigma=[0.0]), ended)
     drawn(kind, made, render=True)
@@ -335,7 +345,7 @@ def test_0_stands_a_step_below_the_others_on_a_logarithmic_scale():
         ("spectra", cube(), "the figure draws one sigma, but one has 0.1, 0.3, 1; choose one, such as at: {sigma: 0.1}"),
         ("rank_curves", cube(sigma=[0.0], depth=[2, 3]), "the figure draws one depth, but one has 2, 3"),
         ("rank_curves", cube(sigma=[0.0], without=["stable_rank"]), "the figure draws stable_rank, which one does not have: rank must be any of"),
-        ("certified", cube(without=["certified_tail"]), "the figure draws certified_tail, which one does not have: tails are certified"),
+        ("certified", cube(without=["tail_bound"]), "the figure draws tail_bound, which one does not have: tails are certified"),
         ("certified", cube(sigma=[0.1, 0.2, 0.3, 0.4, 0.5]), "the figure draws 8 pairs of weight decay and sigma at most, but there are 10"),
         ("bounds", cube(without=["bound_analytic"]), "the figure draws bound_analytic, which one does not have: Theorem 3.4"),
         ("forecast", cube(without=["forecast"]), "the figure draws forecast, which one does not have: forecasts are for linear"),
@@ -402,7 +412,7 @@ def test_layers_of_rank_k_by_their_shape_are_told_and_not_counted():
 
 def test_where_no_seed_converged_the_plane_shows_where_they_stopped():
     made = cube(seed=[0])
-    end(made, Ended.PASSES, sigma=0.1, weight_decay=0.1)
+    end(made, TerminationReason.EPOCHS, sigma=0.1, weight_decay=0.1)
     axis = drawn("plane", made).axes[0]
     stopped = made["relative_distance"].sel(sigma=0.1, weight_decay=0.1, layer=1).item()
     meshes = [mesh for mesh in axis.collections if isinstance(mesh, QuadMesh)]
@@ -440,7 +450,7 @@ def test_spectra_have_the_exact_rank_of_every_look():
     made = cube(sigma=[0.0], seed=[0, 1, 2])
     s = made["snapshot_singular_values"]
     s.loc[{"snapshot": 5, "layer": 2, "index": 4}] = 1e-6 * s.sel(snapshot=5, layer=2, index=1)
-    end(made, Ended.DIVERGED, weight_decay=0.1, seed=[0, 1])
+    end(made, TerminationReason.DIVERGED, weight_decay=0.1, seed=[0, 1])
     table = rows("spectra", made).query("panel == 'exact rank'")
     table = table.set_index(["weight_decay", "layer", "snapshot"])["value"]
     for (decay, layer, look), value in table.items():

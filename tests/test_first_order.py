@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from nrc.ended import Ended
 from nrc.optimize.minimise import minimise
 from nrc.regularised_loss import RegularisedLoss
+from nrc.status import TerminationReason
 from support.problems import Way, classifiers, modules, parameters_of
 
 FIRST_ORDER = {"adam": {}, "sgd": {"momentum": 0.9}}
@@ -41,7 +41,7 @@ class Batches(list):
     def __init__(self, seed, size):
         rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(3,)))
         if size is None:
-            # the first of the passes is where it begins
+            # the first of the epochs is where it begins
             super().__init__([torch.arange(POINTS)] * (PASSES - 1))
             self.steps = PASSES
         else:
@@ -58,8 +58,8 @@ def test_a_stack_trains_as_torch_trains_each_network(name, schedule, batch):
     loss, start, seeds = classifiers(seeds=(5, 8))
     assert seeds == [5, 8, 5, 8]
     method = first_order(name, batch, schedule).method(PASSES, seeds)
-    end = minimise(loss, start, method, tolerance=1e-14, passes=PASSES)
-    assert (end.ended == Ended.PASSES).all()
+    end = minimise(loss, start, method, tolerance=1e-14, epochs=PASSES)
+    assert (end.ended == TerminationReason.EPOCHS).all()
     for cell, module in enumerate(modules(loss.architecture.network(start))):
         plain = plain_training(
             module,
@@ -78,11 +78,11 @@ def test_a_stack_trains_as_torch_trains_each_network(name, schedule, batch):
 def test_each_seed_alone_has_the_bits_of_the_stack_of_seeds(name, batch):
     together, start, seeds = classifiers(seeds=(5, 8, 9))
     way = first_order(name, batch, "cosine")
-    end = minimise(together, start, way.method(PASSES, seeds), tolerance=1e-14, passes=PASSES)
+    end = minimise(together, start, way.method(PASSES, seeds), tolerance=1e-14, epochs=PASSES)
     for seed in (5, 8, 9):
         loss, begin, own = classifiers(seeds=(seed,))
         assert len(loss.x) == 2
-        alone = minimise(loss, begin, way.method(PASSES, own), tolerance=1e-14, passes=PASSES)
+        alone = minimise(loss, begin, way.method(PASSES, own), tolerance=1e-14, epochs=PASSES)
         of_seed = torch.tensor(seeds) == seed
         for what in ("theta", "value", "gradient"):
             assert torch.equal(getattr(alone.point, what), getattr(end.point, what)[of_seed])
@@ -99,11 +99,11 @@ def test_each_pass_sees_every_point_once_and_each_seed_in_its_own_order(name):
 
     loss, start, seeds = classifiers(seeds=(5, 8))
     watched = Watched(**vars(loss))
-    minimise(watched, start, first_order(name, 20, "constant").method(3, seeds), tolerance=1e-14, passes=3)
+    minimise(watched, start, first_order(name, 20, "constant").method(3, seeds), tolerance=1e-14, epochs=3)
     assert [points.shape[1] for points in seen] == [20, 20, 10] * 3
-    passes = [torch.cat(seen[first : first + 3], dim=1) for first in (0, 3, 6)]
-    for order in passes:
+    epochs = [torch.cat(seen[first : first + 3], dim=1) for first in (0, 3, 6)]
+    for order in epochs:
         assert (order.sort(dim=1).values == torch.arange(POINTS)).all()
         assert torch.equal(order[0], order[2]), "cells of one seed see the points in one order"
         assert not torch.equal(order[0], order[1])
-    assert not torch.equal(passes[0], passes[1])
+    assert not torch.equal(epochs[0], epochs[1])

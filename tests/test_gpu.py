@@ -8,22 +8,22 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-
 import train
-from nrc import store
-from nrc.checkpoint import Checkpoint
-from nrc.ended import Ended
-from nrc.labels import provenance
-from nrc.network import ACTIVATIONS, LOSSES, Network
+
+from nrc import netcdf
+from nrc.metadata import provenance
+from nrc.networks.mlp import ACTIVATIONS, LOSSES, Network
 from nrc.optimize.line_search import weak_wolfe
 from nrc.optimize.minimise import minimise
-from nrc.snapshots import Snapshots
+from nrc.status import TerminationReason
 from nrc.theory.centroids import centroid_gap, centroid_gap_bound, centroid_gradient, centroids
 from nrc.theory.segments import segment_gap_bound
-from nrc.trained import cells_of
-from pipeline import training
+from nrc.training.checkpoint import Checkpoint
+from nrc.training.snapshots import Snapshots
+from nrc.training.trained_file import cells_of
 from support.pretended_gpu import GPU, pretended_gpu
 from support.problems import METHODS, autoencoders, classifiers, mixture, normal
+from workflow.lib import training
 
 # what torch refuses on a GPU, or does in another order each time (its notes on determinism)
 NOT_DETERMINISTIC = {"bincount", "cumsum", "histc", "kthvalue", "median", "put", "put_", "scatter_reduce"}
@@ -73,7 +73,7 @@ def one_tanh(monkeypatch):
 @pytest.mark.parametrize("penalty", ["factors", "product"])
 def test_value_and_gradient_have_the_bits_of_the_cpu(loss, penalty):
     if penalty == "product":
-        objective, theta = METHODS["lm"].autoencoders()
+        objective, theta = METHODS["levenberg_marquardt"].autoencoders()
         objective = replace(objective, loss=loss)
     else:
         objective, theta, _ = classifiers(loss=loss)
@@ -120,8 +120,8 @@ def test_a_line_search_has_the_bits_of_the_cpu():
         point = there.at(start.to(GPU))
         found = weak_wolfe(there, point, -30 * point.gradient)
         assert torch.equal(found.point.theta.cpu(), expected.point.theta)
-        assert torch.equal(found.passes.cpu(), expected.passes)
-    assert (expected.passes > 1).any()
+        assert torch.equal(found.epochs.cpu(), expected.epochs)
+    assert (expected.epochs > 1).any()
 
 
 def run(name, loss, start, device, folder, *, report=None, state=None, times=(0, 2, 4)):
@@ -131,7 +131,7 @@ def run(name, loss, start, device, folder, *, report=None, state=None, times=(0,
     seen = Snapshots(objective.architecture, objective.x, objective.y, labels, len(start), list(times))
     method = METHODS[name].method(4, [0, 1, 0, 1])
     end = minimise(
-        objective, start.to(device), method, tolerance=1e-6, passes=4, look=seen, report=report, state=state
+        objective, start.to(device), method, tolerance=1e-6, epochs=4, look=seen, report=report, state=state
     )
     return end, seen
 
@@ -142,7 +142,7 @@ def test_every_method_has_the_bits_of_the_cpu_and_goes_on_on_its_device(name, tm
     loss, start = METHODS[name].autoencoders()
     start[3] *= 1e170
     plain, looks = run(name, loss, start, "cpu", tmp_path)
-    assert plain.ended[3] == Ended.DIVERGED
+    assert plain.ended[3] == TerminationReason.DIVERGED
     with pretended_gpu() as gpu:
         saved, reports = Checkpoint(tmp_path / "a.nc", "a", 0), []
         saved.open()
@@ -272,15 +272,15 @@ def program(tmp_path, monkeypatch):
     monkeypatch.setattr(training.signal, "signal", lambda *_: None)
 
     def run_program(kind, points, device, name="train", interrupt=None):
-        task, loss, method, passes = KINDS[kind]
+        task, loss, method, epochs = KINDS[kind]
         data, output = tmp_path / f"data-{points}.nc", tmp_path / name / "train.nc"
         drawn = mixture(clusters=2, points=points).to_dataset()
-        store.save(drawn.assign_attrs(provenance({"experiment": "blobs"})), data)
+        netcdf.save(drawn.assign_attrs(provenance({"experiment": "blobs"})), data)
         settings = {
             "experiment": "tiny", "device": device, "task": task, "loss": loss, "stack": STACK,
             "network": {"activation": "tanh", "bias": True, "gain": 1},
             "training": {
-                "start": None, "method": method, "tolerance": 1e-9, "passes": passes, "look_every": 4, "loss_on": "data",
+                "warm_start": None, "method": method, "tolerance": 1e-9, "epochs": epochs, "snapshot_every": 4, "loss_on": "data",
                 "penalty": "factors", "precision": "float64", "wall_clock": None,
             },
         }  # fmt: skip
@@ -312,12 +312,12 @@ def program(tmp_path, monkeypatch):
 
 def assert_same(found, expected, rounding):
     """The same numbers, to rounding; the weights of cells that stopped, which rounding leads elsewhere, apart."""
-    ours, theirs = store.load(found), store.load(expected)
+    ours, theirs = netcdf.load(found), netcdf.load(expected)
     assert theirs.attrs["device"] == "cpu"
     assert ours.attrs["device"] != "cpu"
     ours, theirs = cells_of(ours), cells_of(theirs)
     assert ours.keys() == theirs.keys()
-    np.testing.assert_array_equal(ours["ended"], theirs["ended"])
+    np.testing.assert_array_equal(ours["termination_reason"], theirs["termination_reason"])
     exact = set(theirs) - {"fingerprint"}
     inexact = {"iterations", "evaluations", "gradient_norm", "relative_residual"}
     for name in exact - (inexact if rounding else set()):

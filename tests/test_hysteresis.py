@@ -5,8 +5,8 @@ import pytest
 import xarray as xr
 
 from nrc import figures
-from nrc.ended import Ended
 from nrc.figures.style import styled
+from nrc.status import TerminationReason
 from support.made_up import PLACES, branches, cube, end, options
 from test_figures import labels, marks
 from test_plot import REPORT, run
@@ -51,7 +51,7 @@ def test_curves_and_differences_are_those_of_the_cubes():
         values, curve = flat[start]["relative_distance"].sel(layer=1).values, row.loc[("curves", start)]
         assert curve["distance"] == np.median(values)
         assert (curve["distance_least"], curve["distance_largest"]) == (values.min(), values.max())
-        assert curve[["converged", "stopped", "diverged", "dead"]].tolist() == [3, 0, 0, 0]
+        assert curve[["converged", "stopped", "diverged", "collapsed_to_zero"]].tolist() == [3, 0, 0, 0]
     objective = [
         made["loss"].values + 0.005 * (made["singular_values"].values ** 2).sum((-1, -2))
         for made in (flat["sweep up"], flat["sweep down"])
@@ -116,7 +116,10 @@ def test_a_branch_that_does_not_end_on_the_grid_has_no_end():
     assert of("summary", branches({**PLACES, "up_ends": 0.01}))["ratios"]["up_ends"]["count"] == 0
 
 
-@pytest.mark.parametrize("ended", [Ended.PASSES, Ended.DIVERGED, Ended.ORIGIN])
+@pytest.mark.parametrize(
+    "termination_reason",
+    [TerminationReason.EPOCHS, TerminationReason.DIVERGED, TerminationReason.COLLAPSED_TO_ZERO],
+)
 def test_a_network_that_did_not_converge_has_no_number_and_a_mark(ended):
     cubes = branches(weight_decay=[0.01])
     sigma = cubes["sweep up"]["sigma"].values
@@ -130,18 +133,18 @@ def test_a_network_that_did_not_converge_has_no_number_and_a_mark(ended):
     )
     figure = of("draw", cubes)
     marker, label = {
-        Ended.PASSES: ("o", "a seed stopped, not stationary"),
-        Ended.DIVERGED: ("^", "a seed diverged"),
-        Ended.ORIGIN: ("x", "a seed dead"),
+        TerminationReason.EPOCHS: ("o", "a seed stopped, not stationary"),
+        TerminationReason.DIVERGED: ("^", "a seed diverged"),
+        TerminationReason.COLLAPSED_TO_ZERO: ("x", "a seed dead"),
     }[ended]
     distances, plane = figure.axes[0], figure.axes[2]
-    face = None if ended is Ended.ORIGIN else "white"
+    face = None if ended is TerminationReason.COLLAPSED_TO_ZERO else "white"
     assert marks(distances, marker, face) == marks(plane, marker, face) == 1
     assert label in labels(figure)
 
 
 def test_networks_that_all_failed_are_drawn():
-    for ended in (Ended.DIVERGED, Ended.ORIGIN):
+    for ended in (TerminationReason.DIVERGED, TerminationReason.COLLAPSED_TO_ZERO):
         cubes = {start: end(made, ended) for start, made in branches().items()}
         of("draw", cubes).draw_without_rendering()
         assert of("summary", cubes)["both"] == 0
@@ -193,7 +196,7 @@ def test_the_order_of_a_grid_does_not_count():
 @pytest.mark.parametrize("seeds", [[0], [0, 1]])
 def test_the_caption_tells_every_place_and_how_each_sweep_ended(tmp_path, seeds):
     cubes = branches({**PLACES, "up_ends": 99}, seed=seeds, sigma=np.geomspace(0.05, 1.5, 9))
-    cubes["sweep up"] = end(cubes["sweep up"], Ended.PASSES, sigma=0.05, weight_decay=0.1, seed=0)
+    cubes["sweep up"] = end(cubes["sweep up"], TerminationReason.EPOCHS, sigma=0.05, weight_decay=0.1, seed=0)
     figure = options("hysteresis", of={start: start for start in STARTS})
     caption = run(tmp_path, figure, **cubes)
     assert (REPORT / "hysteresis.rst").exists()

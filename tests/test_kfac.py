@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from nrc.hessian import CURVATURES
-from nrc.network import LOSSES, Architecture
+from nrc.networks.mlp import LOSSES, Architecture
 from nrc.optimize.kfac import KFAC, random_signs
-from nrc.optimize.rotation import Rotated, Rotation
+from nrc.optimize.principal_axes import Rotated, Rotation
 from nrc.regularised_loss import RegularisedLoss
 from support.problems import classifiers, normal
 

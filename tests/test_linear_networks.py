@@ -6,16 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from nrc.ended import Ended
-from nrc.grid import Stack
-from nrc.measures.linear import centroid_shift, forecasts, trained_shift, transition
-from nrc.network import Architecture
-from nrc.optimize.lbfgs import LBFGS
-from nrc.optimize.lm import LevenbergMarquardt
-from nrc.optimize.minimise import minimise
-from nrc.optimize.point import Phase
-from nrc.regularised_loss import RegularisedLoss
-from nrc.stacks import (
+from nrc.batching import (
     architecture_of,
     equivalent_points,
     initial_parameters,
@@ -23,6 +14,15 @@ from nrc.stacks import (
     sample,
     training_sample,
 )
+from nrc.grid import Stack
+from nrc.measures.linear import centroid_shift, forecasts, trained_shift, transition
+from nrc.networks.mlp import Architecture
+from nrc.optimize.lbfgs import LBFGS
+from nrc.optimize.levenberg_marquardt import LevenbergMarquardt
+from nrc.optimize.minimise import minimise
+from nrc.optimize.protocols import Phase
+from nrc.regularised_loss import RegularisedLoss
+from nrc.status import TerminationReason
 from nrc.theory.linear import Autoencoder, at_centroids
 from support.problems import mixture, value_and_gradient
 
@@ -55,8 +55,8 @@ def product_of(architecture, theta):
 def trained(penalty, centroids=False):
     loss, start = stack_loss(penalty, centroids)
     method = [Phase(LevenbergMarquardt() if penalty == "product" else LBFGS(10))]
-    end = minimise(loss, start, method, tolerance=1e-9, passes=5000)
-    assert (end.ended == Ended.TOLERANCE).all()
+    end = minimise(loss, start, method, tolerance=1e-9, epochs=5000)
+    assert (end.ended == TerminationReason.TOLERANCE).all()
     return loss, end
 
 
@@ -142,11 +142,11 @@ def test_levenberg_marquardt_never_goes_up_and_needs_few_steps():
 
 def test_a_cell_alone_takes_the_same_steps():
     loss, theta = stack_loss("product")
-    together = minimise(loss, theta, [Phase(LevenbergMarquardt())], tolerance=1e-9, passes=100)
+    together = minimise(loss, theta, [Phase(LevenbergMarquardt())], tolerance=1e-9, epochs=100)
     for cell in range(len(STACK)):
         at = torch.tensor([cell])
         alone = minimise(
-            loss.select(at), theta[at], [Phase(LevenbergMarquardt())], tolerance=1e-9, passes=100
+            loss.select(at), theta[at], [Phase(LevenbergMarquardt())], tolerance=1e-9, epochs=100
         )
         assert torch.equal(alone.point.theta[0], together.point.theta[cell])
 
@@ -176,7 +176,7 @@ def test_a_small_start_is_stuck_at_a_lower_rank_and_marked():
         initial_parameters(STACK, architecture, gain=0.6),
         [Phase(LBFGS(10))],
         tolerance=1e-9,
-        passes=5000,
+        epochs=5000,
     )
     weights = [w.numpy() for w in architecture.network(end.point.theta).weights]
     found = forecasts(weights, points_of(), loss.weight_decay.numpy(), "factors")
@@ -184,7 +184,7 @@ def test_a_small_start_is_stuck_at_a_lower_rank_and_marked():
     lower = found["critical_rank"].values < found["forecast_rank"].values
     assert lower.any()
     assert (found["at_minimum"].values[lower] == 0).all()
-    alive = ended == Ended.TOLERANCE
+    alive = ended == TerminationReason.TOLERANCE
     assert (found["critical_distance"].values[alive] < 1e-6).all()
 
 

@@ -14,14 +14,14 @@ from torch.nn import functional
 
 from nrc.data.points import Points
 from nrc.grid import Stack
+from nrc.measured_network import MeasuredStack
 from nrc.measures import spaces
 from nrc.measures.mixture import mixture_bounds
 from nrc.measures.network import accuracy, measure, without
 from nrc.measures.ranks import rank_measures
 from nrc.measures.spaces import gather
-from nrc.network import Network
+from nrc.networks.mlp import Network
 from nrc.optimize.minimise import minimise
-from nrc.seen import StackSeen
 from nrc.theory.bounds import gaussian_wcss_bound, isotropic_wcss_quantile
 from nrc.theory.clusters import tcv_lower_semidefinite
 from nrc.theory.collapse import between_directions, nc1, wcss_share
@@ -53,10 +53,10 @@ def measured(network, x, y, labels, weight_decay=WEIGHT_DECAY, seen=None, **chan
         "labels": labels,
         "clusters": CLUSTERS,
         "weight_decay": of_layers,
-        "dead": np.zeros(len(x), dtype=bool),
+        "collapsed_to_zero": np.zeros(len(x), dtype=bool),
         "seeds": SEEDS[: len(x)],
     }
-    return measure(seen or StackSeen(network, x, y), **{**choices, **changes})
+    return measure(seen or MeasuredStack(network, x, y), **{**choices, **changes})
 
 
 CASES = list(product(("tanh", "relu", "linear"), ("squared_error", "cross_entropy"), (False, True)))
@@ -323,10 +323,10 @@ def test_shuffled_labels_are_sets_of_the_same_sizes_by_the_seed():
     for c, l, k in product((1, 2), range(3), range(3)):
         at = dataset.isel(cell=c, layer=l, source=k)
         if l >= k:
-            assert float(at["distance"]) <= float(at["bound_shuffled"]) * (1 + 1e-12)
+            assert float(at["distance"]) <= float(at["bound_permuted"]) * (1 + 1e-12)
             known = as_classes.isel(cell=c, layer=l, source=k)
-            assert float(known["bound_projected"]) <= float(at["bound_shuffled"]) * (1 + 1e-12)
-    assert dataset["bound_shuffled"].isel(cell=0).isnull().all()
+            assert float(known["bound_projected"]) <= float(at["bound_permuted"]) * (1 + 1e-12)
+    assert dataset["bound_permuted"].isel(cell=0).isnull().all()
 
 
 def outside(w, g):
@@ -369,7 +369,7 @@ def test_tails_are_certified_by_leading_directions_of_gradients_at_centroids(act
     network, x, y, labels = draw(activation, loss, bias)
     dataset = measured(network, x, y, labels, certified_ranks=ranks)
     certified, tail = (
-        dataset[name].transpose("cell", "layer", "index") for name in ("certified_tail", "relative_tail")
+        dataset[name].transpose("cell", "layer", "index") for name in ("tail_bound", "relative_tail")
     )
     last = max(CLUSTERS, ranks)
     assert certified.sel(index=slice(last + 1, None)).isnull().all()
@@ -412,7 +412,7 @@ def test_the_projected_bound_is_of_the_first_k_directions_of_either_partition(ac
             bounds = [outside(w, of[l - k].numpy())[CLUSTERS - 1] for of in both]
             assert float(at["bound_projected"]) == pytest.approx(min(bounds), rel=1e-8)
             at_random = outside(w, random[l - k].numpy())[CLUSTERS - 1]
-            assert float(at["bound_shuffled"]) == pytest.approx(at_random, rel=1e-8)
+            assert float(at["bound_permuted"]) == pytest.approx(at_random, rel=1e-8)
             assert int(at["rho_best"]) <= CLUSTERS
 
 
@@ -439,7 +439,7 @@ def test_the_best_partition_is_the_better_of_classes_and_kmeans_in_each_cell():
     assert set(won) == {True, False}
 
 
-class FullRank(StackSeen):
+class FullRank(MeasuredStack):
     """Gradients at centroids of full rank in the second layer, as of one that acts on positions of a point.
 
     They have the leading directions of the layer, but for some noise.
@@ -483,7 +483,7 @@ def test_gradients_of_a_rank_above_k_bound_the_distance_all_the_same():
             g = seen.gradient_from(k, of.features.means, of.targets.means, of.shares)[1][c].numpy()
             least = np.minimum(least, outside(w, g) / np.linalg.norm(w))
         assert least[-1] == pytest.approx(0, abs=1e-12), "at the full rank it says nothing"
-        found = dataset["certified_tail"].isel(cell=c, layer=1).values
+        found = dataset["tail_bound"].isel(cell=c, layer=1).values
         np.testing.assert_allclose(found, least, rtol=1e-9, atol=1e-12)
         tail = dataset["relative_tail"].isel(cell=c, layer=1).values[:full]
         assert (tail <= found[:full] + 1e-12).all()
@@ -496,7 +496,7 @@ def test_gradients_of_a_rank_above_k_bound_the_distance_all_the_same():
 def test_a_gradient_that_fills_a_layer_certifies_no_rank():
     """Directions that the layer does not share: within 0.1 there is the full rank alone."""
 
-    class Elsewhere(StackSeen):
+    class Elsewhere(MeasuredStack):
         def gradient_from(self, source, z, y, shares):
             found = super().gradient_from(source, z, y, shares)
             return [None if g is None else normal(*g.shape, seed=7) for g in found]
@@ -505,14 +505,14 @@ def test_a_gradient_that_fills_a_layer_certifies_no_rank():
     dataset = measured(network, x, y, labels, seen=Elsewhere(network, x, y)).isel(cell=[1, 2])
     for l in range(3):
         full = min(SIZES[l : l + 2])
-        np.testing.assert_allclose(dataset["certified_tail"].sel(layer=l + 1, index=full), 0, atol=1e-12)
-        assert (dataset["certified_tail"].sel(layer=l + 1, index=full - 1) > 0.1).all()
+        np.testing.assert_allclose(dataset["tail_bound"].sel(layer=l + 1, index=full), 0, atol=1e-12)
+        assert (dataset["tail_bound"].sel(layer=l + 1, index=full - 1) > 0.1).all()
     assert dataset["certified_rank"].isnull().all()
     assert dataset["rank_needed"].notnull().all()
 
 
 @dataclass(frozen=True)
-class InPieces(StackSeen):
+class InPieces(MeasuredStack):
     """The same data in batches, of which some may be kept."""
 
     sizes_of_batches: tuple[int, ...] = (7, 1, 13, 3)
@@ -543,7 +543,7 @@ def test_data_in_batches_are_measured_as_all_at_once(how, monkeypatch):
 
 
 # what depends on k-means, whose centres are of the points that are kept
-OF_KMEANS = {"tcv_upper", "gap_best", "rho_best", "certified_tail", "certified_rank"}
+OF_KMEANS = {"tcv_upper", "gap_best", "rho_best", "tail_bound", "certified_rank"}
 OF_EITHER = {"bound_measured", "bound_projected", "bound_analytic", "bound_segments"}
 OF_BEST = OF_KMEANS | OF_EITHER | {"gap_bound_best", "gap_bound_segments_best"}
 
@@ -567,13 +567,11 @@ def test_of_points_too_many_to_be_kept_a_sample_has_the_centres(kept):
     assert (found["tcv_lower"] <= found["tcv_upper"]).all()
     bounded = found.isel(cell=[1, 2])
     below = bounded["layer"] > bounded["source"]
-    for name in ("bound_measured", "bound_projected", "bound_shuffled", "bound_segments", "bound_analytic"):
+    for name in ("bound_measured", "bound_projected", "bound_permuted", "bound_segments", "bound_analytic"):
         held = bounded["distance"] <= bounded[name] * (1 + 1e-12)
         assert held.where(below, True).all(), name
-    tails = (
-        found[["relative_tail", "certified_tail"]].isel(cell=[1, 2], index=slice(3)).transpose(..., "index")
-    )
-    assert (tails["relative_tail"] <= tails["certified_tail"] + 1e-12).all()
+    tails = found[["relative_tail", "tail_bound"]].isel(cell=[1, 2], index=slice(3)).transpose(..., "index")
+    assert (tails["relative_tail"] <= tails["tail_bound"] + 1e-12).all()
 
 
 def test_the_semidefinite_bound_of_a_sample_stays_below_all_partitions():
@@ -631,7 +629,7 @@ def test_without_labels_what_is_about_classes_is_missing():
             sets = KMeans(CLUSTERS, n_init=10, random_state=SEEDS[c]).fit_predict(points)
             assert float(found["tcv_upper"][c, k]) == pytest.approx(plain_wcss(points, sets), rel=1e-12)
     below = (found["layer"] > found["source"]).broadcast_like(found["gap"]).isel(cell=[1, 2])
-    for name in ("gap_best", "bound_measured", "bound_projected", "bound_shuffled", "bound_analytic"):
+    for name in ("gap_best", "bound_measured", "bound_projected", "bound_permuted", "bound_analytic"):
         assert (found[name].isel(cell=[1, 2]).notnull() == below).all(), name
     assert (found["rho_bound"] == CLUSTERS).all()
     # sets drawn at random, of equal sizes
@@ -641,7 +639,7 @@ def test_without_labels_what_is_about_classes_is_missing():
         at_random = gradients_at_centroids(modules(network)[c], k, x[c], y[c], drawn[c], "squared_error")
         for l, g in enumerate(at_random, start=k):
             bound = outside(network.weights[l][c].numpy(), g.numpy())[CLUSTERS - 1]
-            assert float(found["bound_shuffled"][c, l, k]) == pytest.approx(bound, rel=1e-8)
+            assert float(found["bound_permuted"][c, l, k]) == pytest.approx(bound, rel=1e-8)
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.int32, np.uint8, np.int64])
@@ -676,7 +674,7 @@ def test_at_a_stationary_point_of_networks_with_biases_the_gap_alone_is_left():
     """Trained by L-BFGS: r is nearly 0, so distance <= gap / lambda, which Theorem 3.4 promises."""
     loss, start, _ = classifiers(weight_decay=(0.02, 0.05), loss="squared_error")
     method = METHODS["lbfgs"].method(3000, [5, 5])
-    end = minimise(loss, start, method, tolerance=1e-8, passes=3000)
+    end = minimise(loss, start, method, tolerance=1e-8, epochs=3000)
     network = loss.architecture.network(end.point.theta)
     assert all((b.norm(dim=1) > 1e-3).all() for b in network.biases)
     x, y = (a.expand(2, -1, -1).clone() for a in (loss.x, loss.y))
@@ -695,7 +693,7 @@ def test_at_a_stationary_point_of_networks_with_biases_the_gap_alone_is_left():
 
 def test_without_a_penalty_on_the_factors_there_are_no_residuals_and_no_bounds():
     dataset = measured(*draw(), weight_decay=None, certified_ranks=3)
-    theory = {"residual", "gap", "rho", "certified_tail"}
+    theory = {"residual", "gap", "rho", "tail_bound"}
     assert not theory & set(dataset)
     assert not [name for name in dataset if name.startswith("bound_")]
     assert {"stable_rank", "tcv_upper"} <= set(dataset)

@@ -60,15 +60,15 @@ MISTAKES = [
     (f"{GRID}.seed", [0.5], "[0] is 0.5, but must be a whole number of at least 0"),
     (f"{GRID}.seed", [2**32], "[0] is 4294967296, but must be a whole number of at least 0 and at most 4294967295"),
     (f"{GRID}.seed", [12345678901234567890123], "[0] is 12345678901234567890123, but must be a whole number"),
-    (f"{TRAINING}.method", "adam", "is 'adam', but must be a mapping with name, one of lbfgs, varpro, gd, lm, newton, adam, sgd"),
-    (f"{TRAINING}.method", {"name": "bfgs"}, ".name is 'bfgs', but must be one of lbfgs, varpro, gd, lm, newton, adam, sgd"),
+    (f"{TRAINING}.method", "adam", "is 'adam', but must be a mapping with name, one of lbfgs, varpro, gd, levenberg_marquardt, newton, adam, sgd"),
+    (f"{TRAINING}.method", {"name": "bfgs"}, ".name is 'bfgs', but must be one of lbfgs, varpro, gd, levenberg_marquardt, newton, adam, sgd"),
     (f"{TRAINING}.method", {"name": "lbfgs", "step": 1}, ".step is no key here; lbfgs has history"),
     (f"{TRAINING}.tolerance", 0, "is 0, but must be a finite number greater than 0"),
     (f"{TRAINING}.wall_clock", "1h", "is '1h', but must be a finite number greater than 0, or null"),
     (f"{TRAINING}.precision", "float16", "is 'float16', but must be one of float64, float32, tf32"),
     ("experiments.mnist.training.method.history", 5, "is no key here; adam has learning_rate, batch, schedule"),
     ("experiments.mnist.training.method.momentum", 0.9, "is no key here; adam has learning_rate, batch, schedule"),
-    ("experiments.linear_product.training.method.history", 5, "is no key here; lm has no options"),
+    ("experiments.linear_product.training.method.history", 5, "is no key here; levenberg_marquardt has no options"),
     ("figures.style.dpi", "150", "is '150', but must be a whole number of at least 50 and at most 1200"),
     ("figures.style", None, "is null, but must be a mapping"),
     ("figures.figure1.dpi", 5, "is 5, but must be a whole number of at least 50"),
@@ -88,10 +88,10 @@ MISTAKES = [
     ("claims.head.of", ["mnist", "mnits"], "is ['mnist', 'mnits'], and there is no experiment mnits; there are"),
     ("claims.head.statistic", "tail", "is 'tail', but must be one of transition_width, slope_in_sigma"),
     ("claims.head.saturation", 0.1, "is no key here; head_change has of, at, says, least, most, level, weight_decays"),
-    ("claims.width.least", 3, "is 3, but must be at most claims.width.most, which is 0.25"),
-    ("claims.rank_with_decay", {"least": -1}, "has both least and most, but is about an order, which falls or"),
-    ("claims.rank_with_decay.most", 0.5, "is 0.5, but must be from -1 to 0: a correlation of what falls"),
-    ("claims.transition", {"most": None}, "has no limit, but must have least or most, or both"),
+    ("claims.width.at_least", 3, "is 3, but must be at most claims.width.at_most, which is 0.25"),
+    ("claims.rank_with_decay", {"at_least": -1}, "has both at_least and at_most, but is about an order, which falls or"),
+    ("claims.rank_with_decay.at_most", 0.5, "is 0.5, but must be from -1 to 0: a correlation of what falls"),
+    ("claims.transition", {"at_most": None}, "has no limit, but must have at_least or at_most, or both"),
 ]  # fmt: skip
 
 
@@ -136,8 +136,8 @@ NEEDS_LINEAR = "to be linear, but experiments.mixture.network.activation is 'tan
             "task is 'regress', which needs data with y, and blobs has none (kind arrays has, where its file",
         ),
         (
-            "training: {method: {name: lm}}",
-            "training.method.name is 'lm', which needs training.penalty to be product, but "
+            "training: {method: {name: levenberg_marquardt}}",
+            "training.method.name is 'levenberg_marquardt', which needs training.penalty to be product, but "
             "experiments.mixture.training.penalty is 'factors'",
         ),
         (
@@ -184,7 +184,7 @@ def test_choices_that_go_together_are_taken(tmp_path):
         experiments:
           a: {like: mixture, task: classify, loss: cross_entropy, network: {activation: relu, bias: true}}
           b: {like: mixture, training: {method: {name: adam, batch: 200}}, measures: {delta: 0.2}}
-          c: {like: mnist, training: {method: {name: lbfgs}, tolerance: 1e-6, passes: 500}}
+          c: {like: mnist, training: {method: {name: lbfgs}, tolerance: 1e-6, epochs: 500}}
           d: {like: mnist, task: autoencode, loss: squared_error, grid: {sigma: [0, 0.5]}}
           e: {like: linear, network: {bias: true}, training: {method: {name: sgd, batch: 20}}}
         """,

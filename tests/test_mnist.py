@@ -11,7 +11,7 @@ import threading
 import numpy as np
 import pytest
 
-from nrc import store
+from nrc import netcdf
 from nrc.data import Size, mnist
 from nrc.data.mnist import SPLITS, balanced_subsets, download_split, images_dataset, read_split
 from support.checkout import PROJECT
@@ -164,7 +164,7 @@ def files(split, tmp_path_factory):
     folder = tmp_path_factory.mktemp("splits")
     parts = {"all": slice(None), "train": slice(4000), "test": slice(4000, None)}
     for name, part in parts.items():
-        store.save(images_dataset(*(array[part] for array in split)), folder / f"{name}.nc")
+        netcdf.save(images_dataset(*(array[part] for array in split)), folder / f"{name}.nc")
     return {name: str(folder / f"{name}.nc") for name in parts}
 
 

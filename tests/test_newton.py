@@ -6,15 +6,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from nrc.ended import Ended
 from nrc.hessian import Hessian
-from nrc.network import LOSSES
+from nrc.networks.mlp import LOSSES
 from nrc.optimize import build
 from nrc.optimize.kfac import KFAC
 from nrc.optimize.minimise import minimise
+from nrc.optimize.mixed_precision import Single
 from nrc.optimize.newton import NewtonCG, conjugate_gradients
-from nrc.optimize.point import Course, Phase
-from nrc.optimize.single import Single
+from nrc.optimize.protocols import Phase, RunInfo
+from nrc.status import TerminationReason
 from support.problems import autoencoders, classifiers, normal, plain_hessians
 
 OPTIONS = {"history": 10, "switch": 1e-5}
@@ -22,8 +22,8 @@ SHARES = torch.softmax(normal(2, 50), 1)
 
 
 def run(loss, start, tolerance=1e-8, **options):
-    phases = build("newton", {**OPTIONS, **options}, Course(20_000, [0] * len(start), tolerance))
-    return minimise(loss, start, phases, tolerance=tolerance, passes=20_000)
+    phases = build("newton", {**OPTIONS, **options}, RunInfo(20_000, [0] * len(start), tolerance))
+    return minimise(loss, start, phases, tolerance=tolerance, epochs=20_000)
 
 
 # ---- products with the Hessian --------------------------------------------------------------------
@@ -101,7 +101,7 @@ def test_conjugate_gradients_stop_at_negative_curvature():
 def test_classifiers_become_stationary(loss, activation, bias):
     objective, start, _ = classifiers(weight_decay=(1e-2, 3e-2), loss=loss, activation=activation, bias=bias)
     end = run(objective, start)
-    assert (end.ended == Ended.TOLERANCE).all()
+    assert (end.ended == TerminationReason.TOLERANCE).all()
     point = objective.at(end.point.theta)
     assert (objective.relative_residual(point.theta, point.gradient) <= 1e-8).all()
     torch.testing.assert_close(end.point.gradient, point.gradient, rtol=0, atol=0)
@@ -112,13 +112,13 @@ def test_classifiers_become_stationary(loss, activation, bias):
 
 def test_autoencoders_become_stationary():
     loss, start = autoencoders()
-    assert (run(loss, start).ended == Ended.TOLERANCE).all()
+    assert (run(loss, start).ended == TerminationReason.TOLERANCE).all()
 
 
 def test_weighted_points_become_stationary():
     objective, start, _ = classifiers(weight_decay=(1e-2, 3e-2))
     end = run(replace(objective, shares=SHARES), start)
-    assert (end.ended == Ended.TOLERANCE).all()
+    assert (end.ended == TerminationReason.TOLERANCE).all()
 
 
 def test_newtons_steps_converge_superlinearly():
@@ -130,7 +130,7 @@ def test_newtons_steps_converge_superlinearly():
         near.point.theta,
         [Phase(NewtonCG(1e-10))],
         tolerance=1e-10,
-        passes=20_000,
+        epochs=20_000,
         report=lambda progress, here: residuals.append(progress.worst),
     )
     assert len(residuals) - 1 <= 4
@@ -151,8 +151,8 @@ def test_a_run_goes_on_from_any_state_in_the_same_bits():
     states = []
 
     def go(state=None, report=None):
-        phases = build("newton", OPTIONS, Course(20_000, [0, 0], 1e-8))
-        return minimise(objective, start, phases, tolerance=1e-8, passes=20_000, state=state, report=report)
+        phases = build("newton", OPTIONS, RunInfo(20_000, [0, 0], 1e-8))
+        return minimise(objective, start, phases, tolerance=1e-8, epochs=20_000, state=state, report=report)
 
     def keep(progress, here):
         state = here()

@@ -8,15 +8,15 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
-from nrc.ended import Ended, Status
 from nrc.optimize import minimise as driver
 from nrc.optimize.line_search import weak_wolfe
 from nrc.optimize.minimise import minimise
-from nrc.optimize.point import Point
+from nrc.optimize.protocols import Point
 from nrc.regularised_loss import RegularisedLoss
+from nrc.status import Status, TerminationReason
 from support.problems import METHODS, Way, autoencoders, classifiers, value_and_gradient
 
-BUDGET = {"tolerance": 1e-8, "passes": 20_000}
+BUDGET = {"tolerance": 1e-8, "epochs": 20_000}
 # a loose tolerance where steps do not shorten by themselves
 LOOSE = {"adam": 1e-4}
 WHOLE = [name for name in METHODS if "batches" not in name]
@@ -25,7 +25,7 @@ IN_BATCHES = [name for name in METHODS if "batches" in name]
 
 def run(name, loss, start, **budget):
     budget = {**BUDGET, **budget}
-    method = METHODS[name].method(budget["passes"], [0] * len(start))
+    method = METHODS[name].method(budget["epochs"], [0] * len(start))
     return minimise(loss, start, method, **budget)
 
 
@@ -50,8 +50,8 @@ def test_every_cell_ends_stationary(name):
     loss, start = METHODS[name].autoencoders(weight_decay=(0.1, 0.2))
     tolerance = LOOSE.get(name, 1e-8)
     end = run(name, loss, start, tolerance=tolerance)
-    assert (end.ended == Ended.TOLERANCE).all()
-    assert all(Ended(code).status is Status.CONVERGED for code in end.ended.tolist())
+    assert (end.ended == TerminationReason.TOLERANCE).all()
+    assert all(TerminationReason(code).status is Status.CONVERGED for code in end.ended.tolist())
     assert (end.residual <= tolerance).all()
     assert (end.evaluations < 20_000).all()
     assert_fresh(loss, end)
@@ -60,9 +60,9 @@ def test_every_cell_ends_stationary(name):
 @pytest.mark.parametrize("name", METHODS)
 def test_a_budget_of_passes_is_spent_to_the_last(name):
     loss, start = METHODS[name].autoencoders()
-    end = run(name, loss, start, tolerance=1e-14, passes=7)
-    assert (end.ended == Ended.PASSES).all()
-    assert all(Ended(code).status is Status.STOPPED for code in end.ended.tolist())
+    end = run(name, loss, start, tolerance=1e-14, epochs=7)
+    assert (end.ended == TerminationReason.EPOCHS).all()
+    assert all(TerminationReason(code).status is Status.STOPPED for code in end.ended.tolist())
     assert_fresh(loss, end)
     if METHODS[name].exact:
         assert (end.evaluations == 7).all()
@@ -75,11 +75,11 @@ def test_a_budget_of_passes_is_spent_to_the_last(name):
 
 @pytest.mark.parametrize("name", METHODS)
 def test_a_wall_clock_limit_stops_the_stack_and_says_so(name, monkeypatch):
-    clock = count()  # a second passes whenever it is looked at
+    clock = count()  # a second epochs whenever it is looked at
     monkeypatch.setattr(driver.time, "monotonic", lambda: float(next(clock)))
     loss, start = METHODS[name].autoencoders()
     end = run(name, loss, start, tolerance=1e-14, wall_clock=5)
-    assert (end.ended == Ended.WALL_CLOCK).all()
+    assert (end.ended == TerminationReason.WALL_CLOCK).all()
     # the clock is looked at between two phases too
     assert (end.iterations == (4 if name == "varpro" else 5)).all()
     assert_fresh(loss, end)
@@ -91,10 +91,10 @@ def test_a_diverging_cell_keeps_its_last_finite_point_and_spoils_no_other(name):
     loss, start = METHODS[name].autoencoders(weight_decay=[0.05])
     huge = torch.tensor([[[1.0]], [[1e170]]], dtype=torch.float64)
     broken = replace(loss, x=loss.x * huge, y=loss.y * huge)
-    end = run(name, broken, start, tolerance=1e-9, passes=40)
-    alone = run(name, loss.select(torch.tensor([0])), start[:1], tolerance=1e-9, passes=40)
-    assert end.ended.tolist() == [alone.ended[0], Ended.DIVERGED]
-    assert Ended(int(end.ended[1])).status is Status.STOPPED
+    end = run(name, broken, start, tolerance=1e-9, epochs=40)
+    alone = run(name, loss.select(torch.tensor([0])), start[:1], tolerance=1e-9, epochs=40)
+    assert end.ended.tolist() == [alone.ended[0], TerminationReason.DIVERGED]
+    assert TerminationReason(int(end.ended[1])).status is Status.STOPPED
     assert end.point.theta.isfinite().all()
     assert torch.equal(end.point.theta[1], start[1])
     assert torch.equal(end.point.theta[0], alone.point.theta[0])
@@ -107,13 +107,13 @@ def test_a_cell_that_diverges_on_its_way_keeps_the_last_finite_point(name):
     loss, start = METHODS[name].autoencoders(weight_decay=(0.1, 90.0), sigma=[0.1])
     points = {}
 
-    def look(cells, passes, theta, lost):
+    def look(cells, epochs, theta, lost):
         points.update(zip(cells[~lost].tolist(), theta[~lost], strict=True))
 
     look.state = {}
-    end = minimise(loss, start, METHODS[name].method(300, [0, 0]), look=look, tolerance=1e-14, passes=300)
-    alone = run(name, loss.select(torch.tensor([0])), start[:1], tolerance=1e-14, passes=300)
-    assert end.ended.tolist() == [alone.ended[0], Ended.DIVERGED]
+    end = minimise(loss, start, METHODS[name].method(300, [0, 0]), look=look, tolerance=1e-14, epochs=300)
+    alone = run(name, loss.select(torch.tensor([0])), start[:1], tolerance=1e-14, epochs=300)
+    assert end.ended.tolist() == [alone.ended[0], TerminationReason.DIVERGED]
     assert 20 < int(end.iterations[1]) < 300
     assert end.point.theta[1].isfinite().all()
     assert end.point.theta[1].norm() > 1e100
@@ -125,9 +125,9 @@ def test_a_cell_that_diverges_on_its_way_keeps_the_last_finite_point(name):
 @pytest.mark.parametrize("name", ["lbfgs", "sgd", "sgd in batches"])
 def test_too_much_weight_decay_kills_a_cell(name):
     loss, start = METHODS[name].autoencoders(weight_decay=(0.1, 5.0), sigma=[0.1])
-    end = run(name, loss, start, passes=400)
-    assert Ended(int(end.ended[1])).status is Status.DEAD
-    assert end.ended[0] == (Ended.PASSES if name in IN_BATCHES else Ended.TOLERANCE)
+    end = run(name, loss, start, epochs=400)
+    assert TerminationReason(int(end.ended[1])).status is Status.COLLAPSED_TO_ZERO
+    assert end.ended[0] == (TerminationReason.EPOCHS if name in IN_BATCHES else TerminationReason.TOLERANCE)
     assert end.point.theta[1].norm() <= 1e-6 * start[1].norm()
     assert_fresh(loss, end, cells=[0])
 
@@ -135,9 +135,9 @@ def test_too_much_weight_decay_kills_a_cell(name):
 def test_a_neighbour_that_dies_does_not_end_a_cell():
     """A tolerance that every cell meets, were it judged before its own end."""
     loss, start = autoencoders(weight_decay=(0.1, 5.0), sigma=[0.1])
-    together = run("sgd in batches", loss, start, tolerance=1e9, passes=300)
-    alone = run("sgd in batches", loss.select(torch.tensor([0])), start[:1], tolerance=1e9, passes=300)
-    assert together.ended.tolist() == [Ended.TOLERANCE, Ended.ORIGIN]
+    together = run("sgd in batches", loss, start, tolerance=1e9, epochs=300)
+    alone = run("sgd in batches", loss.select(torch.tensor([0])), start[:1], tolerance=1e9, epochs=300)
+    assert together.ended.tolist() == [TerminationReason.TOLERANCE, TerminationReason.COLLAPSED_TO_ZERO]
     assert together.evaluations[1] < 300
     assert together.evaluations[0] == alone.evaluations[0] == 300
     assert torch.equal(together.point.theta[0], alone.point.theta[0])
@@ -146,14 +146,14 @@ def test_a_neighbour_that_dies_does_not_end_a_cell():
 @pytest.mark.parametrize("name", METHODS)
 def test_a_cell_alone_has_the_bits_of_the_cell_in_its_stack(name):
     loss, start = METHODS[name].autoencoders(weight_decay=(0.02, 0.05, 0.1), sigma=(0.05, 0.5))
-    budget = {"tolerance": 1e-7, "passes": 120}
+    budget = {"tolerance": 1e-7, "epochs": 120}
     together = run(name, loss, start, **budget)
     for c in range(len(start)):
         cell = torch.tensor([c])
         alone = run(name, loss.select(cell), start[cell], **budget)
         for what in ("theta", "value", "gradient"):
             assert torch.equal(getattr(alone.point, what)[0], getattr(together.point, what)[c])
-        for what in ("residual", "ended", "evaluations", "iterations"):
+        for what in ("residual", "termination_reason", "evaluations", "iterations"):
             assert torch.equal(getattr(alone, what)[0], getattr(together, what)[c])
 
 
@@ -164,7 +164,7 @@ def test_cells_that_wait_for_a_place_end_in_the_same_bits(name, window):
     loss, start = METHODS[name].autoencoders(weight_decay=(0.003, 0.3, 0.03, 0.1), sigma=(0.1, 0.4))
     most = []
     # on mini-batches a budget is spent to the last pass, one batch after the other
-    budget = {"tolerance": LOOSE.get(name, 1e-7), "passes": 20 if name in IN_BATCHES else 900}
+    budget = {"tolerance": LOOSE.get(name, 1e-7), "epochs": 20 if name in IN_BATCHES else 900}
     together = run(name, loss, start, **budget)
     waited = run(
         name, loss, start, window=window, report=lambda _, here: most.append(len(here()["running"])), **budget
@@ -173,7 +173,7 @@ def test_cells_that_wait_for_a_place_end_in_the_same_bits(name, window):
     assert max(most) == window
     for what in ("theta", "value", "gradient"):
         assert torch.equal(getattr(waited.point, what), getattr(together.point, what))
-    for what in ("residual", "iterations", "evaluations", "ended"):
+    for what in ("residual", "iterations", "evaluations", "termination_reason"):
         assert torch.equal(getattr(waited, what), getattr(together, what)), what
 
 
@@ -190,10 +190,10 @@ def test_on_mini_batches_a_cell_is_judged_at_its_end():
     way = Way("sgd", {"learning_rate": 0.2, "momentum": 0.9, "batch": 21, "schedule": "constant"})
     loss, start = autoencoders(weight_decay=[0.1])
     ends = [
-        minimise(loss, start, way.method(600, [0, 0]), tolerance=tolerance, passes=600)
+        minimise(loss, start, way.method(600, [0, 0]), tolerance=tolerance, epochs=600)
         for tolerance in (1e-9, 1e-30)
     ]
-    for end, reason in zip(ends, (Ended.TOLERANCE, Ended.PASSES), strict=True):
+    for end, reason in zip(ends, (TerminationReason.TOLERANCE, TerminationReason.EPOCHS), strict=True):
         assert (end.ended == reason).all()
         assert (end.evaluations == 600).all()
         assert_fresh(loss, end)
@@ -203,9 +203,9 @@ def test_on_mini_batches_a_cell_is_judged_at_its_end():
 def test_without_weight_decay_the_relative_residual_is_missing():
     loss, start = autoencoders(weight_decay=[0.0], sigma=[0.1])
     for name in ("lbfgs", "adam in batches"):
-        end = run(name, loss, start, passes=50)
+        end = run(name, loss, start, epochs=50)
         assert end.residual.isnan().all()
-        assert Ended(int(end.ended[0])).status is Status.STOPPED
+        assert TerminationReason(int(end.ended[0])).status is Status.STOPPED
 
 
 def test_data_that_is_not_finite_ends_only_its_own_cell():
@@ -213,9 +213,9 @@ def test_data_that_is_not_finite_ends_only_its_own_cell():
         loss, start = METHODS[name].autoencoders(weight_decay=[0.1], sigma=(0.1, 0.2))
         x = loss.x.clone()
         x[1, 0, 0] = torch.nan
-        end = run(name, replace(loss, x=x), start, tolerance=1e-3, passes=300)
-        assert end.ended[1] == Ended.DIVERGED, name
-        assert end.ended[0] in (Ended.TOLERANCE, Ended.PASSES), name
+        end = run(name, replace(loss, x=x), start, tolerance=1e-3, epochs=300)
+        assert end.ended[1] == TerminationReason.DIVERGED, name
+        assert end.ended[0] in (TerminationReason.TOLERANCE, TerminationReason.EPOCHS), name
 
 
 def test_progress_tells_the_state_and_ends_with_everything():
@@ -240,7 +240,7 @@ def test_nothing_that_is_given_is_changed():
     for name in METHODS:
         loss, start = METHODS[name].autoencoders()
         before = start.clone()
-        end = run(name, loss, start, passes=10)
+        end = run(name, loss, start, epochs=10)
         assert torch.equal(start, before)
         assert not torch.equal(end.point.theta, before)
 
@@ -269,10 +269,10 @@ def test_methods_and_scipy_find_the_same_minimum():
 def test_single_precision_converges_as_far_as_it_can():
     loss, start = autoencoders(weight_decay=[0.1], sigma=(0.05, 0.1))
     single = RegularisedLoss(loss.architecture, loss.x.float(), loss.y.float(), loss.weight_decay.float())
-    end = run("lbfgs", single, start.float(), tolerance=1e-4, passes=2000)
+    end = run("lbfgs", single, start.float(), tolerance=1e-4, epochs=2000)
     exact = run("lbfgs", loss, start)
     assert end.point.theta.dtype is torch.float32
-    assert (end.ended == Ended.TOLERANCE).all()
+    assert (end.ended == TerminationReason.TOLERANCE).all()
     torch.testing.assert_close(
         spectra(loss, end.point.theta.double()), spectra(loss, exact.point.theta), rtol=0, atol=1e-3
     )
@@ -281,8 +281,8 @@ def test_single_precision_converges_as_far_as_it_can():
 def test_rounding_does_not_end_a_search_early():
     """Far below the rounding of the value the slope still leads to the stationary point."""
     loss, start = autoencoders(weight_decay=[0.1], sigma=[0.1])
-    end = run("lbfgs", loss, start, tolerance=1e-12, passes=2000)
-    assert end.ended.tolist() == [Ended.TOLERANCE]
+    end = run("lbfgs", loss, start, tolerance=1e-12, epochs=2000)
+    assert end.ended.tolist() == [TerminationReason.TOLERANCE]
 
 
 def test_a_cell_without_any_descent_stops():
@@ -291,7 +291,7 @@ def test_a_cell_without_any_descent_stops():
     loss = replace(loss, architecture=replace(loss.architecture, activation="linear"))
     identity = loss.architecture.join([torch.eye(3, dtype=torch.float64)[None]] * 3)
     end = run("lbfgs", loss, identity)
-    assert end.ended.tolist() == [Ended.NO_DESCENT]
+    assert end.ended.tolist() == [TerminationReason.NO_DESCENT]
     assert torch.equal(end.point.theta, identity)
 
 
@@ -314,7 +314,7 @@ def test_an_ascent_direction_is_not_followed():
     found = weak_wolfe(loss, point, point.gradient)
     assert not found.accepted.any()
     assert torch.equal(found.point.theta, start)
-    assert (found.passes == 0).all()
+    assert (found.epochs == 0).all()
 
 
 def test_a_quadratic_of_many_scales():
@@ -338,8 +338,8 @@ def test_a_quadratic_of_many_scales():
 
     scales = torch.stack([torch.logspace(0, decades, 12, dtype=torch.float64) for decades in (0, 2, 4, 6)])
     target = torch.arange(48, dtype=torch.float64).reshape(4, 12)
-    end = run("lbfgs", Quadratic(scales, target), torch.full_like(target, 30.0), tolerance=1e-9, passes=5000)
-    assert (end.ended == Ended.TOLERANCE).all()
+    end = run("lbfgs", Quadratic(scales, target), torch.full_like(target, 30.0), tolerance=1e-9, epochs=5000)
+    assert (end.ended == TerminationReason.TOLERANCE).all()
     torch.testing.assert_close(end.point.theta, target, rtol=0, atol=1e-8)
 
 

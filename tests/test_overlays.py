@@ -2,12 +2,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.settings import ConfigurationError, read_settings
 from support.configurations import CONFIG, desk, read, refused
+from workflow.config.load import ConfigurationError, read_settings
 
 
 def test_like_inherits_settings_and_nothing_else(tmp_path):
-    settings = read(tmp_path, "experiments: {linear: {training: {passes: 770}, measures: {delta: 0.01}}}")
+    settings = read(tmp_path, "experiments: {linear: {training: {epochs: 770}, measures: {delta: 0.01}}}")
     model, other = (settings["experiments"][name] for name in ("linear", "linear_product_centroids"))
     assert "like" not in other
     for key in ("data", "grid", "network", "stack", "measures", "task", "loss"):
@@ -17,7 +17,7 @@ def test_like_inherits_settings_and_nothing_else(tmp_path):
         **model["training"],
         "penalty": "product",
         "loss_on": "centroids",
-        "method": {"name": "lm"},
+        "method": {"name": "levenberg_marquardt"},
         "tolerance": 1e-10,
     }
 
@@ -55,7 +55,7 @@ def test_like_may_be_a_chain_and_may_take_other_data(tmp_path):
             "experiments.c.like closes a circle, a like b like c like a",
         ),
         # a mistake that others inherit
-        ("mnist: {training: {passes: 0}}", "experiments.mnist.training.passes is 0, but must be"),
+        ("mnist: {training: {epochs: 0}}", "experiments.mnist.training.epochs is 0, but must be"),
         ("mnist: {training: {epochs: 5}}", "experiments.mnist.training.epochs is no key here"),
         (
             "{a_first: {like: mixture}, mixture: {grid: {sigma: {from: 2}}}}",
@@ -177,7 +177,7 @@ def test_what_was_dropped_may_be_written_anew(tmp_path):
 
 
 def test_what_is_dropped_may_have_mistakes(tmp_path):
-    read(tmp_path, "experiments: {mnist: {training: {passes: 0}}}", "experiments: {mnist: null}")
+    read(tmp_path, "experiments: {mnist: {training: {epochs: 0}}}", "experiments: {mnist: null}")
 
 
 def test_a_name_that_never_was_is_a_mistake_and_no_drop(tmp_path):

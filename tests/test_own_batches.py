@@ -37,8 +37,8 @@ def test_points_that_do_not_fit_into_memory_are_measured_in_batches(size, monkey
     model = mlp(size, 6, 3).eval()
     settings = {"weight_decay": DECAY, "restarts": 1, "batch": 100}
     whole = nrc.measure(model, x, labels, **settings)
-    monkeypatch.setattr("nrc.module.MEMORY", 2**12)
-    seen = nrc.module.ModuleSeen(model, x, torch.from_numpy(labels), "cross_entropy")
+    monkeypatch.setattr("nrc.measured_module.MEMORY", 2**12)
+    seen = nrc.measured_module.MeasuredModule(model, x, torch.from_numpy(labels), "cross_entropy")
     assert seen.capacity == 256
     found = nrc.measure(model, x, labels, **settings)
     of_sample = {
@@ -46,7 +46,7 @@ def test_points_that_do_not_fit_into_memory_are_measured_in_batches(size, monkey
         "rho_best",
         "bound_measured",
         "bound_projected",
-        "certified_tail",
+        "tail_bound",
         "certified_rank",
     }
     agree(found, whole, but={"tcv_lower", "tcv_upper", *of_sample})
@@ -61,7 +61,7 @@ def test_points_that_do_not_fit_into_memory_are_measured_in_batches(size, monkey
 
 GROWTH = """
 import sys
-import numpy as np, torch, nrc, nrc.module
+import numpy as np, torch, nrc, nrc.measured_module
 torch.set_num_threads(1)
 
 def own():
@@ -79,7 +79,7 @@ class Watched(torch.nn.Module):
 
 x, model = np.load(sys.argv[1], mmap_mode="r"), Watched().eval()
 for memory, points in ((2**12, 1000), (2**12, 8000), (2**30, 8000)):
-    nrc.module.MEMORY, Watched.peak = memory, 0
+    nrc.measured_module.MEMORY, Watched.peak = memory, 0
     nrc.measure(model, x[:points], np.arange(points) % 3, weight_decay=0.1, restarts=1)
     print(Watched.peak)
 """
@@ -87,7 +87,7 @@ for memory, points in ((2**12, 1000), (2**12, 8000), (2**30, 8000)):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory of a process is read from /proc")
 def test_memory_does_not_grow_with_the_points(tmp_path):
-    """What the process holds at its forward passes, pages of the file left out."""
+    """What the process holds at its forward epochs, pages of the file left out."""
     np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(8000, 512)).astype(np.float32))
     command = [sys.executable, "-c", GROWTH, str(tmp_path / "x.npy")]
     # what is freed goes back at once

@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 
 import nrc
 from nrc.cubes import of_network
-from nrc.ended import Ended
 from nrc.figures.own import KINDS
 from nrc.figures.style import styled
 from nrc.grid import AXES
+from nrc.status import TerminationReason
 from support.made_up import cube, end
 from support.own_networks import RESNET, SMALL, K, measured, of_spectra, recorded
 
@@ -94,7 +94,7 @@ def test_the_curves_are_the_numbers_of_the_dataset():
     made = measured()
     axis = nrc.plot(made).axes[1]
     tail, bound = (line for line in axis.lines if len(line.get_xdata()) == 20)
-    for line, name in ((tail, "relative_tail"), (bound, "certified_tail")):
+    for line, name in ((tail, "relative_tail"), (bound, "tail_bound")):
         assert line.get_ydata() == pytest.approx(made[name].sel(layer="2", index=line.get_xdata()).values)
     axis = nrc.plot(made, "tails").axes[0]
     tail = curves(axis)[-1]
@@ -115,7 +115,7 @@ def test_layers_have_their_names():
 
 
 def test_a_network_out_of_a_file_is_titled_by_its_cell():
-    made = end(cube(), Ended.PASSES, weight_decay=0.01)
+    made = end(cube(), TerminationReason.EPOCHS, weight_decay=0.01)
     one = made.sel(weight_decay=0.1, sigma=0.3, seed=1)
     titles, above = panels(nrc.plot(one, "certified"))
     assert titles == ["layer 1", "layer 2", "layer 3"]
@@ -144,7 +144,7 @@ def test_a_layer_without_a_certificate_says_so_and_has_its_tail():
     ("coordinate", "unit"),
     [
         ({}, ("call", "calls")),
-        ({"long_name": "passes over the data"}, ("pass", "passes")),
+        ({"long_name": "epochs over the data"}, ("pass", "epochs")),
         ({"long_name": ""}, ("snapshot", "snapshots")),
         ({"long_name": "number of the look"}, ("snapshot", "snapshots")),
     ],
@@ -232,7 +232,7 @@ def test_plot_is_the_function_whatever_is_imported():
         (measured(), {"layers": []}, ValueError, "layers is empty; the layers are '0', '2', '4'"),
         (measured(), {"kind": "plane"}, ValueError, "kind is 'plane', but must be one of spectra, certified, tails, bounds"),
         (measured(), {"kind": "spectra"}, ValueError, "spectra draws snapshot_singular_values, of which the dataset has no values: nrc.Recorder"),
-        (of_spectra(), {"kind": "certified"}, ValueError, "certified draws certified_tail, of which the dataset has no values"),
+        (of_spectra(), {"kind": "certified"}, ValueError, "certified draws tail_bound, of which the dataset has no values"),
         (measured(weight_decay=0.0), {"kind": "bounds"}, ValueError, "bounds draws bound_measured, of which the dataset has no values"),
         (measured()[["loss"]], {}, ValueError, "the dataset has nothing to draw: nrc.Recorder gives snapshots"),
         (measured(), {"colour_map": "virdis"}, ValueError, "colour_map is 'virdis', but must be the name of a colour map"),

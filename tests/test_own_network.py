@@ -11,9 +11,9 @@ from sklearn.cluster import KMeans
 from torch.nn import functional
 
 import nrc
+from nrc.measured_network import MeasuredStack
 from nrc.measures.network import measure as measure_stack
-from nrc.network import Network
-from nrc.seen import StackSeen
+from nrc.networks.mlp import Network
 from support.references import (
     DECAY,
     Reference,
@@ -64,7 +64,7 @@ def test_a_module_has_the_numbers_and_names_that_the_pipeline_gives_its_cell(bia
     network, x, y = stack(bias, loss)
     decay = np.array([[0.1] * 3, [0.02] * 3])
     cells = measure_stack(
-        StackSeen(network, x, y),
+        MeasuredStack(network, x, y),
         labels=np.stack([LABELS] * 2),
         clusters=CLASSES,
         weight_decay=decay,
@@ -115,7 +115,7 @@ def test_spectra_without_data_are_those_with_data(tmp_path):
         assert alone[name].attrs == measured[name].attrs
     assert {"singular_values", "stable_rank", "relative_tail"} <= set(alone.data_vars)
     for number, dataset in enumerate((measured, alone)):
-        nrc.store.save(dataset, tmp_path / f"{number}.nc")
+        nrc.netcdf.save(dataset, tmp_path / f"{number}.nc")
         assert nrc.load(tmp_path / f"{number}.nc").identical(dataset)
 
 
@@ -175,7 +175,7 @@ def test_gaps_ranks_and_bounds_are_those_of_autograd_and_numpy(kind):
                 "rho_best": rho_best,
                 "bound_measured": (residual + min(usable)) / DECAY if usable else np.nan,
                 "bound_projected": min(known_at[k], best_at[k]),
-                "bound_shuffled": random_at[k],
+                "bound_permuted": random_at[k],
             }
             for name, value in plain.items():
                 assert at[name].item() == pytest.approx(value, rel=1e-8, abs=1e-12, nan_ok=True), (
@@ -188,11 +188,11 @@ def test_gaps_ranks_and_bounds_are_those_of_autograd_and_numpy(kind):
     for layer in layers:
         w, at = reference.matrix(layer), found.sel(layer=layer)
         if not best[layer]:
-            assert at["certified_tail"].isnull().all()
+            assert at["tail_bound"].isnull().all()
             continue
         tails = np.min(best[layer], axis=0)[: largest[layer]] / np.linalg.norm(w)
-        np.testing.assert_allclose(at["certified_tail"].values[: len(tails)], tails, rtol=1e-8, atol=1e-12)
-        assert at["certified_tail"][len(tails) :].isnull().all()
+        np.testing.assert_allclose(at["tail_bound"].values[: len(tails)], tails, rtol=1e-8, atol=1e-12)
+        assert at["tail_bound"][len(tails) :].isnull().all()
         near = [r for r, tail in enumerate(tails, 1) if tail <= 0.1 and r < min(w.shape)]
         assert at["certified_rank"].item() == pytest.approx(near[0] if near else np.nan, nan_ok=True)
 
@@ -223,7 +223,7 @@ def test_weight_decay_by_name_is_that_of_each_layer():
         residual = np.linalg.norm(g + decay * reference.matrix(layer))
         assert found["residual"].sel(layer=layer).item() == pytest.approx(residual, rel=1e-9)
     void = found.sel(layer="2")[
-        ["bound_measured", "bound_projected", "bound_shuffled", "certified_tail", "certified_rank"]
+        ["bound_measured", "bound_projected", "bound_permuted", "tail_bound", "certified_rank"]
     ]
     assert all(values.isnull().all() for values in void.values())
     assert found["bound_projected"].sel(layer=["0", "4"], source="input").notnull().all()
@@ -297,7 +297,7 @@ def test_where_many_positions_fill_a_layer_its_certificate_is_void(kind, layer):
     full = int(found["singular_values"].notnull().sum())
     if found["rho"].max() == full:
         assert found["certified_rank"].isnull()
-        assert found["certified_tail"].sel(index=full) < 1e-9
+        assert found["tail_bound"].sel(index=full) < 1e-9
     assert kind == "post-norm" or found["rho"].max() == full
 
 

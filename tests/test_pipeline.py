@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nrc import store
+from nrc import netcdf
 
 LINEAR = ("linear", "linear_centroids", "linear_product", "linear_product_centroids")
 MNIST = ("mnist", "width", "depth", "mnist_stationary", "width_stationary", "depth_stationary")
@@ -63,7 +63,7 @@ def test_a_trained_file_holds_stationary_networks(finished):
     measures = finished.load(PLANE.format("measure"))
     assert trained["W1"].dims == ("weight_decay", "sigma", "n1", "n0")
     assert trained["W3"].dims == ("weight_decay", "sigma", "n3", "n2")
-    assert trained["status"].attrs["flag_meanings"] == "converged stopped dead"
+    assert trained["status"].attrs["flag_meanings"] == "converged stopped collapsed_to_zero"
     assert (trained["status"] == 0).all()
     np.testing.assert_array_equal(data["base"], data["means"].values[data["labels"].values])
     for weight_decay in trained["weight_decay"].values:
@@ -150,9 +150,9 @@ def test_the_audit_counts_every_layer_of_every_cell(finished):
 
 
 def test_a_violation_fails_the_run_with_the_name_of_the_cell(checkout):
-    cube = store.load(checkout.folder / "results/mixture/measures.nc")
+    cube = netcdf.load(checkout.folder / "results/mixture/measures.nc")
     cube["bound_measured"].loc[{"weight_decay": 0.01, "sigma": 0.5}] = 1e-3
-    store.save(cube, checkout.folder / "results/mixture/measures.nc")
+    netcdf.save(cube, checkout.folder / "results/mixture/measures.nc")
     shown = checkout.snakemake("audit", fails=True)
     for said in (shown, checkout.read("results/logs/audit.log")):
         (line,) = {line for line in said.splitlines() if line.startswith("Error: ")}
@@ -203,7 +203,7 @@ def test_the_product_penalty_ends_at_the_ridge_solution(finished):
 
 
 def test_classifiers_are_measured_as_they_were_trained(finished):
-    """Two passes end to end: the last snapshot is the measurement of the saved weights."""
+    """Two epochs end to end: the last snapshot is the measurement of the saved weights."""
     cube = finished.load("results/mnist/measures.nc")
     assert dict(cube.sizes) == {
         "weight_decay": 2, "sigma": 1, "width": 1, "depth": 1, "seed": 2, "layer": 3, "index": 8, "source": 3, "snapshot": 3,

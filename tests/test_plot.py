@@ -5,11 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import plot
 import pytest
 
-import plot
-from nrc import store
-from nrc.ended import Ended
+from nrc import netcdf
+from nrc.status import TerminationReason
 from support.made_up import BOUNDS, cube, end, options, rows, shift, unlucky
 
 REPORT = Path(plot.__file__).parent.parent / "report"
@@ -31,11 +31,11 @@ def settings(**others):
             "seed": [0, 1],
         },
         "training": {
-            "start": None,
+            "warm_start": None,
             "method": {"name": "lbfgs", "history": 10},
             "tolerance": 1e-6,
-            "passes": 500,
-            "look_every": None,
+            "epochs": 500,
+            "snapshot_every": None,
             "loss_on": "data",
             "penalty": "factors",
             "precision": "float64",
@@ -49,7 +49,7 @@ def command(folder, figure, **cubes):
     """Arguments of the program, after it has its files."""
     for name, made in cubes.items():
         if not (folder / f"{name}.nc").exists():
-            store.save(made, folder / f"{name}.nc")
+            netcdf.save(made, folder / f"{name}.nc")
     of = figure["of"].values() if isinstance(figure["of"], dict) else figure["of"]
     return [
         *("--settings", json.dumps({"figure": figure, "experiments": {name: settings() for name in of}})),
@@ -76,7 +76,7 @@ CAPTIONS = [
     ("bounds", unlucky(), "24 of 30 layers are drawn; 0 are void (weight decay 0), and 6 have a distance or a bound of 0"),
     ("certified", unlucky(), "At r = K = 2 the bound over the tail is in the median"),
     ("forecast", unlucky(), "forecast before training"),
-    ("spectra", end(cube(sigma=[0.0], classes=True), Ended.DIVERGED, weight_decay=0.1, seed=0), "3 of 3 looks"),
+    ("spectra", end(cube(sigma=[0.0], classes=True), TerminationReason.DIVERGED, weight_decay=0.1, seed=0), "3 of 3 looks"),
     ("rank_curves", cube(sigma=[0.0], width=[2, 4]), "of the intermediate matrix, layer 2"),
 ]  # fmt: skip
 
@@ -90,10 +90,15 @@ def test_a_caption_says_what_was_trained_and_how_it_ended(tmp_path, kind, made, 
         "Relu classifiers with biases, 3 layers of width 4; 30 points of mine (arrays, file my.npz) in dimension 4, K = 2"
         in caption
     )
-    assert "trained by lbfgs (history 10) to a relative residual of 1e-06 or 500 passes" in caption
-    ended = store.load(tmp_path / "one.nc")["ended"].values
+    assert "trained by lbfgs (history 10) to a relative residual of 1e-06 or 500 epochs" in caption
+    ended = netcdf.load(tmp_path / "one.nc")["termination_reason"].values
     converged, dead, diverged = (
-        (ended == code).sum() for code in (Ended.TOLERANCE, Ended.ORIGIN, Ended.DIVERGED)
+        (ended == code).sum()
+        for code in (
+            TerminationReason.TOLERANCE,
+            TerminationReason.COLLAPSED_TO_ZERO,
+            TerminationReason.DIVERGED,
+        )
     )
     assert (
         f"{converged} of {ended.size} networks converged, {ended.size - converged - dead} stopped before"
@@ -124,7 +129,9 @@ def test_the_caption_of_shifts_tells_of_each_panel(tmp_path, seeds):
 def test_experiments_are_joined_along_an_axis(tmp_path):
     """Of other widths and depths, with variables of their own: the rest is missing, not wrong."""
     small = cube("small", made_of=1, sigma=[0.0], width=[2, 4], without=["snapshot_wcss"])
-    large = end(cube("large", made_of=2, sigma=[0.0], width=[8], depth=[2, 3]), Ended.PASSES, seed=1)
+    large = end(
+        cube("large", made_of=2, sigma=[0.0], width=[8], depth=[2, 3]), TerminationReason.EPOCHS, seed=1
+    )
     figure = options("rank_curves", of=["small", "large"], at={"depth": 3}, rank="stable_rank")
     caption = run(tmp_path, figure, small=small, large=large)
     joined = plot.arrange({"small": small, "large": large}, figure)
@@ -180,11 +187,11 @@ def test_the_caption_of_ranks_says_whether_networks_are_stationary(tmp_path):
             ([0], "Filled dots are of networks at stationary points alone, white ones of some"),
             (
                 [0, 1],
-                "None of these networks is at a stationary point: they are as 500 passes of training left",
+                "None of these networks is at a stationary point: they are as 500 epochs of training left",
             ),
         )
     ):
-        made = end(cube(sigma=[0.0], width=[2, 4]), Ended.PASSES, seed=seeds)
+        made = end(cube(sigma=[0.0], width=[2, 4]), TerminationReason.EPOCHS, seed=seeds)
         folder = tmp_path / str(number)
         folder.mkdir()
         assert said in run(folder, options("rank_curves"), one=made)
@@ -203,7 +210,7 @@ def test_the_caption_of_spectra_tells_where_training_goes_on_and_the_exact_ranks
     figure = options("spectra")
     arguments = command(tmp_path, figure, one=made)
     experiment = settings()
-    experiment["training"] |= {"start": "earlier", "method": {"name": "lbfgs", "history": 10}}
+    experiment["training"] |= {"warm_start": "earlier", "method": {"name": "lbfgs", "history": 10}}
     arguments[1] = json.dumps({"figure": figure, "experiments": {"one": experiment}})
     plot.main(plot.arguments().parse_args(arguments))
     caption = " ".join((tmp_path / "my_figure.rst").read_text(encoding="utf-8").split())

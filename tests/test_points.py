@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from nrc import store
+from nrc import netcdf
+from nrc.batching import load_points, sample, training_sample
+from nrc.batching import test_sample as sample_to_test_on
 from nrc.data.points import Points, one_hot
 from nrc.grid import Stack
-from nrc.stacks import load_points, sample, training_sample
-from nrc.stacks import test_sample as sample_to_test_on
 from support.checkout import PROJECT
 from support.problems import mixture
 
@@ -107,8 +107,8 @@ def test_sizes_and_means_agree_with_a_plain_loop():
     ids=["plain", "with y", "with points to test on", "mixture"],
 )
 def test_a_file_holds_all_of_it(tmp_path, points):
-    store.save(points.to_dataset(), tmp_path / "a.nc")
-    again = Points.from_dataset(store.load(tmp_path / "a.nc"))
+    netcdf.save(points.to_dataset(), tmp_path / "a.nc")
+    again = Points.from_dataset(netcdf.load(tmp_path / "a.nc"))
     for field in fields(Points):
         np.testing.assert_array_equal(getattr(again, field.name), getattr(points, field.name))
     assert again.base.dtype == np.float64
@@ -116,7 +116,7 @@ def test_a_file_holds_all_of_it(tmp_path, points):
 
 
 def test_one_file_serves_all_seeds_each_with_its_own_noise(tmp_path):
-    store.save(own(seed=0).to_dataset(), tmp_path / "points.nc")
+    netcdf.save(own(seed=0).to_dataset(), tmp_path / "points.nc")
     stack = Stack({"weight_decay": 0.1, "sigma": 0.5, "width": 2, "depth": 2, "seed": [4, 3]})
     points = load_points(stack, [str(tmp_path / "points.nc")])
     assert list(points) == [4, 3]
@@ -128,7 +128,7 @@ def test_a_file_for_each_seed(tmp_path):
     files = []
     for seed in (4, 3):
         files.append(str(tmp_path / f"{seed}.nc"))
-        store.save(mixture(seed=seed).to_dataset(), files[-1])
+        netcdf.save(mixture(seed=seed).to_dataset(), files[-1])
     stack = Stack({"weight_decay": 0.1, "sigma": 0.5, "width": 2, "depth": 2, "seed": [4, 3]})
     for seed, points in load_points(stack, files).items():
         np.testing.assert_array_equal(points.x(0.5), mixture(seed=seed).x(0.5))
@@ -182,8 +182,8 @@ def test_what_all_cells_see_is_held_once_and_given_to_all_where_asked():
     whole = seen.of_cells(2)
     assert whole.x.shape == (2, 12, 4)
     np.testing.assert_array_equal(whole.y[1], seen.y[0])
-    twins = sample(stack, POINTS, "autoencode").of_cells(2)
-    assert twins.y is twins.x
+    centroid_counterparts = sample(stack, POINTS, "autoencode").of_cells(2)
+    assert centroid_counterparts.y is centroid_counterparts.x
 
 
 def test_a_classifier_is_tested_on_points_of_its_seed_at_its_noise():

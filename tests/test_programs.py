@@ -95,7 +95,7 @@ def test_the_store_is_there_after_importing_the_library(tmp_path):
     """And nothing heavy is."""
     code = (
         "import nrc, sys; assert not {'torch', 'xarray', 'matplotlib'} & set(sys.modules)\n"
-        "assert nrc.store.load is nrc.load\n"
+        "assert nrc.netcdf.load is nrc.load\n"
         "assert nrc.__version__"
     )
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=BARE, check=True)

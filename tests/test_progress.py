@@ -6,12 +6,17 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from nrc import store
-from nrc.ended import Ended
-from pipeline.progress import MEASURING, TRAINING, Job, Progress, duration, ends_of
-from pipeline.under_way import UnderWay
+from nrc import netcdf
+from nrc.status import TerminationReason
+from workflow.lib.progress import MEASURING, TRAINING, Job, Progress, duration, ends_of
+from workflow.lib.progress_file import ProgressFile
 
-ENDED = [Ended.TOLERANCE, Ended.PASSES, Ended.DIVERGED, Ended.ORIGIN]
+ENDED = [
+    TerminationReason.TOLERANCE,
+    TerminationReason.EPOCHS,
+    TerminationReason.DIVERGED,
+    TerminationReason.COLLAPSED_TO_ZERO,
+]
 
 
 class Clock:
@@ -25,11 +30,11 @@ def write(path, ended, residual):
     """A file that tells how cells ended."""
     arrays = {
         "status": np.array([code.status for code in ended], np.int8),
-        "ended": np.array(ended, np.int8),
+        "termination_reason": np.array(ended, np.int8),
         "relative_residual": np.array(residual),
     }
     about = {"long_name": "made up", "units": "1"}
-    store.save(xr.Dataset({name: ("cell", values, about) for name, values in arrays.items()}), path)
+    netcdf.save(xr.Dataset({name: ("cell", values, about) for name, values in arrays.items()}), path)
     return str(path)
 
 
@@ -47,7 +52,7 @@ def run(tmp_path):
 
 def test_how_cells_ended_is_counted(tmp_path):
     ends, worst = ends_of(write(tmp_path / "cells.nc", ENDED, [1e-9, 0.5, np.nan, 0.0]))
-    assert ends == {"converged": 1, "stopped": 1, "diverged": 1, "dead": 1}
+    assert ends == {"converged": 1, "stopped": 1, "diverged": 1, "collapsed_to_zero": 1}
     assert worst == 0.5
 
 
@@ -56,12 +61,12 @@ def test_progress_follows_the_jobs(run):
     assert progress.plan == "5 jobs to run, 8 networks to train, 8 networks to measure"
     assert progress.look() == (0, "0/8 networks, 0 converged")
     progress.start([0])
-    UnderWay(ended=1, converged=1, share=0.5).tell(jobs[0].log)
-    os.utime(UnderWay.file(jobs[0].log), (clock.now, clock.now))
+    ProgressFile(ended=1, converged=1, share=0.5).tell(jobs[0].log)
+    os.utime(ProgressFile.file(jobs[0].log), (clock.now, clock.now))
     done, words = progress.look()
     assert done == pytest.approx(jobs[0].work * 1.5 / 4), "one of four cells, and half of another"
     assert words == "1/8 networks, 1 converged"
-    UnderWay.remove(jobs[0].log)
+    ProgressFile.remove(jobs[0].log)
     assert progress.look() == (done, words), "as long as it is not done"
     write(jobs[0].output, ENDED, [1e-9, 0.5, np.nan, 0.0])
     clock.now += 10
@@ -76,7 +81,7 @@ def test_progress_follows_the_jobs(run):
         if number == 2:
             assert progress.look()[1].endswith(", 0/8 measured")
         progress.start([number])
-        write(jobs[1].output, [Ended.TOLERANCE] * 4, [1e-9] * 4)
+        write(jobs[1].output, [TerminationReason.TOLERANCE] * 4, [1e-9] * 4)
         progress.finish(number)
     done, words = progress.look()
     assert done == pytest.approx(progress.work)
@@ -85,9 +90,9 @@ def test_progress_follows_the_jobs(run):
 
 def test_what_an_earlier_run_left_or_nobody_can_read_is_nothing(run):
     progress, jobs, clock = run
-    UnderWay(ended=3).tell(jobs[0].log)
-    os.utime(UnderWay.file(jobs[0].log), (clock.now - 100, clock.now - 100))
-    UnderWay.file(jobs[1].log).write_text('{"ended": 1', encoding="utf-8")
+    ProgressFile(ended=3).tell(jobs[0].log)
+    os.utime(ProgressFile.file(jobs[0].log), (clock.now - 100, clock.now - 100))
+    ProgressFile.file(jobs[1].log).write_text('{"termination_reason": 1', encoding="utf-8")
     progress.start([0, 1])
     assert progress.look() == (0, "0/8 networks, 0 converged")
 
@@ -104,9 +109,9 @@ def test_other_runs_count_what_they_have():
 
 
 def test_a_training_that_cannot_tell_goes_on(tmp_path):
-    UnderWay(ended=1).tell(tmp_path / "nowhere/x.log")
-    UnderWay.remove(tmp_path / "nowhere/x.log")
-    assert UnderWay.told(tmp_path / "nowhere/x.log", since=0) == UnderWay()
+    ProgressFile(ended=1).tell(tmp_path / "nowhere/x.log")
+    ProgressFile.remove(tmp_path / "nowhere/x.log")
+    assert ProgressFile.told(tmp_path / "nowhere/x.log", since=0) == ProgressFile()
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ def test_what_is_recorded_is_drawn_and_kept(tmp_path):
     dataset = recorder.dataset()
     figure = nrc.plot(dataset)
     assert [axis.get_title() for axis in figure.axes[:3]] == ["module 0", "module 4", "module 6"]
-    nrc.store.save(dataset, tmp_path / "run.nc")
+    nrc.netcdf.save(dataset, tmp_path / "run.nc")
     assert nrc.load(tmp_path / "run.nc").identical(dataset)
 
 

@@ -11,10 +11,10 @@ import pytest
 from docutils.core import publish_parts
 from selenium.webdriver.common.keys import Keys
 
-from pipeline.commit import commit_of
 from support.checkout import PROJECT, Checkout
 from support.headless import browser
 from support.shared import made_once
+from workflow.lib.commit import commit_of
 
 pytestmark = pytest.mark.workflow
 
@@ -80,7 +80,7 @@ def test_the_report_starts_with_what_was_found(reported, page):
     ended = np.concatenate([status.values.ravel() for status in statuses])
     assert f"{ended.size} networks in {len(names)} experiments" in said
     assert f"{np.sum(ended == 0)} converged, {np.sum(ended == 1)} stopped" in said
-    assert "28 claims: 28 undecided" in said
+    assert "28 claims: 28 inconclusive" in said
     audit = pd.read_csv(reported.folder / "results/audit.csv")
     assert f"{audit['checked'].sum():,} numbers held against" in said
     assert re.search(r"Made with nrc .*, python 3.*, torch .*, device \w+, precision float", said)

@@ -75,7 +75,7 @@ ADDED = "\n\nANOTHER = 1\n"
         (["nrc/explorer/page.css", "nrc/explorer/plane.js"], EXPLORER),
         (["nrc/measures/ranks.py"], MEASURE_ON),
         (["nrc/optimize/adam.py"], MNIST_ON),
-        (["nrc/optimize/lm.py", "nrc/claims/statistics.py"], {"train_stack": 2, "measure": 2, "collect": 2, "compare_centroids": 1, "plot_figure2": 1, **JUDGED}),
+        (["nrc/optimize/levenberg_marquardt.py", "nrc/claims/statistics.py"], {"train_stack": 2, "measure": 2, "collect": 2, "compare_centroids": 1, "plot_figure2": 1, **JUDGED}),
         (["workflow/report/plane.rst", "workflow/report/spectra.rst"], {"plot_figure1": 1, "plot_figure3": 1, "plot_figure3_stationary": 1}),
     ],
     ids=lambda value: "+".join(value) if isinstance(value, list) else "",
@@ -92,7 +92,7 @@ def test_an_edit_of_code_reruns_what_it_touches_and_nothing_else(checkout, files
     ("changes", "reruns"),
     [
         (
-            {"figures.figure4.rank": "effective_rank", "claims.transition.most": 0.6},
+            {"figures.figure4.rank": "effective_rank", "claims.transition.at_most": 0.6},
             {"plot_figure4": 1, "judge_claims": 1},
         ),
         ({"figures.figure1.certified": 0.2, "figures.figure2.saturation": 0.03}, {"plot_figure1": 1, "plot_figure2": 1}),
@@ -137,7 +137,7 @@ def test_only_new_cells_are_trained_and_the_others_keep_their_bits(checkout):
 
 def test_an_edit_that_changes_no_number_changes_no_bytes(checkout):
     before = digests(checkout)
-    with (checkout.folder / "nrc/network.py").open("a", encoding="utf-8") as edited:
+    with (checkout.folder / "nrc/networks/mlp.py").open("a", encoding="utf-8") as edited:
         edited.write(ADDED)
     targets = ["results/mixture/measures.nc", "results/depth/measures.nc"]
     assert checkout.planned(*targets) == {"train_stack": 2, "measure": 2, "collect": 2}

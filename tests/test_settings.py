@@ -6,9 +6,9 @@ import pytest
 import yaml
 
 from nrc.grid import AXES
-from pipeline.layout import stack_files, stack_of
-from pipeline.settings import read_settings
 from support.configurations import CONFIG, PROJECT, SCALES, SMALL, desk, read
+from workflow.config.load import read_settings
+from workflow.lib.paths import stack_files, stack_of
 
 
 @pytest.mark.parametrize("scale", ["tiny", "paper"])
@@ -51,8 +51,8 @@ def test_settings_are_complete_and_plain(tmp_path):
                     "start": None,
                     "method": {"name": "varpro", "plain": 100, "history": 5},
                     "tolerance": 1e-6,
-                    "passes": 20000,
-                    "look_every": None,
+                    "epochs": 20000,
+                    "snapshot_every": None,
                     "loss_on": "data",
                     "penalty": "factors",
                     "precision": "float64",
@@ -136,7 +136,7 @@ def test_no_network_of_the_desk_scale_is_trained_twice():
                     **experiment,
                     "grid": None,
                     "stack": None,
-                    "training": {**experiment["training"], "look_every": None},
+                    "training": {**experiment["training"], "snapshot_every": None},
                 }
             ),
         )
@@ -249,13 +249,13 @@ def test_another_kind_keeps_nothing_of_the_one_before(tmp_path):
         data: {blobs: {kind: mnist, train_points: 200}}
         experiments: {mixture: {training: {method: {name: gd, step: 0.1}}}}
         figures: {figure1: {kind: bounds, of: mixture}}
-        claims: {head: {statistic: wcss_change, of: mnist, says: it falls, most: 0}}
+        claims: {head: {statistic: wcss_change, of: mnist, statement: it falls, at_most: 0}}
         """,
     )
     assert "clusters" not in settings["data"]["blobs"]
     assert settings["experiments"]["mixture"]["training"]["method"] == {"name": "gd", "step": 0.1}
     assert "certified" not in settings["figures"]["figure1"]
-    assert (settings["claims"]["head"]["least"], settings["claims"]["head"]["most"]) == (None, 0)
+    assert (settings["claims"]["head"]["at_least"], settings["claims"]["head"]["at_most"]) == (None, 0)
 
 
 def test_overrides_have_the_last_word_and_their_text_is_read_by_the_rules_of_yaml(tmp_path):
@@ -267,7 +267,7 @@ def test_overrides_have_the_last_word_and_their_text_is_read_by_the_rules_of_yam
             "mixture": {
                 "grid": {"sigma": ["0.1", "2e-1"], "seed": ["0"]},
                 "training": {
-                    "look_every": "null",
+                    "snapshot_every": "null",
                     "method": {"name": "lbfgs", "history": "5"},
                     "tolerance": "1e-4",
                 },
@@ -283,7 +283,7 @@ def test_overrides_have_the_last_word_and_their_text_is_read_by_the_rules_of_yam
     assert mixture["grid"]["sigma"] == [0.1, 0.2]
     assert mixture["grid"]["seed"] == [0]
     assert mixture["training"]["tolerance"] == 1e-4
-    assert mixture["training"]["look_every"] is None
+    assert mixture["training"]["snapshot_every"] is None
     assert mixture["network"] == {"activation": "relu", "bias": True, "gain": 1}
 
 
@@ -318,7 +318,7 @@ def test_showing_settings_says_what_is_dropped_and_what_is_wrong(tmp_path):
 
 def test_reading_settings_waits_for_no_heavy_package(tmp_path):
     script = (
-        "import sys; from pathlib import Path; from pipeline.settings import read_settings\n"
+        "import sys; from pathlib import Path; from workflow.config.load import read_settings\n"
         f"read_settings([{str(CONFIG)!r}])\n"
         "print([name for name in ('torch', 'torchvision', 'xarray', 'matplotlib', 'pandas', 'scipy', 'sklearn')"
         " if name in sys.modules])"

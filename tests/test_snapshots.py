@@ -7,10 +7,10 @@ import pytest
 import torch
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from nrc.ended import Ended
-from nrc.network import Architecture
+from nrc.networks.mlp import Architecture
 from nrc.optimize.minimise import minimise
-from nrc.snapshots import Snapshots, look_times
+from nrc.status import TerminationReason
+from nrc.training.snapshots import Snapshots, snapshot_times
 from support.problems import METHODS, classifiers
 
 LABELS = np.arange(21)[None] % 2
@@ -22,9 +22,9 @@ def snapshots(loss, start, times, labels=LABELS):
     return Snapshots(loss.architecture, loss.x, loss.y, labels, len(start), times)
 
 
-def run(name, loss, start, passes, look=None, tolerance=1e-14):
-    method = METHODS[name].method(passes, [0] * len(start))
-    return minimise(loss, start, method, look=look, tolerance=tolerance, passes=passes)
+def run(name, loss, start, epochs, look=None, tolerance=1e-14):
+    method = METHODS[name].method(epochs, [0] * len(start))
+    return minimise(loss, start, method, look=look, tolerance=tolerance, epochs=epochs)
 
 
 def plain_wcss(z, y, labels):
@@ -52,9 +52,9 @@ def assert_measured(seen, number, loss, theta, labels=LABELS, cells=None):
 
 
 def test_the_looks_are_at_the_start_every_so_many_passes_and_at_the_end():
-    assert look_times(10, 30) == [0, 10, 20, 30]
-    assert look_times(7, 30) == [0, 7, 14, 21, 28, 30]
-    assert look_times(50, 30) == [0, 30]
+    assert snapshot_times(10, 30) == [0, 10, 20, 30]
+    assert snapshot_times(7, 30) == [0, 7, 14, 21, 28, 30]
+    assert snapshot_times(50, 30) == [0, 30]
 
 
 @pytest.mark.parametrize(
@@ -65,8 +65,8 @@ def test_a_look_is_where_a_run_with_that_budget_ends(name):
     times = [0, 1, 4, 9, 25]
     seen = snapshots(loss, start, times)
     run(name, loss, start, 25, seen)
-    for number, passes in enumerate(times):
-        theta = run(name, loss, start, passes).point.theta if passes else start
+    for number, epochs in enumerate(times):
+        theta = run(name, loss, start, epochs).point.theta if epochs else start
         assert_measured(seen, number, loss, theta)
 
 
@@ -86,10 +86,10 @@ def test_a_cell_that_ends_early_holds_its_end():
     times = [0, 10, 20, 100, 300]
     seen = snapshots(loss, start, times)
     end = run("lbfgs", loss, start, 300, seen, tolerance=1e-10)
-    assert end.ended.tolist() == [Ended.TOLERANCE, Ended.ORIGIN]
+    assert end.ended.tolist() == [TerminationReason.TOLERANCE, TerminationReason.COLLAPSED_TO_ZERO]
     assert (end.evaluations < 300).all()
     for cell, last in enumerate(end.evaluations.tolist()):
-        held = [number for number, passes in enumerate(times) if passes >= last]
+        held = [number for number, epochs in enumerate(times) if epochs >= last]
         assert held
         for number in held:
             assert_measured(seen, number, loss, end.point.theta, cells=[cell])
@@ -105,7 +105,7 @@ def test_a_cell_that_diverged_is_missing_and_spoils_no_look_at_another(name):
     seen, alone = snapshots(broken, start, times), snapshots(loss.select(torch.tensor([0])), start[:1], times)
     end = run(name, broken, start, 10, seen)
     run(name, loss.select(torch.tensor([0])), start[:1], 10, alone)
-    assert end.ended[1] == Ended.DIVERGED
+    assert end.ended[1] == TerminationReason.DIVERGED
     assert np.isnan(seen.singular_values[1]).all()
     assert np.isnan(seen.wcss[1]).all()
     np.testing.assert_array_equal(seen.singular_values[0], alone.singular_values[0])
@@ -119,10 +119,10 @@ def test_a_cell_is_missing_from_where_it_diverged(name):
     times = list(range(0, 301, 5))
     seen = snapshots(loss, start, times)
     end = run(name, loss, start, 300, seen)
-    assert end.ended[1] == Ended.DIVERGED
+    assert end.ended[1] == TerminationReason.DIVERGED
     there = np.isfinite(seen.singular_values[1]).all((1, 2))
     # the iteration that was not finite is counted, and not looked at
-    assert there.tolist() == [passes < end.evaluations[1] for passes in times]
+    assert there.tolist() == [epochs < end.evaluations[1] for epochs in times]
     assert np.isfinite(seen.singular_values[0]).all()
 
 

@@ -72,7 +72,7 @@ def test_no_network_of_the_desk_scale_is_trained_twice(unplanned):
             data = command.partition("--data ")[2].partition(" --output")[0]
             common = {key: value for key, value in settings.items() if key not in ("experiment", "stack")}
             # looks on the way change no network
-            common["training"] = {**common["training"], "look_every": None}
+            common["training"] = {**common["training"], "snapshot_every": None}
             for cell in Stack(settings["stack"]).cells():
                 trained[json.dumps([common, cell, data.split()[0].rpartition("/")[0]], sort_keys=True)] += 1
     assert len(trained) > 1000

@@ -8,10 +8,10 @@ import re
 import pytest
 import torch
 
-from pipeline import terminal
-from pipeline.progress import Job, Progress
-from pipeline.terminal import DryRun, Terminal, why_failed
 from support.terminals import in_terminal, lines_left
+from workflow.lib import terminal
+from workflow.lib.progress import Job, Progress
+from workflow.lib.terminal import DryRun, Terminal, why_failed
 
 COLUMNS = "results/mixture/measure/weight_decay~all/sigma~{}/width~4/depth~3/seed~0.nc"
 CHATTER = ("jobs to execute", "Finished jobid", "steps (", "Job stats", "Using shell", "Building DAG", "ignored", "localrule")  # fmt: skip
@@ -178,7 +178,7 @@ def test_the_end_of_a_run_tells_what_it_brought(finished, tmp_path):
     assert lines["pages"] == "results/summary.html, results/explorer.html"
     assert re.match(r"\d+ in results/figures: figure1, .*figure5", lines["figures"])
     assert re.fullmatch(
-        r"\d+ confirmed, \d+ denied, \d+ undecided \(a denied claim is a finding\): results/claims.md",
+        r"\d+ supported, \d+ contradicted, \d+ inconclusive \(a contradicted claim is a finding\): results/claims.md",
         lines["claims"],
     )
     assert re.fullmatch(r"0 violations in [\d,]+ numbers checked: results/audit.md", lines["audit"])

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from nrc.data.mnist import read_split
-from pipeline.settings import ConfigurationError, read_settings
 from support.checkout import PARTS, PROJECT, TINY
+from workflow.config.load import ConfigurationError, read_settings
 
 HOSTILE = [
     "$(touch pwned)",
@@ -31,10 +31,10 @@ def sprung(folder) -> bool:
 
 def test_hostile_words_that_are_allowed_are_words(checkout):
     """Titles, what claims say, and addresses reach commands, captions and files as they are."""
-    claim = {"statistic": "rank_trend", "of": "mixture", "least": 0}
+    claim = {"statistic": "rank_trend", "of": "mixture", "at_least": 0}
     changes = {
         "figures.figure2.of": dict.fromkeys(["".join(HOSTILE[:4]), HOSTILE[6]], "linear_product"),
-        "claims": {f"claim{number}": {**claim, "says": says} for number, says in enumerate(HOSTILE)},
+        "claims": {f"claim{number}": {**claim, "statement": says} for number, says in enumerate(HOSTILE)},
         "data.away": {"kind": "mnist", "source": "torchvision", "mirrors": HOSTILE},
         "experiments.away": {"like": "mnist", "data": "away"},
     }
@@ -87,7 +87,7 @@ def test_a_hostile_configuration_is_refused(tmp_path, value):
         {"data": {"digits": {"kind": "arrays", "file": f"{value}{{input}}"}}},
         {"figures": {"figure1": {"colour_map": value}}},
         {"figures": {value: {"kind": "plane", "of": "mixture"}}},
-        {"claims": {value: {"statistic": "rank_trend", "of": "mixture", "says": "", "least": 0}}},
+        {"claims": {value: {"statistic": "rank_trend", "of": "mixture", "statement": "", "at_least": 0}}},
     ):
         with pytest.raises(ConfigurationError, match=r"^configuration: ") as refusal:
             read_settings([PROJECT / "config.yaml", PROJECT / TINY], changes)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from nrc.ended import Ended
 from nrc.optimize.minimise import minimise
-from nrc.optimize.point import Course
+from nrc.optimize.protocols import RunInfo
 from nrc.optimize.varpro import Projected, RightInverse, build
+from nrc.status import TerminationReason
 from support.problems import METHODS, autoencoders, classifiers, modules, normal, parameters_of
 
 VARPRO = METHODS["varpro"]
@@ -139,8 +139,8 @@ def test_the_preconditioner_is_a_plain_loop_over_layers(name):
 def test_it_ends_at_stationary_points_of_the_whole_loss(name):
     """By autograd, in modules of torch's own."""
     loss, theta = PROBLEMS[name]
-    end = minimise(loss, theta, VARPRO.method(5000, [0] * len(theta)), tolerance=1e-10, passes=5000)
-    assert (end.ended == Ended.TOLERANCE).all()
+    end = minimise(loss, theta, VARPRO.method(5000, [0] * len(theta)), tolerance=1e-10, epochs=5000)
+    assert (end.ended == TerminationReason.TOLERANCE).all()
     x, y = (a.expand(len(theta), -1, -1) for a in (loss.x, loss.y))
     for cell, module in enumerate(modules(loss.architecture.network(end.point.theta))):
         errors = (module(x[cell]) - y[cell]).square().sum(1)
@@ -154,21 +154,21 @@ def test_it_ends_at_stationary_points_of_the_whole_loss(name):
 
 def test_after_a_long_plain_stretch_it_ends_where_plain_lbfgs_ends():
     loss, theta = autoencoders()
-    phases = build(Course(20_000, [0] * 4), plain=60, history=10)
+    phases = build(RunInfo(20_000, [0] * 4), plain=60, history=10)
     ends = [
-        minimise(loss, theta, how, tolerance=1e-10, passes=20_000)
+        minimise(loss, theta, how, tolerance=1e-10, epochs=20_000)
         for how in (METHODS["lbfgs"].method(20_000, [0] * 4), phases)
     ]
-    assert all((end.ended == Ended.TOLERANCE).all() for end in ends)
+    assert all((end.ended == TerminationReason.TOLERANCE).all() for end in ends)
     assert (ends[0].evaluations > 60).all()
     torch.testing.assert_close(ends[0].point.value, ends[1].point.value, rtol=1e-10, atol=0)
 
 
 def test_a_plain_stretch_follows_lbfgs_to_the_bit():
     loss, theta = autoencoders()
-    plain = minimise(loss, theta, METHODS["lbfgs"].method(9, [0] * 4), tolerance=1e-12, passes=9)
+    plain = minimise(loss, theta, METHODS["lbfgs"].method(9, [0] * 4), tolerance=1e-12, epochs=9)
     stretch = minimise(
-        loss, theta, build(Course(9, [0] * 4), plain=9, history=10)[:1], tolerance=1e-12, passes=9
+        loss, theta, build(RunInfo(9, [0] * 4), plain=9, history=10)[:1], tolerance=1e-12, epochs=9
     )
     assert torch.equal(plain.point.theta, stretch.point.theta)
 

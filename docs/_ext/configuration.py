@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from pipeline.schema import allowed, schema, written
+from workflow.config.schema import allowed, schema, written
 
 __all__ = ["Key", "keys", "text"]
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from scipy.stats import page_trend_test, spearmanr
 
 from nrc.claims.statistics import STATISTICS
-from nrc.flags import flag_masks
 from nrc.grid import AXES
-from nrc.labels import describe, flag_attributes
+from nrc.metadata import describe, flag_attributes
 from nrc.statistics import student_interval
+from nrc.status import flag_masks
 
 __all__ = ["SEEDS", "Verdict", "judge", "tally"]
 
@@ -29,38 +29,38 @@ class Verdict(IntEnum):
 
     Examples
     --------
-    >>> Verdict.DENIED.name
-    'DENIED'
+    >>> Verdict.CONTRADICTED.name
+    'CONTRADICTED'
     """
 
-    CONFIRMED = 0
-    DENIED = 1
-    UNDECIDED = 2
+    SUPPORTED = 0
+    CONTRADICTED = 1
+    INCONCLUSIVE = 2
 
 
 def judge(cubes: Mapping[str, xr.Dataset], claims: Mapping[str, Mapping[str, Any]]) -> xr.Dataset:
     """Judge claims.
 
-    Where a claim is about numbers, each part has one a seed, and Student's interval of their mean: it is
-    confirmed where the interval lies within the limits, denied where it lies outside them. A number that the
-    grid tells between two ends only has, in place of it, the range from the least lower end to the largest
-    upper end over seeds: ends are steps of the grid, and no sample. Where a claim is
+    Where a claim is about numbers, each part has one number per seed, and Student's interval of their
+    mean: the part is supported where the interval lies within the limits, and contradicted where it lies
+    outside them. A number that the grid determines only up to one of its steps has, instead of the
+    interval, the range from the smallest lower end to the largest upper end over seeds. Where a claim is
     about an order with weight decay, the number is Spearman's correlation of each seed, and chance is the
     probability that random orders agree with the claim as well (Page's test, exact for few weight decays):
-    a part is confirmed where the mean lies within the limits and chance is at most 1 - level, and denied
-    where the opposite order has so little chance. All else is undecided, and so is all with less than three
-    seeds.
+    a part is supported where the mean lies within the limits and chance is at most 1 - level, and
+    contradicted where the opposite order is as unlikely. Every other part is inconclusive, and so is every
+    part with fewer than three seeds.
 
-    A claim is denied where a part of it is, confirmed where all are, undecided otherwise. Parts for which
-    there is no number do not count.
+    A claim is contradicted where one of its parts is, supported where all parts are, and inconclusive
+    otherwise. Parts without a number do not count.
 
     Parameters
     ----------
     cubes : mapping
         For each claim the cube it is judged on.
     claims : mapping
-        For each claim its `statistic`, a key of `STATISTICS`, with its options; its limits `least` and
-        `most`, either may be None; the `level`; and `weight_decays`, "all" or "largest": parts of other
+        For each claim its `statistic`, a key of `STATISTICS`, with its options; its limits `at_least` and
+        `at_most`, either may be None; the `level`; and `weight_decays`, "all" or "largest": parts of other
         weight decays are told, and do not count.
 
     Returns
@@ -79,11 +79,11 @@ def judge(cubes: Mapping[str, xr.Dataset], claims: Mapping[str, Mapping[str, Any
     --------
     >>> claim = {
     ...     **{"statistic": "slope_in_sigma", "saturation": 0.5, "minima": "all", "weight_decays": "all"},
-    ...     **{"least": 1.9, "most": 2.1, "level": 0.95},
+    ...     **{"at_least": 1.9, "at_most": 2.1, "level": 0.95},
     ... }
     >>> judged = judge({"quadratic": shifts}, {"quadratic": claim})
     >>> Verdict(judged["verdict"].item()).name
-    'CONFIRMED'
+    'SUPPORTED'
     >>> judged["mean"].values.round(2).tolist()  # of each weight decay
     [2.01, 2.01]
     """
@@ -91,7 +91,7 @@ def judge(cubes: Mapping[str, xr.Dataset], claims: Mapping[str, Mapping[str, Any
     parts = [part for name, claim in claims.items() for part in _parts(name, claim, cubes[name], seeds)]
     rows = []
     for name, claim in claims.items():
-        limits = {end: np.nan if claim[end] is None else claim[end] for end in ("least", "most")}
+        limits = {end: np.nan if claim[end] is None else claim[end] for end in ("at_least", "at_most")}
         found = [part["part_verdict"] for part in parts if part["of_claim"] == name and part["counts"]]
         row = {**limits, "level": claim["level"], **_ended(cubes[name])}
         rows.append({**row, "verdict": _verdict_of(found)})
@@ -112,8 +112,8 @@ def judge(cubes: Mapping[str, xr.Dataset], claims: Mapping[str, Mapping[str, Any
 
 
 _OF_CLAIM = {
-    **dict.fromkeys(("least", "most", "level"), np.float64),
-    **dict.fromkeys(("cells", "stopped", "diverged", "dead"), np.int64),
+    **dict.fromkeys(("at_least", "at_most", "level"), np.float64),
+    **dict.fromkeys(("cells", "stopped", "diverged", "collapsed_to_zero"), np.int64),
     "verdict": np.int8,
 }
 _OF_PART = {
@@ -178,11 +178,11 @@ def _judge_numbers(
     elif at_least is not None:
         low, high = np.nanmin(at_least), np.nanmax(numbers)
     least, most = _limits(claim)
-    verdict = Verdict.UNDECIDED
+    verdict = Verdict.INCONCLUSIVE
     if low >= least and high <= most:
-        verdict = Verdict.CONFIRMED
+        verdict = Verdict.SUPPORTED
     elif high < least or low > most:
-        verdict = Verdict.DENIED
+        verdict = Verdict.CONTRADICTED
     return {
         **{"statistic": numbers, "mean": mean, "low": low, "high": high, "chance": np.nan},
         "part_verdict": verdict,
@@ -197,14 +197,14 @@ def _judge_order(table: Array, claim: Mapping[str, Any]) -> dict[str, Any]:
     correlation[known] = [0 if np.ptp(of) == 0 else spearmanr(range(len(of)), of)[0] for of in table.T[known]]
     mean = float(np.mean(correlation[known])) if known.any() else np.nan
     least, most = _limits(claim)
-    chance, verdict = np.nan, Verdict.UNDECIDED
+    chance, verdict = np.nan, Verdict.INCONCLUSIVE
     if known.sum() >= SEEDS:
         rising = table.T[known] if np.isfinite(least) else -table.T[known]
         chance, opposite = (float(page_trend_test(orders).pvalue) for orders in (rising, -rising))
         if least <= mean <= most and chance <= 1 - claim["level"]:
-            verdict = Verdict.CONFIRMED
+            verdict = Verdict.SUPPORTED
         elif opposite <= 1 - claim["level"]:
-            verdict = Verdict.DENIED
+            verdict = Verdict.CONTRADICTED
     return {
         **{"statistic": correlation, "mean": mean, "low": np.nan, "high": np.nan, "chance": chance},
         "part_verdict": verdict,
@@ -212,15 +212,15 @@ def _judge_order(table: Array, claim: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _limits(claim: Mapping[str, Any]) -> tuple[float, float]:
-    least, most = claim["least"], claim["most"]
+    least, most = claim["at_least"], claim["at_most"]
     return -np.inf if least is None else least, np.inf if most is None else most
 
 
 def _verdict_of(parts: Sequence[Verdict]) -> Verdict:
     """The verdict on a sentence by those on its parts."""
-    if Verdict.DENIED in parts:
-        return Verdict.DENIED
-    return Verdict.CONFIRMED if parts and set(parts) == {Verdict.CONFIRMED} else Verdict.UNDECIDED
+    if Verdict.CONTRADICTED in parts:
+        return Verdict.CONTRADICTED
+    return Verdict.SUPPORTED if parts and set(parts) == {Verdict.SUPPORTED} else Verdict.INCONCLUSIVE
 
 
 def tally(verdicts: Iterable[str]) -> str:
@@ -228,8 +228,8 @@ def tally(verdicts: Iterable[str]) -> str:
 
     Examples
     --------
-    >>> tally(["confirmed", "denied", "confirmed"])
-    '2 confirmed, 1 denied'
+    >>> tally(["supported", "contradicted", "supported"])
+    '2 supported, 1 contradicted'
     """
     counts = Counter(verdicts)
     names = [verdict.name.lower() for verdict in Verdict]
@@ -239,8 +239,16 @@ def tally(verdicts: Iterable[str]) -> str:
 def _ended(cube: xr.Dataset) -> dict[str, int]:
     """How many cells there are, and how many did not converge."""
     masks = flag_masks(cube["status"])
-    diverged = flag_masks(cube["ended"])["diverged"] if "ended" in cube else xr.zeros_like(masks["stopped"])
-    counted = {"stopped": masks["stopped"] & ~diverged, "diverged": diverged, "dead": masks["dead"]}
+    diverged = (
+        flag_masks(cube["termination_reason"])["diverged"]
+        if "termination_reason" in cube
+        else xr.zeros_like(masks["stopped"])
+    )
+    counted = {
+        "stopped": masks["stopped"] & ~diverged,
+        "diverged": diverged,
+        "collapsed_to_zero": masks["collapsed_to_zero"],
+    }
     return {"cells": int(cube["status"].count()), **{name: int(mask.sum()) for name, mask in counted.items()}}
 
 
@@ -268,14 +276,14 @@ def _described(dataset: xr.Dataset) -> xr.Dataset:
         },
         part_verdict={"long_name": "verdict on the part", **flag_attributes(Verdict)},
         level={"long_name": "level of intervals; 1 less it is the chance at which an order is decided"},
-        least={"long_name": "the claim asks for at least this", "comment": "missing where it does not"},
-        most={"long_name": "the claim asks for at most this", "comment": "missing where it does not"},
+        at_least={"long_name": "the claim asks for at least this", "comment": "missing where it does not"},
+        at_most={"long_name": "the claim asks for at most this", "comment": "missing where it does not"},
         cells={"long_name": "number of cells that the claim is judged on"},
         stopped={
             "long_name": "number of these that stopped before they converged",
             "comment": "with the diverged ones where the cube does not tell them, as that of shifts",
         },
         diverged={"long_name": "number of these that diverged"},
-        dead={"long_name": "number of these that are dead"},
+        collapsed_to_zero={"long_name": "number of these that are dead"},
         verdict={"long_name": "verdict on the claim", **flag_attributes(Verdict)},
     )

@@ -14,8 +14,8 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.stats import linregress
 
-from nrc.flags import flag_masks
 from nrc.statistics import quadratic_slopes
+from nrc.status import flag_masks
 
 __all__ = ["COUNTS", "STATISTICS", "VARIABILITIES", "Statistic"]
 

@@ -192,13 +192,13 @@ def draw(options: Mapping[str, Any], seed: int, files: Sequence[str]) -> "Points
     Examples
     --------
     >>> images, labels = np.zeros((40, 28, 28), np.uint8), np.arange(40, dtype=np.uint8) % 10
-    >>> nrc.store.save(images_dataset(images, labels), "test.nc")
+    >>> nrc.netcdf.save(images_dataset(images, labels), "test.nc")
     >>> points = draw({"train_points": 20, "test_points": 10}, seed=0, files=["test.nc"])
     >>> points.base.shape, points.sizes.tolist()
     ((20, 784), [2, 2, 2, 2, 2, 2, 2, 2, 2, 2])
     """
     from nrc.data.points import Points
-    from nrc.store import load
+    from nrc.netcdf import load
 
     sizes, splits = [options["train_points"], options["test_points"]], [load(file) for file in files]
     labels = [split["labels"].values for split in splits]

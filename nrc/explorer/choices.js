@@ -24,7 +24,7 @@ function choices() {
     // the curves of a network are those of the layer, whatever the measure
     if (!of.dimensions[dim] || (dim !== "layer" && !extras(of, state.measure).includes(dim))) continue;
     const least = dim === "source" && of.has(state.measure, "layer") ? [[LEAST, "least over all"]] : [];
-    const label = { source: "features of", index: "position", snapshot: "after passes" }[dim] ?? dim;
+    const label = { source: "features of", index: "position", snapshot: "after epochs" }[dim] ?? dim;
     const written = (text) => (dim !== "source" ? text : text === "0" ? "z0, inputs" : `z${text}`);
     const texts = values(dim).map((text) => [text, written(text)]);
     const at = choice()[dim];

@@ -59,7 +59,7 @@ class Cube {
   }
 
   end(place) {
-    return this.flag("ended", place) === "diverged" ? "diverged" : this.flag("status", place);
+    return this.flag("termination_reason", place) === "diverged" ? "diverged" : this.flag("status", place);
   }
 
   /** Numbers of the layers there are. */

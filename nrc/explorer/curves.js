@@ -128,7 +128,7 @@ function spectrum(networks) {
 function tail(networks) {
   const traces = [
     ...overPositions(networks, "relative_tail"),
-    ...beside(networks, "certified_tail", "certified", "triangle-down-open"),
+    ...beside(networks, "tail_bound", "certified", "triangle-down-open"),
   ];
   draw("tail", `Relative tail beyond the first r${ofLayer(networks)}`, traces, { x: "r", xaxis: positions(traces) });
 }
@@ -163,7 +163,7 @@ function way({ of, place }) {
     });
   }
   const whose = compared().length > 1 ? " of the chosen network" : "";
-  const title = `Singular values${whose} on the way, layer ${layer + 1}, after passes`;
+  const title = `Singular values${whose} on the way, layer ${layer + 1}, after epochs`;
   draw("way", title, traces, { x: "position", xaxis: positions(traces) });
 }
 
@@ -181,5 +181,5 @@ function wcss(networks) {
     ? networks.flatMap((network) => curve(network, state.picks.layer, label(network), network.look))
     : sources.flatMap((k) => curve(networks[0], k, `z${k}`, { ...sequential(k, sources.length), width: 1.4 }));
   const title = `WCSS of the classes on the way${two ? `, features z${state.picks.layer}` : ""}`;
-  draw("wcss", title, traces, { x: "passes over the data" });
+  draw("wcss", title, traces, { x: "epochs over the data" });
 }

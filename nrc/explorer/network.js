@@ -2,8 +2,8 @@
 
 const REASONS = {
   tolerance: "reached the tolerance",
-  origin: "the weights went to the origin",
-  passes: "spent its passes",
+  collapsed_to_zero: "the weights collapsed to zero",
+  epochs: "spent its epochs",
   wall_clock: "spent its time",
   no_descent: "found no descent",
   diverged: "diverged",
@@ -110,7 +110,7 @@ function table(target, networks, rows) {
 // Numbers of the whole network that are told first.
 const FACTS = {
   relative_residual: "relative residual",
-  evaluations: "passes over the data",
+  evaluations: "epochs over the data",
   iterations: "iterations",
   loss: "loss without the penalty",
   train_accuracy: "classified right, train points",
@@ -125,13 +125,13 @@ function facts(networks) {
       return network.of.variables[variable] ? told(network.of.number(variable, place), digits) : "not measured";
     });
   const ended = ({ of, place }) => {
-    const reason = of.flag("ended", place);
+    const reason = of.flag("termination_reason", place);
     return `${of.flag("status", place)}: ${REASONS[reason] ?? words(reason)}`;
   };
   const rows = of.axes.map((axis) => [words(axis), ...networks.map((network) => valueOf(network, axis))]);
   if (networks.some((network) => network.of !== of))
     rows.unshift(["experiment", ...networks.map((network) => network.of.name)]);
-  rows.push(["ended", ...networks.map(ended)]);
+  rows.push(["termination_reason", ...networks.map(ended)]);
   for (const [variable, name] of Object.entries(FACTS))
     if (networks.some((network) => network.of.variables[variable])) rows.push([name, ...numbers(variable)]);
   if (!FACTS[state.measure])
@@ -142,7 +142,7 @@ function facts(networks) {
 /** The choices that a measure takes, in words. */
 function whereOf(measure) {
   const of = cube();
-  const names = { layer: "layer ", source: "features z", index: "position ", snapshot: "after passes " };
+  const names = { layer: "layer ", source: "features z", index: "position ", snapshot: "after epochs " };
   const parts = extras(of, measure).map((dim) => {
     const at = choice()[dim];
     if (at === LEAST) return "least over sources";
@@ -222,13 +222,13 @@ function absent(networks) {
   const { of } = networks[0];
   const curves = {
     forecast: "the forecast of linear networks",
-    certified_tail: "the certified curve",
+    tail_bound: "the certified curve",
     snapshot_singular_values: "snapshots on the way",
   };
   const lacks = Object.keys(curves).filter((name) => !of.variables[name]);
   const why = {
     diverged: "It diverged: there are no measures of it.",
-    dead: "It is dead: all singular values are 0, and relative measures are missing.",
+    collapsed_to_zero: "It is dead: all singular values are 0, and relative measures are missing.",
   };
   const said = [
     of.layers(state.cell).includes(state.picks.layer) ? "" : `This network has no layer ${state.picks.layer + 1}.`,

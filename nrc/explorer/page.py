@@ -62,7 +62,7 @@ def contents(cube: xr.Dataset) -> dict[str, Any]:
     >>> about["dimensions"]["sigma"]["values"], about["variables"]["relative_distance"]["dimensions"]
     (['0.1', '0.3', '1'], ['weight_decay', 'sigma', 'width', 'depth', 'seed', 'layer'])
     >>> about["flags"]["status"]
-    {'0': 'converged', '1': 'stopped', '2': 'dead'}
+    {'0': 'converged', '1': 'stopped', '2': 'collapsed_to_zero'}
     """
     kept = shown(cube)
     return {

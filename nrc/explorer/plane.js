@@ -10,12 +10,12 @@ const LINEAR = ["relative_distance"];
 const ENDS = {
   stopped: { symbol: "circle", size: 8, width: 1, says: "stopped, not stationary" },
   diverged: { symbol: "triangle-up", size: 10, width: 1, says: "diverged" },
-  dead: { symbol: "x-thin", size: 8, width: 1.6, says: "dead: all weights at the origin" },
+  collapsed_to_zero: { symbol: "x-thin", size: 8, width: 1.6, says: "dead: all weights at the origin" },
 };
 const ICONS = {
   stopped: '<circle cx="7" cy="7" r="4.5" fill="#fff" stroke="#000"/>',
   diverged: '<path d="M7 2 12 11.5H2z" fill="#fff" stroke="#000"/>',
-  dead: '<path d="m3 3 8 8m0-8-8 8" stroke="#000" stroke-width="1.6"/>',
+  collapsed_to_zero: '<path d="m3 3 8 8m0-8-8 8" stroke="#000" stroke-width="1.6"/>',
   missing: '<path d="M0 14 14 0M0 7 7 0M7 14l7-7" stroke="#999"/>',
   chosen: '<path d="M1.5 1.5h11v11h-11z" fill="none" stroke="#0072B2" stroke-width="3"/>',
   pinned: '<path d="M1.5 1.5h11v11h-11z" fill="none" stroke="#D55E00" stroke-width="3" stroke-dasharray="3 2"/>',
@@ -143,7 +143,7 @@ function ticks(low, high, log) {
 
 /** The squares with each mark. */
 function marked(squares) {
-  const marks = { missing: [], stopped: [], diverged: [], dead: [] };
+  const marks = { missing: [], stopped: [], diverged: [], collapsed_to_zero: [] };
   squares.forEach((row, y) =>
     row.forEach((at, x) => {
       if (isNaN(at.number)) marks.missing.push([x, y]);
@@ -163,7 +163,7 @@ function legend(marks, squares, log) {
   };
   const items = [item("chosen", "chosen"), ...(state.pin ? [item("pinned", "pinned")] : [])];
   const count = (what) => networks.filter((end) => end === what).length;
-  for (const end of ["stopped", "diverged", "dead"]) {
+  for (const end of ["stopped", "diverged", "collapsed_to_zero"]) {
     const seed = overSeeds() ? "a seed " : "";
     if (count(end)) items.push(item(end, `${seed}${ENDS[end].says}: ${count(end)} of ${networks.length} networks`));
   }

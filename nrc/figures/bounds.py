@@ -14,8 +14,8 @@ from matplotlib.lines import Line2D
 from nrc.figures.cube import endings, only, require
 from nrc.figures.panels import layer_name, title
 from nrc.figures.style import COLOURS, Colour, LogScale, Look, StyledFigure, colour_map, colours
-from nrc.flags import flag_masks
 from nrc.grid import AXES
+from nrc.status import flag_masks
 
 __all__ = ["draw", "rows", "summary"]
 

@@ -22,7 +22,7 @@ FLOOR, FLOOR_OF_ONE = 1e-4, 1e-2
 DOTS = 40
 CURVES = {
     "relative_tail": "tail beyond $r$",
-    "certified_tail": "certified by $r$ directions of centroid gradients (Theorem 3.4, sharpened)",
+    "tail_bound": "certified by $r$ directions of centroid gradients (Theorem 3.4, sharpened)",
 }
 ON_WHITE: Look = {"facecolor": "white", "edgecolor": "none", "pad": 1}
 CLUSTERS: Look = {"color": "0.6", "linestyle": ":", "linewidth": 0.8}
@@ -41,7 +41,7 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.Data
     -------
     DataFrame
         `weight_decay`, `sigma`, `layer`, `index` r, up to the largest for which there is a bound, if
-        there is any; of `relative_tail` and `certified_tail`, the tail beyond r and the bound on it, the
+        there is any; of `relative_tail` and `tail_bound`, the tail beyond r and the bound on it, the
         median over seeds, the least and the largest. A bound may be missing.
 
     Raises
@@ -63,7 +63,7 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.Data
     }
     order = ["weight_decay", "sigma", "layer", "index"]
     frame = xr.Dataset(table).to_dataframe(dim_order=order).reset_index()
-    bounded = frame.loc[frame["certified_tail"].notna(), "index"]
+    bounded = frame.loc[frame["tail_bound"].notna(), "index"]
     ranks = frame["index"] <= (frame["index"] if bounded.empty else bounded).max()
     shown: pd.DataFrame = frame.loc[ranks, [*order, *table]].dropna(subset="relative_tail")
     return shown.reset_index(drop=True)
@@ -109,8 +109,8 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> StyledF
         for axis, layer in zip(column, layers, strict=True):
             of_layer = of_cell(here, layer=layer)
             _draw_layer(axis, of_layer, cube.attrs.get("clusters"), shades)
-            if len(of_layer) and table["certified_tail"].notna().any():
-                _say_what_is_void(axis, of_layer.loc[of_layer["relative_tail"] > 0, "certified_tail"])
+            if len(of_layer) and table["tail_bound"].notna().any():
+                _say_what_is_void(axis, of_layer.loc[of_layer["relative_tail"] > 0, "tail_bound"])
     legend(figure, _legend(cube, shades))
     return figure
 
@@ -133,10 +133,10 @@ def summary(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> dict
     """
     cube, residual = _cube(cubes), only(cubes)["relative_residual"]
     at_k = cube.reindex(index=[cube.attrs["clusters"]]).squeeze("index")
-    room = (at_k["certified_tail"] / at_k["relative_tail"].where(at_k["relative_tail"] > 0)).median(
+    room = (at_k["tail_bound"] / at_k["relative_tail"].where(at_k["relative_tail"] > 0)).median(
         [dim for dim in ("weight_decay", "sigma", "seed") if dim in cube.dims]
     )
-    known = cube["certified_tail"].notnull()
+    known = cube["tail_bound"].notnull()
     return {
         **endings(only(cubes)),
         "clusters": cube.attrs["clusters"],
@@ -148,7 +148,7 @@ def summary(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> dict
 
 def _cube(cubes: Mapping[str, xr.Dataset]) -> xr.Dataset:
     cube = only(cubes)
-    require(cube, ["certified_tail"], "tails are certified where training.penalty is factors")
+    require(cube, ["tail_bound"], "tails are certified where training.penalty is factors")
     cells = cube.sizes["weight_decay"] * cube.sizes["sigma"]
     if cells > COLUMNS:
         raise ValueError(

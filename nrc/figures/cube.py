@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from nrc.flags import count_flags, flag_masks
 from nrc.grid import notation
+from nrc.status import count_flags, flag_masks
 
 __all__ = ["by_value", "endings", "marked", "only", "relative_bound", "require", "squeezed"]
 
@@ -87,8 +87,8 @@ def endings(cube: xr.Dataset) -> dict[str, Any]:
     -------
     dict
         Numbers of `cells` and of those `converged`, `stopped`, `diverged` (of the stopped ones) and
-        `dead`; `seeds`; `worst_stopped`, the largest relative residual of a stopped cell, missing
-        without one; `accuracy`, for `train` and `test` the least and the largest, where there are.
+        `collapsed_to_zero`; `seeds`; `worst_stopped`, the largest relative residual of a stopped cell,
+        missing without one; `accuracy`, for `train` and `test` the least and the largest, where there are.
 
     Examples
     --------
@@ -101,7 +101,7 @@ def endings(cube: xr.Dataset) -> dict[str, Any]:
     accuracy = {part: cube[f"{part}_accuracy"] for part in ("train", "test") if f"{part}_accuracy" in cube}
     return {
         # of joined experiments there are cells that none of them has
-        "cells": counts["converged"] + counts["stopped"] + counts["dead"],
+        "cells": counts["converged"] + counts["stopped"] + counts["collapsed_to_zero"],
         **counts,
         "seeds": cube.sizes["seed"],
         "worst_stopped": float(cube["relative_residual"].where(stopped).max()),
@@ -119,18 +119,19 @@ def marked(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     Parameters
     ----------
     table : DataFrame
-        With the numbers of seeds that `stopped`, `diverged` (of the stopped ones) and are `dead`.
+        With the numbers of seeds that `stopped`, `diverged` (of the stopped ones) and are
+        `collapsed_to_zero`.
 
     Examples
     --------
-    >>> table = pd.DataFrame({"stopped": [0, 2, 1], "diverged": [0, 1, 1], "dead": [1, 0, 0]})
+    >>> table = pd.DataFrame({"stopped": [0, 2, 1], "diverged": [0, 1, 1], "collapsed_to_zero": [1, 0, 0]})
     >>> {name: rows.index.tolist() for name, rows in marked(table).items()}
-    {'stopped': [1], 'diverged': [1, 2], 'dead': [0]}
+    {'stopped': [1], 'diverged': [1, 2], 'collapsed_to_zero': [0]}
     """
     return {
         "stopped": table[table["stopped"] > table["diverged"]],
         "diverged": table[table["diverged"] > 0],
-        "dead": table[table["dead"] > 0],
+        "collapsed_to_zero": table[table["collapsed_to_zero"] > 0],
     }
 
 

@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 
 from nrc.figures.cube import endings, only, require, squeezed
 from nrc.figures.style import COLOURS, MARKS, UNKNOWN, LogScale, Look, colour_map
-from nrc.flags import ending_masks
+from nrc.status import status_masks
 
 __all__ = ["draw", "rows", "summary"]
 
@@ -167,12 +167,12 @@ def _ranks(
     )
     axis.set(xscale="log", yscale="log")
     axis.patch.set(**UNKNOWN)
-    ended = ending_masks(cube)
+    ended = status_masks(cube)
     marks = {
         "elsewhere": (ELSEWHERE, (cube["at_minimum"] == 0) & ended["converged"]),
         "stopped": (MARKS["stopped"], ended["stopped"] & ~ended["diverged"]),
         "diverged": (MARKS["diverged"], ended["diverged"]),
-        "dead": (MARKS["dead"], ended["dead"]),
+        "collapsed_to_zero": (MARKS["collapsed_to_zero"], ended["collapsed_to_zero"]),
     }
     handles: list[Line2D | Patch] = []
     for mark, cells in marks.values():

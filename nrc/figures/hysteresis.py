@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from nrc.figures.cube import by_value, endings, marked, require, squeezed
 from nrc.figures.style import COLOURS, MARKS, LogScale, Look, colour_map, spread
-from nrc.flags import ending_masks
 from nrc.statistics import student_interval
+from nrc.status import status_masks
 
 __all__ = ["draw", "rows", "summary"]
 
@@ -67,7 +67,7 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.Data
         In the panel `curves` a row for each weight decay, sigma and start: median, least and largest
         `distance` over converged seeds, missing where there is none; `distance_stopped`, the mean over
         stopped ones; the numbers of seeds that `converged`, `stopped`, `diverged` (of the stopped
-        ones) and are `dead`.
+        ones) and are `collapsed_to_zero`.
         In the panel `difference` a row for each weight decay and sigma: median, least and largest
         `difference` of the objectives, sweep up less sweep down over sweep down, of seeds where
         both converged; the number of seeds where `both` branches are, the sweep up at rank K and the
@@ -206,7 +206,7 @@ def _cells(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> xr.Da
         layer = options["layer"] or (depth + 1) // 2
         if layer > depth:
             raise ValueError(f"layer is {layer}, but the networks have {depth} layers; choose one of them")
-        ended = ending_masks(cube)
+        ended = status_masks(cube)
         norms = (cube["singular_values"] ** 2).sum(["layer", "index"])
         distance, converged = cube["relative_distance"].sel(layer=layer), ended["converged"]
         part = {
@@ -232,7 +232,7 @@ def _rivals(cells: xr.Dataset, apart: float) -> xr.DataArray:
 
 
 def _curves(cells: xr.Dataset) -> pd.DataFrame:
-    distance, counts = cells["distance"], ["converged", "stopped", "diverged", "dead"]
+    distance, counts = cells["distance"], ["converged", "stopped", "diverged", "collapsed_to_zero"]
     table = {
         "distance": distance.median("seed"),
         "distance_least": distance.min("seed"),

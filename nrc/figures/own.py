@@ -15,7 +15,7 @@ __all__ = ["KINDS", "Options", "plot"]
 # For each kind the variable that it draws; without a choice the first that is there is drawn.
 KINDS = {
     "spectra": "snapshot_singular_values",
-    "certified": "certified_tail",
+    "certified": "tail_bound",
     "tails": "relative_tail",
     "bounds": "bound_measured",
 }
@@ -99,7 +99,7 @@ def plot(dataset: xr.Dataset, kind: str | None = None, **options: Unpack[Options
         raise ValueError(f"{kind} draws {KINDS[kind]}, of which the dataset has no values: {MAKERS}")
     cube = of_network(_chosen(dataset, options.get("layers")))
     if kind == "tails":
-        cube["certified_tail"] = xr.full_like(cube["relative_tail"], np.nan)
+        cube["tail_bound"] = xr.full_like(cube["relative_tail"], np.nan)
     settings = {"colour_map": options.get("colour_map", "Blues" if kind == "spectra" else "viridis")}
     module = figures.kind("certified" if kind == "tails" else kind)
     with styled():

@@ -11,8 +11,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from nrc.figures.style import StyledFigure
-from nrc.flags import flag_masks
 from nrc.grid import notation
+from nrc.status import flag_masks
 
 __all__ = ["floor", "grid", "layer_name", "legend", "of_cell", "title"]
 

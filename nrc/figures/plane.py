@@ -17,7 +17,7 @@ from matplotlib.typing import LineStyleType
 
 from nrc.figures.cube import endings, marked, only, relative_bound, squeezed
 from nrc.figures.style import COLOURS, MARKS, UNKNOWN, LogScale, Look, colour_map, from_zero, log_axis
-from nrc.flags import ending_masks, flag_masks
+from nrc.status import flag_masks, status_masks
 
 __all__ = ["draw", "rows", "summary"]
 
@@ -59,8 +59,8 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.Data
         mean over converged seeds, missing where there is none; `relative_distance_stopped`, the
         mean over stopped seeds; `relative_bound` and `relative_bound_projected`, what the measured
         bound of Theorem 3.4 and the sharpened one certify of it in every seed; the numbers of seeds
-        that `converged`, `stopped`, `diverged` (of the stopped ones) and are `dead`; and the worst
-        relative residual of the live ones.
+        that `converged`, `stopped`, `diverged` (of the stopped ones) and are `collapsed_to_zero`; and the
+        worst relative residual of the other seeds.
         In the panel `variation` a row for each sigma, mean over seeds: the bracket of the TCV of
         inputs and targets, their class WCSS and its bounds, and the weight decay `transition` below
         which a linear network on these data learns more than K directions.
@@ -188,8 +188,8 @@ def _trivial(cube: xr.Dataset) -> list[int]:
 
 
 def _maps(cube: xr.Dataset) -> pd.DataFrame:
-    ended = ending_masks(cube)
-    counts = {name: ended[name] for name in ("converged", "stopped", "diverged", "dead")}
+    ended = status_masks(cube)
+    counts = {name: ended[name] for name in ("converged", "stopped", "diverged", "collapsed_to_zero")}
     distance = cube["relative_distance"]
     table = {
         "relative_distance": distance.where(ended["converged"]).mean("seed"),
@@ -198,7 +198,9 @@ def _maps(cube: xr.Dataset) -> pd.DataFrame:
     for bound, relative in _relative_bounds(cube).items():
         table[CERTIFIED[bound][0]] = relative.max("seed")
     table |= {name: mask.sum("seed") for name, mask in counts.items()}
-    table["worst_relative_residual"] = cube["relative_residual"].where(~ended["dead"]).max("seed")
+    table["worst_relative_residual"] = (
+        cube["relative_residual"].where(~ended["collapsed_to_zero"]).max("seed")
+    )
     order = ["layer", "sigma", "weight_decay"]
     frame = xr.Dataset(table).drop_vars(["width", "depth"]).to_dataframe(dim_order=order).reset_index()
     return frame[[*order, *table]].astype(dict.fromkeys(("layer", *counts), "Int64"))
@@ -253,7 +255,7 @@ def _heat_map(axis: Axes, table: pd.DataFrame, scales: Mapping[str, LogScale], c
 
 
 def _trained(table: pd.DataFrame) -> pd.DataFrame | pd.Series:
-    return table["converged"] + table["stopped"] + table["dead"]
+    return table["converged"] + table["stopped"] + table["collapsed_to_zero"]
 
 
 def _certified_lines(

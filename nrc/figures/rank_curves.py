@@ -13,9 +13,9 @@ from matplotlib.typing import ColorType
 
 from nrc.figures.cube import by_value, endings, only, require, squeezed
 from nrc.figures.style import Look, colours, from_zero
-from nrc.flags import flag_masks
 from nrc.grid import notation
 from nrc.statistics import RANKS
+from nrc.status import flag_masks
 
 __all__ = ["draw", "rows", "summary"]
 
@@ -38,7 +38,7 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.Data
     DataFrame
         `median`, `least` and `largest` over seeds of the rank: against depth its mean over layers,
         else that of the intermediate matrix; then the numbers of seeds that `converged`, `stopped`
-        and are `dead`.
+        and are `collapsed_to_zero`.
 
     Raises
     ------
@@ -175,7 +175,7 @@ def _middle(cube: xr.Dataset) -> int:
 
 
 def _settled(table: pd.DataFrame) -> pd.Series:
-    return (table["stopped"] == 0) & (table["dead"] == 0)
+    return (table["stopped"] == 0) & (table["collapsed_to_zero"] == 0)
 
 
 def _dots(axis: Axes, table: pd.DataFrame, along: str, palette: Mapping[float, ColorType]) -> None:

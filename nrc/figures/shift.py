@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from nrc.figures.cube import require, squeezed
 from nrc.figures.style import Look, colours, log_axis, spread
-from nrc.flags import flag_masks
 from nrc.statistics import quadratic, quadratic_slopes, student_interval
+from nrc.status import flag_masks
 
 __all__ = ["draw", "rows", "summary"]
 
@@ -111,7 +111,7 @@ def summary(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> dict
     Returns
     -------
     dict
-        `panels`, for each title numbers of pairs (`cells`; `converged`, `stopped`, `dead`,
+        `panels`, for each title numbers of pairs (`cells`; `converged`, `stopped`, `collapsed_to_zero`,
         `elsewhere`, `unknown` without a number, and `above` the bound), `largest_ratio` of shift to
         bound, the same of the closed form, `above_forecast`, `largest_forecast` and the weight decays
         `above_at`; `curves`, the values of both axes that have one; mean `slope` over seeds with the

@@ -22,7 +22,7 @@ TAIL, EXACT_RANK, WCSS = "relative tail", "exact rank", "class WCSS"
 # The space of the points: its WCSS does not change.
 INPUTS = (0, "input")
 # What snapshots may count, one and several.
-UNITS = (("pass", "passes"), ("call", "calls"), ("snapshot", "snapshots"))
+UNITS = (("pass", "epochs"), ("call", "calls"), ("snapshot", "snapshots"))
 # The largest WCSS of a network over its least, beyond which its axis is logarithmic.
 SPREAD = 30
 # Where the axis of tails ends of several networks; of one it ends there at least, for all of its tails.
@@ -78,7 +78,7 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.Data
 def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> StyledFigure:
     """Draw a column for each weight decay: a row for each layer, and the class WCSS below; one in a grid.
 
-    Where training goes on from another, passes up to there are on a linear scale, and logarithmic
+    Where training goes on from another, epochs up to there are on a linear scale, and logarithmic
     beyond.
 
     Parameters
@@ -173,7 +173,7 @@ def summary(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> dict
 def _cube(cubes: Mapping[str, xr.Dataset]) -> xr.Dataset:
     cube = only(cubes)
     names = ("snapshot_singular_values", "snapshot_wcss")
-    require(cube, names, "training takes snapshots where training.look_every is set")
+    require(cube, names, "training takes snapshots where training.snapshot_every is set")
     return squeezed(cube, "sigma", "width", "depth").drop_vars(["sigma", "width", "depth"])
 
 

@@ -80,7 +80,13 @@ _WHITE: Look = {"color": "black", "markerfacecolor": "white", "markeredgewidth":
 MARKS: dict[str, Look] = {
     "stopped": {"label": "a seed stopped, not stationary", "marker": "o", **_WHITE},
     "diverged": {"label": "a seed diverged", "marker": "^", **_WHITE, "markersize": 4},
-    "dead": {"label": "a seed dead", "marker": "x", "color": "black", "markersize": 4, "linestyle": ""},
+    "collapsed_to_zero": {
+        "label": "a seed dead",
+        "marker": "x",
+        "color": "black",
+        "markersize": 4,
+        "linestyle": "",
+    },
 }
 UNKNOWN: Look = {"facecolor": "white", "edgecolor": "0.6", "hatch": "/////"}
 

@@ -6,9 +6,9 @@ import xarray as xr
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nrc.labels import describe
+from nrc.measured_network import MeasuredStack, Seen
 from nrc.measures.stationarity import BELOW, LEMMA, THEOREM, VOID
-from nrc.seen import Seen, StackSeen
+from nrc.metadata import describe
 from nrc.theory.bounds import distance_bound
 from nrc.theory.centroids import centroid_gap_bound
 from nrc.theory.segments import segment_gap_bound
@@ -63,7 +63,7 @@ def analytic_bounds(
 
     >>> x = torch.tensor([[[2.0, 1.0], [2.0, -1.0]]]).double()
     >>> layer = torch.diag(torch.tensor([0.8, 0.5])).double()
-    >>> seen = nrc.seen.StackSeen(nrc.network.Network([layer[None]], "linear"), x, x)
+    >>> seen = nrc.measured_network.MeasuredStack(nrc.networks.mlp.Network([layer[None]], "linear"), x, x)
     >>> residual, decay, one_set = np.array([[0.0]]), np.array([[1.0]]), np.array([[0, 0]])
     >>> found = analytic_bounds(seen, one_set, [torch.from_numpy(one_set)], residual, decay, 1)
     >>> round(found["bound_segments"].item(), 6), round(found["bound_analytic"].item(), 4)
@@ -71,7 +71,7 @@ def analytic_bounds(
     """
     shape = *residual.shape, len(seen.sources)
     known, found = np.full((2, len(NAMES), *shape), np.nan)
-    if isinstance(seen, StackSeen):
+    if isinstance(seen, MeasuredStack):
         for k, partition in enumerate(best):
             for into, of in ((known, labels), (found, partition)):
                 if of is not None:

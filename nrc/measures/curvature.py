@@ -12,7 +12,7 @@ from scipy.sparse.linalg import LinearOperator, lobpcg
 from torch import Tensor
 
 from nrc.hessian import Hessian
-from nrc.labels import describe, flag_attributes
+from nrc.metadata import describe, flag_attributes
 from nrc.optimize.kfac import KFAC
 from nrc.regularised_loss import RegularisedLoss
 from nrc.theory.spectra import EXACT
@@ -78,7 +78,7 @@ def curvature(objective: RegularisedLoss, theta: Tensor) -> xr.Dataset:
 
     Examples
     --------
-    >>> architecture = nrc.network.Architecture((1, 1), "linear")
+    >>> architecture = nrc.networks.mlp.Architecture((1, 1), "linear")
     >>> x, decay = torch.tensor([[[2.0]]]).double(), torch.tensor([0.5]).double()
     >>> objective = RegularisedLoss(architecture, x, x, decay)    # (2w - 2)^2 / 2 + 0.5 w^2 / 2
     >>> found = curvature(objective, torch.full((1, 1), 4 / 4.5).double())
@@ -119,7 +119,7 @@ def smallest_dense(objective: RegularisedLoss, theta: Tensor, cell: int) -> tupl
 
     Examples
     --------
-    >>> architecture = nrc.network.Architecture((1, 1), "linear")
+    >>> architecture = nrc.networks.mlp.Architecture((1, 1), "linear")
     >>> x, decay = torch.tensor([[[2.0]]]).double(), torch.tensor([0.5]).double()
     >>> objective = RegularisedLoss(architecture, x, x, decay)    # (2w - 2)^2 / 2 + 0.5 w^2 / 2
     >>> value, error = smallest_dense(objective, torch.zeros(1, 1).double(), 0)
@@ -135,7 +135,7 @@ def dense_hessian(objective: RegularisedLoss, theta: Tensor, cell: int) -> Tenso
 
     Examples
     --------
-    >>> architecture = nrc.network.Architecture((1, 1), "linear")
+    >>> architecture = nrc.networks.mlp.Architecture((1, 1), "linear")
     >>> x, decay = torch.tensor([[[2.0]]]).double(), torch.tensor([0.5]).double()
     >>> objective = RegularisedLoss(architecture, x, x, decay)    # (2w - 2)^2 / 2 + 0.5 w^2 / 2
     >>> dense_hessian(objective, torch.zeros(1, 1).double(), 0).tolist()

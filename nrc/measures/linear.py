@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from nrc.labels import describe
+from nrc.metadata import describe
 from nrc.theory.linear import (
     Autoencoder,
     at_centroids,

@@ -7,7 +7,7 @@ import xarray as xr
 
 from nrc.data.points import Points
 from nrc.grid import Stack
-from nrc.labels import describe
+from nrc.metadata import describe
 from nrc.theory.bounds import gaussian_wcss_bound, isotropic_wcss_quantile
 
 __all__ = ["mixture_bounds"]

@@ -8,15 +8,15 @@ import xarray as xr
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nrc.labels import describe
+from nrc.measured_network import Seen
 from nrc.measures.analytic import analytic_bounds
 from nrc.measures.coordinates import coordinates
 from nrc.measures.ranks import rank_measures
 from nrc.measures.spaces import gather
 from nrc.measures.stationarity import stationarity
 from nrc.measures.variability import variability
-from nrc.network import Network
-from nrc.seen import Seen
+from nrc.metadata import describe
+from nrc.networks.mlp import Network
 
 __all__ = ["accuracy", "measure", "without"]
 
@@ -73,7 +73,7 @@ def measure(
 
     >>> x = torch.tensor([[[2.0, 1.0], [2.0, -1.0]]]).double()
     >>> layer = torch.diag(torch.tensor([0.8, 0.5])).double()
-    >>> seen = nrc.seen.StackSeen(nrc.network.Network([layer[None]], "linear"), x, x)
+    >>> seen = nrc.measured_network.MeasuredStack(nrc.networks.mlp.Network([layer[None]], "linear"), x, x)
     >>> of = {"labels": np.array([[0, 0]]), "clusters": 1, "weight_decay": np.array([[1.0]])}
     >>> found = measure(seen, **of, dead=np.array([False]), seeds=[0])
     >>> [round(found[name].item(), 6) for name in ("distance", "bound_measured", "tcv_upper")]

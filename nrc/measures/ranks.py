@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.utils.extmath import randomized_svd
 from torch import Tensor
 
-from nrc.labels import describe
+from nrc.metadata import describe
 from nrc.theory import spectra
 
 __all__ = ["rank_measures"]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.utils.extmath import randomized_svd
 from torch import Tensor
 
-from nrc.seen import Batch, Seen
+from nrc.measured_network import Batch, Seen
 from nrc.theory.clusters import kmeans
 from nrc.theory.collapse import between_directions, nc1
 from nrc.theory.moments import Partition, Spread, of_points
@@ -99,7 +99,7 @@ def gather(
 
     >>> x = torch.tensor([[[2.0, 1.0], [2.0, -1.0]]]).double()
     >>> layer = torch.diag(torch.tensor([0.8, 0.5])).double()
-    >>> seen = nrc.seen.StackSeen(nrc.network.Network([layer[None]], "linear"), x, x)
+    >>> seen = nrc.measured_network.MeasuredStack(nrc.networks.mlp.Network([layer[None]], "linear"), x, x)
     >>> spaces = gather(seen, np.zeros((1, 2), dtype=int), 1, restarts=1, seeds=[0])
     >>> [of.wcss.item() for of in spaces.classes], spaces.labels[0].tolist()
     ([2.0], [[0, 0]])

@@ -9,9 +9,9 @@ import xarray as xr
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nrc.labels import describe
+from nrc.measured_network import Seen
 from nrc.measures.spaces import Spaces
-from nrc.seen import Seen
+from nrc.metadata import describe
 from nrc.theory.bounds import distance_bound, gradient_rank_bound
 from nrc.theory.centroids import RANK_TOLERANCE, centroid_gap, outside_gradient
 from nrc.theory.moments import Partition
@@ -51,12 +51,12 @@ ABOUT = {
         "comment": f"smaller of column and row space, and of both partitions; {BELOW}, {VOID}",
         **SHARPENED,
     },
-    "bound_shuffled": {
+    "bound_permuted": {
         "long_name": "bound_projected with the labels shuffled among the points: what any K sets certify",
         "comment": f"{BELOW}, {VOID}",
         **SHARPENED,
     },
-    "certified_tail": {
+    "tail_bound": {
         "long_name": "bound on relative_tail by the spaces of centroid gradients, least over sources",
         "comment": f"0 where these fill the layer; {CERTIFIED}, and beyond the rank of every gradient",
         **SHARPENED,
@@ -90,7 +90,7 @@ def stationarity(
 
     >>> x = torch.tensor([[[2.0, 1.0], [2.0, -1.0]]]).double()
     >>> layer = torch.diag(torch.tensor([0.8, 0.5])).double()
-    >>> seen = nrc.seen.StackSeen(nrc.network.Network([layer[None]], "linear"), x, x)
+    >>> seen = nrc.measured_network.MeasuredStack(nrc.networks.mlp.Network([layer[None]], "linear"), x, x)
     >>> spaces = nrc.measures.spaces.gather(seen, np.array([[0, 0]]), 1, restarts=1, seeds=[0])
     >>> found = stationarity(seen, seen.gradient()[1], np.array([[1.0]]), spaces, 1)
     >>> [round(found[name].item(), 6) for name in ("residual", "gap", "bound_measured", "bound_projected")]
@@ -123,8 +123,8 @@ def stationarity(
             "rho_bound": (("cell", "source"), _distinct_centroids(spaces.classes or spaces.best)),
             "bound_measured": (dims, distance_bound(r[:, :, None], gap, weight_decay[:, :, None])),
             "bound_projected": (dims, np.fmin(known.at_k, best.at_k) + void[:, :, None]),
-            "bound_shuffled": (dims, random.at_k + void[:, :, None]),
-            "certified_tail": ((*dims[:2], "index"), relative),
+            "bound_permuted": (dims, random.at_k + void[:, :, None]),
+            "tail_bound": ((*dims[:2], "index"), relative),
             "certified_rank": (dims[:2], np.where(rank < full, rank, np.nan)),
         },
         {"index": np.arange(1, relative.shape[2] + 1)},

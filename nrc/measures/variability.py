@@ -4,8 +4,8 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from nrc.labels import describe
 from nrc.measures.spaces import Spaces
+from nrc.metadata import describe
 from nrc.theory.clusters import tcv_lower_semidefinite
 from nrc.theory.collapse import wcss_share
 
@@ -42,7 +42,7 @@ def variability(spaces: Spaces, clusters: int, lower: str = "spectral") -> xr.Da
     --------
     >>> x = torch.tensor([[[2.0, 1.0], [2.0, -1.0]]]).double()
     >>> layer = torch.diag(torch.tensor([0.8, 0.5])).double()
-    >>> seen = nrc.seen.StackSeen(nrc.network.Network([layer[None]], "linear"), x, x)
+    >>> seen = nrc.measured_network.MeasuredStack(nrc.networks.mlp.Network([layer[None]], "linear"), x, x)
     >>> spaces = nrc.measures.spaces.gather(seen, np.array([[0, 0]]), 1, restarts=1, seeds=[0])
     >>> found = variability(spaces, 1)
     >>> {name: round(found[name].item(), 6) for name in ("wcss_class", "tcv_lower", "wcss_share")}

@@ -4,17 +4,17 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-from nrc.optimize.point import Course, Phase
+from nrc.optimize.protocols import Phase, RunInfo
 
 __all__ = ["build", "rotates"]
 
 
-def build(name: str, options: Mapping[str, Any], course: Course) -> list[Phase]:
+def build(name: str, options: Mapping[str, Any], course: RunInfo) -> list[Phase]:
     """Fresh phases of the method of a name, with its options.
 
     Examples
     --------
-    >>> phases = build("varpro", {"plain": 20, "history": 10}, Course(passes=100, seeds=[0]))
+    >>> phases = build("varpro", {"plain": 20, "history": 10}, RunInfo(epochs=100, seeds=[0]))
     >>> [type(phase.method).__name__ for phase in phases]
     ['LBFGS', 'LBFGS']
     """

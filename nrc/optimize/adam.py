@@ -5,17 +5,17 @@ from functools import partial
 import torch
 
 from nrc.optimize.first_order import FirstOrder
-from nrc.optimize.point import Course, Phase
+from nrc.optimize.protocols import Phase, RunInfo
 
 __all__ = ["build"]
 
 
-def build(course: Course, *, learning_rate: float, batch: int | None, schedule: str) -> list[Phase]:
+def build(course: RunInfo, *, learning_rate: float, batch: int | None, schedule: str) -> list[Phase]:
     """Adam with the options of `FirstOrder`.
 
     Examples
     --------
-    >>> course = Course(passes=100, seeds=[0])
+    >>> course = RunInfo(epochs=100, seeds=[0])
     >>> [phase] = build(course, learning_rate=1e-3, batch=None, schedule="cosine")
     >>> phase.method.whole
     True

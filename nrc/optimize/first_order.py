@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from nrc.optimize.point import Course, Point, State, Step
+from nrc.optimize.protocols import Point, RunInfo, State, Step
 from nrc.regularised_loss import RegularisedLoss
 
 __all__ = ["FirstOrder"]
@@ -31,8 +31,8 @@ class FirstOrder:
     ----------
     update : callable
         The optimiser of a list of parameters.
-    course : Course
-        The schedule ends with its passes; cells of one seed see the points in one order.
+    course : RunInfo
+        The schedule ends with its epochs; cells of one seed see the points in one order.
     learning_rate : float
     batch : int, optional
         Points of a mini-batch; all if not given.
@@ -43,10 +43,10 @@ class FirstOrder:
     One weight w, f(w) = (w - 2)^2 / 2 + w^2 / 2, with the gradient -2 at 0:
 
     >>> from functools import partial
-    >>> from nrc.network import Architecture
+    >>> from nrc.networks.mlp import Architecture
     >>> x = torch.tensor([[[1.0], [-1.0]]])
     >>> loss = RegularisedLoss(Architecture((1, 1)), x, 2 * x, weight_decay=torch.ones(1))
-    >>> sgd, course = partial(torch.optim.SGD, lr=0.5), Course(passes=10, seeds=[0])
+    >>> sgd, course = partial(torch.optim.SGD, lr=0.5), RunInfo(epochs=10, seeds=[0])
     >>> method = FirstOrder(sgd, course, learning_rate=0.5, batch=None, schedule="constant")
     >>> begin = loss.at(torch.zeros(1, 1))
     >>> method.join(torch.tensor([0]), begin)
@@ -57,14 +57,14 @@ class FirstOrder:
     def __init__(
         self,
         update: Callable[[list[Tensor]], Optimizer],
-        course: Course,
+        course: RunInfo,
         *,
         learning_rate: float,
         batch: int | None,
         schedule: str,
     ) -> None:
         self.whole = batch is None
-        self._make, self._passes = update, course.passes
+        self._make, self._passes = update, course.epochs
         self._rate, self._batch, self._schedule = learning_rate, batch, SCHEDULES[schedule]
         self._all_seeds = torch.tensor(course.seeds)
         self._begin_anew(self._all_seeds[:0])
@@ -111,7 +111,7 @@ class FirstOrder:
 
     def _order(self, points: int) -> Tensor:
         """The order of the points in the next pass, (cells or 1, points)."""
-        while self._drawn <= self._done:  # from a state on, those of the passes done are drawn again
+        while self._drawn <= self._done:  # from a state on, those of the epochs done are drawn again
             orders = {seed: rng.permutation(points) for seed, rng in self._orders.items()}
             self._drawn += 1
         seeds = self._seeds.tolist()

@@ -2,17 +2,17 @@
 
 import torch
 
-from nrc.optimize.point import Course, Objective, Phase, Point, Step, WithoutMemory
+from nrc.optimize.protocols import Objective, Phase, Point, RunInfo, Step, WithoutMemory
 
 __all__ = ["GradientDescent", "build"]
 
 
-def build(course: Course, *, step: float) -> list[Phase]:
+def build(course: RunInfo, *, step: float) -> list[Phase]:
     """Gradient descent with this step.
 
     Examples
     --------
-    >>> [phase] = build(Course(passes=100, seeds=[0]), step=0.1)
+    >>> [phase] = build(RunInfo(epochs=100, seeds=[0]), step=0.1)
     >>> phase.method.length
     0.1
     """
@@ -26,7 +26,7 @@ class GradientDescent(WithoutMemory):
     --------
     One weight w, f(w) = (w - 2)^2 / 2 + w^2 / 2, with the gradient -2 at 0:
 
-    >>> from nrc.network import Architecture
+    >>> from nrc.networks.mlp import Architecture
     >>> from nrc.regularised_loss import RegularisedLoss
     >>> x = torch.tensor([[[1.0], [-1.0]]])
     >>> loss = RegularisedLoss(Architecture((1, 1)), x, 2 * x, weight_decay=torch.ones(1))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from nrc.hessian import CURVATURES
-from nrc.optimize.rotation import Rotated
+from nrc.optimize.principal_axes import Rotated
 from nrc.regularised_loss import RegularisedLoss
 
 __all__ = ["KFAC", "random_signs"]
@@ -31,7 +31,7 @@ class KFAC:
     --------
     With one weight it is the inverse Hessian itself, here of f(w) = (w - 2)^2 / 2 + w^2 / 2:
 
-    >>> from nrc.network import Architecture
+    >>> from nrc.networks.mlp import Architecture
     >>> x = torch.tensor([[[1.0], [-1.0]]])
     >>> loss = RegularisedLoss(Architecture((1, 1)), x, 2 * x, weight_decay=torch.ones(1))
     >>> inverse = KFAC(loss, torch.zeros(1, 1))

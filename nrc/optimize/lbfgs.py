@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from nrc.optimize.line_search import weak_wolfe
-from nrc.optimize.point import Course, Objective, Phase, Point, State, Step, dot
+from nrc.optimize.protocols import Objective, Phase, Point, RunInfo, State, Step, dot
 
 __all__ = ["LBFGS", "Preconditioner", "build"]
 
@@ -49,12 +49,12 @@ class Preconditioner(Protocol):
 Seen = TypeVar("Seen", bound=Objective)
 
 
-def build(course: Course, *, history: int) -> list[Phase]:
+def build(course: RunInfo, *, history: int) -> list[Phase]:
     """L-BFGS that remembers so many pairs.
 
     Examples
     --------
-    >>> [phase] = build(Course(passes=100, seeds=[0]), history=10)
+    >>> [phase] = build(RunInfo(epochs=100, seeds=[0]), history=10)
     >>> phase.method.pairs.maxlen
     10
     """
@@ -80,12 +80,12 @@ class LBFGS(Generic[Seen]):
     --------
     One weight w, f(w) = (w - 2)^2 / 2 + w^2 / 2, which is least at w = 1:
 
-    >>> from nrc.network import Architecture
+    >>> from nrc.networks.mlp import Architecture
     >>> from nrc.optimize.minimise import minimise
     >>> from nrc.regularised_loss import RegularisedLoss
     >>> x = torch.tensor([[[1.0], [-1.0]]])
     >>> loss = RegularisedLoss(Architecture((1, 1)), x, 2 * x, weight_decay=torch.ones(1))
-    >>> end = minimise(loss, torch.full((1, 1), 3.0), [Phase(LBFGS(10))], tolerance=1e-6, passes=20)
+    >>> end = minimise(loss, torch.full((1, 1), 3.0), [Phase(LBFGS(10))], tolerance=1e-6, epochs=20)
     >>> round(end.point.theta.item(), 4)
     1.0
     """
@@ -134,7 +134,7 @@ class LBFGS(Generic[Seen]):
             self._forget(~found.accepted)
             self.scale = torch.where(found.accepted, self.scale, self._first_scale(point))
         self._iterations += 1
-        return Step(found.point, found.passes, stuck)
+        return Step(found.point, found.epochs, stuck)
 
     def keep(self, cells: Tensor) -> None:
         self.pairs = deque(((s[cells], y[cells], rho[cells]) for s, y, rho in self.pairs), self.pairs.maxlen)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nrc.optimize.point import Objective, Point, dot
+from nrc.optimize.protocols import Objective, Point, dot
 
 __all__ = ["Found", "weak_wolfe"]
 
@@ -21,7 +21,7 @@ class Found:
     """Where the searches ended: the start itself for cells that were not accepted."""
 
     point: Point
-    passes: Tensor
+    epochs: Tensor
     accepted: Tensor
 
 
@@ -44,19 +44,19 @@ def weak_wolfe(objective: Objective, start: Point, direction: Tensor) -> Found:
     --------
     One weight w, f(w) = (w - 2)^2 / 2 + w^2 / 2: f(2) is no less than f(0), and so half the step is taken.
 
-    >>> from nrc.network import Architecture
+    >>> from nrc.networks.mlp import Architecture
     >>> from nrc.regularised_loss import RegularisedLoss
     >>> x = torch.tensor([[[1.0], [-1.0]]])
     >>> loss = RegularisedLoss(Architecture((1, 1)), x, 2 * x, weight_decay=torch.ones(1))
     >>> found = weak_wolfe(loss, loss.at(torch.zeros(1, 1)), direction=torch.tensor([[2.0]]))
-    >>> found.point.theta.item(), found.passes.item(), found.accepted.item()
+    >>> found.point.theta.item(), found.epochs.item(), found.accepted.item()
     (1.0, 2, True)
     """
     variables = direction.shape[1]
     slope = dot(start.gradient[:, :variables], direction)
     rounding = ROUNDING * objective.rounding
     low, high, t = torch.zeros_like(slope), torch.full_like(slope, torch.inf), torch.ones_like(slope)
-    passes, accepted = torch.zeros_like(slope, dtype=torch.int64), torch.zeros_like(slope, dtype=torch.bool)
+    epochs, accepted = torch.zeros_like(slope, dtype=torch.int64), torch.zeros_like(slope, dtype=torch.bool)
     found, search = start, (slope < 0).nonzero()[:, 0]
     for _ in range(TRIALS):
         if len(search) == 0:
@@ -69,7 +69,7 @@ def weak_wolfe(objective: Objective, start: Point, direction: Tensor) -> Found:
         theta = begin.theta.clone()
         theta[:, :variables].addcmul_(along, step[:, None])
         trial = part.at(theta)
-        passes[search] += 1
+        epochs[search] += 1
         slope_t = dot(trial.gradient[:, :variables], along)
 
         decreased = trial.value <= begin.value + DECREASE * step * slope_0
@@ -79,7 +79,7 @@ def weak_wolfe(objective: Objective, start: Point, direction: Tensor) -> Found:
         good = (decreased | flat) & ~short & trial.finite
 
         if everyone and good.all():  # most often at once
-            return Found(trial, passes, good)
+            return Found(trial, epochs, good)
         if found is start:
             found = start.clone()
         found.put(search[good], trial[good])
@@ -88,4 +88,4 @@ def weak_wolfe(objective: Objective, start: Point, direction: Tensor) -> Found:
         high[search] = torch.where(short, high[search], step)
         t = torch.where(high.isinf(), 2 * t, (low + high) / 2)
         search = search[~good]
-    return Found(found, passes, accepted)
+    return Found(found, epochs, accepted)

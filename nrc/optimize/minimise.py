@@ -8,8 +8,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from nrc.ended import Ended
-from nrc.optimize.point import Method, Objective, Phase, Point, State
+from nrc.optimize.protocols import Method, Objective, Phase, Point, State
+from nrc.status import TerminationReason
 
 __all__ = ["Look", "Minimum", "Progress", "minimise"]
 
@@ -26,27 +26,27 @@ class Look(Protocol):
     --------
     What gradient descent passes on the way to the minimum of (w - 2)^2 / 2 + w^2 / 2:
 
-    >>> from nrc.network import Architecture
+    >>> from nrc.networks.mlp import Architecture
     >>> from nrc.optimize.gd import GradientDescent
     >>> from nrc.regularised_loss import RegularisedLoss
     >>> class Way(list):
-    ...     def __call__(self, cells, passes, theta, lost):
+    ...     def __call__(self, cells, epochs, theta, lost):
     ...         self.append(theta.item())
     >>> x, way = torch.tensor([[[1.0], [-1.0]]]), Way()
     >>> loss = RegularisedLoss(Architecture((1, 1)), x, 2 * x, weight_decay=torch.ones(1))
     >>> start, phases = torch.full((1, 1), 5.0), [Phase(GradientDescent(0.25))]
-    >>> end = minimise(loss, start, phases, tolerance=0, passes=4, look=way)
+    >>> end = minimise(loss, start, phases, tolerance=0, epochs=4, look=way)
     >>> way
     [5.0, 3.0, 2.0, 1.5]
     """
 
-    def __call__(self, cells: Tensor, passes: Tensor, theta: Tensor, lost: Tensor) -> None:
+    def __call__(self, cells: Tensor, epochs: Tensor, theta: Tensor, lost: Tensor) -> None:
         """Look at some cells.
 
         Parameters
         ----------
-        cells, passes, theta : Tensor
-            Places in the stack, passes done (beyond any number where the cell has ended), and
+        cells, epochs, theta : Tensor
+            Places in the stack, epochs done (beyond any number where the cell has ended), and
             parameters, (some, ...).
         lost : Tensor
             Mask (some,) of those that diverged.
@@ -70,7 +70,7 @@ class Minimum:
     iterations, evaluations : Tensor
         Counts, (cells,).
     ended : Tensor
-        `Ended` codes, (cells,).
+        `TerminationReason` codes, (cells,).
 
     Examples
     --------
@@ -116,7 +116,7 @@ class Progress:
     Examples
     --------
     >>> end = Minimum.begin(torch.ones(3, 1))
-    >>> end.ended[0] = Ended.TOLERANCE
+    >>> end.ended[0] = TerminationReason.TOLERANCE
     >>> Progress.of(end, residual=torch.tensor([0.5, 0.25]))
     Progress(cells=3, converged=1, running=2, worst=0.5)
     """
@@ -130,7 +130,7 @@ class Progress:
     def of(cls, end: Minimum, residual: Tensor) -> "Progress":
         return cls(
             cells=len(end.ended),
-            converged=int((end.ended == Ended.TOLERANCE).sum()),
+            converged=int((end.ended == TerminationReason.TOLERANCE).sum()),
             running=int((end.ended == RUNNING).sum()),
             worst=float(residual.max()) if len(residual) else float("nan"),
         )
@@ -142,7 +142,7 @@ def minimise(
     phases: Sequence[Phase],
     *,
     tolerance: float,
-    passes: int,
+    epochs: int,
     window: int | None = None,
     wall_clock: float | None = None,
     look: Look | None = None,
@@ -161,8 +161,8 @@ def minimise(
         mini-batches is judged at the end of its budget alone.
     tolerance : float
         A cell has converged when its relative residual is at most this.
-    passes : int
-        Budget of each cell: passes over the data, evaluations of its function.
+    epochs : int
+        Budget of each cell: epochs over the data, evaluations of its function.
     window : int, optional
         Cells that run at a time; all if not given. The others wait, and take the places of those that
         have left. It changes no number.
@@ -185,23 +185,23 @@ def minimise(
     --------
     One weight w, f(w) = (w - 2)^2 / 2 + w^2 / 2, which is least at w = 1, in two cells that start apart:
 
-    >>> from nrc.network import Architecture
+    >>> from nrc.networks.mlp import Architecture
     >>> from nrc.optimize.gd import GradientDescent
     >>> from nrc.regularised_loss import RegularisedLoss
     >>> x = torch.tensor([[[1.0], [-1.0]]])
     >>> loss = RegularisedLoss(Architecture((1, 1)), x, 2 * x, weight_decay=torch.ones(2))
     >>> theta, phases = torch.tensor([[1.0], [3.0]]), [Phase(GradientDescent(0.5))]
-    >>> end = minimise(loss, theta, phases, tolerance=1e-6, passes=20)
+    >>> end = minimise(loss, theta, phases, tolerance=1e-6, epochs=20)
     >>> end.point.theta.tolist(), end.iterations.tolist()
     ([[1.0], [1.0]], [0, 1])
-    >>> [Ended(code).name for code in end.ended.tolist()]
+    >>> [TerminationReason(code).name for code in end.ended.tolist()]
     ['TOLERANCE', 'TOLERANCE']
     """
     run = _Run(objective, theta, phases, look, state)
     while True:
         run.admit(len(theta) if window is None else window)
         late = wall_clock is not None and run.seconds > wall_clock
-        run.leave(run.judge(tolerance, passes, late))
+        run.leave(run.judge(tolerance, epochs, late))
         if report is not None:
             report(Progress.of(run.end, run.residual), run.state)
         if len(run.running):
@@ -293,12 +293,12 @@ class _Run:
         self._begin()
         return True
 
-    def judge(self, tolerance: float, passes: int, late: bool) -> Tensor:
+    def judge(self, tolerance: float, epochs: int, late: bool) -> Tensor:
         """How each running cell leaves the phase now, (running,), or that it stays."""
         done = self.end.evaluations[self.running]
-        spent, dead = done >= passes, self.point.theta.norm(dim=1) <= self.small[self.running]
+        spent, dead = done >= epochs, self.point.theta.norm(dim=1) <= self.small[self.running]
         near = self.residual <= max(self.phase.tolerance, tolerance)
-        over = done - self.begun[self.running] >= self.phase.passes
+        over = done - self.begun[self.running] >= self.phase.epochs
         # a cell's own end alone: what its neighbours do must not end it
         known = torch.full_like(spent, self.last and self.method.whole)
         if not known.all():
@@ -307,14 +307,14 @@ class _Run:
                 self._evaluate(known)
         # of several reasons the last one in this list counts
         left = torch.full_like(self.running, STAYS)
-        left[self.stuck] = Ended.NO_DESCENT
+        left[self.stuck] = TerminationReason.NO_DESCENT
         if not self.last:
             left[near | over | self.stuck] = RUNNING
-        left[torch.full_like(spent, late)] = Ended.WALL_CLOCK
-        left[spent] = Ended.PASSES
-        left[known & (self.residual <= tolerance)] = Ended.TOLERANCE
-        left[dead] = Ended.ORIGIN
-        left[self.diverged] = Ended.DIVERGED
+        left[torch.full_like(spent, late)] = TerminationReason.WALL_CLOCK
+        left[spent] = TerminationReason.EPOCHS
+        left[known & (self.residual <= tolerance)] = TerminationReason.TOLERANCE
+        left[dead] = TerminationReason.COLLAPSED_TO_ZERO
+        left[self.diverged] = TerminationReason.DIVERGED
         return left
 
     def _evaluate(self, cells: Tensor) -> None:
@@ -330,8 +330,8 @@ class _Run:
         leaving = left != STAYS
         if self.look is not None:
             beyond = torch.full_like(self.running, torch.iinfo(torch.int64).max)
-            passes = torch.where(left > RUNNING, beyond, self.end.evaluations[self.running])
-            self.look(self.running, passes, self.point.theta, self.diverged)
+            epochs = torch.where(left > RUNNING, beyond, self.end.evaluations[self.running])
+            self.look(self.running, epochs, self.point.theta, self.diverged)
         if leaving.any():
             self.end.put(self.running[leaving], self.point[leaving], self.residual[leaving], left[leaving])
             self.running, self.point = self.running[~leaving], self.point[~leaving]
@@ -343,7 +343,7 @@ class _Run:
         """One step of the method; a cell that diverges stays where it was."""
         step = self.method.step(self.objective, self.point)
         self.end.iterations[self.running] += 1
-        self.end.evaluations[self.running] += step.passes
+        self.end.evaluations[self.running] += step.epochs
         self.stuck, self.diverged = step.stuck, ~step.point.finite
         if self.diverged.any():
             step.point.put(self.diverged, self.point[self.diverged])

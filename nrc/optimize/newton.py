@@ -13,8 +13,8 @@ from nrc.hessian import Hessian
 from nrc.optimize.kfac import KFAC
 from nrc.optimize.lbfgs import LBFGS
 from nrc.optimize.line_search import weak_wolfe
-from nrc.optimize.point import Course, Phase, Point, Step, WithoutMemory, dot
-from nrc.optimize.single import Single, single
+from nrc.optimize.mixed_precision import Single, single
+from nrc.optimize.protocols import Phase, Point, RunInfo, Step, WithoutMemory, dot
 from nrc.regularised_loss import RegularisedLoss
 
 __all__ = ["NewtonCG", "build", "conjugate_gradients"]
@@ -25,12 +25,12 @@ ROTATES = True
 STEPS = 250
 
 
-def build(course: Course, *, history: int, switch: float) -> list[Phase]:
+def build(course: RunInfo, *, history: int, switch: float) -> list[Phase]:
     """L-BFGS to the relative residual `switch`, then Newton's method.
 
     Examples
     --------
-    >>> phases = build(Course(passes=1000, seeds=[0]), history=10, switch=1e-5)
+    >>> phases = build(RunInfo(epochs=1000, seeds=[0]), history=10, switch=1e-5)
     >>> [phase.tolerance for phase in phases]
     [1e-05, 0.0]
     """
@@ -52,11 +52,11 @@ class NewtonCG(WithoutMemory):
     --------
     One step from anywhere to the minimum of a quadratic function, f(w) = (w - 2)^2 / 2 + w^2 / 2:
 
-    >>> from nrc.network import Architecture
+    >>> from nrc.networks.mlp import Architecture
     >>> x = torch.tensor([[[1.0], [-1.0]]], dtype=torch.float64)
     >>> loss = RegularisedLoss(Architecture((1, 1)), x, 2 * x, weight_decay=x.new_ones(1))
     >>> step = NewtonCG(1e-8).step(loss, loss.at(x.new_full((1, 1), 3)))
-    >>> round(step.point.theta.item(), 6), step.passes.item()
+    >>> round(step.point.theta.item(), 6), step.epochs.item()
     (1.0, 2)
     """
 
@@ -77,7 +77,7 @@ class NewtonCG(WithoutMemory):
             self._accuracy(residual).float(),
         )
         found = weak_wolfe(objective, point, direction * size)
-        return Step(found.point, found.passes + products, stuck=~found.accepted)
+        return Step(found.point, found.epochs + products, stuck=~found.accepted)
 
     def _accuracy(self, residual: Tensor) -> Tensor:
         """Relative accuracy of the solution: superlinear convergence, but not beyond the tolerance."""

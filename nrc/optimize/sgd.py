@@ -5,19 +5,19 @@ from functools import partial
 import torch
 
 from nrc.optimize.first_order import FirstOrder
-from nrc.optimize.point import Course, Phase
+from nrc.optimize.protocols import Phase, RunInfo
 
 __all__ = ["build"]
 
 
 def build(
-    course: Course, *, learning_rate: float, momentum: float, batch: int | None, schedule: str
+    course: RunInfo, *, learning_rate: float, momentum: float, batch: int | None, schedule: str
 ) -> list[Phase]:
     """Gradient descent with momentum and the options of `FirstOrder`.
 
     Examples
     --------
-    >>> course = Course(passes=100, seeds=[0])
+    >>> course = RunInfo(epochs=100, seeds=[0])
     >>> [phase] = build(course, learning_rate=0.1, momentum=0.9, batch=32, schedule="constant")
     >>> phase.method.whole
     False

@@ -12,10 +12,10 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from nrc.network import Architecture, Network
+from nrc.networks.mlp import Architecture, Network
 from nrc.optimize.kfac import random_signs
 from nrc.optimize.lbfgs import LBFGS
-from nrc.optimize.point import Course, Phase, Point
+from nrc.optimize.protocols import Phase, Point, RunInfo
 from nrc.regularised_loss import RegularisedLoss
 
 __all__ = ["Projected", "RightInverse", "build"]
@@ -24,16 +24,16 @@ __all__ = ["Projected", "RightInverse", "build"]
 DAMPING = 10
 
 
-def build(course: Course, *, plain: int, history: int) -> list[Phase]:
-    """L-BFGS on all layers for some passes, so that the initial last layer has its say; then on the rest.
+def build(course: RunInfo, *, plain: int, history: int) -> list[Phase]:
+    """L-BFGS on all layers for some epochs, so that the initial last layer has its say; then on the rest.
 
     Examples
     --------
-    >>> phases = build(Course(passes=1000, seeds=[0]), plain=20, history=10)
-    >>> [phase.passes for phase in phases]
+    >>> phases = build(RunInfo(epochs=1000, seeds=[0]), plain=20, history=10)
+    >>> [phase.epochs for phase in phases]
     [20, inf]
     """
-    first = [Phase(LBFGS(history), passes=plain)] if plain else []
+    first = [Phase(LBFGS(history), epochs=plain)] if plain else []
     return [*first, Phase(LBFGS(history, RightInverse.of), Projected)]
 
 
@@ -54,7 +54,7 @@ class Projected:
     --------
     Two weights with f = (w_2 w_1 - 2)^2 / 2 + (w_1^2 + w_2^2) / 2: the best w_2 for w_1 = 1 is 1.
 
-    >>> from nrc.network import Architecture
+    >>> from nrc.networks.mlp import Architecture
     >>> x = torch.tensor([[[1.0], [-1.0]]])
     >>> linear = Architecture((1, 1, 1), activation="linear")
     >>> projected = Projected(RegularisedLoss(linear, x, 2 * x, weight_decay=torch.ones(1)))
@@ -131,7 +131,7 @@ class RightInverse:
     --------
     For w_1 = w_2 = 1 and inputs of mean square 1 it divides w_1 by 1 + 10 lambda:
 
-    >>> from nrc.network import Architecture
+    >>> from nrc.networks.mlp import Architecture
     >>> x = torch.tensor([[[1.0], [-1.0]]])
     >>> linear = Architecture((1, 1, 1), activation="linear")
     >>> projected = Projected(RegularisedLoss(linear, x, 2 * x, weight_decay=torch.tensor([0.1])))

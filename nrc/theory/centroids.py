@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from nrc.network import ACTIVATIONS, Network
+from nrc.networks.mlp import ACTIVATIONS, Network
 
 __all__ = [
     "centroid_gap",

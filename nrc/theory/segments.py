@@ -20,7 +20,7 @@ from math import inf
 import torch
 from torch import Tensor
 
-from nrc.network import ACTIVATIONS, Network
+from nrc.networks.mlp import ACTIVATIONS, Network
 from nrc.theory.centroids import centroids
 
 __all__ = ["segment_gap_bound"]

@@ -101,7 +101,7 @@ def test_every_rule_gives_the_bytes_of_a_local_run(checkout, fresh):
 
 
 SLOW = {
-    "experiments.mixture.training": {"passes": 30000, "tolerance": 1e-30},
+    "experiments.mixture.training": {"epochs": 30000, "tolerance": 1e-30},
     "data.blobs": {"points": 60, "dimension": 6},
     "checkpoint_interval": 1,
 }

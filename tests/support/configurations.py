@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.settings import ConfigurationError, read_settings
+from workflow.config.load import ConfigurationError, read_settings
 
 PROJECT = Path(__file__).parents[2]
 CONFIG = PROJECT / "config.yaml"

@@ -3,9 +3,9 @@
 import numpy as np
 import xarray as xr
 
-from nrc.ended import Ended, Status
 from nrc.grid import AXES
-from nrc.labels import flag_attributes
+from nrc.metadata import flag_attributes
+from nrc.status import Status, TerminationReason
 
 K = 2
 # Four numbers whose Spearman correlation with 1, 2, 3, 4 is the key: 1 - sum d^2 / 10.
@@ -21,7 +21,7 @@ def cube(variables, **axes):
     dataset = xr.Dataset(
         {
             "status": (tuple(AXES), np.zeros(shape, np.int8), flag_attributes(Status)),
-            "ended": (tuple(AXES), np.zeros(shape, np.int8), flag_attributes(Ended)),
+            "termination_reason": (tuple(AXES), np.zeros(shape, np.int8), flag_attributes(TerminationReason)),
         },
         axes,
         {"clusters": K, "experiment": "known"},
@@ -168,7 +168,7 @@ def growing_with_depth(values):
     return cube(variables, seed=range(len(values)), depth=depths)
 
 
-# statistic: the cube, what confirms the claim, what denies it, what leaves it undecided, and the limits
+# statistic: the cube, what supports the claim, what contradicts it, what leaves it inconclusive, and the limits
 KNOWN = {
     "transition_width": (rising, (0.1, 0.15, 0.1), (0.6, 0.65, 0.6), (0.1, 0.3, 0.2), None, 0.2),
     "slope_in_sigma": (powers_of_sigma, (2.01, 1.99, 2), (3, 2.9, 3.1), (2, 2, 2.4), 1.9, 2.1),

@@ -4,9 +4,9 @@ import numpy as np
 import xarray as xr
 
 from nrc import figures
-from nrc.ended import Ended, Status
 from nrc.figures.style import styled
-from nrc.labels import describe, flag_attributes
+from nrc.metadata import describe, flag_attributes
+from nrc.status import Status, TerminationReason
 
 GRID = ("weight_decay", "sigma", "width", "depth", "seed")
 SNAPSHOTS = [0, 5, 9]
@@ -46,7 +46,7 @@ def cube(name="one", *, made_of=0, without=(), mixture=True, classes=False, **ax
         **dict.fromkeys(("singular_values", "forecast"), ("layer", "index")),
         **dict.fromkeys(("tcv_lower", "tcv_upper", "wcss_class"), ("source",)),
         **dict.fromkeys(BOUNDS, ("layer", "source")),
-        **dict.fromkeys(("relative_tail", "certified_tail"), ("layer", "index")),
+        **dict.fromkeys(("relative_tail", "tail_bound"), ("layer", "index")),
         "snapshot_singular_values": ("snapshot", "layer", "index"),
         "snapshot_wcss": ("snapshot", "source"),
     }
@@ -69,27 +69,35 @@ def cube(name="one", *, made_of=0, without=(), mixture=True, classes=False, **ax
     made["distance"] = np.sqrt((s.where(s["index"] > K, 0) ** 2).sum("index")).where(s.notnull().any("index"))
     made["relative_distance"] = made["distance"] / np.sqrt((s**2).sum("index"))
     made["exact_rank"] = (s > 1e-5 * s.max("index")).sum("index").where(s.notnull().any("index"))
-    for flag in ("status", "ended"):
+    for flag in ("status", "termination_reason"):
         made[flag] = GRID, np.zeros([sizes[axis] for axis in GRID], np.int8)
     made["at_minimum"] = made["status"] + np.int8(1)
     made = made.drop_vars(list(without)).assign_attrs(experiment=name, clusters=K, points=30, dimension=4)
     made = describe(made, **{variable: {"long_name": variable} for variable in map(str, made.variables)})
-    made["snapshot"].attrs["long_name"] = "passes over the data"
+    made["snapshot"].attrs["long_name"] = "epochs over the data"
     made["status"].attrs |= flag_attributes(Status)
-    made["ended"].attrs |= flag_attributes(Ended)
+    made["termination_reason"].attrs |= flag_attributes(TerminationReason)
     return made
 
 
 def end(made, ended, **cell):
     """Let some cells end in another way, with what that does to their measures."""
-    made["ended"].loc[cell] = ended
+    made["termination_reason"].loc[cell] = ended
     made["status"].loc[cell] = ended.status
-    if ended is Ended.DIVERGED:
+    if ended is TerminationReason.DIVERGED:
         for variable in made.data_vars:
-            kept = {"status", "ended", "tcv_lower", "tcv_upper", "wcss_class", "wcss_bound", "at_minimum"}
+            kept = {
+                "status",
+                "termination_reason",
+                "tcv_lower",
+                "tcv_upper",
+                "wcss_class",
+                "wcss_bound",
+                "at_minimum",
+            }
             if variable not in kept and made[variable].dtype.kind == "f":
                 made[variable].loc[cell] = np.nan
-    if ended is Ended.ORIGIN:
+    if ended is TerminationReason.COLLAPSED_TO_ZERO:
         for variable in ("singular_values", "distance"):
             made[variable].loc[cell] = 0
         for variable in ("relative_distance", "stable_rank", "exact_rank"):
@@ -100,7 +108,7 @@ def end(made, ended, **cell):
 def shift(name="one", *, slope=2.0, **axes):
     """Shifts that grow with sigma to a power of their own."""
     grid = {"weight_decay": [0.1, 1.0], "sigma": [0.01, 0.02, 0.05, 0.1]} | axes
-    made = cube(name, **grid)[["status", "ended", "at_minimum"]]
+    made = cube(name, **grid)[["status", "termination_reason", "at_minimum"]]
     power = made["sigma"] ** (slope + 0.01 * made["seed"]) / made["weight_decay"]
     made["shift"] = power.broadcast_like(made["status"])
     made["noise_moment"] = (2 * made["sigma"] ** 2).broadcast_like(made["status"])
@@ -110,7 +118,7 @@ def shift(name="one", *, slope=2.0, **axes):
 
 
 # Of two branches: over the sigma of the forecast, where sweeps and random start pass from one to the other,
-# and where the objective of the network swept up passes those of the random start and of the one swept down.
+# and where the objective of the network swept up epochs those of the random start and of the one swept down.
 PLACES = {"down_ends": 0.8, "random_jumps": 0.9, "overtaken": 1.1, "crossing": 1.3, "up_ends": 2.0}
 
 
@@ -163,7 +171,7 @@ def facts(kind, *cubes, **others):
 def unlucky():
     """A plane with a cell of each end: stopped and converged, all stopped, diverged, dead."""
     made = cube()
-    end(made, Ended.PASSES, sigma=0.1, weight_decay=0.01, seed=0)
-    end(made, Ended.NO_DESCENT, sigma=0.3, weight_decay=0.01)
-    end(made, Ended.DIVERGED, sigma=1.0, weight_decay=0.01)
-    return end(made, Ended.ORIGIN, sigma=1.0, weight_decay=0.1)
+    end(made, TerminationReason.EPOCHS, sigma=0.1, weight_decay=0.01, seed=0)
+    end(made, TerminationReason.NO_DESCENT, sigma=0.3, weight_decay=0.01)
+    end(made, TerminationReason.DIVERGED, sigma=1.0, weight_decay=0.01)
+    return end(made, TerminationReason.COLLAPSED_TO_ZERO, sigma=1.0, weight_decay=0.1)

@@ -46,7 +46,7 @@ def measured(layers=SMALL, *, ranks=20, room=1.5, without=(), weight_decay=0.01,
     made = of_spectra(layers, **looks).assign_attrs(clusters=K, points=500, weight_decay=weight_decay)
     sources = ["input", *list(layers)[1:]]
     bounded = (made["index"] <= ranks) & ~made["layer"].isin(list(without))
-    made["certified_tail"] = (room * made["relative_tail"]).where(bounded & (weight_decay > 0))
+    made["tail_bound"] = (room * made["relative_tail"]).where(bounded & (weight_decay > 0))
     s = made["singular_values"]
     made["distance"] = np.sqrt((s.where(s["index"] > K, 0) ** 2).sum("index"))
     below = xr.DataArray(

@@ -8,15 +8,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nrc.batching import architecture_of, initial_parameters, regularised_loss, training_sample
 from nrc.data.mixture import draw_mixture
 from nrc.data.points import Points
 from nrc.determinism import make_deterministic
 from nrc.grid import Stack
-from nrc.network import Network
+from nrc.networks.mlp import Network
 from nrc.optimize import build
-from nrc.optimize.point import Course, Objective, Phase
+from nrc.optimize.protocols import Objective, Phase, RunInfo
 from nrc.regularised_loss import RegularisedLoss
-from nrc.stacks import architecture_of, initial_parameters, regularised_loss, training_sample
 
 __all__ = [
     "METHODS",
@@ -97,9 +97,9 @@ class Way:
     # whether a step is one evaluation of the whole data, so that a budget is spent to the last pass
     exact: bool = True
 
-    def method(self, passes: int, seeds: Sequence[int]) -> list[Phase]:
-        """Fresh phases, for a run of so many passes and the seeds of its cells."""
-        return build(self.name, self.options, Course(passes, seeds))
+    def method(self, epochs: int, seeds: Sequence[int]) -> list[Phase]:
+        """Fresh phases, for a run of so many epochs and the seeds of its cells."""
+        return build(self.name, self.options, RunInfo(epochs, seeds))
 
     def autoencoders(self, **changes) -> tuple[RegularisedLoss, Tensor]:
         return autoencoders(**{**self.problem, **changes})
@@ -111,7 +111,7 @@ METHODS = {
     "lbfgs": Way("lbfgs", {"history": 10}, exact=False),
     "varpro": Way("varpro", {"history": 10, "plain": 3}, exact=False),
     "gd": Way("gd", {"step": 0.2}),
-    "lm": Way("lm", {}, {"activation": "linear", "penalty": "product"}),
+    "levenberg_marquardt": Way("levenberg_marquardt", {}, {"activation": "linear", "penalty": "product"}),
     "adam": Way("adam", _ADAM),
     "adam in batches": Way("adam", {**_ADAM, "batch": 8, "schedule": "cosine"}),
     "sgd": Way("sgd", _SGD),

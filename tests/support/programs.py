@@ -82,7 +82,7 @@ def _limit_memory(more: int) -> None:
     import torch
     import torch._dynamo
 
-    import pipeline.training  # noqa: F401
+    import workflow.lib.training  # noqa: F401
     from nrc.determinism import make_deterministic
 
     make_deterministic()

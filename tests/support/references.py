@@ -136,13 +136,13 @@ def at_centroids(reference, layers, source, y, labels, loss):
 
 def assert_bounds_hold(found):
     distance, slack = found["distance"], 1e-9 * found["singular_values"].max("index")
-    for bound in ("bound_measured", "bound_projected", "bound_shuffled"):
+    for bound in ("bound_measured", "bound_projected", "bound_permuted"):
         assert not (distance > found[bound] + slack).any(), bound
     assert (
         (found["bound_projected"] <= found["bound_measured"] + slack)
         .where(found["bound_measured"].notnull(), True)
         .all()
     )
-    assert not (found["relative_tail"] > found["certified_tail"] + 1e-9).any()
+    assert not (found["relative_tail"] > found["tail_bound"] + 1e-9).any()
     assert (found["tcv_lower"] <= found["tcv_upper"] * (1 + 1e-9)).all()
     assert (found["tcv_upper"] <= found["wcss_class"] * (1 + 1e-9)).all()

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nrc import store
+from nrc import netcdf
 from nrc.data.mixture import draw_mixture
-from nrc.labels import provenance
+from nrc.metadata import provenance
 from support.programs import Program
 
 __all__ = ["STACK", "Training"]
@@ -23,13 +23,19 @@ DATA = {
     "weights": None,
 }
 STACK = {"weight_decay": [0.001, 0.002, 0.004, 0.008, 0.016], "sigma": [0.1, 0.2, 0.4], "width": 6, "depth": 4, "seed": 0}  # fmt: skip
-COMMON = {"start": None, "loss_on": "data", "penalty": "factors", "look_every": None, "wall_clock": None}
-LBFGS = {"method": {"name": "lbfgs", "history": 10}, "tolerance": 1e-12, "passes": 500, "precision": "float64"}  # fmt: skip
+COMMON = {
+    "warm_start": None,
+    "loss_on": "data",
+    "penalty": "factors",
+    "snapshot_every": None,
+    "wall_clock": None,
+}
+LBFGS = {"method": {"name": "lbfgs", "history": 10}, "tolerance": 1e-12, "epochs": 500, "precision": "float64"}  # fmt: skip
 ADAM = {
     "method": {"name": "adam", "learning_rate": 1e-3, "batch": 20, "schedule": "cosine"},
     "tolerance": 1e-9,
-    "passes": 300,
-    "look_every": 10,
+    "epochs": 300,
+    "snapshot_every": 10,
     "precision": "float32",
 }
 KINDS = {
@@ -69,7 +75,7 @@ class Training:
         for seed in seeds if isinstance(seeds, list) else [seeds]:
             self.data.append(folder / f"seed~{seed}.nc")
             drawn = draw_mixture(**{**DATA, "points": points}, seed=seed).to_dataset()
-            store.save(drawn.assign_attrs(provenance({"experiment": "blobs"})), self.data[-1])
+            netcdf.save(drawn.assign_attrs(provenance({"experiment": "blobs"})), self.data[-1])
 
     def training(self, **changes: Any) -> dict[str, Any]:
         """The `training` settings with changes."""
@@ -92,7 +98,7 @@ class Training:
         arguments = [
             *("--settings", json.dumps({**self.settings, **settings})),
             *("--data", *map(str, self.data)),
-            *(("--start", str(before)) if before else ()),
+            *(("--warm-start", str(before)) if before else ()),
             *("--output", str(self.output)),
             *("--threads", str(threads)),
             *("--checkpoint-interval", str(interval)),

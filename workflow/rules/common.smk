@@ -11,16 +11,16 @@ from inspect import signature
 from pathlib import Path
 from shlex import quote
 
-sys.path[:0] = [workflow.basedir, f"{workflow.basedir}/workflow/scripts"]
+sys.path.insert(0, workflow.basedir)
 
 from nrc.data import kind as data_kind
-from pipeline import layout, slices
-from pipeline.code import code_digest, summary_of
-from pipeline.commit import commit_of
-from pipeline.drawn import names_of, twins
-from pipeline.layout import cube_file
-from pipeline.settings import cube_of_claim, cube_of_figure, read_settings, twin_on_centroids
-from pipeline.starts import start_of
+from workflow.lib import paths, job_settings
+from workflow.lib.code_digest import code_digest, summary_of
+from workflow.lib.commit import commit_of
+from workflow.config.compatibility import names_of, centroid_counterparts
+from workflow.lib.paths import cube_file
+from workflow.config.load import cube_of_claim, cube_of_figure, read_settings, centroid_counterpart
+from workflow.config.warm_starts import start_of
 
 ROOT = Path(os.path.relpath(workflow.basedir))
 SCRIPTS = quote(str(ROOT / "workflow/scripts"))
@@ -78,13 +78,13 @@ def code_of(program, *kinds):
 
 def settings_json(part, *names):
     """What a job depends on, as JSON: a slice of the settings, sorted where their order tells nothing."""
-    told = part in (slices.claims_slice, slices.figure_slice, slices.summary_slice, slices.explorer_slice)
+    told = part in (job_settings.claims_slice, job_settings.figure_slice, job_settings.summary_slice, job_settings.explorer_slice)
     return json.dumps(or_exit(part, *names, SETTINGS), sort_keys=not told)
 
 
 @cache
 def stack_named(experiment, cells):
-    return or_exit(layout.stack_of, experiment, cells, SETTINGS)
+    return or_exit(paths.stack_of, experiment, cells, SETTINGS)
 
 
 def stack_of(wildcards):
@@ -96,32 +96,32 @@ def stack_of(wildcards):
 def data_files(wildcards):
     """The data files of the stack in a path."""
     seeds = stack_of(wildcards).seeds
-    return layout.data_files(EXPERIMENTS[wildcards.experiment]["data"], seeds, SETTINGS)
+    return paths.data_files(EXPERIMENTS[wildcards.experiment]["data"], seeds, SETTINGS)
 
 
 @quick
 def start_files(wildcards):
     """The trained networks that those in a path start from, if they do not from initial weights."""
-    return or_exit(layout.start_files, wildcards.experiment, wildcards.cells, SETTINGS)
+    return or_exit(paths.start_files, wildcards.experiment, wildcards.cells, SETTINGS)
 
 
 @quick
 def measured_files(wildcards):
     """The measures of all stacks of the experiment in a path."""
-    experiment = or_exit(layout.experiment_of, wildcards.experiment, SETTINGS)
-    return layout.stack_files("measure", wildcards.experiment, experiment)
+    experiment = or_exit(paths.experiment_of, wildcards.experiment, SETTINGS)
+    return paths.stack_files("measure", wildcards.experiment, experiment)
 
 
 @quick
-def twin_file(wildcards):
+def counterpart_file(wildcards):
     """The cube of the same networks as in a path, but trained on centroids."""
-    or_exit(layout.experiment_of, wildcards.experiment, SETTINGS)
-    return cube_file(twin_of(wildcards.experiment))
+    or_exit(paths.experiment_of, wildcards.experiment, SETTINGS)
+    return cube_file(counterpart_of(wildcards.experiment))
 
 
-def twin_of(experiment):
+def counterpart_of(experiment):
     """The same experiment, but trained on centroids."""
-    return or_exit(twin_on_centroids, experiment, EXPERIMENTS)
+    return or_exit(centroid_counterpart, experiment, EXPERIMENTS)
 
 
 # experiments in the order in which figures ask for them
@@ -137,7 +137,7 @@ def early(wildcards):
 @cache
 def stack_threads():
     """Cores for a job with a stack: more than one where there are more than stacks."""
-    stacks = sum(len(layout.stack_files("train", *experiment)) for experiment in EXPERIMENTS.items())
+    stacks = sum(len(paths.stack_files("train", *experiment)) for experiment in EXPERIMENTS.items())
     # on a cluster a job has what --set-threads train_stack=N asks for
     return max(1, workflow.cores // stacks) if workflow.local_exec else 1
 
@@ -152,10 +152,10 @@ def size_of(data):
 def stack_memory(wildcards, attempt):
     """Megabytes of a job with a stack."""
     experiment = EXPERIMENTS[wildcards.experiment]
-    return attempt * slices.memory(experiment, stack_of(wildcards), size_of(experiment["data"]))
+    return attempt * job_settings.memory(experiment, stack_of(wildcards), size_of(experiment["data"]))
 
 
-measure_settings = cache(partial(settings_json, slices.measure_slice))
+measure_settings = cache(partial(settings_json, job_settings.measure_slice))
 
 
 # A job depends on all that its inputs were made by, not on its inputs alone: where one before it failed, and
@@ -167,14 +167,14 @@ def data_by(data):
     """Digest of what a data set is made by: settings, code, and the contents of a file of one's own."""
     kind, file = DATA[data]["kind"], DATA[data].get("file")
     contents = hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else DATA[data].get("source")
-    settings = slices.data_slice(data, 0, SETTINGS)
+    settings = job_settings.data_slice(data, 0, SETTINGS)
     return digest_of(settings, contents, code_of("make_data.py", f"nrc.data.{kind}"))
 
 
 @cache
 def networks_by(experiment):
     """Digest of what the networks of an experiment are made by, whatever the cell."""
-    training = or_exit(slices.training_of_any, experiment, SETTINGS)
+    training = or_exit(job_settings.training_of_any, experiment, SETTINGS)
     start = start_of(EXPERIMENTS[experiment])
     # of all methods the experiment's alone
     code = code_of("train.py", f"nrc.optimize.{training['training']['method']['name']}")
@@ -190,7 +190,7 @@ def measures_by(experiment):
 
 def stack_by(whole, wildcards):
     """Digest of what the stack in a path is made by: with the whole experiment's the cells that led there."""
-    way = or_exit(layout.way_to, wildcards.experiment, wildcards.cells, SETTINGS)
+    way = or_exit(paths.way_to, wildcards.experiment, wildcards.cells, SETTINGS)
     return digest_of(whole(wildcards.experiment), way) if way else whole(wildcards.experiment)
 
 
@@ -198,7 +198,7 @@ def cube_by(experiment, cube="measures"):
     """Digest of what a cube of an experiment is made by."""
     if cube == "measures":
         return measures_by(experiment)
-    both = (measures_by(experiment), measures_by(twin_of(experiment)))
+    both = (measures_by(experiment), measures_by(counterpart_of(experiment)))
     return digest_of(*both, code_of("compare_centroids.py"))
 
 
@@ -209,8 +209,8 @@ def digest_of(*parts):
 @quick
 def data_settings(wildcards):
     """A data set of a seed, of 0 where it knows none."""
-    seed = or_exit(layout.seed_of, wildcards.data, wildcards.seed) if "seed" in wildcards.keys() else 0
-    return settings_json(slices.data_slice, wildcards.data, seed)
+    seed = or_exit(paths.seed_of, wildcards.data, wildcards.seed) if "seed" in wildcards.keys() else 0
+    return settings_json(job_settings.data_slice, wildcards.data, seed)
 
 
 def about_figure(name, shows):
@@ -226,7 +226,7 @@ def about_figure(name, shows):
 
 def no_figure(wildcards):
     """End Snakemake: the configuration has no figure of the name in a path."""
-    or_exit(layout.figure_of, wildcards.figure, SETTINGS)
+    or_exit(paths.figure_of, wildcards.figure, SETTINGS)
 
 
 def data_names(kind):

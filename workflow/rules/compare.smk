@@ -2,7 +2,7 @@ rule compare_centroids:
     """Compare linear networks trained on data with those trained on centroids."""
     input:
         data="results/{experiment}/measures.nc",
-        centroids=twin_file,
+        centroids=counterpart_file,
     output:
         "results/{experiment}/shift.nc",
     log:

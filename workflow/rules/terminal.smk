@@ -4,10 +4,10 @@ import time
 
 from snakemake.settings.enums import Quietness, RerunTrigger
 
-from pipeline.changes import Changed, changed_keys, in_lines, settings_among
-from pipeline.progress import Job, Progress, duration
-from pipeline.summary import summary
-from pipeline.terminal import DryRun, Terminal, why_failed
+from workflow.lib.changed_settings import Changed, changed_keys, in_lines, settings_among
+from workflow.lib.progress import Job, Progress, duration
+from workflow.lib.closing_summary import summary
+from workflow.lib.terminal import DryRun, Terminal, why_failed
 
 BEGAN = time.time()
 QUIET = set(workflow.output_settings.quiet or ())

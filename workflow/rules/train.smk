@@ -8,7 +8,7 @@ rule train_stack:
     """Train the cells of a stack until each is stationary or out of budget."""
     input:
         data=data_files,
-        start=start_files,
+        warm_start=start_files,
     output:
         "results/{experiment}/train/{cells}.nc",
     log:
@@ -31,5 +31,5 @@ rule train_stack:
         ),
     shell:
         f"python {SCRIPTS}/train.py"
-        " --settings {params.settings:q} --data {input.data:q} --start {input.start:q}"
+        " --settings {params.settings:q} --data {input.data:q} --warm-start {input.warm_start:q}"
         " --output {output:q} --threads {threads:q} --log {log:q}"

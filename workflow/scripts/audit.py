@@ -4,15 +4,15 @@ import argparse
 
 import pandas as pd
 
-from nrc import store
+from nrc import netcdf
 from nrc.audit import audit
-from pipeline.program import add_file, program, run
+from workflow.lib.program import add_file, program, run
 
 
 def main(args: argparse.Namespace) -> None:
     tables = []
     for path in args.measures:
-        cube = store.load(path)
+        cube = netcdf.load(path)
         experiment = cube.attrs["experiment"]
         if experiment not in args.settings["delta"]:
             raise ValueError(f"delta has no value for experiment {experiment}, which {path} is of; give one")
@@ -29,9 +29,9 @@ def main(args: argparse.Namespace) -> None:
                 for row in violated.itertuples()
             )
         )
-    with store.atomic(args.csv) as temporary:
+    with netcdf.atomic(args.csv) as temporary:
         table.to_csv(temporary, index=False)
-    with store.atomic(args.markdown) as temporary:
+    with netcdf.atomic(args.markdown) as temporary:
         temporary.write_text(table.to_markdown(index=False, floatfmt=".3g") + "\n", encoding="utf-8")
 
 

@@ -13,11 +13,11 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from nrc import store
+from nrc import netcdf
 from nrc.grid import AXES
-from nrc.labels import provenance
-from pipeline.origin import origin
-from pipeline.program import add_file, program, run
+from nrc.metadata import provenance
+from workflow.lib.program import add_file, program, run
+from workflow.lib.provenance import origin
 
 
 class Piece(NamedTuple):
@@ -32,17 +32,17 @@ def main(args: argparse.Namespace) -> None:
     pieces = read(sys.stdin.read().splitlines())
     cube = collect(pieces)
     origins = origin(piece.attributes for piece in pieces)
-    store.save(cube.assign_attrs(provenance(args.settings, **origins)), args.output)
+    netcdf.save(cube.assign_attrs(provenance(args.settings, **origins)), args.output)
 
 
 def read(paths: Iterable[str]) -> list[Piece]:
     """Read files: of each form one whole, of the others the arrays, which is faster."""
     pieces, forms = [], {}
     for path in paths:
-        arrays, attributes = store.load_arrays(path)
+        arrays, attributes = netcdf.load_arrays(path)
         form = tuple((name, array.shape, array.dtype) for name, array in arrays.items())
         if form not in forms:
-            forms[form] = store.load(path)
+            forms[form] = netcdf.load(path)
         pieces.append(Piece(arrays, attributes, forms[form]))
     return pieces
 

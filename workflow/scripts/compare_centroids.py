@@ -4,21 +4,21 @@ import argparse
 
 import xarray as xr
 
-from nrc import store
-from nrc.labels import provenance
+from nrc import netcdf
 from nrc.measures.linear import trained_shift
-from pipeline.origin import origin
-from pipeline.program import add_file, program, run
+from nrc.metadata import provenance
+from workflow.lib.program import add_file, program, run
+from workflow.lib.provenance import origin
 
 KEPT = ["shift_forecast", "shift_bound", "shift_bound_tcv", "noise_moment"]
 
 
 def main(args: argparse.Namespace) -> None:
-    on_data, on_centroids = store.load(args.data), store.load(args.centroids)
+    on_data, on_centroids = netcdf.load(args.data), netcdf.load(args.centroids)
     shift = trained_shift(on_data, on_centroids)
     result = xr.merge([shift, on_data[KEPT]], join="exact", combine_attrs="override")
     origins = origin([on_data.attrs, on_centroids.attrs])
-    store.save(result.assign_attrs(provenance(args.settings, **origins)), args.output)
+    netcdf.save(result.assign_attrs(provenance(args.settings, **origins)), args.output)
 
 
 def arguments() -> argparse.ArgumentParser:

@@ -2,20 +2,20 @@
 
 import argparse
 
-from nrc import store
+from nrc import netcdf
 from nrc.explorer.page import page
-from pipeline.program import add_file, program, run
+from workflow.lib.program import add_file, program, run
 
 
 def main(args: argparse.Namespace) -> None:
     cubes, commands = {}, args.settings["commands"]
     for path in args.measures:
-        cube = store.load(path)
+        cube = netcdf.load(path)
         experiment = cube.attrs["experiment"]
         if experiment not in commands:
             raise ValueError(f"commands has none for experiment {experiment}, which {path} is of; give one")
         cubes[experiment] = cube
-    with store.atomic(args.output) as temporary:
+    with netcdf.atomic(args.output) as temporary:
         temporary.write_text(page(cubes, commands), encoding="utf-8")
 
 

@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from nrc import store
+from nrc import netcdf
 from nrc.data.mnist import SPLITS, fetch, images_dataset
-from nrc.labels import provenance
-from pipeline.program import add_file, program, run
+from nrc.metadata import provenance
+from workflow.lib.program import add_file, program, run
 
 
 def main(args: argparse.Namespace) -> None:
@@ -16,7 +16,7 @@ def main(args: argparse.Namespace) -> None:
         raise ValueError(f"data source {args.settings['source']}: {error}") from error
     # where the bytes come from is no part of what they are
     about = provenance({"experiment": "mnist", "split": args.split})
-    store.save(images_dataset(images, labels).assign_attrs(about), args.output)
+    netcdf.save(images_dataset(images, labels).assign_attrs(about), args.output)
 
 
 def arguments() -> argparse.ArgumentParser:

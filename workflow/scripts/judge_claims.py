@@ -10,23 +10,23 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from nrc import store
+from nrc import netcdf
 from nrc.claims.judge import SEEDS, Verdict, judge, tally
 from nrc.claims.statistics import STATISTICS
 from nrc.cubes import join_cubes, select
 from nrc.grid import notation
-from nrc.labels import provenance
-from pipeline.program import add_file, program, run
+from nrc.metadata import provenance
+from workflow.lib.program import add_file, program, run
 
 
 def main(args: argparse.Namespace) -> None:
     claims = args.settings["claims"]
     judged = judge(read(claims, dict(args.cubes)), claims)
-    store.save(judged.assign_attrs(provenance(args.settings)), args.output)
+    netcdf.save(judged.assign_attrs(provenance(args.settings)), args.output)
     parts = parts_table(judged, claims)
-    with store.atomic(args.table) as temporary:
+    with netcdf.atomic(args.table) as temporary:
         parts.to_csv(temporary, index=False)
-    with store.atomic(args.markdown) as temporary:
+    with netcdf.atomic(args.markdown) as temporary:
         temporary.write_text(page(judged, claims, parts), encoding="utf-8")
 
 
@@ -37,7 +37,7 @@ def read(claims: Mapping[str, Mapping[str, Any]], paths: Mapping[str, Path]) -> 
     def joined(*names: str) -> xr.Dataset:
         if missing := [name for name in names if name not in paths]:
             raise ValueError(f"--cubes gives no {' and no '.join(missing)}; add it as NAME/CUBE=PATH")
-        return join_cubes([store.load(paths[name]) for name in names])
+        return join_cubes([netcdf.load(paths[name]) for name in names])
 
     cubes = {}
     for name, claim in claims.items():
@@ -53,7 +53,7 @@ def parts_table(judged: xr.Dataset, claims: Mapping[str, Mapping[str, Any]]) -> 
     """A row for each part of a claim, as numbers."""
     names = ["of_claim", "weight_decay", "what", "mean", "low", "high", "chance", "counts"]
     table = judged[[*names, "part_verdict"]].to_dataframe()[[*names, "part_verdict"]]
-    table.insert(1, "says", [claims[name]["says"] for name in table["of_claim"]])
+    table.insert(1, "statement", [claims[name]["statement"] for name in table["of_claim"]])
     table["seeds"] = judged["statistic"].count("seed").values
     table["verdict"] = [Verdict(code).name.lower() for code in table.pop("part_verdict")]
     return table.rename(columns={"of_claim": "claim"})
@@ -68,7 +68,7 @@ def page(judged: xr.Dataset, claims: Mapping[str, Mapping[str, Any]], parts: pd.
         rows.append(
             {
                 "claim": name,
-                "says": claim["says"].replace("|", r"\|"),
+                "statement": claim["statement"].replace("|", r"\|"),
                 "of": ", ".join(claim["of"]),
                 "parts": tally(of_claim[of_claim["counts"]]["verdict"]) or "none",
                 "verdict": f"**{verdict}**",
@@ -76,10 +76,10 @@ def page(judged: xr.Dataset, claims: Mapping[str, Mapping[str, Any]], parts: pd.
             }
         )
         sections.append(_section(name, claim, row, of_claim))
-    table = pd.DataFrame(rows, columns=["claim", "says", "of", "parts", "verdict", "not converged"])
+    table = pd.DataFrame(rows, columns=["claim", "statement", "of", "parts", "verdict", "not converged"])
     rule = (
         f"Means over seeds, with an interval or the chance of random orders. With fewer than {SEEDS} seeds "
-        "nothing is decided. A claim is denied where a part is, confirmed where all are.\n"
+        "nothing is decided. A claim is contradicted where a part is, supported where all are.\n"
     )
     return "\n".join(["# Claims\n", rule, table.to_markdown(index=False), "", *sections])
 
@@ -89,7 +89,7 @@ def _section(name: str, claim: Mapping[str, Any], row: Mapping[str, Any], parts:
     statistic = STATISTICS[claim["statistic"]]
     at = [f"{axis} {', '.join(map(notation, np.atleast_1d(values)))}" for axis, values in claim["at"].items()]
     options = [f"{option} {_written(claim[option])}" for option in statistic.options]
-    limits = {"at least": row["least"], "at most": row["most"]}
+    limits = {"at least": row["at_least"], "at most": row["at_most"]}
     asked = " and ".join(f"{word} {limit:g}" for word, limit in limits.items() if not np.isnan(limit))
     if statistic.order:
         judged = f"Spearman's correlation is {asked}, at a chance of at most {1 - row['level']:.3g}"
@@ -107,7 +107,7 @@ def _section(name: str, claim: Mapping[str, Any], row: Mapping[str, Any], parts:
     table = table.reindex(pd.unique(cells["weight_decay"])).reindex(columns=pd.unique(cells["what"]))
     lines = [
         f"## {name}: {claim['says']}\n",
-        f"{statistic.measure[0].upper()}{statistic.measure[1:]} ({about}). Confirmed if {judged}.\n",
+        f"{statistic.measure[0].upper()}{statistic.measure[1:]} ({about}). Supported if {judged}.\n",
         table.rename_axis("weight decay").to_markdown() if len(table) else "There is no part to judge.",
     ]
     return "\n".join([*lines, ""])
@@ -119,13 +119,13 @@ def _said(part: Any) -> str:
         return "too little"
     told = "" if part.counts else ", not counted"
     if part.seeds < SEEDS:
-        return f"{part.mean:.3g}, {part.seeds} seed{'s' if part.seeds > 1 else ''}: undecided{told}"
+        return f"{part.mean:.3g}, {part.seeds} seed{'s' if part.seeds > 1 else ''}: inconclusive{told}"
     spread = f", chance {part.chance:.2g}" if np.isnan(part.low) else f" ({part.low:.3g} to {part.high:.3g})"
     return f"{part.mean:.3g}{spread} {part.verdict}{told}"
 
 
 def _not_converged(row: Mapping[str, Any]) -> str:
-    ended = [f"{row[how]} {how}" for how in ("stopped", "diverged", "dead") if row[how]]
+    ended = [f"{row[how]} {how}" for how in ("stopped", "diverged", "collapsed_to_zero") if row[how]]
     return f"{', '.join(ended) or 'none'} of {row['cells']}"
 
 
@@ -137,7 +137,7 @@ def arguments() -> argparse.ArgumentParser:
     parser = program(
         __doc__,
         "experiment (the name to write in the file), and claims: for each its statistic with its options, "
-        "of (experiments), at (values of axes), says, least, most and level",
+        "of (experiments), at (values of axes), statement, at_least, at_most and level",
     )
     parser.add_argument(
         "--cubes",

@@ -2,9 +2,9 @@
 
 import argparse
 
-from nrc import data, store
-from nrc.labels import provenance
-from pipeline.program import add_file, program, run
+from nrc import data, netcdf
+from nrc.metadata import provenance
+from workflow.lib.program import add_file, program, run
 
 
 def main(args: argparse.Namespace) -> None:
@@ -14,7 +14,7 @@ def main(args: argparse.Namespace) -> None:
         points = kind.draw(options, args.settings["seed"], args.files)
     except ValueError as error:
         raise ValueError(f"data.{name}: {error}") from error
-    store.save(points.to_dataset().assign_attrs(provenance(args.settings)), args.output)
+    netcdf.save(points.to_dataset().assign_attrs(provenance(args.settings)), args.output)
 
 
 def arguments() -> argparse.ArgumentParser:

@@ -9,20 +9,8 @@ import xarray as xr
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nrc import store
-from nrc.data.points import Points
-from nrc.determinism import make_deterministic
-from nrc.ended import Status
-from nrc.grid import Stack
-from nrc.labels import provenance
-from nrc.measures import linear
-from nrc.measures.curvature import curvature
-from nrc.measures.mixture import mixture_bounds
-from nrc.measures.network import accuracy, measure, without
-from nrc.network import Network
-from nrc.regularised_loss import RegularisedLoss
-from nrc.seen import StackSeen
-from nrc.stacks import (
+from nrc import netcdf
+from nrc.batching import (
     Sample,
     architecture_of,
     load_points,
@@ -31,8 +19,20 @@ from nrc.stacks import (
     test_sample,
     unflatten,
 )
-from nrc.trained import course_of, diverged_cells, trained_network
-from pipeline.program import add_file, program, run
+from nrc.data.points import Points
+from nrc.determinism import make_deterministic
+from nrc.grid import Stack
+from nrc.measured_network import MeasuredStack
+from nrc.measures import linear
+from nrc.measures.curvature import curvature
+from nrc.measures.mixture import mixture_bounds
+from nrc.measures.network import accuracy, measure, without
+from nrc.metadata import provenance
+from nrc.networks.mlp import Network
+from nrc.regularised_loss import RegularisedLoss
+from nrc.status import Status
+from nrc.training.trained_file import course_of, diverged_cells, trained_network
+from workflow.lib.program import add_file, program, run
 
 # Settings of measures that are no choices of `measure`.
 OTHER = ("delta", "curvature")
@@ -40,7 +40,7 @@ OTHER = ("delta", "curvature")
 
 def main(arguments: argparse.Namespace) -> None:
     make_deterministic()
-    settings, trained = arguments.settings, store.load(arguments.trained)
+    settings, trained = arguments.settings, netcdf.load(arguments.trained)
     stack, lost = Stack.of(trained), diverged_cells(trained)
     points = load_points(stack, arguments.data)
     seen = sample(stack, points, settings["task"], centroids=settings["loss_on"] == "centroids")
@@ -60,7 +60,7 @@ def main(arguments: argparse.Namespace) -> None:
     versions = {name: trained.attrs[name] for name in ("torch", "device", "precision")}
     data = points[stack.seeds[0]]
     sizes = {"clusters": data.clusters, "points": len(data.base), "dimension": data.base.shape[1]}
-    store.save(result.assign_attrs(provenance(settings, **versions) | sizes), arguments.output)
+    netcdf.save(result.assign_attrs(provenance(settings, **versions) | sizes), arguments.output)
 
 
 def measures_of(
@@ -77,14 +77,14 @@ def measures_of(
     weight_decay = np.array([cell["weight_decay"] for cell in cells])
     of_layers = np.repeat(weight_decay[:, None], len(network.weights), axis=1)
     choices = {name: value for name, value in settings["measures"].items() if name not in OTHER}
-    dead = diverged_cells(trained) | (trained["status"].values.ravel() == Status.DEAD)
+    dead = diverged_cells(trained) | (trained["status"].values.ravel() == Status.COLLAPSED_TO_ZERO)
     of_networks, of_data = [], []
     if settings["measures"].get("curvature"):
         of_networks.append(curvature(*end_points(network, seen, stack, settings, dead)))
     seen = seen.of_cells(len(stack))
     of_networks.append(
         measure(
-            StackSeen(network, torch.from_numpy(seen.x), torch.from_numpy(seen.y)),
+            MeasuredStack(network, torch.from_numpy(seen.x), torch.from_numpy(seen.y)),
             labels=seen.labels,
             clusters=clusters,
             weight_decay=of_layers if penalty == "factors" else None,

@@ -10,11 +10,11 @@ import numpy as np
 import xarray as xr
 from jinja2 import Environment, StrictUndefined
 
-from nrc import figures, store
+from nrc import figures, netcdf
 from nrc.cubes import join_cubes, select
 from nrc.figures.style import FORMATS, picture, styled
 from nrc.grid import notation
-from pipeline.program import add_file, program, run
+from workflow.lib.program import add_file, program, run
 
 Settings = Mapping[str, Any]
 
@@ -24,12 +24,12 @@ NETWORKS = {"autoencode": "autoencoders", "classify": "classifiers", "regress": 
 def main(args: argparse.Namespace) -> None:
     """Compute everything, then write it: if one part fails, nothing is written."""
     options, experiments = (args.settings[part] for part in ("figure", "experiments"))
-    loaded = {name: store.load(path) for name, path in args.cubes}
+    loaded = {name: netcdf.load(path) for name, path in args.cubes}
     cubes = arrange(loaded, options)
     kind = figures.kind(options["kind"])
     table = kind.rows(cubes, options).to_csv(index=False, lineterminator="\n")
     environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["ended"] = ended
+    environment.filters["termination_reason"] = ended
     template = environment.from_string(args.template.read_text(encoding="utf-8"))
     caption = template.render(
         name=args.caption.stem,
@@ -46,7 +46,7 @@ def main(args: argparse.Namespace) -> None:
         files = {path: picture(drawing, path.suffix[1:], options["dpi"]) for path in args.figures}
     files |= {args.numbers: table.encode(), args.caption: f"{caption}\n".encode()}
     for path, data in files.items():
-        with store.atomic(path) as temporary:
+        with netcdf.atomic(path) as temporary:
             temporary.write_bytes(data)
 
 
@@ -88,7 +88,7 @@ def ended(facts: Settings) -> str:
     said += f"{facts['stopped']} stopped before they were stationary"
     if facts["diverged"]:
         said += f" ({facts['diverged']} of them diverged and have no measures)"
-    said += f", {facts['dead']} died"
+    said += f", {facts['collapsed_to_zero']} died"
     if not math.isnan(facts["worst_stopped"]):
         said += f"; the largest relative residual of those that stopped is {facts['worst_stopped']:.1e}"
     whose = {"train": "of the points they were trained on", "test": "of others"}
@@ -105,12 +105,12 @@ def _clauses(experiment: Settings, sizes: Settings, at: Settings) -> list[str]:
     loss += f" with the penalty on the {'product of the ' if training['penalty'] == 'product' else ''}layers"
     if training["loss_on"] == "centroids":
         loss += " on the centroids of the clusters alone"
-    budget = f"a relative residual of {training['tolerance']:g} or {training['passes']} passes"
+    budget = f"a relative residual of {training['tolerance']:g} or {training['epochs']} epochs"
     if training["wall_clock"]:
         budget += f" or {training['wall_clock']} s"
     if training["precision"] != "float64":
         budget += f", in {training['precision']}"
-    on = _start(training["start"])
+    on = _start(training["warm_start"])
     kind = (
         f"{network['activation']} {NETWORKS[experiment['task']]}{' with biases' if network['bias'] else ''}"
     )

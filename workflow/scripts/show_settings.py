@@ -6,8 +6,8 @@ from pathlib import Path
 
 import yaml
 
-from pipeline.program import program, run
-from pipeline.settings import read_settings
+from workflow.config.load import read_settings
+from workflow.lib.program import program, run
 
 PROJECT = Path(__file__).resolve().parents[2]
 

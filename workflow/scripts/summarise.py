@@ -9,11 +9,11 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 
-from nrc import store
+from nrc import netcdf
 from nrc.claims.judge import tally
-from pipeline import overview
-from pipeline.pages import described, numbers_of, page
-from pipeline.program import add_file, program, run
+from workflow.lib import overview
+from workflow.lib.html import described, numbers_of, page
+from workflow.lib.program import add_file, program, run
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,12 @@ class Run:
 
 def main(args: argparse.Namespace) -> None:
     """Make all pages, then write them."""
-    cubes = [store.load(path) for path in args.cubes]
+    cubes = [netcdf.load(path) for path in args.cubes]
     made = Run(
         args.settings,
         # cubes of shifts tell of pairs of networks, not of networks
-        {cube.attrs["experiment"]: cube for cube in cubes if "ended" in cube},
-        store.load(args.claims) if args.claims else None,
+        {cube.attrs["experiment"]: cube for cube in cubes if "termination_reason" in cube},
+        netcdf.load(args.claims) if args.claims else None,
         pd.read_csv(args.audit),
         args.data,
         {str(name): of.attrs["long_name"] for cube in cubes for name, of in cube.variables.items()},
@@ -52,7 +52,7 @@ def main(args: argparse.Namespace) -> None:
             tables=[("", table, True)],
         )
     for path, text in written.items():
-        with store.atomic(path) as temporary:
+        with netcdf.atomic(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
 

@@ -14,18 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nrc.data.points import Points
-from nrc.determinism import make_deterministic
-from nrc.ended import Status
-from nrc.grid import Stack
-from nrc.network import Architecture
-from nrc.optimize import build, rotates
-from nrc.optimize.minimise import Progress, minimise
-from nrc.optimize.point import Course, Point, State
-from nrc.optimize.rotation import Rotation, Unturned
-from nrc.regularised_loss import RegularisedLoss
-from nrc.snapshots import Snapshots, look_times
-from nrc.stacks import (
+from nrc.batching import (
     Sample,
     architecture_of,
     initial_parameters,
@@ -34,13 +23,24 @@ from nrc.stacks import (
     sample,
     training_sample,
 )
-from nrc.start import Start, read_start
-from nrc.trained import Arrays, network_arrays
-from pipeline.code import code_digest
-from pipeline.parts import Cells, Report, block_size, part_size
-from pipeline.program import add_file, at_least_one, program, run
-from pipeline.training import choose_device, train_stack
-from pipeline.under_way import UnderWay
+from nrc.data.points import Points
+from nrc.determinism import make_deterministic
+from nrc.grid import Stack
+from nrc.networks.mlp import Architecture
+from nrc.optimize import build, rotates
+from nrc.optimize.minimise import Progress, minimise
+from nrc.optimize.principal_axes import Rotation, Unturned
+from nrc.optimize.protocols import Point, RunInfo, State
+from nrc.regularised_loss import RegularisedLoss
+from nrc.status import Status
+from nrc.training.snapshots import Snapshots, snapshot_times
+from nrc.training.trained_file import Arrays, network_arrays
+from nrc.training.warm_start import Start, read_start
+from workflow.lib.code_digest import code_digest
+from workflow.lib.parallel import Cells, Report, block_size, part_size
+from workflow.lib.program import add_file, at_least_one, program, run
+from workflow.lib.progress_file import ProgressFile
+from workflow.lib.training import choose_device, train_stack
 
 # in the log, and for the bar
 SECONDS_BETWEEN_REPORTS, SECONDS_BETWEEN_LOOKS = 10, 1
@@ -58,10 +58,12 @@ def main(arguments: argparse.Namespace) -> None:
     start = start_of(arguments, stack, loss.architecture)
     theta = start.theta.to(loss.x.dtype)
     seeds = [cell["seed"] for cell in stack.cells()]
-    times = look_times(training["look_every"], training["passes"]) if training["look_every"] else []
+    times = (
+        snapshot_times(training["snapshot_every"], training["epochs"]) if training["snapshot_every"] else []
+    )
     times = start.to_come(times)
     name, options = training["method"]["name"], {k: v for k, v in training["method"].items() if k != "name"}
-    log = ProgressLog(arguments.output, len(stack), training["passes"], arguments.log)
+    log = ProgressLog(arguments.output, len(stack), training["epochs"], arguments.log)
 
     # gradients are this library's own: on a CPU a tenth faster without torch's book of them
     @torch.inference_mode(device.type == "cpu")
@@ -71,7 +73,7 @@ def main(arguments: argparse.Namespace) -> None:
         turned = axes.rotate(some)
         back = partial(axes.back, turned)
         snapshots = snapshots_of(some, shown, cells, times, back) if times else None
-        course = Course(training["passes"], [seeds[cell] for cell in cells], training["tolerance"])
+        course = RunInfo(training["epochs"], [seeds[cell] for cell in cells], training["tolerance"])
 
         def after_step(progress: Progress, here: Callable[[], State]) -> None:
             log(int(cells[0]), progress, here)
@@ -86,7 +88,7 @@ def main(arguments: argparse.Namespace) -> None:
             axes.into(some, theta[cells].to(device)),
             build(name, options, course),
             tolerance=training["tolerance"],
-            passes=training["passes"],
+            epochs=training["epochs"],
             window=block,
             wall_clock=wall_clock,
             look=snapshots,
@@ -134,16 +136,17 @@ def objective_of(
 
 def start_of(arguments: argparse.Namespace, stack: Stack, architecture: Architecture) -> Start:
     """Where the cells start: at initial weights, or at networks of another experiment or another value."""
-    start = arguments.settings["training"]["start"]
+    start = arguments.settings["training"]["warm_start"]
     along = start["along"] if isinstance(start, Mapping) else None
     # along an axis the first cells start from initial weights
-    if along is None and (start is None) != (arguments.start is None):
+    if along is None and (start is None) != (arguments.warm_start is None):
         raise ValueError(
-            f"training.start is {start}, but --start is {arguments.start}; give both, or neither"
+            f"training.warm_start is {start}, but --warm-start is {arguments.warm_start}; "
+            "give both, or neither"
         )
-    if arguments.start is None:
+    if arguments.warm_start is None:
         return Start(initial_parameters(stack, architecture, arguments.settings["network"]["gain"]))
-    return read_start(arguments.start, stack, along)
+    return read_start(arguments.warm_start, stack, along)
 
 
 def snapshots_of(
@@ -166,14 +169,14 @@ class ProgressLog:
     ----------
     name : str
         Of the output.
-    cells, passes : int
+    cells, epochs : int
         Number of cells of all parts, and the budget of each.
     log : path, optional
         The log, beside which the bar finds the numbers.
     """
 
-    def __init__(self, name: str, cells: int, passes: int, log: Path | None) -> None:
-        self._name, self._cells, self._passes, self._log = name, cells, passes, log
+    def __init__(self, name: str, cells: int, epochs: int, log: Path | None) -> None:
+        self._name, self._cells, self._passes, self._log = name, cells, epochs, log
         self._logged = self._told = time.monotonic()
         self._parts: dict[int, tuple[Progress, Callable[[], State] | None]] = {}
 
@@ -197,10 +200,10 @@ class ProgressLog:
 
     def close(self) -> None:
         if self._log:
-            UnderWay.remove(self._log)
+            ProgressFile.remove(self._log)
 
-    def _under_way(self, parts: list[tuple[Progress, Callable[[], State] | None]]) -> UnderWay:
-        return UnderWay(
+    def _under_way(self, parts: list[tuple[Progress, Callable[[], State] | None]]) -> ProgressFile:
+        return ProgressFile(
             ended=sum(progress.cells - progress.running for progress, _ in parts),
             converged=sum(progress.converged for progress, _ in parts),
             share=sum(_spent(here()) for _, here in parts if here) / self._passes,
@@ -228,7 +231,7 @@ def arguments() -> argparse.ArgumentParser:
     )
     add_file(parser, "--data", "NetCDF files of data to read, one for each seed", type=str, nargs="+")
     parser.add_argument(
-        "--start",
+        "--warm-start",
         nargs="?",
         metavar="FILE",
         help="NetCDF file of trained networks to go on from (default: initial weights)",

@@ -1,0 +1,80 @@
+"""Kinds, found by their names: of data, networks, methods, figures and statistics.
+
+A kind is a module of its package that has a class `Options` (`nrc.options`).
+"""
+
+import ast
+import sys
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+from nrc.options import Options
+
+__all__ = ["module", "names", "options"]
+
+ROOT = Path(__file__).parent
+# What a declaration of options may import: modules that are imported in no time.
+LIGHT = ("typing", "pydantic", "nrc.options", "nrc.grid")
+
+
+@cache
+def names(package: str) -> tuple[str, ...]:
+    """Names of all kinds of a package, in alphabetical order.
+
+    Examples
+    --------
+    >>> names("data")
+    ('arrays', 'mixture', 'mnist')
+    """
+    files = sorted(ROOT.joinpath(*package.split(".")).glob("*.py"))
+    return tuple(file.stem for file in files if "\nclass Options(" in file.read_text(encoding="utf-8"))
+
+
+def module(package: str, name: str) -> ModuleType:
+    """The module of a kind.
+
+    Examples
+    --------
+    >>> module("data", "mixture").__name__
+    'nrc.data.mixture'
+    """
+    return import_module(f"nrc.{package}.{name}")
+
+
+@cache
+def options(package: str, name: str) -> type[Options]:
+    """The options of a kind.
+
+    The module is not imported for that, only its class `Options` is read: whoever checks a configuration
+    need not wait for torch and matplotlib, which take seconds.
+
+    Examples
+    --------
+    >>> options("data", "mixture").model_fields["points"].description
+    'number of points N'
+    """
+    full = f"nrc.{package}.{name}"
+    if full in sys.modules:
+        found: type[Options] = sys.modules[full].Options
+        return found
+    file = ROOT.joinpath(*package.split("."), f"{name}.py")
+    tree = ast.parse(file.read_bytes(), file)
+    tree.body = [node for node in tree.body if _declares(node)]
+    namespace = {"__name__": full}
+    exec(compile(tree, file, "exec"), namespace)
+    declared: type[Options] = namespace["Options"]  # type: ignore[assignment]
+    return declared
+
+
+def _declares(node: ast.stmt) -> bool:
+    """Whether a statement is the class of options or an import that it may need."""
+    match node:
+        case ast.ImportFrom(module=str(name)):
+            return name.startswith(LIGHT)
+        case ast.Import(names=imported):
+            return all(alias.name.startswith(LIGHT) for alias in imported)
+        case ast.ClassDef(name="Options"):
+            return True
+    return False

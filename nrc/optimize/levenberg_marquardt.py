@@ -1,0 +1,116 @@
+"""The Levenberg-Marquardt method for linear networks with a penalty on the product of their layers."""
+
+import torch
+from torch import Tensor
+
+from nrc.optimize.protocols import Phase, Point, RunInfo, State, Step
+from nrc.regularised_loss import RegularisedLoss
+
+__all__ = ["LevenbergMarquardt", "build"]
+
+FASTER, SLOWER = 1 / 5, 4
+FIRST_DAMPING, LARGEST_DAMPING = 1e-2, 1e12
+
+
+def build(course: RunInfo) -> list[Phase]:
+    """The Levenberg-Marquardt method, which has no options.
+
+    Examples
+    --------
+    >>> [phase] = build(RunInfo(epochs=100, seeds=[0]))
+    >>> phase.method.admits
+    True
+    """
+    return [Phase(LevenbergMarquardt())]
+
+
+class LevenbergMarquardt:
+    """Damped Gauss-Newton steps, with a damping for each cell.
+
+    In the product W = W_L ... W_1 the objective is, up to a constant, (1/2) ||(W - W*) C||^2 with
+    C C' = XX'/N + lambda I (Remark 5.2). With A_l = W_L ... W_{l+1}, B_l = W_{l-1} ... W_1 C and
+    E = (W - W*) C the step is
+
+        dW_l = -A_l' Y B_l',    sum_l A_l A_l' Y B_l' B_l + damping Y = E:
+
+    a dense system in the n_L n_0 entries of Y, however deep and wide the network. First-order
+    methods crawl here: the minimum is degenerate where W* has small singular values.
+
+    Examples
+    --------
+    Two weights whose product w has f(w) = (w - 2)^2 / 2 + w^2 / 2, which is least at w = 1:
+
+    >>> from nrc.networks.mlp import Architecture
+    >>> from nrc.optimize.minimise import minimise
+    >>> x = torch.tensor([[[1.0], [-1.0]]], dtype=torch.float64)
+    >>> decay, linear = x.new_ones(1), Architecture((1, 1, 1), activation="linear")
+    >>> loss = RegularisedLoss(linear, x, 2 * x, decay, penalty="product")
+    >>> theta = torch.tensor([[3.0, 0.5]], dtype=torch.float64)
+    >>> end = minimise(loss, theta, [Phase(LevenbergMarquardt())], tolerance=1e-9, epochs=50)
+    >>> round(end.point.theta.prod().item(), 6)
+    1.0
+    """
+
+    whole = admits = True
+
+    def __init__(self) -> None:
+        self.damping = torch.empty(0)
+
+    def join(self, cells: Tensor, point: Point) -> None:
+        fresh = torch.full_like(point.value, FIRST_DAMPING)
+        self.damping = torch.cat([self.damping, fresh]) if len(self.damping) else fresh
+
+    def step(self, objective: RegularisedLoss, point: Point) -> Step:
+        trial = objective.at(point.theta + _damped_step(objective, point.theta, self.damping))
+        # in the end the value's decrease is lost in rounding, and the gradient's is not
+        lower = trial.value < point.value
+        flatter = (trial.value <= point.value * (1 + 1e-12)) & (
+            trial.gradient.norm(dim=1) < 0.9 * point.gradient.norm(dim=1)
+        )
+        accepted = trial.finite & (lower | flatter)
+        self.damping = torch.where(accepted, self.damping * FASTER, self.damping * SLOWER)
+        after = point.clone()
+        after.put(accepted, trial[accepted])
+        once = torch.ones_like(point.value, dtype=torch.int64)
+        return Step(after, once, stuck=self.damping > LARGEST_DAMPING)
+
+    def keep(self, cells: Tensor) -> None:
+        self.damping = self.damping[cells]
+
+    @property
+    def state(self) -> State:
+        return {"damping": self.damping}
+
+    def resume(self, state: State) -> None:
+        self.damping = state["damping"]
+
+
+def _damped_step(objective: RegularisedLoss, theta: Tensor, damping: Tensor) -> Tensor:
+    architecture, x, shares = objective.architecture, objective.x, objective.shares
+    weights = architecture.network(theta).weights
+    cells, n_in, n_out = len(theta), architecture.sizes[0], architecture.sizes[-1]
+
+    def eye(size: int) -> Tensor:
+        return torch.eye(size, dtype=theta.dtype, device=theta.device).expand(cells, -1, -1)
+
+    weighted = x / x.shape[1] if shares is None else shares[:, :, None] * x
+    moments = weighted.mT @ x + objective.weight_decay[:, None, None] * eye(n_in)
+    c = torch.linalg.cholesky(moments)
+    after, before = [eye(n_out)], [c]
+    for w in reversed(weights[1:]):
+        after.insert(0, after[0] @ w)
+    for w in weights[:-1]:
+        before.append(w @ before[-1])
+    product = after[0] @ weights[0]
+    slope = product @ moments - objective.y.mT @ weighted
+    e = torch.linalg.solve_triangular(c, slope.mT, upper=False).mT
+    parts = (torch.einsum("cij,ckl->cikjl", a @ a.mT, b.mT @ b) for a, b in zip(after, before, strict=True))
+    system = sum(parts, theta.new_zeros(())).reshape(cells, n_out * n_in, n_out * n_in)
+    diagonal = system.diagonal(dim1=1, dim2=2)
+    smallest = torch.finfo(theta.dtype).eps * diagonal.sum(1)
+    diagonal += torch.maximum(damping, smallest)[:, None]
+    # where rounding leaves no factor the step is not finite, and so not accepted
+    factor, failed = torch.linalg.cholesky_ex(system)
+    y = torch.cholesky_solve(e.reshape(cells, -1, 1), factor).reshape(cells, n_out, n_in)
+    step = architecture.join([-(a.mT @ y @ b.mT) for a, b in zip(after, before, strict=True)])
+    return torch.where(failed[:, None] > 0, torch.nan, step)

@@ -1,0 +1,98 @@
+"""A regularised loss whose products are computed in float32, and the rest in float64."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from nrc.networks.mlp import LOSSES, Scratch, by_features
+from nrc.optimize.protocols import Point
+from nrc.regularised_loss import RegularisedLoss
+
+__all__ = ["Single", "single"]
+
+
+def single(loss: RegularisedLoss) -> RegularisedLoss:
+    """The same in float32.
+
+    Examples
+    --------
+    >>> from nrc.networks.mlp import Architecture
+    >>> x = torch.ones(1, 3, 2, dtype=torch.float64)
+    >>> loss = RegularisedLoss(Architecture((2, 1)), x, x[:, :, :1], weight_decay=x.new_ones(1))
+    >>> single(loss).x.dtype
+    torch.float32
+    """
+    x = by_features(loss.x.float())
+    y = x if loss.y is loss.x else loss.y.float()
+    shares = None if loss.shares is None else loss.shares.float()
+    return replace(loss, x=x, y=y, weight_decay=loss.weight_decay.float(), shares=shares, scratch=Scratch())
+
+
+@dataclass(frozen=True)
+class Single:
+    """loss_lambda(Theta) by float32 products: outputs, loss, penalty and parameters are float64.
+
+    Twice as fast, and as good until the relative residual comes near 1e-6.
+
+    Attributes
+    ----------
+    loss : RegularisedLoss
+        In float64.
+
+    Raises
+    ------
+    ValueError
+        If a weight decay is 0.
+
+    Examples
+    --------
+    >>> from nrc.networks.mlp import Architecture
+    >>> x = torch.tensor([[[1.0], [-1.0]]], dtype=torch.float64)
+    >>> loss = RegularisedLoss(Architecture((1, 1)), x, 2 * x, weight_decay=x.new_ones(1))
+    >>> theta = x.new_full((1, 1), 1 / 3)
+    >>> low, high = Single(loss).at(theta), loss.at(theta)
+    >>> low.value.dtype, low.value.item() == high.value.item()
+    (torch.float64, False)
+    >>> torch.allclose(low.gradient, high.gradient, rtol=1e-6)
+    True
+    """
+
+    loss: RegularisedLoss
+    # relative rounding of a value
+    rounding = torch.finfo(torch.float32).eps
+
+    def __post_init__(self) -> None:
+        if not (self.loss.weight_decay > 0).all():
+            raise ValueError(
+                "newton needs a weight decay above 0, against which the residual is measured; this one is 0"
+            )
+
+    @cached_property
+    def low(self) -> RegularisedLoss:
+        """The loss in float32."""
+        return single(self.loss)
+
+    @property
+    def variables(self) -> int:
+        return self.loss.variables
+
+    def at(self, theta: Tensor) -> Point:
+        loss, low = self.loss, self.low
+        rounded = theta.float()
+        network = low.network(rounded)
+        *z, output = network.features(low.x, low.scratch)
+        p = 1 / loss.x.shape[1] if loss.shares is None else loss.shares[:, :, None]
+        value, delta = LOSSES[loss.loss](output.to(theta), loss.y, p, loss.scratch)
+        gradient = torch.empty_like(rounded)
+        network.pull_back(z, delta.float(), low.scratch, out=low.network(gradient))
+        penalty, of_penalty = loss.penalty_gradient(theta)
+        return Point(theta, value + penalty, of_penalty.add_(gradient))
+
+    def relative_residual(self, theta: Tensor, gradient: Tensor) -> Tensor:
+        return self.loss.relative_residual(theta, gradient)
+
+    def select(self, cells: Tensor) -> Self:
+        return replace(self, loss=self.loss.select(cells))

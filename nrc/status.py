@@ -1,0 +1,88 @@
+"""Why the training of a cell terminated, what its end point may be used for, and reading both from files."""
+
+from enum import IntEnum
+
+import xarray as xr
+
+__all__ = ["Status", "TerminationReason", "count_flags", "flag_masks", "status_masks"]
+
+
+class Status(IntEnum):
+    """What a cell's end point may be used for.
+
+    Examples
+    --------
+    >>> [status.name for status in Status]
+    ['CONVERGED', 'STOPPED', 'COLLAPSED_TO_ZERO']
+    """
+
+    CONVERGED = 0
+    STOPPED = 1
+    COLLAPSED_TO_ZERO = 2
+
+
+class TerminationReason(IntEnum):
+    """Why a cell left the stack.
+
+    Examples
+    --------
+    >>> TerminationReason.TOLERANCE.status.name, TerminationReason.DIVERGED.status.name
+    ('CONVERGED', 'STOPPED')
+    """
+
+    TOLERANCE = 0
+    COLLAPSED_TO_ZERO = 1
+    EPOCHS = 2
+    WALL_CLOCK = 3
+    NO_DESCENT = 4
+    DIVERGED = 5
+
+    @property
+    def status(self) -> Status:
+        return {
+            TerminationReason.TOLERANCE: Status.CONVERGED,
+            TerminationReason.COLLAPSED_TO_ZERO: Status.COLLAPSED_TO_ZERO,
+        }.get(self, Status.STOPPED)
+
+
+def flag_masks(flags: xr.DataArray) -> dict[str, xr.DataArray]:
+    """A mask for each meaning of a flag variable.
+
+    Examples
+    --------
+    >>> about = {"flag_values": [0, 1], "flag_meanings": "converged stopped"}
+    >>> masks = flag_masks(xr.DataArray([0, 1, 0], dims="seed", attrs=about))
+    >>> masks["converged"].values.tolist()
+    [True, False, True]
+    """
+    codes = zip(flags.attrs["flag_meanings"].split(), flags.attrs["flag_values"], strict=True)
+    return {meaning: flags == code for meaning, code in codes}
+
+
+def status_masks(cube: xr.Dataset) -> dict[str, xr.DataArray]:
+    """A mask for each status, and of the stopped cells those that `diverged`.
+
+    Examples
+    --------
+    >>> status = {"flag_values": [0, 1], "flag_meanings": "converged stopped"}
+    >>> ended = {"flag_values": [0, 5], "flag_meanings": "tolerance diverged"}
+    >>> cube = xr.Dataset({"status": ("seed", [0, 1], status), "termination_reason": ("seed", [0, 5], ended)})
+    >>> {name: mask.values.tolist() for name, mask in status_masks(cube).items()}
+    {'converged': [True, False], 'stopped': [False, True], 'diverged': [False, True]}
+    """
+    return {**flag_masks(cube["status"]), "diverged": flag_masks(cube["termination_reason"])["diverged"]}
+
+
+def count_flags(cube: xr.Dataset) -> dict[str, int]:
+    """How many cells have each status, and how many of the stopped ones diverged.
+
+    Examples
+    --------
+    >>> status = {"flag_values": [0, 1], "flag_meanings": "converged stopped"}
+    >>> ended = {"flag_values": [0, 5], "flag_meanings": "tolerance diverged"}
+    >>> flags = {"status": ("seed", [0, 1, 1], status), "termination_reason": ("seed", [0, 5, 5], ended)}
+    >>> cube = xr.Dataset(flags)
+    >>> count_flags(cube)
+    {'converged': 1, 'stopped': 2, 'diverged': 2}
+    """
+    return {meaning: int(mask.sum()) for meaning, mask in status_masks(cube).items()}

@@ -1,0 +1,1 @@
+"""Training a stack of networks: warm starts, snapshots, checkpoints and the trained file."""

@@ -1,0 +1,159 @@
+"""Singular values and class WCSS of networks on their way, at set epochs."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nrc.networks.mlp import Architecture
+from nrc.optimize.protocols import State
+from nrc.theory.wcss import wcss
+
+__all__ = ["ABOUT", "Snapshots", "singular_values", "snapshot_times"]
+
+# Dimensions behind the stack's, and attributes, of what the trained file holds of them.
+ABOUT = {
+    "snapshot_singular_values": (
+        ("snapshot", "layer", "index"),
+        {
+            "long_name": "singular values on the way",
+            "comment": "missing beyond the smaller side of the layer, and once a cell diverged",
+        },
+    ),
+    "snapshot_wcss": (
+        ("snapshot", "source"),
+        {
+            "long_name": "WCSS of features and targets in the classes, on the way",
+            "reference": "eq. 6",
+            "comment": "missing once a cell diverged",
+        },
+    ),
+}
+
+
+def snapshot_times(every: int, epochs: int) -> list[int]:
+    """The epochs of the looks: 0, every so many, and the last.
+
+    Examples
+    --------
+    >>> snapshot_times(every=30, epochs=100)
+    [0, 30, 60, 90, 100]
+    """
+    return sorted({*range(0, epochs, every), epochs})
+
+
+class Snapshots:
+    """Looks at each cell as soon as it has done the epochs of the next look.
+
+    A look at a cell that has ended shows its end.
+
+    Parameters
+    ----------
+    architecture : Architecture
+    x, y : Tensor
+        Inputs (cells, points, n_0) and targets (cells, points, n_L); a first axis of 1 if all cells
+        share them.
+    labels : (cells or 1, points) integer array
+    cells : int
+    times : list of int
+        Passes of the looks.
+    parameters : callable, optional
+        The parameters to look at, where cells are on their way in other coordinates.
+
+    Examples
+    --------
+    One look at a layer that is the identity, at points at distance 1 from the means of their classes:
+
+    >>> x, labels = torch.tensor([[[1.0, 0.0], [3.0, 0.0]]]), np.array([[0, 0]])
+    >>> look = Snapshots(Architecture((2, 2)), x, torch.zeros_like(x), labels, cells=1, times=[0])
+    >>> none = torch.zeros(1, dtype=torch.int64)
+    >>> look(cells=none, epochs=none, theta=torch.eye(2).view(1, 4), lost=none.bool())
+    >>> look.singular_values.tolist(), look.wcss.tolist()
+    ([[[[1.0, 1.0]]]], [[[1.0]]])
+    """
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        x: Tensor,
+        y: Tensor,
+        labels: NDArray[np.integer],
+        cells: int,
+        times: list[int],
+        parameters: Callable[[Tensor], Tensor] = lambda theta: theta,
+    ) -> None:
+        self._parameters = parameters
+        self._architecture, self._x, self._y, self._labels = architecture, x, y, labels
+        self._times = torch.tensor(times, device=x.device)
+        self._taken = torch.zeros(cells, dtype=torch.int64, device=x.device)
+        longest, depth = max(map(min, architecture.shapes)), len(architecture.shapes)
+        self.singular_values = np.full((cells, len(times), depth, longest), np.nan)
+        self.wcss = np.full((cells, len(times), depth), np.nan)
+
+    def __call__(self, cells: Tensor, epochs: Tensor, theta: Tensor, lost: Tensor) -> None:
+        """Look at those of some cells whose time has come."""
+        taken = self._taken[cells]
+        done = torch.searchsorted(self._times, epochs, right=True)
+        due = (done > taken) & ~lost
+        if due.any():
+            spectra, variability = self._look(cells[due], self._parameters(theta[due]))
+            places = zip(cells[due].tolist(), taken[due].tolist(), done[due].tolist(), strict=True)
+            for number, (cell, first, last) in enumerate(places):
+                self.singular_values[cell, first:last] = spectra[number]
+                self.wcss[cell, first:last] = variability[number]
+        self._taken[cells] = torch.maximum(taken, done)
+
+    def _look(self, cells: Tensor, theta: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Singular values (cells, layers, index) and WCSS (cells, sources) of some cells."""
+        network = self._architecture.network(theta)
+        x, y = (points[cells] if len(points) > 1 else points for points in (self._x, self._y))
+        labels = self._labels[cells.cpu().numpy()] if len(self._labels) > 1 else self._labels
+        spaces = network.features(x)[:-1]
+        # parameters may be finite and their features not
+        with np.errstate(over="ignore", invalid="ignore"):
+            variability = np.array(
+                [[_variability(z, y, labels, cell) for z in spaces] for cell in range(len(cells))]
+            )
+        return singular_values(network.weights), np.where(np.isfinite(variability), variability, np.nan)
+
+    @property
+    def state(self) -> State:
+        return {
+            "taken": self._taken,
+            "singular_values": torch.as_tensor(self.singular_values),
+            "wcss": torch.as_tensor(self.wcss),
+        }
+
+    def resume(self, state: State) -> None:
+        """Take up the looks of an earlier run."""
+        self._taken = state["taken"]
+        self.singular_values = state["singular_values"].cpu().numpy()
+        self.wcss = state["wcss"].cpu().numpy()
+
+
+def singular_values(weights: Sequence[Tensor]) -> NDArray[np.float64]:
+    """Of every layer, (cells, layers, index), missing beyond its smaller side.
+
+    Parameters
+    ----------
+    weights : sequence of Tensor
+        (cells, n_l, n_{l-1}) each.
+
+    Examples
+    --------
+    >>> singular_values([torch.diag(torch.tensor([2.0, 1.0]))[None], torch.tensor([[[3.0, 4.0]]])]).tolist()
+    [[[2.0, 1.0], [5.0, nan]]]
+    """
+    found = np.full((len(weights[0]), len(weights), max(min(w.shape[1:]) for w in weights)), np.nan)
+    for l, w in enumerate(weights):
+        s = torch.linalg.svdvals(w.double()).cpu().numpy()
+        found[:, l, : s.shape[1]] = s
+    return found
+
+
+def _variability(z: Tensor, y: Tensor, labels: NDArray[np.integer], cell: int) -> float:
+    """Of one cell: numpy sums in another order over a whole stack."""
+    space, targets = (points[cell % len(points)].cpu().double().numpy() for points in (z, y))
+    return float(wcss(np.concatenate([space, targets], axis=1), labels[cell % len(labels)]))

@@ -1,0 +1,257 @@
+"""The file of trained networks, written and read: weights, and how each cell got there."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from numpy.typing import NDArray
+
+from nrc.grid import Stack
+from nrc.metadata import flag_attributes
+from nrc.networks.mlp import Network
+from nrc.optimize.minimise import Minimum
+from nrc.optimize.protocols import State
+from nrc.regularised_loss import RegularisedLoss
+from nrc.status import Status, TerminationReason
+from nrc.training.snapshots import ABOUT as ABOUT_SNAPSHOTS
+from nrc.training.snapshots import Snapshots
+
+__all__ = [
+    "Arrays",
+    "as_arrays",
+    "cells_of",
+    "course_of",
+    "diverged_cells",
+    "joined",
+    "network_arrays",
+    "trained_dataset",
+    "trained_network",
+]
+
+# Numbers of some cells, each array (cells, ...), by the names that they have in the file.
+Arrays = dict[str, NDArray[Any]]
+
+ABOUT = {
+    "loss": {"long_name": "loss without the penalty", "comment": "missing where the cell diverged"},
+    "gradient_norm": {
+        "long_name": "norm ||r|| of the residual of all layers",
+        "reference": "eq. 4",
+        "comment": "missing where the cell diverged",
+    },
+    "relative_residual": {
+        "long_name": "relative residual ||r|| / ||gradient of the penalty||",
+        "reference": "eq. 4",
+        "comment": "missing where weight decay is 0, and where the cell diverged",
+    },
+    "iterations": {"long_name": "iterations of the method"},
+    "evaluations": {"long_name": "epochs: evaluations of the loss with its gradient on all points"},
+    "status": {"long_name": "status of the cell", **flag_attributes(Status)},
+    "termination_reason": {"long_name": "reason why training ended", **flag_attributes(TerminationReason)},
+    "fingerprint": {"long_name": "SHA-256 of all that the cell's training depends on"},
+}
+
+
+def network_arrays(objective: RegularisedLoss, end: Minimum, snapshots: Snapshots | None = None) -> Arrays:
+    """Trained weights W1..WL (and biases b1..bL) of some cells, and how they were reached.
+
+    Examples
+    --------
+    >>> from nrc.networks.mlp import Architecture
+    >>> architecture, x = Architecture((3, 2, 3)), torch.eye(3, dtype=torch.float64)[None]
+    >>> loss = RegularisedLoss(architecture, x, x, torch.tensor([0.1], dtype=torch.float64))
+    >>> end = Minimum.begin(architecture.initial(0)[None])
+    >>> end.ended[:] = TerminationReason.EPOCHS
+    >>> arrays = network_arrays(loss, end)
+    >>> arrays["W1"].shape, Status(arrays["status"][0]).name
+    ((1, 2, 3), 'STOPPED')
+    """
+    point, lost = end.point, (end.ended == TerminationReason.DIVERGED).cpu().numpy()
+    network = objective.architecture.network(point.theta)
+    penalty, _ = objective.penalty_gradient(point.theta)
+    parameters = {f"W{l}": w for l, w in enumerate(network.weights, start=1)}
+    parameters |= {f"b{l}": b for l, b in enumerate(network.biases or [], start=1)}
+    numbers = {
+        "loss": point.value - penalty,
+        "gradient_norm": point.gradient.norm(dim=1),
+        "relative_residual": end.residual,
+    }
+    counts = {
+        "iterations": end.iterations,
+        "evaluations": end.evaluations,
+        "termination_reason": end.ended.char(),
+    }
+    arrays = as_arrays(parameters | counts)
+    arrays |= {name: np.where(lost, np.nan, values) for name, values in as_arrays(numbers).items()}
+    arrays["status"] = np.array(
+        [TerminationReason(code).status for code in end.ended.tolist()], dtype=np.int8
+    )
+    if snapshots is not None:
+        arrays["snapshot_singular_values"] = snapshots.singular_values
+        arrays["snapshot_wcss"] = snapshots.wcss
+    return arrays
+
+
+def trained_dataset(stack: Stack, arrays: Arrays, times: Sequence[int] = (), start: int = 0) -> xr.Dataset:
+    """The arrays of all cells of a stack, with its dimensions and coordinates.
+
+    Parameters
+    ----------
+    stack : Stack
+    arrays : mapping
+        Of all cells, and their `fingerprint`.
+    times : sequence of int
+        Passes of the looks, if there are any.
+    start : int
+        Passes since the initial weights at which the training began, where it goes on from another: an
+        attribute then, of the file and of the looks' coordinate.
+
+    Examples
+    --------
+    >>> stack = Stack({"weight_decay": [0.1, 0.2], "sigma": 0.0, "width": 2, "depth": 1, "seed": 0})
+    >>> arrays = {name: np.zeros(2) for name in ABOUT} | {"W1": np.ones((2, 3, 3))}
+    >>> dataset = trained_dataset(stack, arrays)
+    >>> dataset["W1"].dims
+    ('weight_decay', 'n1', 'n0')
+    """
+    depth = stack.depth
+    about: dict[str, tuple[tuple[str, ...], Mapping[str, Any]]] = {}
+    for l in range(1, depth + 1):
+        about[f"W{l}"] = (f"n{l}", f"n{l - 1}"), {"long_name": f"weight matrix of layer {l}"}
+        if f"b{l}" in arrays:
+            about[f"b{l}"] = (f"n{l}",), {"long_name": f"bias of layer {l}"}
+    about |= {name: ((), attributes) for name, attributes in ABOUT.items()}
+    coordinates = {}
+    if len(times):
+        about |= ABOUT_SNAPSHOTS
+        coordinates = _snapshot_coordinates(times, depth, arrays["snapshot_singular_values"].shape[-1])
+    dataset = xr.Dataset(
+        {
+            name: (
+                stack.dims + dims,
+                arrays[name].reshape(stack.shape + arrays[name].shape[1:]),
+                {"units": "1", **attributes},
+            )
+            for name, (dims, attributes) in about.items()
+        },
+        {**stack.coords, **coordinates},
+    )
+    if start:
+        for part in (dataset, *([dataset["snapshot"]] if len(times) else [])):
+            part.attrs["start"] = start
+    return dataset
+
+
+def _snapshot_coordinates(times: Sequence[int], depth: int, longest: int) -> dict[str, tuple[Any, ...]]:
+    about = {
+        "snapshot": (times, "epochs"),
+        "layer": (range(1, depth + 1), "layer, from the input"),
+        "index": (range(1, longest + 1), "position in the spectrum, from 1"),
+        "source": (range(depth), "space of the features z^k, k = 0 the inputs"),
+    }
+    return {
+        name: (name, np.array(values), {"long_name": says, "units": "1"})
+        for name, (values, says) in about.items()
+    }
+
+
+def trained_network(dataset: xr.Dataset, activation: str, loss: str) -> Network:
+    """The networks of all cells of a trained dataset, in float64.
+
+    The weights of a cell that diverged, which may be too large to compute with, are 0.
+
+    Raises
+    ------
+    ValueError
+        If a weight is not finite.
+
+    Examples
+    --------
+    >>> weights = {"W1": (("n1", "n0"), np.ones((2, 3))), "W2": (("n2", "n1"), np.ones((3, 2)))}
+    >>> weights["termination_reason"] = TerminationReason.TOLERANCE.value
+    >>> dataset = xr.Dataset(weights, {"depth": 2})
+    >>> network = trained_network(dataset, "linear", "squared_error")
+    >>> [tuple(w.shape) for w in network.weights]
+    [(1, 2, 3), (1, 3, 2)]
+    """
+    lost = diverged_cells(dataset)
+
+    def parameter(name: str) -> torch.Tensor:
+        values, inner = dataset[name].values, 2 if name[0] == "W" else 1
+        if not np.isfinite(values).all():
+            raise ValueError(f"{name} holds a weight that is not finite; train the stack again")
+        cells = values.reshape(-1, *values.shape[values.ndim - inner :]).astype(np.float64)
+        cells[lost] = 0
+        return torch.from_numpy(cells)
+
+    layers = range(1, int(dataset["depth"]) + 1)
+    biases = [parameter(f"b{l}") for l in layers] if "b1" in dataset else None
+    return Network([parameter(f"W{l}") for l in layers], activation, loss, biases)
+
+
+def course_of(dataset: xr.Dataset) -> xr.Dataset:
+    """What a trained dataset says beside the parameters: how each cell was reached, and its snapshots.
+
+    Examples
+    --------
+    >>> dataset = xr.Dataset({"W1": 1.0, "b1": 0.0, "loss": 0.5, "fingerprint": "9f86d0"})
+    >>> list(course_of(dataset))
+    ['loss']
+    """
+    parameters = [name for name in map(str, dataset.data_vars) if name[0] in "Wb" and name[1:].isdigit()]
+    return dataset.drop_vars([*parameters, "fingerprint"])
+
+
+def diverged_cells(dataset: xr.Dataset) -> NDArray[np.bool_]:
+    """Mask (cells,) of the cells of a trained dataset that diverged.
+
+    Examples
+    --------
+    >>> ended = np.array([TerminationReason.TOLERANCE, TerminationReason.DIVERGED])
+    >>> diverged_cells(xr.Dataset({"termination_reason": ("weight_decay", ended)})).tolist()
+    [False, True]
+    """
+    lost: NDArray[np.bool_] = dataset["termination_reason"].values.ravel() == TerminationReason.DIVERGED
+    return lost
+
+
+def cells_of(dataset: xr.Dataset) -> Arrays:
+    """The arrays of a trained dataset with a cell as first axis, in the order of its stack.
+
+    Examples
+    --------
+    >>> axes = {"weight_decay": [0.1, 0.2], "sigma": 0.0, "width": 2, "depth": 2, "seed": 0}
+    >>> dataset = xr.Dataset({"loss": ("weight_decay", [0.5, 0.25])}, axes)
+    >>> cells_of(dataset)["loss"].tolist()
+    [0.5, 0.25]
+    """
+    stack = Stack.of(dataset)
+    return {
+        str(name): variable.values.reshape(len(stack), *variable.shape[len(stack.dims) :])
+        for name, variable in dataset.data_vars.items()
+    }
+
+
+def as_arrays(tensors: State) -> Arrays:
+    """Tensors as arrays on the CPU.
+
+    Examples
+    --------
+    >>> as_arrays({"loss": torch.tensor([0.5, 0.25])})["loss"].tolist()
+    [0.5, 0.25]
+    """
+    return {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
+
+
+def joined(pieces: Sequence[tuple[NDArray[np.int64], Arrays]]) -> Arrays:
+    """The arrays of all cells in order, from those of some.
+
+    Examples
+    --------
+    >>> second, first = {"loss": np.array([0.25])}, {"loss": np.array([0.5])}
+    >>> joined([(np.array([1]), second), (np.array([0]), first)])["loss"].tolist()
+    [0.5, 0.25]
+    """
+    order = np.argsort(np.concatenate([cells for cells, _ in pieces]))
+    return {name: np.concatenate([arrays[name] for _, arrays in pieces])[order] for name in pieces[0][1]}

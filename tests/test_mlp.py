@@ -1,0 +1,257 @@
+"""Networks and their losses, held against plain loops, autograd and torch's own layers."""
+
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from nrc.networks.mlp import ACTIVATIONS, LOSSES, Architecture
+from nrc.regularised_loss import RegularisedLoss
+from support.problems import gradient_of, modules, normal, parameters_of, value_and_gradient
+
+CELLS, POINTS, SIZES = 3, 11, (4, 6, 5, 3)
+WEIGHT_DECAY = torch.tensor([0.0, 0.1, 3.0], dtype=torch.float64)
+EVEN = torch.full((POINTS,), 1 / POINTS, dtype=torch.float64)
+SHARES = torch.from_numpy(np.random.default_rng(1).dirichlet(np.ones(POINTS), CELLS))
+
+
+@pytest.fixture(
+    params=product(sorted(ACTIVATIONS), (False, True)), ids=lambda p: p[0] + " with biases" * p[1]
+)
+def architecture(request):
+    return Architecture(SIZES, *request.param)
+
+
+def problem(architecture):
+    """Parameters, inputs, and targets that are distributions, so that they serve both losses."""
+    theta = normal(CELLS, sum(a * b for a, b in architecture.shapes) + architecture.bias * sum(SIZES[1:]))
+    return theta / 2, normal(CELLS, POINTS, SIZES[0]), normal(CELLS, POINTS, SIZES[-1], seed=1).softmax(-1)
+
+
+def plain_loss(module, x, y, loss):
+    """The loss of each point of one network, by torch alone."""
+    if loss == "cross_entropy":
+        return functional.cross_entropy(module(x), y, reduction="none")
+    return functional.mse_loss(module(x), y, reduction="none").sum(1) / 2
+
+
+def plain_features(weights, biases, point, activation):
+    """One network, one point, with numpy alone."""
+    phi = {"tanh": np.tanh, "linear": lambda t: t, "relu": lambda t: np.maximum(t, 0)}[activation]
+    z = [point]
+    for l, (w, b) in enumerate(zip(weights, biases, strict=True)):
+        t = np.array([sum(row[j] * z[-1][j] for j in range(len(row))) for row in w]) + b
+        z.append(t if l == len(weights) - 1 else phi(t))
+    return z
+
+
+def test_features_and_loss_agree_with_a_plain_loop(architecture):
+    theta, x, y = problem(architecture)
+    network = architecture.network(theta)
+    z, (loss, *_) = network.features(x), network.gradient(x, y)
+    for c in range(CELLS):
+        errors, weights = [], [w[c].numpy() for w in network.weights]
+        biases = [b[c].numpy() for b in network.biases] if architecture.bias else [0.0] * 3
+        for i in range(POINTS):
+            plain = plain_features(weights, biases, x[c, i].numpy(), architecture.activation)
+            for l, layer in enumerate(plain):
+                np.testing.assert_allclose(z[l][c, i].numpy(), layer, rtol=1e-12, atol=1e-14)
+            errors.append(0.5 * ((plain[-1] - y[c, i].numpy()) ** 2).sum())
+        assert float(loss[c]) == pytest.approx(np.mean(errors), rel=1e-12)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("shares", [None, SHARES], ids=["uniform", "weighted"])
+def test_value_and_gradient_agree_with_autograd_on_torchs_layers(architecture, loss, shares):
+    theta, x, y = problem(architecture)
+    objective = RegularisedLoss(architecture, x, y, WEIGHT_DECAY, shares, loss=loss)
+    value, gradient = value_and_gradient(objective, theta)
+    for c, module in enumerate(modules(architecture.network(theta))):
+        p = EVEN if shares is None else shares[c]
+        plain = (p * plain_loss(module, x[c], y[c], loss)).sum()
+        # biases count as weights in the penalty
+        plain = plain + WEIGHT_DECAY[c] / 2 * sum((q**2).sum() for q in module.parameters())
+        plain.backward()
+        torch.testing.assert_close(value[c], plain.detach(), rtol=1e-12, atol=0)
+        torch.testing.assert_close(gradient[c], gradient_of(module), rtol=1e-11, atol=1e-14)
+
+
+def test_gradient_agrees_with_finite_differences(architecture):
+    theta, x, y = problem(architecture)
+    loss = RegularisedLoss(architecture, x, y, WEIGHT_DECAY)
+    _, gradient = value_and_gradient(loss, theta)
+    step = 1e-6
+    for j in range(theta.shape[1]):
+        shift = torch.zeros_like(theta)
+        shift[:, j] = step
+        slope = (loss.at(theta + shift).value - loss.at(theta - shift).value) / (2 * step)
+        torch.testing.assert_close(gradient[:, j], slope, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_weight_decay_is_pytorchs(bias):
+    """One step of SGD with weight_decay moves by the gradient of our loss, biases too."""
+    architecture = Architecture(SIZES, "tanh", bias)
+    theta, x, y = problem(architecture)
+    loss = RegularisedLoss(architecture, x, y, torch.full((CELLS,), 0.3, dtype=torch.float64))
+    gradient = loss.at(theta).gradient
+    module = modules(architecture.network(theta))[0]
+    ((module(x[0]) - y[0]) ** 2).sum().div(2 * POINTS).backward()
+    torch.optim.SGD(module.parameters(), lr=1.0, weight_decay=0.3).step()
+    torch.testing.assert_close(parameters_of(module), (theta - gradient)[0], rtol=1e-12, atol=1e-14)
+
+
+def test_the_relative_residual_is_the_gradient_over_the_penaltys():
+    architecture = Architecture(SIZES, "tanh", bias=True)
+    theta, x, y = problem(architecture)
+    objective = RegularisedLoss(architecture, x, y, WEIGHT_DECAY)
+    gradient = objective.at(theta).gradient
+    residual = objective.relative_residual(theta, gradient)
+    assert residual[0].isnan(), "without weight decay there is no such number"
+    for c in (1, 2):
+        expected = np.linalg.norm(gradient[c]) / np.linalg.norm(WEIGHT_DECAY[c] * theta[c])
+        assert float(residual[c]) == pytest.approx(expected, rel=1e-12)
+
+
+def test_no_cell_depends_on_another(architecture):
+    theta, x, y = problem(architecture)
+    loss = RegularisedLoss(architecture, x, y, WEIGHT_DECAY)
+    spoiled = theta.clone()
+    spoiled[1] = torch.nan
+    for ours, other in zip(value_and_gradient(loss, theta), value_and_gradient(loss, spoiled), strict=True):
+        assert torch.equal(ours[[0, 2]], other[[0, 2]])
+        assert other[1].isnan().all()
+
+
+def test_a_network_holds_the_parameters_that_are_joined(architecture):
+    theta, *_ = problem(architecture)
+    network = architecture.network(theta)
+    assert [tuple(w.shape) for w in network.weights] == [(CELLS, *shape) for shape in architecture.shapes]
+    assert (network.biases is not None) == architecture.bias
+    assert torch.equal(architecture.join(network.weights, network.biases or []), theta)
+    network.weights[1][2] = 7  # a view of them
+    assert int((theta == 7).sum()) == 6 * 5
+
+
+def test_what_is_left_after_a_layer_goes_on_from_its_features(architecture):
+    theta, x, y = problem(architecture)
+    network = architecture.network(theta, "cross_entropy")
+    z, whole = network.features(x), network.gradient(x, y)
+    for k in range(3):
+        rest = network.after(k)
+        assert torch.equal(rest.features(z[k])[-1], z[-1])
+        value, gradient, of_biases = rest.gradient(z[k], y)
+        assert torch.equal(value, whole[0])
+        for ours, theirs in zip(gradient + of_biases, whole[1][k:] + whole[2][k:], strict=True):
+            assert torch.equal(ours, theirs)
+
+
+def test_initial_weights_depend_on_seed_and_have_unit_gain():
+    architecture = Architecture((400, 300, 200))
+    theta = architecture.initial(5)
+    assert torch.equal(theta, architecture.initial(5))
+    assert not torch.equal(theta, architecture.initial(6))
+    for w, n_in in zip(architecture.network(theta[None]).weights, (400, 300), strict=True):
+        assert float(w.var()) * n_in == pytest.approx(1, rel=0.02)
+
+
+def test_biases_begin_at_zero_and_leave_the_weights_as_they_are():
+    plain, biased = Architecture(SIZES), Architecture(SIZES, bias=True)
+    weights = plain.initial(5)
+    assert torch.equal(biased.initial(5), torch.cat([weights, torch.zeros(sum(SIZES[1:]))]))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda n, x, y: (n, x, y[:, :-1]), r"the targets have shape \(3, 10, 3\), but .* call for \(3, 11, 3\)"),
+        (lambda n, x, y: (n, x[:, :, 1:], y), r"W_1 have shape \(3, 6, 4\), but .* call for \(3, 6, 3\)"),
+        (lambda n, x, y: (n, x * torch.inf, y), "the inputs of cell 0 are not finite"),
+        (lambda n, x, y: (replace(n, biases=[*n.biases[:2], n.biases[1]]), x, y), r"b_3 have shape \(3, 5\), but .* call for \(3, 3\)"),
+        (lambda n, x, y: (replace(n, biases=[b / torch.tensor([[1], [0], [1]]) for b in n.biases]), x, y), "b_1 of cell 1 are not finite"),
+    ],
+)  # fmt: skip
+def test_an_array_that_does_not_fit_is_named(change, message):
+    architecture = Architecture(SIZES, "tanh", bias=True)
+    theta, x, y = problem(architecture)
+    network, x, y = change(architecture.network(theta), x, y)
+    with pytest.raises(ValueError, match=message):
+        network.check(x, y)
+
+
+# ---- mini-batches ---------------------------------------------------------------------------------
+
+ORDERS = {
+    "one order": np.random.default_rng(2).permutation(POINTS)[None],
+    "an order a cell": np.stack([np.random.default_rng(seed).permutation(POINTS) for seed in range(CELLS)]),
+}
+
+
+def objective_of(shares, shared):
+    """A stack whose cells see the same points or not, and its parameters."""
+    architecture = Architecture(SIZES, "tanh", bias=True)
+    theta, x, y = problem(architecture)
+    x, y = (x[:1], y[:1]) if shared else (x, y)
+    return RegularisedLoss(architecture, x, y, WEIGHT_DECAY, shares, loss="cross_entropy"), theta
+
+
+CASES = [
+    pytest.param(shares, shared, torch.from_numpy(order), id=f"{weights}, {'shared' if shared else 'own'} points, {name}")
+    for (weights, shares), shared, (name, order) in product(
+        {"uniform": None, "weighted": SHARES}.items(), (True, False), ORDERS.items()
+    )
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("shares", "shared", "order"), CASES)
+@pytest.mark.parametrize("batch", [1, 4, 11])
+def test_the_batches_of_a_pass_are_the_whole_loss(shares, shared, order, batch):
+    """Each counts by its size: then the points have the weights that they have in the whole."""
+    objective, theta = objective_of(shares, shared)
+    value, gradient = value_and_gradient(objective, theta)
+    parts = order.split(batch, dim=1)
+    sizes = [part.shape[1] / POINTS for part in parts]
+    found = [value_and_gradient(objective.on(part), theta) for part in parts]
+    mean = sum(size * part[0] for size, part in zip(sizes, found, strict=True))
+    slope = sum(size * part[1] for size, part in zip(sizes, found, strict=True))
+    torch.testing.assert_close(mean, value, rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(slope, gradient, rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize(("shares", "shared", "order"), CASES)
+def test_a_batch_is_the_loss_of_its_points(shares, shared, order):
+    """By torch's layers: the sum over the points of the batch of N/b p_i ell_i, and the whole penalty."""
+    objective, theta = objective_of(shares, shared)
+    some = order[:, 2:6]
+    value, _ = value_and_gradient(objective.on(some), theta)
+    for c, module in enumerate(modules(objective.architecture.network(theta))):
+        here = some[c % len(some)]
+        x, y = (a[c % len(a)][here] for a in (objective.x, objective.y))
+        p = EVEN if shares is None else shares[c]
+        plain = (POINTS / 4 * p[here] * plain_loss(module, x, y, "cross_entropy")).sum()
+        plain = plain + WEIGHT_DECAY[c] / 2 * (theta[c] ** 2).sum()
+        assert float(value[c]) == pytest.approx(plain.item(), rel=1e-12)
+
+
+@pytest.mark.parametrize(("shares", "shared", "order"), CASES)
+def test_a_cell_alone_has_the_bits_of_the_stack_on_a_batch(shares, shared, order):
+    objective, theta = objective_of(shares, shared)
+    together = value_and_gradient(objective.on(order[:, :4]), theta)
+    for c in range(CELLS):
+        cell = torch.tensor([c])
+        here = order[c % len(order)][None, :4]
+        alone = value_and_gradient(objective.select(cell).on(here), theta[cell])
+        for ours, theirs in zip(alone, together, strict=True):
+            assert torch.equal(ours[0], theirs[c])
+
+
+@pytest.mark.parametrize(("shares", "shared", "order"), CASES[::2])
+def test_select_keeps_cells_as_they_are(shares, shared, order):
+    objective, theta = objective_of(shares, shared)
+    whole = value_and_gradient(objective, theta)
+    for some in (torch.tensor([2, 0]), torch.tensor([True, False, True]), torch.tensor([1])):
+        for ours, theirs in zip(value_and_gradient(objective.select(some), theta[some]), whole, strict=True):
+            assert torch.equal(ours, theirs[some])

@@ -1,0 +1,141 @@
+import hashlib
+import os
+
+import h5py
+import numpy as np
+import pytest
+import xarray as xr
+
+from nrc import netcdf
+
+ABOUT = {"long_name": "numbers", "units": "1"}
+
+
+def dataset(values=(1.0, 2.0, 3.0)):
+    return xr.Dataset(
+        {"a": ("x", np.array(values), ABOUT), "b": ((), 4, ABOUT)}, attrs={"experiment": "test"}
+    )
+
+
+def test_what_is_saved_is_loaded(tmp_path):
+    netcdf.save(dataset(), tmp_path / "new" / "a.nc")
+    xr.testing.assert_identical(netcdf.load(tmp_path / "new" / "a.nc"), dataset())
+
+
+def test_the_same_contents_are_the_same_bytes(tmp_path):
+    for name in ("a.nc", "b.nc"):
+        netcdf.save(dataset(), tmp_path / name)
+    assert (tmp_path / "a.nc").read_bytes() == (tmp_path / "b.nc").read_bytes()
+
+
+def test_a_variable_must_say_what_it_is(tmp_path):
+    with pytest.raises(ValueError, match="variable a has no long_name"):
+        netcdf.save(xr.Dataset({"a": ("x", [1.0], {"units": "1"})}), tmp_path / "a.nc")
+    assert list(tmp_path.iterdir()) == []
+
+
+def fail_halfway(path):
+    with netcdf.atomic(path) as temporary:
+        temporary.write_text("half of the new")
+        raise RuntimeError
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(RuntimeError):
+        fail_halfway(path)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("damage", ["truncated", "empty", "text", "longer"])
+def test_a_damaged_file_is_named(tmp_path, damage):
+    path = tmp_path / "a.nc"
+    netcdf.save(dataset(np.arange(10_000.0)), path)
+    whole = path.read_bytes()
+    damaged = {
+        "truncated": whole[: len(whole) // 2],
+        "empty": b"",
+        "text": b"not NetCDF at all",
+        "longer": whole + b"\0",
+    }
+    path.write_bytes(damaged[damage])
+    known = r"a\.nc is damaged: its bytes are not those that were written; delete it"
+    unknown = r"a\.nc is damaged, or was not written by nrc: .*open it with xarray"
+    with pytest.raises(OSError, match=unknown if damage == "text" else known):
+        netcdf.load(path)
+
+
+def test_a_flipped_bit_is_found_wherever_it_is(tmp_path):
+    path = tmp_path / "a.nc"
+    netcdf.save(dataset(), path)
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 11):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        with pytest.raises(OSError, match="is damaged"):
+            netcdf.load(path)
+
+
+def test_small_variables_are_contiguous_and_large_ones_compressed(tmp_path):
+    path = tmp_path / "a.nc"
+    netcdf.save(dataset(np.arange(100.0)).assign(many=("y", np.zeros(100_000), ABOUT)), path)
+    with h5py.File(path) as file:
+        assert file["a"].chunks is None
+        assert file["many"].compression == "gzip"
+    assert path.stat().st_size < 50_000
+
+
+def test_how_a_file_was_stored_does_not_follow_its_contents(tmp_path):
+    netcdf.save(dataset(np.arange(10_000.0)), tmp_path / "large.nc")
+    netcdf.save(netcdf.load(tmp_path / "large.nc").isel(x=slice(3)), tmp_path / "a.nc")
+    netcdf.save(dataset([0.0, 1.0, 2.0]), tmp_path / "b.nc")
+    assert (tmp_path / "a.nc").read_bytes() == (tmp_path / "b.nc").read_bytes()
+
+
+def test_the_arrays_alone_are_those_of_the_file(tmp_path):
+    path = tmp_path / "a.nc"
+    whole = dataset().assign_coords(x=("x", [1, 2, 3], ABOUT), seed=((), 7, ABOUT))
+    netcdf.save(whole, path)
+    arrays, attributes = netcdf.load_arrays(path)
+    assert {name: array.tolist() for name, array in arrays.items()} == {
+        "a": [1.0, 2.0, 3.0], "b": 4, "x": [1, 2, 3], "seed": 7,
+    }  # fmt: skip
+    assert attributes["experiment"] == "test"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(OSError, match=r"a\.nc is damaged"):
+        netcdf.load_arrays(path)
+
+
+def test_a_netcdf_file_of_another_program_is_not_trusted(tmp_path):
+    path = tmp_path / "a.nc"
+    dataset().to_netcdf(path, engine="h5netcdf")
+    with pytest.raises(OSError, match="is damaged"):
+        netcdf.load(path)
+
+
+def test_a_file_is_plain_netcdf_and_tells_its_digest(tmp_path):
+    path = tmp_path / "a.nc"
+    netcdf.save(dataset(), path)
+    with xr.open_dataset(path, engine="h5netcdf") as plain:
+        digest = plain.attrs.pop("sha256")
+        xr.testing.assert_identical(plain.load(), dataset())
+    data = path.read_bytes().replace(digest.encode(), netcdf.PLACEHOLDER)
+    assert hashlib.sha256(data).hexdigest() == digest
+
+
+def test_what_a_killed_process_left_is_removed_when_it_is_old(tmp_path):
+    old, young = tmp_path / ".a.partial-1.nc", tmp_path / ".a.partial-2.nc"
+    for left in (old, young):
+        left.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    netcdf.save(dataset(), tmp_path / "a.nc")
+    assert not old.exists()
+    assert young.exists()
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"gone\.nc"):
+        netcdf.load(tmp_path / "gone.nc")

@@ -1,0 +1,204 @@
+"""The file of trained networks: what is written is read, and its numbers are those of the networks."""
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from torch.nn import functional
+
+from nrc import netcdf
+from nrc.grid import Stack
+from nrc.optimize.minimise import minimise
+from nrc.status import Status, TerminationReason, count_flags, flag_masks
+from nrc.training.snapshots import Snapshots
+from nrc.training.trained_file import (
+    cells_of,
+    course_of,
+    diverged_cells,
+    joined,
+    network_arrays,
+    trained_dataset,
+    trained_network,
+)
+from support.problems import METHODS, Way, classifiers, gradient_of, modules
+
+STACK = Stack({"weight_decay": [1e-3, 1e-1], "sigma": 0.4, "width": 7, "depth": 3, "seed": [5, 8]})
+TIMES = [0, 3, 6]
+ADAM = Way("adam", {"learning_rate": 0.01, "batch": 20, "schedule": "constant"})
+
+
+def train(bias=True, times=TIMES, lost=None):
+    """A stack, its end, and its arrays; one cell may be lost from the start."""
+    loss, start, seeds = classifiers(seeds=(5, 8), bias=bias)
+    if lost is not None:
+        start[lost] *= 1e200
+    labels = loss.y.argmax(2).numpy()
+    seen = Snapshots(loss.architecture, loss.x, loss.y, labels, 4, times) if times else None
+    end = minimise(loss, start, ADAM.method(6, seeds), tolerance=1e-9, epochs=6, look=seen)
+    arrays = network_arrays(loss, end, seen)
+    arrays["fingerprint"] = np.array([f"{cell:064}" for cell in range(4)], dtype="S64")
+    return loss, end, arrays
+
+
+def round_trip(folder, arrays, times=TIMES) -> xr.Dataset:
+    netcdf.save(trained_dataset(STACK, arrays, times), folder / "a.nc")
+    return netcdf.load(folder / "a.nc")
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_the_networks_that_are_written_are_read(tmp_path, bias):
+    loss, end, arrays = train(bias)
+    dataset = round_trip(tmp_path, arrays)
+    network, trained = (
+        trained_network(dataset, "tanh", "cross_entropy"),
+        loss.architecture.network(end.point.theta),
+    )
+    assert (network.activation, network.loss) == ("tanh", "cross_entropy")
+    assert (network.biases is None) == (trained.biases is None) == (not bias)
+    assert torch.equal(loss.architecture.join(network.weights, network.biases or []), end.point.theta)
+    assert ("b1" in dataset) == bias
+    for l, shape in enumerate(loss.architecture.shapes, start=1):
+        assert dataset[f"W{l}"].dims == ("weight_decay", "seed", f"n{l}", f"n{l - 1}")
+        assert dataset[f"W{l}"].shape[2:] == shape
+        # the cell of weight decay 0.1 and seed 8 is the last
+        at = dataset[f"W{l}"].sel(weight_decay=0.1, seed=8)
+        np.testing.assert_array_equal(at, trained.weights[l - 1][3])
+
+
+def test_its_numbers_are_those_of_the_networks_by_torch(tmp_path):
+    loss, end, arrays = train()
+    flat = cells_of(round_trip(tmp_path, arrays))
+    for cell, module in enumerate(modules(loss.architecture.network(end.point.theta))):
+        plain = functional.cross_entropy(module(loss.x[cell]), loss.y[cell])
+        penalty = loss.weight_decay[cell] / 2 * sum((p**2).sum() for p in module.parameters())
+        (plain + penalty).backward()
+        norm = float(gradient_of(module).norm())
+        assert flat["loss"][cell] == pytest.approx(plain.item(), rel=1e-12)
+        assert flat["gradient_norm"][cell] == pytest.approx(norm, rel=1e-9)
+        size = float(loss.weight_decay[cell] * end.point.theta[cell].norm())
+        assert flat["relative_residual"][cell] == pytest.approx(norm / size, rel=1e-9)
+    assert flat["evaluations"].tolist() == flat["iterations"].tolist() == [6] * 4
+    assert flat["termination_reason"].tolist() == [TerminationReason.EPOCHS] * 4
+    assert flat["status"].tolist() == [Status.STOPPED] * 4
+    assert flat["fingerprint"].astype(str).tolist() == [f"{cell:064}" for cell in range(4)]
+
+
+def test_every_array_comes_back_in_the_order_of_the_cells(tmp_path):
+    _, _, arrays = train()
+    flat = cells_of(round_trip(tmp_path, arrays))
+    assert flat.keys() == arrays.keys()
+    for name, values in arrays.items():
+        np.testing.assert_array_equal(flat[name], values, err_msg=name)
+        assert flat[name].dtype == values.dtype, name
+
+
+def test_a_cell_that_diverged_has_no_numbers_and_no_weights(tmp_path):
+    _, end, arrays = train(lost=1)
+    dataset = round_trip(tmp_path, arrays)
+    assert diverged_cells(dataset).tolist() == [False, True, False, False]
+    for name in ("loss", "gradient_norm", "relative_residual"):
+        np.testing.assert_array_equal(np.isnan(dataset[name]), [[False, True], [False, False]])
+    network = trained_network(dataset, "tanh", "cross_entropy")
+    for parameter in (*network.weights, *network.biases):
+        assert not parameter[1].any()
+    assert network.weights[0][[0, 2, 3]].all()
+    assert end.point.theta[1].norm() > 1e100
+    # the file keeps what it had
+    assert np.abs(cells_of(dataset)["W1"][1]).max() > 1e100
+
+
+def test_flags_say_how_cells_ended(tmp_path):
+    _, _, arrays = train(lost=1)
+    dataset = round_trip(tmp_path, arrays)
+    assert count_flags(dataset) == {"converged": 0, "stopped": 4, "collapsed_to_zero": 0, "diverged": 1}
+    masks = flag_masks(dataset["termination_reason"])
+    assert list(masks) == ["tolerance", "origin", "epochs", "wall_clock", "no_descent", "diverged"]
+    assert [int(mask.sum()) for mask in masks.values()] == [0, 0, 3, 0, 0, 1]
+    assert [TerminationReason(code).status for code in range(6)] == [
+        *(
+            Status.CONVERGED,
+            Status.COLLAPSED_TO_ZERO,
+            Status.STOPPED,
+            Status.STOPPED,
+            Status.STOPPED,
+            Status.STOPPED,
+        )
+    ]
+
+
+def test_the_course_is_all_but_the_parameters(tmp_path):
+    _, _, arrays = train()
+    dataset = round_trip(tmp_path, arrays)
+    course = course_of(dataset)
+    assert set(course.data_vars) == {
+        *(
+            "loss",
+            "gradient_norm",
+            "relative_residual",
+            "iterations",
+            "evaluations",
+            "status",
+            "termination_reason",
+        ),
+        *("snapshot_singular_values", "snapshot_wcss"),
+    }
+    assert course["snapshot_wcss"].dims == ("weight_decay", "seed", "snapshot", "source")
+    assert course["snapshot_singular_values"].dims[2:] == ("snapshot", "layer", "index")
+    assert course["snapshot"].values.tolist() == TIMES
+    assert (course["layer"].values.tolist(), course["source"].values.tolist()) == ([1, 2, 3], [0, 1, 2])
+    assert course["index"].values.tolist() == list(range(1, 8))
+
+
+def test_without_looks_there_are_no_snapshots(tmp_path):
+    _, _, arrays = train(times=[])
+    dataset = round_trip(tmp_path, arrays, [])
+    assert not {"snapshot", "layer", "source", "index", "snapshot_wcss"} & set(dataset.variables)
+
+
+def test_a_single_cell_is_a_file_without_dimensions_of_a_stack(tmp_path):
+    _, _, arrays = train()
+    cell = Stack({**STACK.axes, "weight_decay": 0.1, "seed": 5})
+    netcdf.save(trained_dataset(cell, {name: a[2:3] for name, a in arrays.items()}, TIMES), tmp_path / "a.nc")
+    dataset = netcdf.load(tmp_path / "a.nc")
+    assert dataset["W1"].dims == ("n1", "n0")
+    np.testing.assert_array_equal(
+        trained_network(dataset, "tanh", "cross_entropy").weights[0][0], arrays["W1"][2]
+    )
+    assert Stack.of(dataset) == cell
+
+
+def test_single_precision_is_read_in_double(tmp_path):
+    _, _, arrays = train()
+    arrays = {name: a.astype(np.float32) if a.dtype == np.float64 else a for name, a in arrays.items()}
+    dataset = round_trip(tmp_path, arrays)
+    network = trained_network(dataset, "relu", "squared_error")
+    assert dataset["W1"].dtype == np.float32
+    assert {p.dtype for p in (*network.weights, *network.biases)} == {torch.float64}
+    np.testing.assert_array_equal(network.weights[0], arrays["W1"])
+
+
+@pytest.mark.parametrize("name", ["W2", "b3"])
+def test_a_parameter_that_is_not_finite_is_named(tmp_path, name):
+    _, _, arrays = train()
+    arrays[name][0, 0] = np.nan
+    with pytest.raises(ValueError, match=f"{name} holds a weight that is not finite; train the stack again"):
+        trained_network(round_trip(tmp_path, arrays), "tanh", "cross_entropy")
+
+
+def test_pieces_are_joined_in_the_order_of_the_cells():
+    _, _, arrays = train()
+    some, others = np.array([3, 0]), np.array([1, 2])
+    pieces = [(cells, {name: a[cells] for name, a in arrays.items()}) for cells in (some, others)]
+    for name, values in joined(pieces).items():
+        np.testing.assert_array_equal(values, arrays[name])
+
+
+def test_a_penalty_on_the_product_is_taken_off_the_loss(tmp_path):
+    loss, start = METHODS["levenberg_marquardt"].autoencoders()
+    end = minimise(loss, start, METHODS["levenberg_marquardt"].method(5, [0] * 4), tolerance=1e-9, epochs=5)
+    arrays = network_arrays(loss, end)
+    for cell in range(4):
+        w1, w2, w3 = (w[cell].numpy() for w in loss.architecture.network(end.point.theta).weights)
+        x, product = loss.x[cell].numpy(), w3 @ w2 @ w1
+        plain = (loss.shares[cell].numpy() * ((x @ product.T - x) ** 2).sum(1)).sum() / 2
+        assert arrays["loss"][cell] == pytest.approx(plain, rel=1e-9)

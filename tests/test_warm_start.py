@@ -1,0 +1,366 @@
+"""Experiments that go on from the trained networks of others: what is refused, what is trained, what is kept."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from nrc import netcdf
+from nrc.grid import Stack
+from nrc.status import Status, TerminationReason
+from nrc.training.trained_file import cells_of
+from nrc.training.warm_start import Start, read_start
+from support.configurations import desk, read, refused
+from support.training import Training
+
+# Configurations.
+
+LATER = "experiments: {later: {like: mnist, training: {warm_start: mnist}}}"
+
+
+def test_networks_start_from_initial_weights_unless_they_say_otherwise(tmp_path):
+    assert desk()["experiments"]["mixture"]["training"]["warm_start"] is None
+    text = "experiments: {b: {like: later}, c: {like: later, training: {warm_start: null}}, d: {like: later, training: {warm_start: later}}}"
+    settings = read(tmp_path, LATER, text)["experiments"]
+    starts = {name: settings[name]["training"]["warm_start"] for name in ("later", "b", "c", "d")}
+    assert starts == {"later": "mnist", "b": "mnist", "c": None, "d": "later"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("later: {training: {warm_start: mnits}}", "experiments.later.training.warm_start is 'mnits', but must be one of mixture, mixture_cells, linear,"),
+        ("later: {training: {warm_start: 3}}", "experiments.later.training.warm_start is 3, but must be the name of an experiment, {along, direction}, or null"),
+        ("later: {training: {warm_start: later}}", "experiments.later.training.warm_start closes a circle, later from later; one of them must start from initial"),
+        ("mnist: {training: {warm_start: later}}", "experiments.later.training.warm_start closes a circle, mnist from later from mnist"),
+        ("later: {grid: {seed: [0, 7]}}", "experiments.later.training.warm_start is 'mnist', which has no network of seed 7, and later has; give both"),
+        ("later: {grid: {weight_decay: [0.5]}}", "experiments.later.training.warm_start is 'mnist', which has no network of weight_decay 0.5"),
+        ("later: {grid: {depth: [4, 5]}}", "experiments.later.training.warm_start is 'mnist', which has no network of depth 5, and later has;"),
+        ("later: {stack: [seed]}", "but its stack is ['weight_decay', 'seed'] and that of later ['seed']; a stack goes on from a stack along"),
+        ("later: {network: {bias: true}}", "but its network is {activation: 'tanh', bias: false, gain: 1} and that of later {activation: 'tanh', bias: true"),
+        ("later: {task: autoencode, loss: squared_error}", "but its task is 'classify' and that of later 'autoencode'; networks go on with the same data, task, network"),
+        ("later: {data: blobs, grid: {sigma: [0]}}", "but its data is 'digits' and that of later 'blobs'"),
+        # a mistake that others inherit is told where it was written
+        ("{later: {training: {warm_start: mnits}}, a: {like: later}}", "experiments.later.training.warm_start is 'mnits'"),
+        ("a: {like: later, grid: {seed: [5]}}", "experiments.later.training.warm_start is 'mnist', which has no network of seed 5, and a has"),
+    ],
+)  # fmt: skip
+def test_a_start_that_cannot_be_is_told_in_one_line(tmp_path, text, message):
+    text = text if text.startswith("{") else f"{{{text}}}"
+    assert message in refused(tmp_path, LATER, f"experiments: {text}")
+
+
+def test_a_start_may_have_more_cells_and_another_loss_or_precision(tmp_path):
+    read(
+        tmp_path,
+        LATER,
+        """
+        experiments:
+          later:
+            loss: squared_error
+            grid: {seed: [2, 0], weight_decay: [1e-3]}
+            stack: [seed, weight_decay]
+            training: {precision: float64, loss_on: centroids, method: {name: lbfgs}}
+        """,
+    )
+
+
+def test_what_starts_from_a_dropped_experiment_goes_with_it(tmp_path):
+    text = """
+        experiments:
+          base: {like: mixture}
+          later: {like: mixture, training: {warm_start: base}}
+          further: {like: mixture, training: {warm_start: later}}
+          like_later: {like: later, training: {warm_start: null}}
+        figures: {mine: {kind: plane, of: further}}
+        """
+    settings = read(tmp_path, text, "experiments: {base: null}")
+    assert not {"base", "later", "further", "like_later"} & set(settings["experiments"])
+    assert settings["dropped"] == (
+        "configuration: experiments base is dropped, and with it experiments later, like_later, further, figures mine"
+    )
+    kept = read(tmp_path, text, "experiments: {base: null, later: {training: {warm_start: null}}}")
+    assert {"later", "further", "like_later"} <= set(kept["experiments"])
+    assert kept["dropped"] == "configuration: experiments base is dropped"
+
+
+# The program.
+
+FIRST = {"epochs": 40, "snapshot_every": 10}
+LBFGS = {"method": {"name": "lbfgs", "history": 5}, "tolerance": 1e-8, "epochs": 60, "precision": "float64"}
+
+
+@pytest.fixture
+def trainings(tmp_path):
+    """Classifiers trained by Adam, and a training to go on from there."""
+    folders = [tmp_path / name for name in ("first", "second")]
+    for folder in folders:
+        folder.mkdir()
+    return [Training(folder, "adam") for folder in folders]
+
+
+def go_on(trainings, *, first=FIRST, second=(), stack=None):
+    """Train both; the two files."""
+    one, two = trainings
+    one.run(training=one.training(**first))
+    settings = {"training": two.training(**{"start": "adam", "snapshot_every": 20, **LBFGS, **dict(second)})}
+    if stack is not None:
+        settings["stack"] = stack
+    two.run(before=one.output, **settings)
+    return netcdf.load(one.output), netcdf.load(two.output)
+
+
+def test_the_snapshots_are_those_of_the_whole_way(trainings):
+    """Both parts' looks, none twice; what is seen first after the change is what a run to there ends with."""
+    first, second = go_on(trainings)
+    assert first["snapshot"].values.tolist() == [0, 10, 20, 30, 40]
+    assert second["snapshot"].values.tolist() == [0, 10, 20, 30, 40, 60, 80, 100]
+    assert (second["snapshot"].attrs["start"], second.attrs["start"]) == (40, 40)
+    assert "start" not in first["snapshot"].attrs
+    assert "start" not in first.attrs
+    trainings[1].forget()
+    _, shorter = go_on(trainings, second={"epochs": 20})
+    for name in ("snapshot_singular_values", "snapshot_wcss"):
+        both = second[name]
+        np.testing.assert_array_equal(both.isel(snapshot=slice(0, 5)), first[name], err_msg=name)
+        # a line search under way at 20 epochs is finished there, and the look is at its end in both
+        np.testing.assert_array_equal(both.sel(snapshot=60), shorter[name].sel(snapshot=60), err_msg=name)
+    for l in (1, 4):
+        ends = np.linalg.svd(second[f"W{l}"].values, compute_uv=False)
+        seen = second["snapshot_singular_values"].sel(layer=l, snapshot=100).values[..., : ends.shape[-1]]
+        np.testing.assert_allclose(seen, ends, rtol=1e-9, atol=1e-12)
+
+
+def test_looks_of_this_part_alone_count_from_the_initial_weights(trainings):
+    first, second = go_on(trainings, first={"epochs": 40, "snapshot_every": None})
+    assert "snapshot" not in first.dims
+    assert second["snapshot"].values.tolist() == [40, 60, 80, 100]
+    assert second["snapshot"].attrs["start"] == 40
+    for l in (1, 4):
+        starts = np.linalg.svd(first[f"W{l}"].values.astype(float), compute_uv=False)
+        seen = second["snapshot_singular_values"].sel(layer=l, snapshot=40).values[..., : starts.shape[-1]]
+        np.testing.assert_allclose(seen, starts, rtol=1e-9, atol=1e-12)
+
+
+def test_without_looks_there_are_no_snapshots_and_a_third_part_counts_all_before(trainings):
+    _, second = go_on(trainings, second={"snapshot_every": None})
+    assert not {"snapshot", "snapshot_wcss"} & set(second.variables)
+    two = trainings[1]
+    before = two.output.rename(two.output.with_name("second.nc"))
+    two.forget()
+    two.run(
+        before=before, training=two.training(start="second", snapshot_every=30, **{**LBFGS, "epochs": 30})
+    )
+    third = netcdf.load(two.output)
+    assert third["snapshot"].values.tolist() == [100, 130]
+    assert third.attrs["start"] == 100
+
+
+def test_a_cell_goes_on_alone_as_in_its_stack(trainings):
+    """From a file that has more cells, and other values than those asked for."""
+    stack = trainings[1].settings["stack"]
+    whole = go_on(trainings)[1]
+    trainings[1].forget()
+    some = {**stack, "weight_decay": stack["weight_decay"][1], "seed": [1]}
+    trainings[1].data = trainings[1].data[1:]
+    alone = go_on(trainings, stack=some)[1]
+    place = whole.sel(weight_decay=some["weight_decay"], seed=[1])
+    assert (alone["evaluations"] > 1).all()
+    for name in whole.data_vars:
+        np.testing.assert_array_equal(alone[name], place[name], err_msg=name)
+
+
+def test_going_on_lowers_the_loss_from_where_the_first_part_ended(trainings):
+    first, second = go_on(trainings)
+    penalty = {
+        id(part): sum((part[f"W{l}"].astype(float) ** 2).sum([f"n{l}", f"n{l - 1}"]) for l in range(1, 5))
+        for part in (first, second)
+    }
+    value = {
+        id(part): part["loss"] + part["weight_decay"] / 2 * penalty[id(part)] for part in (first, second)
+    }
+    assert (value[id(second)] < value[id(first)] - 1e-4).all()
+    assert second["W1"].dtype == np.float64
+    assert first["W1"].dtype == np.float32
+
+
+def test_a_killed_training_goes_on_to_the_same_bytes(trainings):
+    one, two = trainings
+    one.run(training=one.training(**FIRST))
+    training = two.training(start="adam", snapshot_every=20, **{**LBFGS, "epochs": 3000, "tolerance": 1e-13})
+    whole = two.run(before=one.output, training=training)[0]
+    two.forget()
+    program = two.start(before=one.output, training=training, interval=0)
+    two.wait_for_checkpoints(program, 3)
+    program.kill()
+    program.wait()
+    assert not two.output.exists()
+    again, said = two.run(before=one.output, training=training)
+    assert "going on from a checkpoint" in said
+    assert again == whole
+
+
+def test_cells_are_taken_over_where_their_start_is_the_same(trainings):
+    """Another cell at the start is another cell here; another way to the start is another network."""
+    one, two = trainings
+    go_on(trainings)
+    more = {**two.settings["stack"], "weight_decay": [0.001, 0.003, 0.01]}
+    said = {}
+    for name, first, stack in (("more", FIRST, more), ("other", {**FIRST, "epochs": 50}, more)):
+        one.run(training=one.training(**first), stack=stack)
+        training = two.training(start="adam", snapshot_every=20, **LBFGS)
+        said[name] = two.run(before=one.output, training=training, stack=stack)[1]
+    assert "4 of 6 cells taken over from the earlier file" in said["more"]
+    assert "taken over" not in said["other"]
+
+
+def test_a_start_is_given_where_the_settings_have_one_and_only_there(trainings):
+    one, two = trainings
+    one.run(training=one.training(**FIRST))
+    for settings, before in ((two.training(start="adam"), None), (two.training(), one.output)):
+        program = two.start(training=settings, before=before)
+        assert program.wait() == 1
+        assert program.said().startswith(
+            f"Error: training.warm_start is {settings['start']}, but --warm-start is "
+        )
+
+
+# The library.
+
+AXES = {"weight_decay": [0.1, 0.2], "sigma": 0.0, "width": 3, "depth": 2, "seed": [4, 9]}
+
+
+@pytest.fixture
+def trained(tmp_path, trainings):
+    """A trained file whose cells are marked, in which one diverged and one is dead."""
+    one = trainings[0]
+    one.run(
+        training=one.training(epochs=3, snapshot_every=None),
+        stack={**one.settings["stack"], **AXES, "seed": [0, 1]},
+    )
+    dataset = netcdf.load(one.output)
+    for l in (1, 2):
+        dataset[f"W{l}"].values[:] = np.arange(4).reshape(2, 2, 1, 1) + l / 10
+    dataset["termination_reason"].values[0, 1], dataset["status"].values[0, 1] = (
+        TerminationReason.DIVERGED,
+        Status.STOPPED,
+    )
+    dataset["termination_reason"].values[1, 0], dataset["status"].values[1, 0] = (
+        TerminationReason.COLLAPSED_TO_ZERO,
+        Status.COLLAPSED_TO_ZERO,
+    )
+    netcdf.save(dataset, tmp_path / "trained.nc")
+    return tmp_path / "trained.nc"
+
+
+def test_each_cell_starts_at_its_own_parameters_however_the_training_ended(trained):
+    stack = Stack({**AXES, "weight_decay": [0.2, 0.1], "seed": 0})
+    start = read_start(trained, stack)
+    assert start.theta.dtype == torch.float64
+    first = 3 * 6  # W_1 is 3 x 6, W_2 is 2 x 3
+    assert start.theta.shape == (2, first + 2 * 3)
+    for theta, cell in zip(start.theta, (2, 0), strict=True):
+        np.testing.assert_allclose(theta[:first], cell + 0.1, rtol=1e-6)
+        np.testing.assert_allclose(theta[first:], cell + 0.2, rtol=1e-6)
+    flat = cells_of(netcdf.load(trained))
+    assert start.fingerprints == flat["fingerprint"].astype(str)[[2, 0]].tolist()
+    assert start.epochs == json.loads(netcdf.load(trained).attrs["settings"])["training"]["epochs"] == 3
+
+
+def test_a_cell_that_the_start_lacks_is_named(trained):
+    with pytest.raises(
+        ValueError,
+        match=r"trained.nc has no network of weight_decay 0.3, sigma 0, width 3, depth 2, seed 1 to",
+    ):
+        read_start(trained, Stack({**AXES, "weight_decay": [0.2, 0.3], "seed": 1}))
+
+
+def test_nothing_goes_on_from_a_network_that_diverged(trained):
+    with pytest.raises(ValueError, match=r"weight_decay 0.1, sigma 0, width 3, depth 2, seed 1 diverged"):
+        read_start(trained, Stack({**AXES, "weight_decay": [0.2, 0.1], "seed": 1}))
+
+
+def test_looks_before_come_first_and_the_one_between_once():
+    theta = torch.zeros(2, 3)
+    fresh = Start(theta)
+    assert fresh.to_come([0, 5, 10]) == fresh.since_the_beginning([0, 5, 10]) == [0, 5, 10]
+    assert fresh.whole_way({"snapshot_wcss": theta}, np.array([0])) == {"snapshot_wcss": theta}
+    looks = {"snapshot_wcss": np.arange(6.0).reshape(2, 3, 1)}
+    start = Start(theta, 20, ["a", "b"], [0, 10, 20], looks)
+    assert start.to_come([0, 5, 10]) == [5, 10]
+    assert start.since_the_beginning([5, 10]) == [0, 10, 20, 25, 30]
+    assert start.since_the_beginning([]) == []
+    own = {"snapshot_wcss": np.full((1, 2, 1), 7.0), "loss": np.zeros(1)}
+    way = start.whole_way(own, np.array([1]))
+    assert way["snapshot_wcss"].ravel().tolist() == [3, 4, 5, 7, 7]
+    assert set(start.whole_way({"loss": own["loss"]}, np.array([1]))) == {"loss"}
+
+
+# The pipeline.
+
+STACK = "weight_decay~all/sigma~0/width~4/depth~2/seed~all"
+PLOTS = {f"plot_figure5{part}{more}": 1 for part in ("", "_stationary") for more in ("", "_supplement")}
+JUDGED = {"audit": 1, "judge_claims": 1, "summarise": 1, "explorer": 1}
+
+
+@pytest.mark.parametrize(
+    ("changes", "reruns"),
+    [
+        (
+            {"experiments.depth.training.epochs": 3},
+            {"train_stack": 2, "measure": 2, "collect": 2, **PLOTS, **JUDGED},
+        ),
+        (
+            {"experiments.depth_stationary.training.epochs": 200},
+            {"train_stack": 1, "measure": 1, "collect": 1, **{plot: 1 for plot in PLOTS if "stationary" in plot}, **JUDGED},
+        ),
+    ],
+)  # fmt: skip
+def test_a_change_at_the_start_trains_what_goes_on_from_it_and_none_the_other_way(checkout, changes, reruns):
+    assert checkout.planned(overlays=checkout.overlay(changes)) == reruns
+
+
+def test_a_grown_axis_trains_its_new_cells_alone_in_both_parts(checkout):
+    before = checkout.load("results/depth_stationary/measures.nc")
+    overlays = checkout.overlay({"experiments.depth.grid.weight_decay": [0.001, 0.01, 0.1]})
+    checkout.snakemake("results/depth_stationary/measures.nc", overlays=overlays)
+    for name in ("depth", "depth_stationary"):
+        trained = f"results/{name}/train/{STACK}.nc"
+        assert f"{trained}: 4 of 6 cells taken over from the earlier file" in checkout.log(trained)
+    after = checkout.load("results/depth_stationary/measures.nc")
+    assert after.sizes["weight_decay"] == 3
+    for name in before.data_vars:
+        kept = after[name].sel(weight_decay=before["weight_decay"])
+        np.testing.assert_array_equal(kept, before[name], err_msg=name)
+
+
+def test_cells_alone_on_the_grid_and_off_it_pull_those_they_start_from(checkout):
+    cell = "weight_decay~0.1/sigma~0/width~8/depth~3/seed~1"
+    on = f"results/mnist_stationary/train/{cell}.nc"
+    off = "results/mnist_stationary/train/weight_decay~0.05/sigma~0/width~3/depth~2/seed~1.nc"
+    assert checkout.planned(on) == {"train_stack": 2}
+    assert checkout.planned(on, off) == {"train_stack": 4}
+    checkout.snakemake(on, off)
+    assert (checkout.folder / f"results/mnist/train/{cell}.nc").exists()
+    alone = checkout.load(on)
+    together = checkout.load(
+        "results/mnist_stationary/train/weight_decay~all/sigma~0/width~8/depth~3/seed~all.nc"
+    )
+    together = together.sel(weight_decay=0.1, seed=1)
+    for name in together.data_vars:
+        np.testing.assert_array_equal(alone[name], together[name], err_msg=name)
+    assert checkout.load(off)["snapshot"].values.tolist()[:3] == [0, 1, 2]
+
+
+def test_measures_hold_the_whole_way_and_the_pass_of_the_change(finished):
+    earlier, cube = (finished.load(f"results/{name}/measures.nc") for name in ("mnist", "mnist_stationary"))
+    assert cube["snapshot"].values.tolist() == [0, 1, 2, 102, 202, 302]
+    assert cube["snapshot"].attrs["start"] == 2
+    for name in ("snapshot_singular_values", "snapshot_wcss"):
+        np.testing.assert_array_equal(cube[name].isel(snapshot=slice(0, 3)), earlier[name], err_msg=name)
+    last = cube["snapshot_singular_values"].isel(snapshot=-1).values
+    np.testing.assert_allclose(last, cube["singular_values"].values, rtol=1e-9, atol=1e-12)
+    caption = " ".join(finished.read("results/figures/figure3_stationary.rst").split())
+    assert "orange is pass 2, where their method ends" in caption
+    assert "in layer 3." in caption

@@ -1,0 +1,1 @@
+"""The Snakemake pipeline: what its rules and its programs import."""

@@ -1,0 +1,134 @@
+"""What each job depends on: the slice of the settings that its program takes, and the memory it needs."""
+
+from collections.abc import Mapping
+from shlex import quote
+from typing import Any
+
+from nrc.data import Size
+from nrc.grid import Stack
+from workflow.config.compatibility import names_of
+from workflow.lib.paths import experiment_of, network_file
+
+__all__ = [
+    "audit_slice",
+    "claims_slice",
+    "data_slice",
+    "explorer_slice",
+    "fetch_slice",
+    "figure_slice",
+    "measure_slice",
+    "memory",
+    "summary_slice",
+    "training_of_any",
+    "training_slice",
+    "whole_slice",
+]
+
+Settings = Mapping[str, Any]
+
+# Where the bytes of data come from, which is no part of what they are.
+PLACES = ("source", "folder", "mirrors", "file")
+
+
+def fetch_slice(name: str, settings: Settings) -> dict[str, Any]:
+    """Where the images of a data set come from."""
+    return {key: settings["data"][name][key] for key in ("source", "folder", "mirrors")}
+
+
+def data_slice(name: str, seed: int, settings: Settings) -> dict[str, Any]:
+    """A data set of a seed."""
+    return {"experiment": name, "data": _options(name, settings), "seed": seed}
+
+
+def training_slice(name: str, stack: Stack, settings: Settings) -> dict[str, Any]:
+    """What the training of a stack depends on beside its data."""
+    return {**training_of_any(name, settings), "stack": stack.axes}
+
+
+def training_of_any(name: str, settings: Settings) -> dict[str, Any]:
+    """What the training of every stack of an experiment depends on beside its data and its cells."""
+    return {**_part(name, ("task", "network", "loss", "training"), settings), "device": settings["device"]}
+
+
+def measure_slice(name: str, settings: Settings) -> dict[str, Any]:
+    """What the measures of an experiment depend on beside its networks and data."""
+    experiment = experiment_of(name, settings)
+    return {
+        **_part(name, ("task", "network", "loss", "measures"), settings),
+        "data": _options(experiment["data"], settings),
+        "loss_on": experiment["training"]["loss_on"],
+        "penalty": experiment["training"]["penalty"],
+    }
+
+
+def whole_slice(name: str, settings: Settings) -> dict[str, Any]:
+    """All settings of an experiment."""
+    experiment = experiment_of(name, settings)
+    options = _options(experiment["data"], settings)
+    return {"experiment": name, **experiment, "data": options, "device": settings["device"]}
+
+
+def figure_slice(name: str, settings: Settings) -> dict[str, Any]:
+    """A figure, and the experiments that it draws."""
+    figure, known = settings["figures"][name], settings["experiments"]
+    names = names_of(figure["of"])
+    experiments = {e: {**known[e], "data_options": _options(known[e]["data"], settings)} for e in names}
+    return {"figure": figure, "experiments": experiments}
+
+
+def audit_slice(settings: Settings) -> dict[str, Any]:
+    """The probability delta of each experiment, None where no statement asks for it."""
+    return {"delta": {name: e["measures"].get("delta") for name, e in settings["experiments"].items()}}
+
+
+def claims_slice(settings: Settings) -> dict[str, Any]:
+    """All claims."""
+    return {"experiment": "claims", "claims": settings["claims"]}
+
+
+def summary_slice(settings: Settings) -> dict[str, Any]:
+    """All settings that a result depends on."""
+    return {key: settings[key] for key in ("device", "data", "experiments", "figures", "claims")}
+
+
+def explorer_slice(settings: Settings) -> dict[str, Any]:
+    """For each experiment the commands that make the network again whose place in the grid is CELLS."""
+    stages = {"train it": "train", "train and measure it": "measure"}
+
+    def command(name: str, stage: str) -> str:
+        return f"snakemake {quote(network_file(stage, name, 'CELLS'))}"
+
+    return {
+        "commands": {
+            name: {does: command(name, stage) for does, stage in stages.items()}
+            for name in settings["experiments"]
+        }
+    }
+
+
+def memory(experiment: Settings, stack: Stack, size: Size) -> int:
+    """Megabytes of a job with a stack: torch, then data, features and the memory of the method.
+
+    Parameters
+    ----------
+    experiment : mapping
+        Settings of the experiment.
+    stack : Stack
+    size : nrc.data.Size
+        Of its data.
+    """
+    width, depth = stack.axes["width"], stack.axes["depth"]
+    widest = max(width, size.features, size.outputs or 0)
+    features = size.points * widest * (depth + 4)
+    parameters = depth * width * widest * (2 * experiment["training"]["method"].get("history", 10) + 10)
+    return 1500 + round(len(stack) * (features + parameters) * 8 / 1e6)
+
+
+def _part(name: str, keys: tuple[str, ...], settings: Settings) -> dict[str, Any]:
+    experiment = experiment_of(name, settings)
+    return {"experiment": name, **{key: experiment[key] for key in keys}}
+
+
+def _options(name: str, settings: Settings) -> dict[str, Any]:
+    """What a data set is."""
+    return {key: value for key, value in settings["data"][name].items() if key not in PLACES}

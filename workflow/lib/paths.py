@@ -1,0 +1,191 @@
+"""Where things are: the path of every stack, and the stack of every path."""
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import Any
+
+from nrc import data
+from nrc.grid import AXES, Stack, notation, number
+from workflow.config.warm_starts import along_of
+
+__all__ = [
+    "cube_file",
+    "data_files",
+    "experiment_of",
+    "figure_of",
+    "network_file",
+    "seed_of",
+    "source_files",
+    "stack_files",
+    "stack_of",
+    "start_files",
+    "way_to",
+]
+
+# In a path every axis has a value, or this word where a stack extends along it.
+ALL = "all"
+
+
+def stack_files(stage: str, name: str, experiment: Mapping[str, Any]) -> list[str]:
+    """Paths of all stacks of an experiment, as its `stack` setting cuts them."""
+    words = [
+        [ALL] if axis in experiment["stack"] else [notation(value) for value in experiment["grid"][axis]]
+        for axis in AXES
+    ]
+    return [_path(stage, name, values) for values in product(*words)]
+
+
+def experiment_of(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of the experiment of a name.
+
+    Raises
+    ------
+    ValueError
+        If there is none of that name.
+    """
+    return _entry_of("experiment", name, settings["experiments"])
+
+
+def figure_of(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The same of a figure."""
+    return _entry_of("figure", name, settings["figures"])
+
+
+def _entry_of(what: str, name: str, known: Mapping[str, Any]) -> dict[str, Any]:
+    if name not in known:
+        raise ValueError(f"there is no {what} {name!r}; the configuration has {', '.join(known)}")
+    return known[name]
+
+
+def stack_of(name: str, cells: str, settings: Mapping[str, Any]) -> Stack:
+    """The stack that a path names, on the configured grid or off it.
+
+    Raises
+    ------
+    ValueError
+        With the path to ask for, if a value is not a number in its one notation.
+    """
+    experiment = experiment_of(name, settings)
+    grid, along = experiment["grid"], along_of(experiment)
+    parts = dict(part.partition("~")[::2] for part in cells.split("/"))
+    mistakes = [f"{axis} is no axis" for axis in parts if axis not in AXES]
+    axes, words = {}, []
+    for axis in AXES:
+        text = parts.get(axis, "")
+        try:
+            axes[axis] = _axis_value(axis, text, grid[axis])
+            if text == ALL and axis == along:
+                raise ValueError(f"{axis} '{ALL}' cannot be: along it networks go on from the one before")
+            words.append(text)
+        except ValueError as error:
+            mistakes.append(str(error))
+            words.append(_nearest_notation(axis, text, grid[axis]))
+    if not mistakes and _cells(words) != cells:
+        mistakes.append(f"the axes are not {', '.join(AXES)}, each once and in this order")
+    if mistakes:
+        path = _path("train", name, words)
+        raise ValueError(f"{'; '.join(mistakes)}; ask for {path}, or the same under measure")
+    return Stack(axes)
+
+
+def source_files(name: str, settings: Mapping[str, Any]) -> list[str]:
+    """The files that the points of a data set are made from."""
+    options = settings["data"][name]
+    if options["kind"] == "mnist":
+        splits = ["test"] if options["source"] == "bundled" else ["train", "test"]
+        return [f"results/data/{name}/{split}.nc" for split in splits]
+    return [options["file"]] if "file" in options else []
+
+
+def data_files(name: str, seeds: Sequence[int], settings: Mapping[str, Any]) -> list[str]:
+    """The files of the points of a data set: one for each seed, or one alone where it knows no seed."""
+    if not data.kind(settings["data"][name]["kind"]).SEEDED:
+        return [f"results/data/{name}/points.nc"]
+    return [f"results/data/{name}/seed~{seed}.nc" for seed in seeds]
+
+
+def start_files(name: str, cells: str, settings: Mapping[str, Any]) -> list[str]:
+    """The file of the networks that those of a path start from; none if from initial weights."""
+    return [network_file("train", before, cells) for before, cells in _before(name, cells, settings)]
+
+
+def way_to(name: str, cells: str, settings: Mapping[str, Any]) -> list[str]:
+    """The files of all networks, back to initial weights, that those of a path come from."""
+    way: list[str] = []
+    while before := _before(name, cells, settings):
+        ((name, cells),) = before
+        way.append(network_file("train", name, cells))
+    return way
+
+
+def _before(name: str, cells: str, settings: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The experiment and the cells that those of a path start from, if they do not from initial weights.
+
+    Of another experiment the same cells; along an axis those of the nearest value of the grid that is
+    less (up) or greater (down), for a path on the grid and off it.
+    """
+    experiment = experiment_of(name, settings)
+    start, along = experiment["training"]["warm_start"], along_of(experiment)
+    if along is None:
+        return [] if start is None else [(start, cells)]
+    axes = stack_of(name, cells, settings).axes
+    value, values = axes[along], experiment["grid"][along]
+    if start["direction"] == "up":
+        nearest = max((other for other in values if other < value), default=None)
+    else:
+        nearest = min((other for other in values if other > value), default=None)
+    if nearest is None:
+        return []
+    words = dict(part.split("~") for part in cells.split("/")) | {along: notation(nearest)}
+    return [(name, _cells(list(words.values())))]
+
+
+def seed_of(name: str, text: str) -> int:
+    """The seed that the path of a data file names.
+
+    Raises
+    ------
+    ValueError
+        With the path to ask for, if it is none, or not in its one notation.
+    """
+    try:
+        return number("seed", text)
+    except ValueError as error:
+        path = f"results/data/{name}/seed~{_nearest_notation('seed', text, [0])}.nc"
+        raise ValueError(f"{error}; ask for {path}") from None
+
+
+def network_file(stage: str, name: str, cells: str) -> str:
+    """The file of the networks of an experiment at a place of its grid."""
+    return f"results/{name}/{stage}/{cells}.nc"
+
+
+def cube_file(experiment: str, cube: str = "measures") -> str:
+    """The file of all cells of an experiment: its measures, or their shift from data to centroids."""
+    return f"results/{experiment}/{cube}.nc"
+
+
+def _path(stage: str, name: str, words: Sequence[str]) -> str:
+    return network_file(stage, name, _cells(words))
+
+
+def _cells(words: Sequence[str]) -> str:
+    return "/".join(f"{axis}~{word}" for axis, word in zip(AXES, words, strict=True))
+
+
+def _axis_value(axis: str, text: str, values: list) -> Any:
+    if text != ALL:
+        return number(axis, text)
+    if not AXES[axis].stackable:
+        raise ValueError(f"{axis} '{ALL}' cannot be: networks of different {axis} do not stack")
+    return values
+
+
+def _nearest_notation(axis: str, text: str, values: list) -> str:
+    """The notation of the same number, or of the first value of the grid where there is none."""
+    try:
+        written = notation(float(text))
+        number(axis, written)
+    except (ValueError, OverflowError):
+        return notation(values[0])
+    return written
