@@ -26,7 +26,7 @@ rule audit:
     params:
         code=code_of("audit.py"),
         made_by=[cube_by(name) for name in EXPERIMENTS],
-        settings=as_it_is(settings_json(slices.audit_slice)),
+        settings=as_it_is(settings_json(job_settings.audit_slice)),
     shell:
         f"python {SCRIPTS}/audit.py"
         " --settings {params.settings:q} --measures {input:q}"

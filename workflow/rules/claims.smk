@@ -25,7 +25,7 @@ rule judge_claims:
     params:
         code=code_of("judge_claims.py"),
         made_by=[cube_by(e, cube_of_claim(claim)) for claim in CLAIMS.values() for e in claim["of"]],
-        settings=as_it_is(settings_json(slices.claims_slice)),
+        settings=as_it_is(settings_json(job_settings.claims_slice)),
         cubes=[f"{cube}={path}" for cube, path in CLAIM_CUBES.items()],
     shell:
         f"python {SCRIPTS}/judge_claims.py"

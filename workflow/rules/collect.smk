@@ -14,7 +14,7 @@ rule collect:
     params:
         code=code_of("collect.py"),
         made_by=quick(lambda wildcards: measures_by(wildcards.experiment)),
-        settings=quick(lambda wildcards: settings_json(slices.whole_slice, wildcards.experiment)),
+        settings=quick(lambda wildcards: settings_json(job_settings.whole_slice, wildcards.experiment)),
     shell:
         # thousands of paths do not fit on a command line, but on a builtin's they do
         r"printf '%s\n' {input:q} |"

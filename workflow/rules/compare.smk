@@ -15,7 +15,7 @@ rule compare_centroids:
     params:
         code=code_of("compare_centroids.py"),
         made_by=quick(lambda wildcards: cube_by(wildcards.experiment, "shift")),
-        settings=quick(lambda wildcards: settings_json(slices.whole_slice, wildcards.experiment)),
+        settings=quick(lambda wildcards: settings_json(job_settings.whole_slice, wildcards.experiment)),
     shell:
         f"python {SCRIPTS}/compare_centroids.py"
         " --settings {params.settings:q} --data {input.data:q}"

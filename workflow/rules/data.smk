@@ -1,7 +1,7 @@
 rule data:
     """All data sets."""
     input:
-        [layout.data_files(e["data"], e["grid"]["seed"], SETTINGS) for e in EXPERIMENTS.values()],
+        [paths.data_files(e["data"], e["grid"]["seed"], SETTINGS) for e in EXPERIMENTS.values()],
 
 
 BUNDLED = [str(ROOT / f"resources/mnist/t10k-{part}-ubyte.gz") for part in ("images-idx3", "labels-idx1")]
@@ -17,7 +17,7 @@ for kind in dict.fromkeys([*DATA_RULES, *(options["kind"] for options in DATA.va
         name:
             DATA_RULES.get(kind, f"make_{kind}")
         input:
-            files=lambda wildcards: layout.source_files(wildcards.data, SETTINGS),
+            files=lambda wildcards: paths.source_files(wildcards.data, SETTINGS),
         output:
             f"results/data/{place}.nc",
         log:
@@ -58,7 +58,7 @@ rule fetch_mnist:
         ENVIRONMENT
     params:
         code=code_of("fetch_mnist.py"),
-        settings=lambda wildcards: settings_json(slices.fetch_slice, wildcards.data),
+        settings=lambda wildcards: settings_json(job_settings.fetch_slice, wildcards.data),
         bundled=str(ROOT / "resources/mnist"),
     shell:
         f"python {SCRIPTS}/fetch_mnist.py"

@@ -43,7 +43,7 @@ for name, figure in SETTINGS["figures"].items():
         params:
             code=code_of("plot.py", kind),
             made_by=[cube_by(experiment, cube_of_figure(figure)) for experiment in of.values()],
-            settings=as_it_is(settings_json(slices.figure_slice, name)),
+            settings=as_it_is(settings_json(job_settings.figure_slice, name)),
             cubes=as_it_is([f"{title}={cube}" for title, cube in cubes.items()]),
         shell:
             f"python {SCRIPTS}/plot.py"

@@ -51,7 +51,7 @@ rule summarise:
     params:
         code=code_of("summarise.py"),
         made_by=[cube_by(name) for name in EXPERIMENTS],
-        settings=as_it_is(settings_json(slices.summary_slice)),
+        settings=as_it_is(settings_json(job_settings.summary_slice)),
         claims="--claims results/claims.nc" if CLAIMS else "",
     shell:
         f"python {SCRIPTS}/summarise.py"

@@ -1,7 +1,7 @@
 rule train:
     """All trained stacks."""
     input:
-        [layout.stack_files("train", *experiment) for experiment in EXPERIMENTS.items()],
+        [paths.stack_files("train", *experiment) for experiment in EXPERIMENTS.items()],
 
 
 rule train_stack:
@@ -27,7 +27,7 @@ rule train_stack:
     params:
         made_by=quick(lambda wildcards: stack_by(networks_by, wildcards)),
         settings=quick(
-            lambda wildcards: settings_json(slices.training_slice, wildcards.experiment, stack_of(wildcards))
+            lambda wildcards: settings_json(job_settings.training_slice, wildcards.experiment, stack_of(wildcards))
         ),
     shell:
         f"python {SCRIPTS}/train.py"

@@ -11,7 +11,7 @@ import xarray as xr
 
 from nrc import netcdf
 from nrc.claims.judge import tally
-from workflow.lib import overview
+from workflow.lib import summary_tables
 from workflow.lib.html import described, numbers_of, page
 from workflow.lib.program import add_file, program, run
 
@@ -63,19 +63,19 @@ def page_named(name: str, made: Run, templates: Path) -> str:
 
 def summary(made: Run, templates: Path) -> str:
     """The page to read first: all in short."""
-    claims = None if made.judged is None else overview.claims(made.judged)
+    claims = None if made.judged is None else summary_tables.claims(made.judged)
     return page(
         templates,
         "summary.html",
         title="Neural rank collapse: a summary",
         claims=claims,
         verdicts="" if claims is None else tally(claims["verdict"]),
-        statements=overview.statements(made.audit),
-        networks=overview.networks(made.measures),
+        statements=summary_tables.statements(made.audit),
+        networks=summary_tables.networks(made.measures),
         figures=made.settings["figures"],
-        experiments=overview.experiments(made.settings),
-        made_with=overview.made_with(made.measures),
-        data=overview.digests(made.data),
+        experiments=summary_tables.experiments(made.settings),
+        made_with=summary_tables.made_with(made.measures),
+        data=summary_tables.digests(made.data),
     )
 
 
@@ -84,23 +84,23 @@ TABLES: dict[str, tuple[str, Callable[[Run], list]]] = {
     "claims": (
         "Claims, part by part",
         lambda made: [
-            ("", overview.claims(made.judged), False),
-            ("Every part", overview.parts(made.judged), False),
+            ("", summary_tables.claims(made.judged), False),
+            ("Every part", summary_tables.parts(made.judged), False),
         ],
     ),
     "audit": ("Audit", lambda made: [("", made.audit, False)]),
     "networks": (
         "Networks",
         lambda made: [
-            ("", overview.networks(made.measures), False),
-            ("Every network", overview.cells(made.measures), True),
+            ("", summary_tables.networks(made.measures), False),
+            ("Every network", summary_tables.cells(made.measures), True),
         ],
     ),
     "settings": (
         "Settings",
         lambda made: [
-            ("Experiments", overview.experiments(made.settings), False),
-            ("Every key", overview.keys(made.settings), False),
+            ("Experiments", summary_tables.experiments(made.settings), False),
+            ("Every key", summary_tables.keys(made.settings), False),
         ],
     ),
 }
