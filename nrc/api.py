@@ -141,7 +141,7 @@ def measure(
         labels=None if known is None else known[None],
         clusters=k,
         weight_decay=decay,
-        dead=_dead(seen.weights),
+        collapsed=_collapsed(seen.weights),
         seeds=[seed],
         kmeans_restarts=restarts,
         numerical_rank_tolerance=NUMERICAL,
@@ -166,7 +166,7 @@ def measure(
     return measured.assign(of_all).assign_attrs(provenance(told, **versions) | sizes | one)
 
 
-def _dead(weights: Sequence[Tensor]) -> NDArray[np.bool_]:
+def _collapsed(weights: Sequence[Tensor]) -> NDArray[np.bool_]:
     """Whether all weights are 0, (1,)."""
     return np.array([not any(w.any() for w in weights)])
 

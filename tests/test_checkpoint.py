@@ -122,7 +122,7 @@ def test_time_spent_before_counts_for_the_wall_clock(tmp_path):
     with pytest.raises(Interrupt):
         run(METHODS["gd"], problem, 100, 1e-14, report=interrupt)
     end, _ = run(METHODS["gd"], problem, 100, 1e-14, state=saved.open()["run"], wall_clock=1e5)
-    assert (end.ended == TerminationReason.WALL_CLOCK).all()
+    assert (end.termination_reason == TerminationReason.WALL_CLOCK).all()
 
 
 STATE = {"run": {"theta": torch.arange(3.0), "count": 4}, "size": 2}

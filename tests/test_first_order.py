@@ -59,7 +59,7 @@ def test_a_stack_trains_as_torch_trains_each_network(name, schedule, batch):
     assert seeds == [5, 8, 5, 8]
     method = first_order(name, batch, schedule).method(PASSES, seeds)
     end = minimise(loss, start, method, tolerance=1e-14, epochs=PASSES)
-    assert (end.ended == TerminationReason.EPOCHS).all()
+    assert (end.termination_reason == TerminationReason.EPOCHS).all()
     for cell, module in enumerate(modules(loss.architecture.network(start))):
         plain = plain_training(
             module,

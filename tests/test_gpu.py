@@ -142,7 +142,7 @@ def test_every_method_has_the_bits_of_the_cpu_and_goes_on_on_its_device(name, tm
     loss, start = METHODS[name].autoencoders()
     start[3] *= 1e170
     plain, looks = run(name, loss, start, "cpu", tmp_path)
-    assert plain.ended[3] == TerminationReason.DIVERGED
+    assert plain.termination_reason[3] == TerminationReason.DIVERGED
     with pretended_gpu() as gpu:
         saved, reports = Checkpoint(tmp_path / "a.nc", "a", 0), []
         saved.open()
@@ -159,7 +159,7 @@ def test_every_method_has_the_bits_of_the_cpu_and_goes_on_on_its_device(name, tm
             for what in ("theta", "value", "gradient"):
                 ours, theirs = getattr(end.point, what).cpu(), getattr(plain.point, what)
                 torch.testing.assert_close(ours, theirs, rtol=0, atol=0, equal_nan=True)
-            assert torch.equal(end.ended.cpu(), plain.ended)
+            assert torch.equal(end.termination_reason.cpu(), plain.termination_reason)
             assert torch.equal(end.evaluations.cpu(), plain.evaluations)
             np.testing.assert_allclose(seen.singular_values, looks.singular_values, rtol=SVD, atol=SVD)
             np.testing.assert_array_equal(seen.wcss, looks.wcss)

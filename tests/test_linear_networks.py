@@ -56,7 +56,7 @@ def trained(penalty, centroids=False):
     loss, start = stack_loss(penalty, centroids)
     method = [Phase(LevenbergMarquardt() if penalty == "product" else LBFGS(10))]
     end = minimise(loss, start, method, tolerance=1e-9, epochs=5000)
-    assert (end.ended == TerminationReason.TOLERANCE).all()
+    assert (end.termination_reason == TerminationReason.TOLERANCE).all()
     return loss, end
 
 
@@ -180,7 +180,7 @@ def test_a_small_start_is_stuck_at_a_lower_rank_and_marked():
     )
     weights = [w.numpy() for w in architecture.network(end.point.theta).weights]
     found = forecasts(weights, points_of(), loss.weight_decay.numpy(), "factors")
-    ended = end.ended.numpy()
+    ended = end.termination_reason.numpy()
     lower = found["critical_rank"].values < found["forecast_rank"].values
     assert lower.any()
     assert (found["at_minimum"].values[lower] == 0).all()

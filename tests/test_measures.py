@@ -53,7 +53,7 @@ def measured(network, x, y, labels, weight_decay=WEIGHT_DECAY, seen=None, **chan
         "labels": labels,
         "clusters": CLUSTERS,
         "weight_decay": of_layers,
-        "collapsed_to_zero": np.zeros(len(x), dtype=bool),
+        "collapsed": np.zeros(len(x), dtype=bool),
         "seeds": SEEDS[: len(x)],
     }
     return measure(seen or MeasuredStack(network, x, y), **{**choices, **changes})
@@ -710,7 +710,7 @@ def test_dead_cells_have_no_relative_measures():
     )
     for leading in (None, 4):
         dataset, as_alive = (
-            measured(network, x, y, labels, dead=of, leading=leading, numerical_rank_tolerance=0.99).sel(
+            measured(network, x, y, labels, collapsed=of, leading=leading, numerical_rank_tolerance=0.99).sel(
                 index=1
             )
             for of in (dead, alive)

@@ -101,7 +101,7 @@ def test_conjugate_gradients_stop_at_negative_curvature():
 def test_classifiers_become_stationary(loss, activation, bias):
     objective, start, _ = classifiers(weight_decay=(1e-2, 3e-2), loss=loss, activation=activation, bias=bias)
     end = run(objective, start)
-    assert (end.ended == TerminationReason.TOLERANCE).all()
+    assert (end.termination_reason == TerminationReason.TOLERANCE).all()
     point = objective.at(end.point.theta)
     assert (objective.relative_residual(point.theta, point.gradient) <= 1e-8).all()
     torch.testing.assert_close(end.point.gradient, point.gradient, rtol=0, atol=0)
@@ -112,13 +112,13 @@ def test_classifiers_become_stationary(loss, activation, bias):
 
 def test_autoencoders_become_stationary():
     loss, start = autoencoders()
-    assert (run(loss, start).ended == TerminationReason.TOLERANCE).all()
+    assert (run(loss, start).termination_reason == TerminationReason.TOLERANCE).all()
 
 
 def test_weighted_points_become_stationary():
     objective, start, _ = classifiers(weight_decay=(1e-2, 3e-2))
     end = run(replace(objective, shares=SHARES), start)
-    assert (end.ended == TerminationReason.TOLERANCE).all()
+    assert (end.termination_reason == TerminationReason.TOLERANCE).all()
 
 
 def test_newtons_steps_converge_superlinearly():

@@ -50,8 +50,8 @@ def test_every_cell_ends_stationary(name):
     loss, start = METHODS[name].autoencoders(weight_decay=(0.1, 0.2))
     tolerance = LOOSE.get(name, 1e-8)
     end = run(name, loss, start, tolerance=tolerance)
-    assert (end.ended == TerminationReason.TOLERANCE).all()
-    assert all(TerminationReason(code).status is Status.CONVERGED for code in end.ended.tolist())
+    assert (end.termination_reason == TerminationReason.TOLERANCE).all()
+    assert all(TerminationReason(code).status is Status.CONVERGED for code in end.termination_reason.tolist())
     assert (end.residual <= tolerance).all()
     assert (end.evaluations < 20_000).all()
     assert_fresh(loss, end)
@@ -61,8 +61,8 @@ def test_every_cell_ends_stationary(name):
 def test_a_budget_of_passes_is_spent_to_the_last(name):
     loss, start = METHODS[name].autoencoders()
     end = run(name, loss, start, tolerance=1e-14, epochs=7)
-    assert (end.ended == TerminationReason.EPOCHS).all()
-    assert all(TerminationReason(code).status is Status.STOPPED for code in end.ended.tolist())
+    assert (end.termination_reason == TerminationReason.EPOCHS).all()
+    assert all(TerminationReason(code).status is Status.STOPPED for code in end.termination_reason.tolist())
     assert_fresh(loss, end)
     if METHODS[name].exact:
         assert (end.evaluations == 7).all()
@@ -79,7 +79,7 @@ def test_a_wall_clock_limit_stops_the_stack_and_says_so(name, monkeypatch):
     monkeypatch.setattr(driver.time, "monotonic", lambda: float(next(clock)))
     loss, start = METHODS[name].autoencoders()
     end = run(name, loss, start, tolerance=1e-14, wall_clock=5)
-    assert (end.ended == TerminationReason.WALL_CLOCK).all()
+    assert (end.termination_reason == TerminationReason.WALL_CLOCK).all()
     # the clock is looked at between two phases too
     assert (end.iterations == (4 if name == "varpro" else 5)).all()
     assert_fresh(loss, end)
@@ -93,8 +93,8 @@ def test_a_diverging_cell_keeps_its_last_finite_point_and_spoils_no_other(name):
     broken = replace(loss, x=loss.x * huge, y=loss.y * huge)
     end = run(name, broken, start, tolerance=1e-9, epochs=40)
     alone = run(name, loss.select(torch.tensor([0])), start[:1], tolerance=1e-9, epochs=40)
-    assert end.ended.tolist() == [alone.ended[0], TerminationReason.DIVERGED]
-    assert TerminationReason(int(end.ended[1])).status is Status.STOPPED
+    assert end.termination_reason.tolist() == [alone.termination_reason[0], TerminationReason.DIVERGED]
+    assert TerminationReason(int(end.termination_reason[1])).status is Status.STOPPED
     assert end.point.theta.isfinite().all()
     assert torch.equal(end.point.theta[1], start[1])
     assert torch.equal(end.point.theta[0], alone.point.theta[0])
@@ -113,7 +113,7 @@ def test_a_cell_that_diverges_on_its_way_keeps_the_last_finite_point(name):
     look.state = {}
     end = minimise(loss, start, METHODS[name].method(300, [0, 0]), look=look, tolerance=1e-14, epochs=300)
     alone = run(name, loss.select(torch.tensor([0])), start[:1], tolerance=1e-14, epochs=300)
-    assert end.ended.tolist() == [alone.ended[0], TerminationReason.DIVERGED]
+    assert end.termination_reason.tolist() == [alone.termination_reason[0], TerminationReason.DIVERGED]
     assert 20 < int(end.iterations[1]) < 300
     assert end.point.theta[1].isfinite().all()
     assert end.point.theta[1].norm() > 1e100
@@ -126,8 +126,10 @@ def test_a_cell_that_diverges_on_its_way_keeps_the_last_finite_point(name):
 def test_too_much_weight_decay_kills_a_cell(name):
     loss, start = METHODS[name].autoencoders(weight_decay=(0.1, 5.0), sigma=[0.1])
     end = run(name, loss, start, epochs=400)
-    assert TerminationReason(int(end.ended[1])).status is Status.COLLAPSED_TO_ZERO
-    assert end.ended[0] == (TerminationReason.EPOCHS if name in IN_BATCHES else TerminationReason.TOLERANCE)
+    assert TerminationReason(int(end.termination_reason[1])).status is Status.COLLAPSED_TO_ZERO
+    assert end.termination_reason[0] == (
+        TerminationReason.EPOCHS if name in IN_BATCHES else TerminationReason.TOLERANCE
+    )
     assert end.point.theta[1].norm() <= 1e-6 * start[1].norm()
     assert_fresh(loss, end, cells=[0])
 
@@ -137,7 +139,10 @@ def test_a_neighbour_that_dies_does_not_end_a_cell():
     loss, start = autoencoders(weight_decay=(0.1, 5.0), sigma=[0.1])
     together = run("sgd in batches", loss, start, tolerance=1e9, epochs=300)
     alone = run("sgd in batches", loss.select(torch.tensor([0])), start[:1], tolerance=1e9, epochs=300)
-    assert together.ended.tolist() == [TerminationReason.TOLERANCE, TerminationReason.COLLAPSED_TO_ZERO]
+    assert together.termination_reason.tolist() == [
+        TerminationReason.TOLERANCE,
+        TerminationReason.COLLAPSED_TO_ZERO,
+    ]
     assert together.evaluations[1] < 300
     assert together.evaluations[0] == alone.evaluations[0] == 300
     assert torch.equal(together.point.theta[0], alone.point.theta[0])
@@ -194,7 +199,7 @@ def test_on_mini_batches_a_cell_is_judged_at_its_end():
         for tolerance in (1e-9, 1e-30)
     ]
     for end, reason in zip(ends, (TerminationReason.TOLERANCE, TerminationReason.EPOCHS), strict=True):
-        assert (end.ended == reason).all()
+        assert (end.termination_reason == reason).all()
         assert (end.evaluations == 600).all()
         assert_fresh(loss, end)
     torch.testing.assert_close(ends[0].residual, ends[1].residual, rtol=0, atol=0)
@@ -205,7 +210,7 @@ def test_without_weight_decay_the_relative_residual_is_missing():
     for name in ("lbfgs", "adam in batches"):
         end = run(name, loss, start, epochs=50)
         assert end.residual.isnan().all()
-        assert TerminationReason(int(end.ended[0])).status is Status.STOPPED
+        assert TerminationReason(int(end.termination_reason[0])).status is Status.STOPPED
 
 
 def test_data_that_is_not_finite_ends_only_its_own_cell():
@@ -214,8 +219,8 @@ def test_data_that_is_not_finite_ends_only_its_own_cell():
         x = loss.x.clone()
         x[1, 0, 0] = torch.nan
         end = run(name, replace(loss, x=x), start, tolerance=1e-3, epochs=300)
-        assert end.ended[1] == TerminationReason.DIVERGED, name
-        assert end.ended[0] in (TerminationReason.TOLERANCE, TerminationReason.EPOCHS), name
+        assert end.termination_reason[1] == TerminationReason.DIVERGED, name
+        assert end.termination_reason[0] in (TerminationReason.TOLERANCE, TerminationReason.EPOCHS), name
 
 
 def test_progress_tells_the_state_and_ends_with_everything():
@@ -272,7 +277,7 @@ def test_single_precision_converges_as_far_as_it_can():
     end = run("lbfgs", single, start.float(), tolerance=1e-4, epochs=2000)
     exact = run("lbfgs", loss, start)
     assert end.point.theta.dtype is torch.float32
-    assert (end.ended == TerminationReason.TOLERANCE).all()
+    assert (end.termination_reason == TerminationReason.TOLERANCE).all()
     torch.testing.assert_close(
         spectra(loss, end.point.theta.double()), spectra(loss, exact.point.theta), rtol=0, atol=1e-3
     )
@@ -282,7 +287,7 @@ def test_rounding_does_not_end_a_search_early():
     """Far below the rounding of the value the slope still leads to the stationary point."""
     loss, start = autoencoders(weight_decay=[0.1], sigma=[0.1])
     end = run("lbfgs", loss, start, tolerance=1e-12, epochs=2000)
-    assert end.ended.tolist() == [TerminationReason.TOLERANCE]
+    assert end.termination_reason.tolist() == [TerminationReason.TOLERANCE]
 
 
 def test_a_cell_without_any_descent_stops():
@@ -291,7 +296,7 @@ def test_a_cell_without_any_descent_stops():
     loss = replace(loss, architecture=replace(loss.architecture, activation="linear"))
     identity = loss.architecture.join([torch.eye(3, dtype=torch.float64)[None]] * 3)
     end = run("lbfgs", loss, identity)
-    assert end.ended.tolist() == [TerminationReason.NO_DESCENT]
+    assert end.termination_reason.tolist() == [TerminationReason.NO_DESCENT]
     assert torch.equal(end.point.theta, identity)
 
 
@@ -339,7 +344,7 @@ def test_a_quadratic_of_many_scales():
     scales = torch.stack([torch.logspace(0, decades, 12, dtype=torch.float64) for decades in (0, 2, 4, 6)])
     target = torch.arange(48, dtype=torch.float64).reshape(4, 12)
     end = run("lbfgs", Quadratic(scales, target), torch.full_like(target, 30.0), tolerance=1e-9, epochs=5000)
-    assert (end.ended == TerminationReason.TOLERANCE).all()
+    assert (end.termination_reason == TerminationReason.TOLERANCE).all()
     torch.testing.assert_close(end.point.theta, target, rtol=0, atol=1e-8)
 
 

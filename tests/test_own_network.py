@@ -68,7 +68,7 @@ def test_a_module_has_the_numbers_and_names_that_the_pipeline_gives_its_cell(bia
         labels=np.stack([LABELS] * 2),
         clusters=CLASSES,
         weight_decay=decay,
-        dead=np.zeros(2, dtype=bool),
+        collapsed=np.zeros(2, dtype=bool),
         seeds=[0, 1],
         certified_ranks=2,
     )

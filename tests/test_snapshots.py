@@ -86,7 +86,10 @@ def test_a_cell_that_ends_early_holds_its_end():
     times = [0, 10, 20, 100, 300]
     seen = snapshots(loss, start, times)
     end = run("lbfgs", loss, start, 300, seen, tolerance=1e-10)
-    assert end.ended.tolist() == [TerminationReason.TOLERANCE, TerminationReason.COLLAPSED_TO_ZERO]
+    assert end.termination_reason.tolist() == [
+        TerminationReason.TOLERANCE,
+        TerminationReason.COLLAPSED_TO_ZERO,
+    ]
     assert (end.evaluations < 300).all()
     for cell, last in enumerate(end.evaluations.tolist()):
         held = [number for number, epochs in enumerate(times) if epochs >= last]
@@ -105,7 +108,7 @@ def test_a_cell_that_diverged_is_missing_and_spoils_no_look_at_another(name):
     seen, alone = snapshots(broken, start, times), snapshots(loss.select(torch.tensor([0])), start[:1], times)
     end = run(name, broken, start, 10, seen)
     run(name, loss.select(torch.tensor([0])), start[:1], 10, alone)
-    assert end.ended[1] == TerminationReason.DIVERGED
+    assert end.termination_reason[1] == TerminationReason.DIVERGED
     assert np.isnan(seen.singular_values[1]).all()
     assert np.isnan(seen.wcss[1]).all()
     np.testing.assert_array_equal(seen.singular_values[0], alone.singular_values[0])
@@ -119,7 +122,7 @@ def test_a_cell_is_missing_from_where_it_diverged(name):
     times = list(range(0, 301, 5))
     seen = snapshots(loss, start, times)
     end = run(name, loss, start, 300, seen)
-    assert end.ended[1] == TerminationReason.DIVERGED
+    assert end.termination_reason[1] == TerminationReason.DIVERGED
     there = np.isfinite(seen.singular_values[1]).all((1, 2))
     # the iteration that was not finite is counted, and not looked at
     assert there.tolist() == [epochs < end.evaluations[1] for epochs in times]

@@ -140,7 +140,7 @@ def test_it_ends_at_stationary_points_of_the_whole_loss(name):
     """By autograd, in modules of torch's own."""
     loss, theta = PROBLEMS[name]
     end = minimise(loss, theta, VARPRO.method(5000, [0] * len(theta)), tolerance=1e-10, epochs=5000)
-    assert (end.ended == TerminationReason.TOLERANCE).all()
+    assert (end.termination_reason == TerminationReason.TOLERANCE).all()
     x, y = (a.expand(len(theta), -1, -1) for a in (loss.x, loss.y))
     for cell, module in enumerate(modules(loss.architecture.network(end.point.theta))):
         errors = (module(x[cell]) - y[cell]).square().sum(1)
@@ -159,7 +159,7 @@ def test_after_a_long_plain_stretch_it_ends_where_plain_lbfgs_ends():
         minimise(loss, theta, how, tolerance=1e-10, epochs=20_000)
         for how in (METHODS["lbfgs"].method(20_000, [0] * 4), phases)
     ]
-    assert all((end.ended == TerminationReason.TOLERANCE).all() for end in ends)
+    assert all((end.termination_reason == TerminationReason.TOLERANCE).all() for end in ends)
     assert (ends[0].evaluations > 60).all()
     torch.testing.assert_close(ends[0].point.value, ends[1].point.value, rtol=1e-10, atol=0)
 

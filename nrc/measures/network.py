@@ -27,7 +27,7 @@ def measure(
     labels: NDArray[np.integer] | None,
     clusters: int,
     weight_decay: NDArray[np.float64] | None,
-    dead: NDArray[np.bool_],
+    collapsed: NDArray[np.bool_],
     seeds: Sequence[int],
     kmeans_restarts: int = 10,
     tcv_lower: str = "spectral",
@@ -47,7 +47,7 @@ def measure(
         K.
     weight_decay : (cells, layers) array or None
         lambda, penalty on the factors; None leaves out residuals and the bounds that they give.
-    dead : (cells,) mask
+    collapsed : (cells,) mask
         Cells whose weights are 0: relative measures are missing.
     seeds : sequence of int
         Seed of k-means for each cell.
@@ -75,14 +75,14 @@ def measure(
     >>> layer = torch.diag(torch.tensor([0.8, 0.5])).double()
     >>> seen = nrc.measured_network.MeasuredStack(nrc.networks.mlp.Network([layer[None]], "linear"), x, x)
     >>> of = {"labels": np.array([[0, 0]]), "clusters": 1, "weight_decay": np.array([[1.0]])}
-    >>> found = measure(seen, **of, dead=np.array([False]), seeds=[0])
+    >>> found = measure(seen, **of, collapsed=np.array([False]), seeds=[0])
     >>> [round(found[name].item(), 6) for name in ("distance", "bound_measured", "tcv_upper")]
     [0.5, 0.5, 2.0]
     """
     ranks = 0 if weight_decay is None else certified_ranks
     spaces = gather(seen, labels, clusters, restarts=kmeans_restarts, seeds=seeds, ranks=ranks)
     parts = [
-        rank_measures(seen.weights, dead, clusters, numerical_rank_tolerance, leading),
+        rank_measures(seen.weights, collapsed, clusters, numerical_rank_tolerance, leading),
         variability(spaces, clusters, tcv_lower),
     ]
     if weight_decay is not None:

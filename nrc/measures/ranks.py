@@ -16,7 +16,7 @@ __all__ = ["rank_measures"]
 
 Array = NDArray[np.float64]
 
-DEAD_ONLY = {"comment": "missing where the cell is dead"}
+COLLAPSED_ONLY = {"comment": "missing where the cell is collapsed"}
 ABOUT = {
     "singular_values": {
         "long_name": "singular values",
@@ -25,33 +25,33 @@ ABOUT = {
     "relative_tail": {
         "long_name": "relative tail beyond the first index singular values",
         "reference": "eq. 22",
-        **DEAD_ONLY,
+        **COLLAPSED_ONLY,
     },
     "rank_needed": {
         "long_name": f"least rank with a relative tail of at most {spectra.NEAR:g} beyond it",
-        **DEAD_ONLY,
+        **COLLAPSED_ONLY,
     },
-    "stable_rank": {"long_name": "stable rank ||W||^2 / ||W||_2^2", **DEAD_ONLY},
+    "stable_rank": {"long_name": "stable rank ||W||^2 / ||W||_2^2", **COLLAPSED_ONLY},
     "exact_rank": {
         "long_name": f"exact rank, singular values above {spectra.EXACT:g} of the largest",
-        **DEAD_ONLY,
+        **COLLAPSED_ONLY,
     },
     "effective_rank": {
         "long_name": "effective rank, exponential of the entropy of the spectrum",
         "reference": "Roy & Vetterli 2007",
-        **DEAD_ONLY,
+        **COLLAPSED_ONLY,
     },
     "mp_soft_rank": {
         "long_name": "Marchenko-Pastur edge over the largest eigenvalue of W'W",
         "reference": "Martin & Mahoney 2018",
-        **DEAD_ONLY,
+        **COLLAPSED_ONLY,
     },
 }
 
 
 def rank_measures(
     weights: Sequence[Tensor],
-    dead: NDArray[np.bool_],
+    collapsed: NDArray[np.bool_],
     clusters: int | None,
     tolerance: float,
     leading: int | None = None,
@@ -62,7 +62,7 @@ def rank_measures(
     ----------
     weights : sequence of Tensor
         (cells, n_l, n_{l-1}) each.
-    dead : (cells,) mask
+    collapsed : (cells,) mask
         Cells whose relative measures are 0/0 and so missing.
     clusters : int or None
         K, the rank of the relative distance; without it there is none.
@@ -81,21 +81,21 @@ def rank_measures(
     """
     # layers of different sizes have spectra of different lengths: missing beyond the shorter
     dataset = xr.concat(
-        [_of_layer(w.double().numpy(), dead, clusters, tolerance, leading) for w in weights],
+        [_of_layer(w.double().numpy(), collapsed, clusters, tolerance, leading) for w in weights],
         "layer",
         join="outer",
     )
     above = f"numerical rank, singular values above {tolerance:g} of the largest"
-    about = {**ABOUT, "numerical_rank": {"long_name": above, **DEAD_ONLY}}
+    about = {**ABOUT, "numerical_rank": {"long_name": above, **COLLAPSED_ONLY}}
     if clusters is not None:
         to_rank = f"distance to rank {clusters}, the number of clusters"
         about["distance"] = {"long_name": to_rank, "reference": "Theorem 3.4"}
-        about["relative_distance"] = {"long_name": f"relative {to_rank}", **DEAD_ONLY}
+        about["relative_distance"] = {"long_name": f"relative {to_rank}", **COLLAPSED_ONLY}
     return describe(dataset, **about)
 
 
 def _of_layer(
-    w: Array, dead: NDArray[np.bool_], clusters: int | None, tolerance: float, leading: int | None
+    w: Array, collapsed: NDArray[np.bool_], clusters: int | None, tolerance: float, leading: int | None
 ) -> xr.Dataset:
     shape, missing = w.shape[1:], np.full(len(w), np.nan)
     count = min(shape) if leading is None else min(leading, *shape)
@@ -103,7 +103,7 @@ def _of_layer(
     s = np.linalg.svd(w, compute_uv=False) if all_known else _leading(w, count)
     # where some are not known, one more stands for all of them in sums of squares
     whole = s if all_known else np.concatenate([s, _norm_of_others(w, s)], axis=1)
-    alive_whole = np.where(dead[:, None], 0, whole)
+    alive_whole = np.where(collapsed[:, None], 0, whole)
     alive = alive_whole[:, : s.shape[1]]
     tail = spectra.relative_tail(alive_whole)[:, : s.shape[1]]
 

@@ -69,7 +69,7 @@ class Minimum:
         Relative residual, (cells,).
     iterations, evaluations : Tensor
         Counts, (cells,).
-    ended : Tensor
+    termination_reason : Tensor
         `TerminationReason` codes, (cells,).
 
     Examples
@@ -82,7 +82,7 @@ class Minimum:
     residual: Tensor
     iterations: Tensor
     evaluations: Tensor
-    ended: Tensor
+    termination_reason: Tensor
 
     @classmethod
     def begin(cls, theta: Tensor) -> "Minimum":
@@ -96,10 +96,10 @@ class Minimum:
     def resume(cls, state: State) -> "Minimum":
         return cls(**{**state, "point": Point(**state["point"])})
 
-    def put(self, cells: Tensor, point: Point, residual: Tensor, ended: Tensor) -> None:
+    def put(self, cells: Tensor, point: Point, residual: Tensor, reason: Tensor) -> None:
         """Record the end of some cells."""
         self.point.put(cells, point)
-        self.residual[cells], self.ended[cells] = residual, ended
+        self.residual[cells], self.termination_reason[cells] = residual, reason
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class Progress:
     Examples
     --------
     >>> end = Minimum.begin(torch.ones(3, 1))
-    >>> end.ended[0] = TerminationReason.TOLERANCE
+    >>> end.termination_reason[0] = TerminationReason.TOLERANCE
     >>> Progress.of(end, residual=torch.tensor([0.5, 0.25]))
     Progress(cells=3, converged=1, running=2, worst=0.5)
     """
@@ -129,9 +129,9 @@ class Progress:
     @classmethod
     def of(cls, end: Minimum, residual: Tensor) -> "Progress":
         return cls(
-            cells=len(end.ended),
-            converged=int((end.ended == TerminationReason.TOLERANCE).sum()),
-            running=int((end.ended == RUNNING).sum()),
+            cells=len(end.termination_reason),
+            converged=int((end.termination_reason == TerminationReason.TOLERANCE).sum()),
+            running=int((end.termination_reason == RUNNING).sum()),
             worst=float(residual.max()) if len(residual) else float("nan"),
         )
 
@@ -194,7 +194,7 @@ def minimise(
     >>> end = minimise(loss, theta, phases, tolerance=1e-6, epochs=20)
     >>> end.point.theta.tolist(), end.iterations.tolist()
     ([[1.0], [1.0]], [0, 1])
-    >>> [TerminationReason(code).name for code in end.ended.tolist()]
+    >>> [TerminationReason(code).name for code in end.termination_reason.tolist()]
     ['TOLERANCE', 'TOLERANCE']
     """
     run = _Run(objective, theta, phases, look, state)
@@ -258,7 +258,7 @@ class _Run:
 
     def _begin(self) -> None:
         """Let the cells that have not ended wait for the phase."""
-        self.waiting = (self.end.ended == RUNNING).nonzero()[:, 0]
+        self.waiting = (self.end.termination_reason == RUNNING).nonzero()[:, 0]
         self.running = self.waiting[:0]
         self.objective = self._seen(self.running)
         self.point, self.residual = self.end.point[self.running], self.end.residual[self.running]
@@ -287,7 +287,7 @@ class _Run:
 
     def go_on(self) -> bool:
         """Begin the next phase, if there is one and a cell for it."""
-        if self.last or not (self.end.ended == RUNNING).any():
+        if self.last or not (self.end.termination_reason == RUNNING).any():
             return False
         self.number += 1
         self._begin()

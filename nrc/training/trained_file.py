@@ -62,12 +62,12 @@ def network_arrays(objective: RegularisedLoss, end: Minimum, snapshots: Snapshot
     >>> architecture, x = Architecture((3, 2, 3)), torch.eye(3, dtype=torch.float64)[None]
     >>> loss = RegularisedLoss(architecture, x, x, torch.tensor([0.1], dtype=torch.float64))
     >>> end = Minimum.begin(architecture.initial(0)[None])
-    >>> end.ended[:] = TerminationReason.EPOCHS
+    >>> end.termination_reason[:] = TerminationReason.EPOCHS
     >>> arrays = network_arrays(loss, end)
     >>> arrays["W1"].shape, Status(arrays["status"][0]).name
     ((1, 2, 3), 'STOPPED')
     """
-    point, lost = end.point, (end.ended == TerminationReason.DIVERGED).cpu().numpy()
+    point, lost = end.point, (end.termination_reason == TerminationReason.DIVERGED).cpu().numpy()
     network = objective.architecture.network(point.theta)
     penalty, _ = objective.penalty_gradient(point.theta)
     parameters = {f"W{l}": w for l, w in enumerate(network.weights, start=1)}
@@ -80,12 +80,12 @@ def network_arrays(objective: RegularisedLoss, end: Minimum, snapshots: Snapshot
     counts = {
         "iterations": end.iterations,
         "evaluations": end.evaluations,
-        "termination_reason": end.ended.char(),
+        "termination_reason": end.termination_reason.char(),
     }
     arrays = as_arrays(parameters | counts)
     arrays |= {name: np.where(lost, np.nan, values) for name, values in as_arrays(numbers).items()}
     arrays["status"] = np.array(
-        [TerminationReason(code).status for code in end.ended.tolist()], dtype=np.int8
+        [TerminationReason(code).status for code in end.termination_reason.tolist()], dtype=np.int8
     )
     if snapshots is not None:
         arrays["snapshot_singular_values"] = snapshots.singular_values

@@ -77,10 +77,10 @@ def measures_of(
     weight_decay = np.array([cell["weight_decay"] for cell in cells])
     of_layers = np.repeat(weight_decay[:, None], len(network.weights), axis=1)
     choices = {name: value for name, value in settings["measures"].items() if name not in OTHER}
-    dead = diverged_cells(trained) | (trained["status"].values.ravel() == Status.COLLAPSED_TO_ZERO)
+    collapsed = diverged_cells(trained) | (trained["status"].values.ravel() == Status.COLLAPSED_TO_ZERO)
     of_networks, of_data = [], []
     if settings["measures"].get("curvature"):
-        of_networks.append(curvature(*end_points(network, seen, stack, settings, dead)))
+        of_networks.append(curvature(*end_points(network, seen, stack, settings, collapsed)))
     seen = seen.of_cells(len(stack))
     of_networks.append(
         measure(
@@ -88,7 +88,7 @@ def measures_of(
             labels=seen.labels,
             clusters=clusters,
             weight_decay=of_layers if penalty == "factors" else None,
-            dead=dead,
+            collapsed=collapsed,
             seeds=[cell["seed"] for cell in cells],
             **choices,
         )
@@ -110,7 +110,7 @@ def measures_of(
 
 
 def end_points(
-    network: Network, seen: Sample, stack: Stack, settings: Mapping, dead: NDArray[np.bool_]
+    network: Network, seen: Sample, stack: Stack, settings: Mapping, collapsed: NDArray[np.bool_]
 ) -> tuple[RegularisedLoss, Tensor]:
     """The loss of the networks, and their parameters (cells, parameters), where they died the origin."""
     inputs, outputs = seen.x.shape[2], seen.y.shape[2]
@@ -118,7 +118,7 @@ def end_points(
     architecture = architecture_of(stack, inputs, outputs, activation, bias)
     loss = regularised_loss(stack, architecture, seen, torch.float64, loss=settings["loss"])
     theta = architecture.join(network.weights, network.biases or [])
-    theta[torch.from_numpy(dead)] = 0
+    theta[torch.from_numpy(collapsed)] = 0
     return loss, theta
 
 
