@@ -226,7 +226,8 @@ def spectra(model: nn.Module, *, svd: str | None = None) -> xr.Dataset:
     check_module(model)
     layers = layers_of(model)
     weights, names = weights_of(layers, parameters_of(model)), [layer.name for layer in layers]
-    ranks = rank_measures(weights, _dead(weights), None, NUMERICAL, leading(names, weights, svd)).isel(cell=0)
+    collapsed = _collapsed(weights)
+    ranks = rank_measures(weights, collapsed, None, NUMERICAL, leading(names, weights, svd)).isel(cell=0)
     named = coordinates(names, [], ranks.sizes["index"])
     told = provenance({"experiment": type(model).__name__}, torch=str(torch.__version__), precision="float64")
     return ranks.assign_coords(layer=named["layer"], index=named["index"]).assign_attrs(told)
