@@ -36,11 +36,11 @@ def test_a_chain_is_inherited_turned_and_ended(tmp_path):
           ended: {like: sweep, training: {warm_start: null}}
         """
     known = read(tmp_path, SWEEP, text)["experiments"]
-    assert {name: known[name]["training"]["warm_start"] for name in ("sweep", "back", "across", "termination_reason", "from_another")} == {
+    assert {name: known[name]["training"]["warm_start"] for name in ("sweep", "back", "across", "ended", "from_another")} == {
         "sweep": {"along": "sigma", "direction": "up"},
         "back": {"along": "sigma", "direction": "down"},
         "across": {"along": "weight_decay", "direction": "down"},
-        "termination_reason": None,
+        "ended": None,
         "from_another": "sweep",
     }  # fmt: skip
 
@@ -191,16 +191,16 @@ def test_a_chain_counts_all_passes_and_takes_over_what_has_the_same_way(trained)
 
 
 @pytest.mark.parametrize("termination_reason", [TerminationReason.EPOCHS, TerminationReason.DIVERGED])
-def test_a_chain_goes_on_from_what_stopped_and_not_from_what_diverged(trained, ended):
+def test_a_chain_goes_on_from_what_stopped_and_not_from_what_diverged(trained, termination_reason):
     training, first = trained
     dataset = netcdf.load(first)
-    dataset["termination_reason"].values[1], dataset["status"].values[1] = ended, Status.STOPPED
+    dataset["termination_reason"].values[1], dataset["status"].values[1] = termination_reason, Status.STOPPED
     netcdf.save(dataset, first)
-    program = training.warm_start(
+    program = training.start(
         before=first, training=training.training(warm_start=START), stack={**LINE, "sigma": 0.2}
     )
-    assert program.wait() == (ended is TerminationReason.DIVERGED)
-    if ended is TerminationReason.DIVERGED:
+    assert program.wait() == (termination_reason is TerminationReason.DIVERGED)
+    if termination_reason is TerminationReason.DIVERGED:
         assert (
             "the network of weight_decay 0.03, width 6, depth 4, seed 0 diverged, and nothing"
             in program.said()

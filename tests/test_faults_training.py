@@ -22,7 +22,7 @@ def test_a_training_process_is_killed_at_random_moments(tmp_path, survived, kind
     training.forget()
     rng, killed, resumed = random.Random(0), 0, 0
     while killed < kills:
-        process = training.warm_start()
+        process = training.start()
         if rng.random() < 0.8:  # else while it is still importing, perhaps
             training.wait_for_checkpoints(process, rng.randint(1, 5))
         process.wait(rng.uniform(0, 0.5))
@@ -52,7 +52,7 @@ def test_a_signal_makes_a_checkpoint_at_once(tmp_path, survived, request_):
     training = Training(tmp_path)
     undisturbed, _ = training.run(interval=1e9)
     training.forget()
-    process = training.warm_start(interval=1e9)
+    process = training.start(interval=1e9)
     process.wait_for(training.hidden("claim"))
     time.sleep(0.3)
     assert not training.hidden("checkpoint").exists()
@@ -136,9 +136,9 @@ def test_two_processes_train_one_output(tmp_path, survived):
     training = Training(tmp_path)
     undisturbed, _ = training.run()
     training.forget()
-    first = training.warm_start(training=training.training(epochs=100_000, tolerance=1e-30))
+    first = training.start(training=training.training(epochs=100_000, tolerance=1e-30))
     first.wait_for(training.hidden("checkpoint"))
-    second = training.warm_start(said="second")
+    second = training.start(said="second")
     assert first.wait() == 1
     assert "another process has begun to train this since, so this one ends" in first.said()
     assert second.wait() == 0, second.said()
@@ -163,7 +163,7 @@ def test_a_stack_too_big_for_memory_is_split(tmp_path, survived):
     assert again == undisturbed
     for memory in (5, 20):
         training.forget()
-        process = training.warm_start(memory=memory, **options)
+        process = training.start(memory=memory, **options)
         assert process.wait() == 1
         assert re.match("Error: .*memory", process.said().splitlines()[-1])
         assert "fault of the program" not in process.said()

@@ -262,8 +262,8 @@ def test_white_dots_are_shifts_with_a_seed_elsewhere():
 @pytest.mark.parametrize(
     "termination_reason", [TerminationReason.DIVERGED, TerminationReason.COLLAPSED_TO_ZERO]
 )
-def test_a_figure_of_networks_that_all_failed_is_drawn(kind, ended):
-    made = end(cube(sigma=[0.0]), ended)
+def test_a_figure_of_networks_that_all_failed_is_drawn(kind, termination_reason):
+    made = end(cube(sigma=[0.0]), termination_reason)
     drawn(kind, made, render=True)
     assert facts(kind, made)["converged"] == 0
 

@@ -120,11 +120,11 @@ def test_a_branch_that_does_not_end_on_the_grid_has_no_end():
     "termination_reason",
     [TerminationReason.EPOCHS, TerminationReason.DIVERGED, TerminationReason.COLLAPSED_TO_ZERO],
 )
-def test_a_network_that_did_not_converge_has_no_number_and_a_mark(ended):
+def test_a_network_that_did_not_converge_has_no_number_and_a_mark(termination_reason):
     cubes = branches(weight_decay=[0.01])
     sigma = cubes["sweep up"]["sigma"].values
     after = int(np.searchsorted(sigma, PLACES["up_ends"] * 0.1))
-    end(cubes["sweep up"], ended, sigma=sigma[after], weight_decay=0.01, seed=0)
+    end(cubes["sweep up"], termination_reason, sigma=sigma[after], weight_decay=0.01, seed=0)
     places = places_of(cubes)
     # the step is between its neighbours
     assert places.loc[(0.01, 0), "up_ends"] == pytest.approx(np.sqrt(sigma[after - 1] * sigma[after + 1]))
@@ -136,9 +136,9 @@ def test_a_network_that_did_not_converge_has_no_number_and_a_mark(ended):
         TerminationReason.EPOCHS: ("o", "a seed stopped, not stationary"),
         TerminationReason.DIVERGED: ("^", "a seed diverged"),
         TerminationReason.COLLAPSED_TO_ZERO: ("x", "a seed dead"),
-    }[ended]
+    }[termination_reason]
     distances, plane = figure.axes[0], figure.axes[2]
-    face = None if ended is TerminationReason.COLLAPSED_TO_ZERO else "white"
+    face = None if termination_reason is TerminationReason.COLLAPSED_TO_ZERO else "white"
     assert marks(distances, marker, face) == marks(plane, marker, face) == 1
     assert label in labels(figure)
 

@@ -24,7 +24,7 @@ def test_threads_go_on_from_a_checkpoint_in_the_same_bytes(tmp_path, kind):
     training = Training(tmp_path, kind)
     undisturbed, _ = training.run()
     training.forget()
-    process = training.warm_start(threads=2)
+    process = training.start(threads=2)
     training.wait_for_checkpoints(process, 2)
     process.signal(signal.SIGTERM)
     assert process.wait() == 1
@@ -39,7 +39,7 @@ def test_killed_threads_leave_a_checkpoint_of_all_parts(tmp_path):
     training = Training(tmp_path, "varpro")
     undisturbed, _ = training.run()
     training.forget()
-    process = training.warm_start(threads=3, interval=0.1)
+    process = training.start(threads=3, interval=0.1)
     training.wait_for_checkpoints(process, 2)
     time.sleep(0.05)
     process.kill()

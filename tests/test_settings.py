@@ -48,7 +48,7 @@ def test_settings_are_complete_and_plain(tmp_path):
                 "loss": "squared_error",
                 "grid": {"weight_decay": [0.1], "sigma": [0.5], "width": [4], "depth": [2], "seed": [0]},
                 "training": {
-                    "start": None,
+                    "warm_start": None,
                     "method": {"name": "varpro", "plain": 100, "history": 5},
                     "tolerance": 1e-6,
                     "epochs": 20000,

@@ -104,7 +104,9 @@ def go_on(trainings, *, first=FIRST, second=(), stack=None):
     """Train both; the two files."""
     one, two = trainings
     one.run(training=one.training(**first))
-    settings = {"training": two.training(**{"start": "adam", "snapshot_every": 20, **LBFGS, **dict(second)})}
+    settings = {
+        "training": two.training(**{"warm_start": "adam", "snapshot_every": 20, **LBFGS, **dict(second)})
+    }
     if stack is not None:
         settings["stack"] = stack
     two.run(before=one.output, **settings)
@@ -150,7 +152,8 @@ def test_without_looks_there_are_no_snapshots_and_a_third_part_counts_all_before
     before = two.output.rename(two.output.with_name("second.nc"))
     two.forget()
     two.run(
-        before=before, training=two.training(start="second", snapshot_every=30, **{**LBFGS, "epochs": 30})
+        before=before,
+        training=two.training(warm_start="second", snapshot_every=30, **{**LBFGS, "epochs": 30}),
     )
     third = netcdf.load(two.output)
     assert third["snapshot"].values.tolist() == [100, 130]
@@ -188,7 +191,9 @@ def test_going_on_lowers_the_loss_from_where_the_first_part_ended(trainings):
 def test_a_killed_training_goes_on_to_the_same_bytes(trainings):
     one, two = trainings
     one.run(training=one.training(**FIRST))
-    training = two.training(start="adam", snapshot_every=20, **{**LBFGS, "epochs": 3000, "tolerance": 1e-13})
+    training = two.training(
+        warm_start="adam", snapshot_every=20, **{**LBFGS, "epochs": 3000, "tolerance": 1e-13}
+    )
     whole = two.run(before=one.output, training=training)[0]
     two.forget()
     program = two.start(before=one.output, training=training, interval=0)
@@ -209,7 +214,7 @@ def test_cells_are_taken_over_where_their_start_is_the_same(trainings):
     said = {}
     for name, first, stack in (("more", FIRST, more), ("other", {**FIRST, "epochs": 50}, more)):
         one.run(training=one.training(**first), stack=stack)
-        training = two.training(start="adam", snapshot_every=20, **LBFGS)
+        training = two.training(warm_start="adam", snapshot_every=20, **LBFGS)
         said[name] = two.run(before=one.output, training=training, stack=stack)[1]
     assert "4 of 6 cells taken over from the earlier file" in said["more"]
     assert "taken over" not in said["other"]
@@ -218,11 +223,11 @@ def test_cells_are_taken_over_where_their_start_is_the_same(trainings):
 def test_a_start_is_given_where_the_settings_have_one_and_only_there(trainings):
     one, two = trainings
     one.run(training=one.training(**FIRST))
-    for settings, before in ((two.training(start="adam"), None), (two.training(), one.output)):
+    for settings, before in ((two.training(warm_start="adam"), None), (two.training(), one.output)):
         program = two.start(training=settings, before=before)
         assert program.wait() == 1
         assert program.said().startswith(
-            f"Error: training.warm_start is {settings['start']}, but --warm-start is "
+            f"Error: training.warm_start is {settings['warm_start']}, but --warm-start is "
         )
 
 
