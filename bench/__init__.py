@@ -1,1 +1,1 @@
-"""`make bench`: this engine beside the programs one would write without it, as docs/bench.md."""
+"""Timings of this engine beside programs that do not use it; `make bench` writes them to docs/bench.md."""

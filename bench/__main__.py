@@ -1,17 +1,21 @@
-"""Time everything, and write docs/bench.md and the sentence of the README; or, quick, print it."""
+"""Run all timings, then write docs/bench.md and the sentence in the README.
 
+With --quick the timings use small problems, take a minute, and are only printed.
+"""
+
+import argparse
 from pathlib import Path
 from typing import Any
 
-from bench import classifiers, growth, machine, plane, rules
-from bench.page import between, filled, table
+from bench import classifiers, machine, plane, scaling, stages
 from bench.problems import PROJECT, Problem, blobs, configured, grid
 from bench.runs import Budget
+from tools.markdown import between, filled, table
 
-# how many values of an axis of the desk plane, first and last among them: for all programs, and for two
+# number of values on each axis of the grid of Figure 1: to compare all programs, and to compare the best
 FEW = {"weight_decay": 4, "sigma": 3}
 MANY = {"weight_decay": 10, "sigma": 10}
-GROWTH = {
+SIZES = {
     "shapes": [(200, 20), (500, 50)],
     "cells": [1, 2, 4, 8, 16, 32, 64, 100],
     "points": [50, 100, 200, 400, 800, 1600, 3200],
@@ -19,7 +23,7 @@ GROWTH = {
     "widths": [10, 20, 40, 80, 160, 320],
     "depths": [2, 4, 8, 16, 32],
 }
-QUICK_GROWTH: dict[str, Any] = {
+QUICK_SIZES: dict[str, Any] = {
     "shapes": [(40, 6)],
     "cells": [1, 2, 4],
     "points": [50, 100, 200],
@@ -33,58 +37,63 @@ def main(quick: bool, results: Path) -> None:
     if quick:
         method = configured("mixture").method
         few = many = blobs(method, points=40, dimension=6, depth=3, cells=2, decay=(0.01, 0.1))
-        budget, sizes, widths = Budget(2_000, 1), QUICK_GROWTH, [8]
+        budget, sizes, widths = Budget(2_000, 1), QUICK_SIZES, [8]
     else:
         few, many = (desk_plane(counts) for counts in (FEW, MANY))
-        budget, sizes, widths = Budget(40_000, 30), GROWTH, [64, 128]
+        budget, sizes, widths = Budget(40_000, 30), SIZES, [64, 128]
     head, rates = machine_section()
-    found = plane.compared(few, budget, plane.PROGRAMS)
-    whole = plane.compared(many, budget, plane.BEST)
+    all_programs = plane.compared(few, budget, plane.PROGRAMS)
+    best_programs = plane.compared(many, budget, plane.BEST)
     sections = [
         head,
-        plane.section(found, whole, rates),
-        growth.section(few.method, rates[1], **sizes),
+        plane.section(all_programs, best_programs, rates),
+        scaling.section(few.method, rates[1], **sizes),
         classifiers.section(widths),
-        rules.section(results),
+        stages.section(results),
     ]
     page = filled("\n\n".join(section.strip() for section in sections if section))
     if quick:
         print(page)
         return
     (PROJECT / "docs/bench.md").write_text(page, encoding="utf-8")
-    between(PROJECT / "README.md", "bench", filled(plane.headline(whole)))
+    between(PROJECT / "README.md", "bench", filled(plane.headline(best_programs)))
 
 
 def desk_plane(counts: dict[str, int]) -> Problem:
-    """Cells that cover the plane of Figure 1, so many on each axis."""
+    """Cells that cover the grid of Figure 1, with the given number of values on each axis."""
     axes = {axis: plane.lattice(grid("mixture")[axis], count) for axis, count in counts.items()}
     return configured("mixture", **axes)
 
 
 def machine_section() -> tuple[str, dict[int, float]]:
-    """The page's head, and operations a second of products by number of threads."""
+    """The head of the page, and operations per second of matrix products, by number of threads."""
     rates = {threads: machine.alone(machine.product_rates, threads) for threads in plane.THREADS}
     rows = [
-        {"threads": threads, **{f"{library}, GFLOP/s": rate / 1e9 for library, rate in of_libraries.items()}}
-        for threads, of_libraries in rates.items()
+        {"threads": threads, **{f"{library}, GFLOP/s": rate / 1e9 for library, rate in by_library.items()}}
+        for threads, by_library in rates.items()
     ]
     head = f"""# Times
 
-Written by `make bench`, all in one run, on one machine:
-{machine.name()} Seconds of programs with one
-thread are the processor's, which are all that pass on a machine with nothing else to do; with more threads
-they are all that pass.
+`make bench` wrote this page in a single run on a single machine: {machine.name()} Programs with one thread
+are timed by processor time, which equals the elapsed time on an otherwise idle machine; programs with more
+threads are timed by elapsed time.
 
-Float64 products of 512 x 512 matrices (GEMM; shares below are of the faster library):
+Rate of products of 512 x 512 matrices in float64 (GEMM). The shares of GEMM below refer to the faster
+library:
 
 {table(rows)}
 """
-    return head, {threads: max(of_libraries.values()) for threads, of_libraries in rates.items()}
+    return head, {threads: max(by_library.values()) for threads, by_library in rates.items()}
 
 
 if __name__ == "__main__":
-    parser = rules.of_a_run("bench", __doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument(
-        "--quick", action="store_true", help="small sizes, seconds; prints and writes nothing"
+        "--results",
+        type=Path,
+        default=Path("results"),
+        metavar="FOLDER",
+        help="folder of a finished run of the desk scale (default: results)",
     )
+    parser.add_argument("--quick", action="store_true", help="time small problems, print, and write nothing")
     main(**vars(parser.parse_args()))

@@ -1,4 +1,4 @@
-"""This engine on the same cells, all in one stack."""
+"""This engine on the same cells, trained in one stack."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -18,18 +18,18 @@ from workflow.lib.parallel import block_size
 
 __all__ = ["minimum", "nrc_stack"]
 
-# what rounding may add to a residual that is computed anew
+# factor that rounding may add to a residual that is computed again
 ROUNDING = 1.01
 
 
 def minimum(problem: Problem, tolerance: float, epochs: int, threads: int = 1) -> tuple[Tensor, Tensor]:
-    """End points and evaluations of all cells, by the configured method."""
+    """End points and numbers of evaluations of all cells, with the configured method."""
     theta, options = problem.start(), dict(problem.method)
     name = options.pop("name")
 
     @torch.inference_mode()
     def end_of(cells: Tensor):
-        loss = problem.objective.select(cells).to(theta.device)  # with memory of its own
+        loss = problem.objective.select(cells).to(theta.device)  # separate memory
         axes = Rotation.of(loss) if rotates(name) else Unturned()
         turned = axes.rotate(loss)
         phases = build(name, options, RunInfo(epochs, [0] * len(cells), tolerance))
@@ -47,7 +47,7 @@ def minimum(problem: Problem, tolerance: float, epochs: int, threads: int = 1) -
 
 
 def nrc_stack(problem: Problem, budget: Budget, threads: int) -> Run:
-    """The configured method on all cells together, once to each residual."""
+    """The configured method on all cells together, once for each tolerance."""
     make_deterministic()
     cells, clock = list(problem.stack.cells()), clock_of(threads)
     seconds, evaluations, passed = [], [], []
@@ -56,7 +56,7 @@ def nrc_stack(problem: Problem, budget: Budget, threads: int) -> Run:
         theta, counts = minimum(problem, tolerance, budget.evaluations, threads)
         seconds.append(clock() - begin)
         evaluations.append(counts.numpy())
-        residuals = [residual(problem, *of_cell)[1] for of_cell in zip(cells, theta.numpy(), strict=True)]
+        residuals = [residual(problem, *pair)[1] for pair in zip(cells, theta.numpy(), strict=True)]
         passed.append(np.array(residuals) <= ROUNDING * tolerance)
     microseconds = 1e6 * seconds[-1] / evaluations[-1].sum()
     return Run(

@@ -1,4 +1,4 @@
-"""The machine: its name, its rate, and how to time a function on it fairly."""
+"""The machine: its description, its rate of matrix products, and fair timing of a function."""
 
 import os
 import platform
@@ -19,12 +19,12 @@ __all__ = ["alone", "clock_of", "cores", "name", "product_rates", "seconds_of", 
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """Number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def name() -> str:
-    """Processor, cores and versions in two lines."""
+    """Processor, cores and versions, in two lines."""
     known = {}
     if (file := Path("/proc/cpuinfo")).is_file():
         pairs = (line.split(":", 1) for line in file.read_text(encoding="utf-8").splitlines() if ":" in line)
@@ -39,40 +39,40 @@ def name() -> str:
         if library["user_api"] == "blas"
     }
     return (
-        f"{processor}{model}{wide}, {cores()} cores, {sys.platform}, a load of {os.getloadavg()[0]:.1f} "
-        f"before;\nPython {platform.python_version()}, "
+        f"{processor}{model}{wide}, {cores()} cores, {sys.platform}, load before the run "
+        f"{os.getloadavg()[0]:.1f};\nPython {platform.python_version()}, "
         + ", ".join(f"{name} {module.__version__}" for name, module in versions.items())
         + f", {', '.join(sorted(libraries))}."
     )
 
 
 def use_threads(count: int) -> None:
-    """Let torch and numpy use so many threads."""
+    """Set the number of threads of torch and numpy."""
     torch.set_num_threads(count)
     threadpool_limits(count)
 
 
 def alone(function: Callable, *arguments: Any) -> Any:
-    """Call a function in a fresh process: no program inherits another's threads, modes or memory.
+    """Call a function in a new process, so that programs do not share threads, modes or memory.
 
-    It is forked from a server that has imported all modules and computed nothing.
+    The process is a fork of a server that has imported all modules and computed nothing.
     """
     context = get_context("forkserver")
-    context.set_forkserver_preload(["bench.classifiers", "bench.growth", "bench.plane"])
+    context.set_forkserver_preload(["bench.classifiers", "bench.scaling", "bench.plane"])
     with ProcessPoolExecutor(1, mp_context=context) as process:
         return process.submit(function, *arguments).result()
 
 
 def clock_of(threads: int) -> Callable[[], float]:
-    """What tells the seconds of a program: with one thread those of the processor.
+    """The clock for a program: processor time with one thread, elapsed time with more.
 
-    They are the same on a machine with nothing else to do, and do not count what others take.
+    The two agree on an idle machine with one thread; processor time does not count other processes.
     """
     return time.process_time if threads == 1 else time.perf_counter
 
 
 def seconds_of(function: Callable[[], Any], threads: int = 1) -> float:
-    """Seconds of a call: the best of five batches of calls, each of 20 ms or one call."""
+    """Seconds per call: the best of five batches, each of one call or of about 20 ms of calls."""
     clock = clock_of(threads)
 
     def seconds(calls: int) -> float:
@@ -87,7 +87,7 @@ def seconds_of(function: Callable[[], Any], threads: int = 1) -> float:
 
 
 def product_rates(threads: int, size: int = 512) -> dict[str, float]:
-    """Operations a second of float64 matrix products of size x size, by torch and by numpy."""
+    """Operations per second of float64 products of size x size matrices, with torch and with numpy."""
     use_threads(threads)
     a = np.random.default_rng(0).standard_normal((size, size))
     b = torch.from_numpy(a)

@@ -1,4 +1,4 @@
-"""Cells of Figure 1's plane to stationarity, by every program."""
+"""Cells of Figure 1, trained until stationary by every program."""
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import machine, naive
+from bench import baselines, machine
 from bench.engine import ROUNDING, nrc_stack
-from bench.page import rounded, table
 from bench.problems import Problem, residual
 from bench.runs import TOLERANCES, Budget, Run
+from tools.markdown import rounded, table
 
 __all__ = ["BEST", "PROGRAMS", "THREADS", "Compared", "compared", "headline", "lattice", "section"]
 
@@ -19,12 +19,12 @@ TORCH = "nn.Sequential, torch.optim.LBFGS"
 SCIPY = "torch closure, scipy L-BFGS-B"
 FUNC = "torch.func ensemble, torch.optim.LBFGS on the sum"
 THREADS = sorted({1, machine.cores()})
-# losses that differ by less are one minimum
+# losses with a smaller relative difference count as one minimum
 SAME = 1e-4
 
 
 class Compared(NamedTuple):
-    """Runs of programs, and their losses and residuals at the end, computed anew."""
+    """Runs of programs, with losses and residuals that are computed again at their end points."""
 
     problem: Problem
     budget: Budget
@@ -34,7 +34,7 @@ class Compared(NamedTuple):
 
 
 def lattice(values: list[float], count: int) -> list[float]:
-    """So many of the values, first and last among them."""
+    """A number of evenly spaced values, including the first and the last."""
     return [values[round(k)] for k in np.linspace(0, len(values) - 1, count)]
 
 
@@ -50,39 +50,39 @@ def written(tolerance: float) -> str:
     return f"{tolerance:.0e}".replace("e-0", "e-")
 
 
-# what is called with a problem, a budget, and more
+# functions, which are called with a problem and a budget, and their further arguments
 PROGRAMS: dict[str, tuple[Callable[..., Run], *tuple[int, ...]]] = {
-    TORCH: (naive.torch_lbfgs,),
-    SCIPY: (naive.scipy_lbfgs,),
-    FUNC: (naive.torch_func,),
+    TORCH: (baselines.torch_lbfgs,),
+    SCIPY: (baselines.scipy_lbfgs,),
+    FUNC: (baselines.torch_func,),
     **{engine_name(threads): (nrc_stack, threads) for threads in THREADS},
 }
-# the best without this engine, and this engine
+# the best program without this engine, and this engine
 BEST = [SCIPY, *map(engine_name, THREADS)]
 
 
 def warm(program: Callable[..., Run], problem: Problem, budget: Budget, *others: Any) -> Run:
-    """A program's run after one of few evaluations, so that no first call counts."""
+    """Run a program after a run of few evaluations, so that the cost of first calls is not counted."""
     program(problem, Budget(3, 1), *others)
     return program(problem, budget, *others)
 
 
 def compared(problem: Problem, budget: Budget, names: Iterable[str]) -> Compared:
-    """Run programs, each in a process of its own."""
+    """Run programs, each in its own process."""
     runs, losses, residuals = {}, {}, {}
     for name in names:
         program, *others = PROGRAMS[name]
         runs[name] = run = machine.alone(warm, program, problem, budget, *others)
         ends = [residual(problem, *end) for end in zip(problem.stack.cells(), run.theta, strict=True)]
         losses[name], residuals[name] = np.array(ends).T
-        # who says to have passed has
+        # cells that passed according to the program did pass
         assert (residuals[name][run.passed[-1]] <= ROUNDING * TOLERANCES[-1]).all(), name
         print(f"{name}, {len(run.theta)} cells: {run.seconds[-1]:.1f} s", file=sys.stderr)
     return Compared(problem, budget, runs, losses, residuals)
 
 
 def seconds_a_cell(run: Run, k: int) -> str:
-    """Mean over cells; at least that where some never pass."""
+    """Mean over cells, with a sign > if some cells never reach the tolerance."""
     cells = run.passed.shape[1]
     return f"{'' if run.passed[k].all() else '> '}{rounded(run.seconds[k] / cells)}"
 
@@ -92,7 +92,7 @@ def never(run: Run, k: int) -> int:
 
 
 def headline(found: Compared) -> str:
-    """The best program without this engine beside it, on the same cells to the same residuals."""
+    """Time of the best program without this engine over the time of this engine, for each tolerance."""
     theirs, parts = found.runs[SCIPY], []
     for k, tolerance in enumerate(TOLERANCES):
         factors = [
@@ -100,16 +100,18 @@ def headline(found: Compared) -> str:
             for threads in THREADS
             for ours in [found.runs[engine_name(threads)]]
         ]
-        missed = f" (short of which it stops in {never(theirs, k)} of them)" if never(theirs, k) else ""
-        parts.append(f"to {written(tolerance)}{missed} {' and '.join(factors)}")
+        missed = f", which it does not reach in {never(theirs, k)} of them" if never(theirs, k) else ""
+        parts.append(
+            f"To a relative residual of {written(tolerance)}{missed}, it takes {' and '.join(factors)}."
+        )
     return (
-        f"On the same {len(found.problem.stack)} cells scipy's L-BFGS-B on a torch closure, one thread, the "
-        f"best program without nrc, takes {'; '.join(parts)}."
+        "The best program without nrc is scipy's L-BFGS-B on a torch closure, with one thread. It trains the "
+        f"same {len(found.problem.stack)} cells. {' '.join(parts)}"
     )
 
 
 def rows(found: Compared, rates: Mapping[int, float]) -> list[dict[str, Any]]:
-    """A row of the table for each program."""
+    """A row per program."""
     made = []
     for name, run in found.runs.items():
         threads = next((t for t in rates if name == engine_name(t)), 1)
@@ -117,12 +119,12 @@ def rows(found: Compared, rates: Mapping[int, float]) -> list[dict[str, Any]]:
         made.append(
             {
                 "program": name,
-                "s a cell to 1e-6": seconds_a_cell(run, 0),
+                "s per cell to 1e-6": seconds_a_cell(run, 0),
                 "to 1e-8": seconds_a_cell(run, 1),
                 "cells never at 1e-6": never(run, 0),
                 "never at 1e-8": never(run, 1),
-                "us an evaluation": run.microseconds,
-                "evaluations a cell to 1e-6": float(run.evaluations[0].mean()),
+                "us per evaluation": run.microseconds,
+                "evaluations per cell to 1e-6": float(run.evaluations[0].mean()),
                 "evaluations to 1e-8": float(run.evaluations[1].mean()),
                 "% of GEMM": 100 * rate / rates[threads],
                 "worst residual": float(found.residuals[name].max()),
@@ -137,11 +139,11 @@ def section(found: Compared, whole: Compared, rates: Mapping[int, float]) -> str
     Parameters
     ----------
     found : Compared
-        All programs, on a few cells.
+        All programs, on few cells.
     whole : Compared
-        scipy and this engine, on as many as fill its stacks.
+        The best program and this engine, on enough cells to fill the blocks of a stack.
     rates : mapping
-        Operations a second of the machine's products, by number of threads.
+        Operations per second of matrix products, by number of threads.
     """
     axes, budget, points = found.problem.stack.axes, found.budget, len(found.problem.points.labels)
     return f"""## Cells of Figure 1, to stationarity
@@ -150,27 +152,32 @@ def section(found: Compared, whole: Compared, rates: Mapping[int, float]) -> str
 
 {table(rows(whole, rates))}
 
-Those cells are {_cells(whole)}: as many as fill the
-blocks in which a stack is trained. All programs, on fewer:
+These cells are {_cells(whole)}, which is enough to fill the
+blocks in which a stack is trained. The next table compares all programs on fewer cells:
 
 {table(rows(found, rates))}
 
-{_cells(found)}; tanh autoencoders of width {axes["width"]}
-and depth {axes["depth"]}, N = {points}, seed 0, float64, the same data and initial weights. The residual is
-||gradient|| / (lambda ||Theta||); `worst residual` is the smallest that each cell came to, the largest over
-cells, computed anew by autograd. A program runs until each cell has passed 1e-8, or
-{budget.evaluations:,} evaluations or {budget.seconds:.0f} s a cell are spent, or it finds no lower loss:
-scipy (which begins anew without its history of {naive.HISTORY} while that helps) and torch compare values
-in their line searches, and stop where rounding hides what is left to gain; torch also takes no pair into its
-history whose s'y is below 1e-10. `>`: cells that never passed count with what they spent. torch.func brings
-no optimiser: its cells share one L-BFGS on the sum of their losses, as first-order ones do not get there. nrc
-trains them in one stack by `{found.problem.method["name"]}`, once to each residual.
+These cells are {_cells(found)}. They are tanh autoencoders of
+width {axes["width"]} and depth {axes["depth"]}, with N = {points} points and seed 0, in float64, from the
+same data and initial weights for all programs.
 
-An evaluation is value and gradient of one cell; its time is all time over all evaluations, and its operations
-are those of its products, 2 N (3 sum_l n_l n_(l-1) - n_1 n_0) = {found.problem.operations:,}. Every program
-has a process of its own.
+- The residual is ||gradient|| / (lambda ||Theta||). The column `worst residual` has the smallest residual
+  that each cell reached, of which it takes the largest over cells; it is computed again by autograd.
+- A program runs until each cell has reached 1e-8, until it has used {budget.evaluations:,} evaluations or
+  {budget.seconds:.0f} s per cell, or until it finds no lower loss. The line searches of scipy and torch
+  compare values of the loss, and stop where rounding hides the remaining decrease. scipy is restarted
+  without its history of {baselines.HISTORY} steps as long as this helps; torch skips pairs with s'y below
+  1e-10.
+- The sign `>` means that cells which never reached the tolerance count with the time and evaluations they
+  used.
+- torch.func has no optimiser, and first-order methods do not reach these residuals. Its cells share one
+  L-BFGS on the sum of their losses.
+- nrc trains all cells in one stack with `{found.problem.method["name"]}`, once for each tolerance.
+- An evaluation is the value and the gradient of one cell. Its time is the total time over the number of
+  evaluations, and its operations are those of its matrix products,
+  2 N (3 sum_l n_l n_(l-1) - n_1 n_0) = {found.problem.operations:,}. Each program has its own process.
 
-Evaluations to 1e-6, and losses at the end:
+Evaluations to 1e-6 and losses at the end, by cell:
 
 {table(_cell_by_cell(found))}
 """
@@ -189,19 +196,20 @@ def _range(values: list[float]) -> str:
 
 
 def _minima(found: Compared) -> str:
-    """Where this engine's end points are beside scipy's."""
+    """How many cells end at the same, a lower and a higher loss with this engine than with scipy."""
     both = found.runs[SCIPY].passed[0] & found.runs[engine_name(1)].passed[0]
     theirs, ours = found.losses[SCIPY][both], found.losses[engine_name(1)][both]
     change = (ours - theirs) / theirs
     same, lower, higher = abs(change) <= SAME, change < -SAME, change > SAME
     return (
-        f"Of the {both.sum()} cells that both bring to 1e-6, {same.sum()} end at one loss (to "
-        f"{written(SAME)}), {lower.sum()} at a lower one by nrc, {higher.sum()} at a higher one."
+        f"Of the {both.sum()} cells that both train to 1e-6, {same.sum()} end at the same loss (to a "
+        f"relative difference of {written(SAME)}), {lower.sum()} at a lower loss with nrc, and "
+        f"{higher.sum()} at a higher loss with nrc."
     )
 
 
 def _cell_by_cell(found: Compared) -> list[dict[str, Any]]:
-    """Evaluations of every cell, and its losses."""
+    """A row per cell: evaluations and losses of each program."""
     names = dict(zip(found.runs, ("torch", "scipy", "func", "nrc"), strict=False))
     rows = []
     for c, cell in enumerate(found.problem.stack.cells()):

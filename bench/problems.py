@@ -1,4 +1,4 @@
-"""What every program is given: points, weight decay and initial weights of each cell."""
+"""The problem that every program gets: points, weight decay and initial weights of each cell."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ PROJECT = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class Problem:
-    """The training of a stack of networks, on data of one seed.
+    """A stack of networks to train, on the data of one seed.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class Problem:
     points : Points
     task, loss, activation : str
     method : mapping
-        Name and options of the method that the configuration trains these networks by.
+        Name and options of the method that the configuration selects for these networks.
     """
 
     stack: Stack
@@ -47,7 +47,7 @@ class Problem:
 
     @cached_property
     def objective(self) -> RegularisedLoss:
-        """This engine's function of every cell."""
+        """The objective of every cell, as this engine computes it."""
         linear = self.activation == "linear"
         points = {self.stack.axes["seed"]: self.points}
         seen = training_sample(self.stack, points, self.task, centroids=False, linear=linear)
@@ -65,33 +65,34 @@ class Problem:
         return self.objective.architecture.shapes
 
     def cell(self, cell: Mapping[str, Any]) -> tuple[Tensor, Tensor, float]:
-        """Inputs, targets and weight decay of one cell, for programs that know nothing of stacks."""
+        """Inputs, targets and weight decay of one cell, for programs without stacks."""
         x = self.points.x(cell["sigma"])
         y = self.points.targets(self.task, x)
         return torch.tensor(x), torch.tensor(y), cell["weight_decay"]
 
     @property
     def operations(self) -> int:
-        """Floating-point operations of one value and gradient of one cell."""
+        """Floating-point operations of one evaluation of value and gradient of one cell."""
         return operations(self.shapes, len(self.points.labels))
 
 
 def operations(shapes: Sequence[tuple[int, int]], points: int) -> int:
-    """Floating-point operations of a pass of one network: those of its products.
+    """Floating-point operations of the matrix products in one evaluation of a network.
 
-    2 N (3 sum_l n_l n_{l-1} - n_1 n_0): forward, in the weights, and in the features but the inputs.
+    They are 2 N (3 sum_l n_l n_{l-1} - n_1 n_0): the forward pass, the derivatives with respect to weights,
+    and the derivatives with respect to all features except the inputs.
     """
     weights = [n_out * n_in for n_out, n_in in shapes]
     return 2 * points * (3 * sum(weights) - weights[0])
 
 
 def grid(experiment: str) -> Mapping[str, list]:
-    """The values on the axes of an experiment of the configuration."""
+    """The values on the axes of an experiment in the configuration."""
     return read_settings([PROJECT / "config.yaml"])["experiments"][experiment]["grid"]
 
 
 def configured(experiment: str, *overlays: str, **axes: Any) -> Problem:
-    """An experiment of the configuration, seed 0 if no other is given, at some values of its axes."""
+    """An experiment of the configuration at some values of its axes; the seed is 0 by default."""
     settings = read_settings([PROJECT / name for name in ("config.yaml", *overlays)])
     chosen = settings["experiments"][experiment]
     single = {axis: values[0] for axis, values in chosen["grid"].items()}
@@ -107,7 +108,7 @@ def configured(experiment: str, *overlays: str, **axes: Any) -> Problem:
 
 
 def drawn(options: Mapping[str, Any], seed: int = 0) -> Points:
-    """A data set of the configuration: a mixture, or the bundled images."""
+    """Draw a data set of the configuration: a mixture, or the bundled images."""
     options = dict(options)
     kind = options.pop("kind")
     with TemporaryDirectory() as folder:
@@ -128,7 +129,7 @@ def blobs(
     activation: str = "tanh",
     decay: tuple[float, float] = (2e-3, 0.1),
 ) -> Problem:
-    """Autoencoders as wide as the data's dimension, which differ in weight decay."""
+    """Autoencoders that differ in weight decay, with a width equal to the dimension of the data."""
     options = {
         "kind": "mixture",
         "clusters": 5,

@@ -1,4 +1,4 @@
-"""What a program did with the cells: when each passed which residual, and where it ended."""
+"""Runs of a program: when each cell reached each tolerance, and its end point."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from bench.machine import clock_of
 
 __all__ = ["TOLERANCES", "Budget", "Halt", "Run", "Watch"]
 
-# Relative residuals that are waited for.
+# Relative residuals that cells are trained to.
 TOLERANCES = (1e-6, 1e-8)
 
 Array = NDArray[np.float64]
@@ -19,7 +19,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Budget:
-    """Limits of one cell, or of cells that run together: evaluations, and seconds a cell."""
+    """Limits for one cell, or for cells that run together: evaluations, and seconds per cell."""
 
     evaluations: int
     seconds: float
@@ -27,19 +27,20 @@ class Budget:
 
 @dataclass
 class Run:
-    """A program's way through the cells.
+    """The run of a program on all cells.
 
     Attributes
     ----------
     seconds : (tolerances,) array
-        Of all cells together, until each passed the tolerance or was out of budget.
+        Total over cells, until each cell reached the tolerance or used up its budget.
     evaluations : (tolerances, cells) array
-        The same in evaluations of each cell.
+        Evaluations of each cell until then.
     passed : (tolerances, cells) array of bool
+        Whether a cell reached the tolerance.
     microseconds : float
-        Time of an evaluation of a cell, with all that the program does between two.
+        Time per evaluation of a cell, including the work of the optimiser between evaluations.
     theta : (cells, parameters) array
-        Points of the smallest residuals.
+        Parameters with the smallest residual.
     """
 
     seconds: Array
@@ -50,7 +51,7 @@ class Run:
 
     @classmethod
     def of_cells(cls, runs: list["Run"]) -> "Run":
-        """Runs of one cell after the other as one."""
+        """Join runs of single cells, one after the other."""
         evaluations = np.concatenate([run.evaluations for run in runs], axis=1)
         seconds = np.sum([run.seconds for run in runs], axis=0)
         return cls(
@@ -63,32 +64,32 @@ class Run:
 
 
 class Halt(Exception):
-    """All cells have passed, or the budget is spent."""
+    """Raised when all cells have reached the tolerance, or the budget is used up."""
 
 
 class Watch:
-    """Called with every evaluation; notes which residuals are passed, and raises `Halt` at the end.
+    """Called after every evaluation: records which tolerances are reached, and raises `Halt` at the end.
 
-    Its own time does not count.
+    The time that it takes itself is not counted.
     """
 
     def __init__(self, weight_decay: Tensor, budget: Budget) -> None:
         self.weight_decay, self.budget = weight_decay, budget
         self.count = 0
         self.at = np.full((2, len(TOLERANCES), len(weight_decay)), np.nan)  # seconds and evaluations
-        self.least, self.theta = torch.full_like(weight_decay, torch.inf), None
+        self.smallest, self.theta = torch.full_like(weight_decay, torch.inf), None
         self.clock = clock_of(1)
         self.begin = self.clock()
 
     def __call__(self, theta: list[Tensor], gradient: list[Tensor]) -> None:
-        """Look at the parameters and gradients of an evaluation, each (cells, ...)."""
+        """Record an evaluation, from its parameters and gradients, each of shape (cells, ...)."""
         now = self.clock()
         self.count += 1
         self.seconds = now - self.begin
         theta, gradient = (torch.cat([a.detach().flatten(1) for a in b], dim=1) for b in (theta, gradient))
         residual = gradient.norm(dim=1) / (self.weight_decay * theta.norm(dim=1))
-        better = residual < self.least
-        self.least = torch.where(better, residual, self.least)
+        better = residual < self.smallest
+        self.smallest = torch.where(better, residual, self.smallest)
         self.theta = theta.clone() if self.theta is None else torch.where(better[:, None], theta, self.theta)
         for k, tolerance in enumerate(TOLERANCES):
             new = (residual <= tolerance).numpy() & np.isnan(self.at[0, k])

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.findings import blocks, found
+from tools.findings import blocks, found
 
 
 def numbers(checkout, figure) -> pd.DataFrame:
@@ -112,7 +112,7 @@ def test_the_findings_of_a_run_are_what_its_files_say(finished):
     assert [row["verdict"] for row in numbers["claims"]] == ["inconclusive"] * 28
     mnist = finished.load("results/mnist_stationary/measures.nc")
     nc1 = mnist["nc1"].sel(source=2).median("seed").values.ravel()
-    told = numbers["mnist"]["at stationary points"]["NC1 of the last hidden space"]
+    told = numbers["mnist"]["at stationary points"]["NC1, last hidden space"]
     np.testing.assert_allclose(told, nc1)
     ratio = (np.log(1.25), 1.0, 1.5)
     branches = dict.fromkeys(

@@ -9,8 +9,8 @@ import torch
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_digits
 
-from bench.own_network import variables
 from support.checkout import PROJECT
+from tools.own_network import variables
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 SCRIPT = textwrap.dedent(re.search(r"`digits.py`:\n\n((?:    .*\n)+)", README)[1])
@@ -146,7 +146,7 @@ def test_decoupled_decay_leaves_a_residual():
 def test_the_table_of_variables_is_what_they_say_of_themselves():
     text = (PROJECT / "docs/own_network.md").read_text(encoding="utf-8")
     assert f"<!-- variables -->\n{variables()}<!-- /variables -->" in text, (
-        "run `python -m bench.own_network`"
+        "run `python -m tools.own_network`"
     )
 
 

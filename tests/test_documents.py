@@ -1,4 +1,4 @@
-"""What is written beside the code, held against it."""
+"""Environments and numbers in documents agree with their sources."""
 
 import json
 import re
@@ -7,13 +7,14 @@ from itertools import chain
 
 import yaml
 from packaging.requirements import Requirement
+from packaging.version import Version
 
-from bench.findings import PAGES, blocks
-from bench.page import filled
+import nrc
 from support.checkout import PROJECT
 from support.faults import rows_of
+from tools.findings import PAGES, blocks
+from tools.markdown import filled
 
-LOCK = (PROJECT / "requirements.lock").read_text(encoding="utf-8")
 PIN = re.compile(r"^([a-z0-9][^ ]*==[^ ;]+(?: ; [^\\\n]*[^ \\\n])?)", re.MULTILINE)
 
 
@@ -21,57 +22,50 @@ def read(path: str) -> str:
     return (PROJECT / path).read_text(encoding="utf-8")
 
 
-def test_conda_has_the_pins_of_the_lock_file():
+def test_environments_have_the_pins_of_the_lock_file_and_one_python():
     *_, last = yaml.safe_load(read("envs/nrc.yaml"))["dependencies"]
-    assert last["pip"] == PIN.findall(LOCK), "run `make envs/nrc.yaml`"
-
-
-def test_containers_install_the_lock_file_and_nothing_else():
+    assert last["pip"] == PIN.findall(read("requirements.lock")), "run `make envs/nrc.yaml`"
+    versions = re.findall(r"python =([\d.]+)", read("envs/nrc.yaml"))
     for path, copied in (("envs/Dockerfile", "COPY "), ("envs/nrc.def", "    ")):
         text = read(path)
         assert f"{copied}requirements.lock /opt/requirements.lock\n" in text
-        (install,) = re.findall(r"pip install (.*)", text)
-        assert install == "--no-cache-dir --require-hashes --requirement /opt/requirements.lock"
-        assert "==" not in text
+        assert "pip install --no-cache-dir --require-hashes --requirement /opt/requirements.lock\n" in text
+        versions += re.findall(r"python:([\d.]+)-slim", text)
+    assert versions == ["3.12"] * 3
 
 
-def test_conda_and_containers_have_one_python():
-    versions = {
-        re.search(pattern, read(path))[1]
-        for path, pattern in (
-            ("envs/nrc.yaml", r"python =([\d.]+)"),
-            ("envs/Dockerfile", r"FROM python:([\d.]+)-slim"),
-            ("envs/nrc.def", r"From: python:([\d.]+)-slim"),
-        )
-    }
-    assert versions == {"3.12"}
-
-
-def test_the_lock_file_meets_what_the_project_asks_for():
+def test_the_lock_file_meets_the_requirements_of_the_project():
     project = tomllib.loads(read("pyproject.toml"))["project"]
-    asked = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
-    pins = [Requirement(pin) for pin in PIN.findall(LOCK)]
-    for requirement in map(Requirement, asked):
-        found = [pin for pin in pins if pin.name == requirement.name]
-        assert found, requirement
-        for pin in found:
-            (exact,) = pin.specifier
-            assert requirement.specifier.contains(exact.version), requirement
+    requirements = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
+    pins = [Requirement(pin) for pin in PIN.findall(read("requirements.lock"))]
+    for requirement in map(Requirement, requirements):
+        versions = [next(iter(pin.specifier)).version for pin in pins if pin.name == requirement.name]
+        assert versions, requirement
+        assert all(map(requirement.specifier.contains, versions)), requirement
 
 
-def test_the_numbers_of_the_manual_are_those_of_the_findings():
-    """Written by `make findings`, and by hand nowhere."""
+def test_numbers_on_pages_are_those_of_findings_json():
     for mark, block in blocks(json.loads(read("docs/findings.json"))).items():
         text = PAGES[mark].read_text(encoding="utf-8")
         assert f"<!-- {mark} -->\n{filled(block)}<!-- /{mark} -->" in text, "run `make findings`"
 
 
-def test_the_table_of_faults_is_of_these_tests_and_without_loss():
+def test_the_table_of_faults_has_the_faults_of_the_tests_and_no_losses():
     rows = rows_of(PROJECT / "docs/reliability.md")
     files = [*PROJECT.glob("tests/test_faults_*.py"), PROJECT / "tests/slurm/test_slurm.py"]
     text = "".join(file.read_text(encoding="utf-8") for file in files)
-    faults = set(re.findall(r"survived\(\s*\"([^\"]+)\"", text))
-    assert set(rows) == faults
+    assert set(rows) == set(re.findall(r"survived\(\s*\"([^\"]+)\"", text))
     for tried, survived, lost, _ in rows.values():
         assert int(tried) == int(survived) > 0
         assert int(lost) == 0
+
+
+def test_changelog_citation_and_version_name_the_same_release():
+    headings = re.findall(r"^## \[(.*?)\](?: - \d{4}-\d\d-\d\d)?$", read("CHANGELOG.md"), re.MULTILINE)
+    assert headings[0] == "Unreleased"
+    citation, version = yaml.safe_load(read("CITATION.cff")), Version(nrc.__version__)
+    if version.is_devrelease:
+        assert version.base_version not in headings
+        assert citation["version"] in headings
+    else:
+        assert headings[1] == citation["version"] == nrc.__version__

@@ -145,7 +145,14 @@ def test_everything_is_written_under_results(finished):
     assert {path.name for path in finished.folder.iterdir()} == {*PARTS, "results", ".snakemake"}
 
 
-CODE = sorted([*PROJECT.glob("nrc/**/*.py"), *PROJECT.glob("workflow/**/*.py"), *PROJECT.glob("bench/*.py")])
+CODE = sorted(
+    [
+        *PROJECT.glob("nrc/**/*.py"),
+        *PROJECT.glob("workflow/**/*.py"),
+        *PROJECT.glob("bench/*.py"),
+        *PROJECT.glob("tools/*.py"),
+    ]
+)
 RULES = [PROJECT / "Snakefile", *PROJECT.glob("workflow/rules/*.smk")]
 # what runs what is read, or hands it to a shell
 UNSAFE_MODULES = {"pickle", "marshal", "shelve", "dill", "joblib", "cloudpickle", "subprocess", "code"}

@@ -1,4 +1,4 @@
-"""The variables of every kind of file, from docs/reference/variables.json (`python -m bench.variables`)."""
+"""The variables of every kind of file, from docs/reference/variables.json (`python -m tools.variables`)."""
 
 import json
 from pathlib import Path

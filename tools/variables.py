@@ -1,8 +1,8 @@
-"""The variables of every kind of file, from finished runs, for the manual.
+"""Write docs/reference/variables.json, the variables of each kind of file, from finished runs.
 
-python -m bench.variables RESULTS ...      writes docs/reference/variables.json
+python -m tools.variables RESULTS ...
 
-A run of the tiny scale has all but targets y, biases and the curvature of end points.
+A run of the tiny scale has all variables except targets y, biases and the curvature of end points.
 """
 
 import argparse
@@ -14,14 +14,13 @@ from typing import Any
 
 import xarray as xr
 
-from bench.problems import PROJECT
 from nrc import netcdf
 from nrc.grid import AXES
 
 __all__ = ["VARIABLES", "found"]
 
-VARIABLES = PROJECT / "docs/reference/variables.json"
-# kinds of file, each with what finds them in a folder of results
+VARIABLES = Path(__file__).parents[1] / "docs/reference/variables.json"
+# kinds of file, each with a pattern for files below a folder of results
 KINDS = {
     "data/{data}/*.nc": "data/*/*.nc",
     "{experiment}/train/*.nc": "*/train/**/*.nc",
@@ -29,9 +28,9 @@ KINDS = {
     "{experiment}/shift.nc": "*/shift.nc",
     "claims.nc": "claims.nc",
 }
-TOLD = ("long_name", "units", "reference", "comment")
-# what is a run's own: its number of clusters, and how many layers it has
-OWN = {
+ATTRIBUTES = ("long_name", "units", "reference", "comment")
+# words that depend on the run, with general words for them
+GENERAL = {
     r"\brank \d+, the": "rank K, the",
     r"\brank exceeds \d+": "rank exceeds K",
     r"\brank at most \d+": "rank at most K",
@@ -41,7 +40,7 @@ OWN = {
 
 
 def found(results: Iterable[Path]) -> dict[str, dict[str, dict[str, Any]]]:
-    """For each kind of file its variables, by name, with dimensions and attributes."""
+    """The variables of each kind of file, by name, with their dimensions and attributes."""
     folders = list(results)
     return {
         kind: dict(sorted(_variables(file for folder in folders for file in folder.glob(pattern)).items()))
@@ -62,11 +61,11 @@ def _about(variable: xr.Variable) -> dict[str, Any]:
     own = [
         next(sizes) if re.match(r"n\d", str(dim)) else str(dim) for dim in variable.dims if dim not in AXES
     ]
-    # the axes of the grid that a file has depend on its stack
+    # which axes of the grid a file has depends on its stack
     axes = ["cells"] if set(variable.dims) & set(AXES) else []
     about: dict[str, Any] = {"dims": axes + own}
-    about |= {key: str(variable.attrs[key]) for key in TOLD if key in variable.attrs}
-    for of_run, word in OWN.items():
+    about |= {key: str(variable.attrs[key]) for key in ATTRIBUTES if key in variable.attrs}
+    for of_run, word in GENERAL.items():
         about["long_name"] = re.sub(of_run, word, about["long_name"])
     if "flag_meanings" in variable.attrs:
         codes = zip(variable.attrs["flag_values"], variable.attrs["flag_meanings"].split(), strict=True)
@@ -80,6 +79,6 @@ def main(results: list[Path]) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser("bench.variables", description=__doc__)
+    parser = argparse.ArgumentParser("tools.variables", description=__doc__)
     parser.add_argument("results", type=Path, nargs="+", help="folders of results")
     main(parser.parse_args().results)

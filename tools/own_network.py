@@ -1,4 +1,4 @@
-"""The table of docs/own_network.md, what `nrc.measure` gives: `python -m bench.own_network`."""
+"""Write the table of variables in docs/own_network.md: `python -m tools.own_network`."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import torch
 import xarray as xr
 
 import nrc
-from bench.page import between, filled, table
+from tools.markdown import between, filled, table
 
 __all__ = ["PAGE", "variables"]
 
@@ -14,7 +14,7 @@ PAGE = Path(__file__).parents[1] / "docs/own_network.md"
 
 
 def variables() -> str:
-    """What each variable is over and says of itself, those of the same dimensions together."""
+    """The table of the variables that `nrc.measure` returns, sorted by their dimensions."""
     model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 2)).eval()
     labels = torch.arange(30) % 2
     measured = nrc.measure(
@@ -23,16 +23,19 @@ def variables() -> str:
     rows = [
         {
             "variable": f"`{name}`",
-            "over": ", ".join(map(str, of.dims)) or "all",
-            "what it is": of.attrs["long_name"].replace("rank 2,", "rank K,").replace("|", "\\|"),
-            "from": of.attrs.get("reference") or "-",
+            "dimensions": ", ".join(map(str, of.dims)) or "none",
+            "description": of.attrs["long_name"].replace("rank 2,", "rank K,").replace("|", "\\|"),
+            "reference": of.attrs.get("reference") or "-",
         }
         for name, of in sorted(measured.data_vars.items(), key=lambda pair: pair[1].dims)
         if not _needs_constant(of)
     ]
-    none = ", ".join(f"`{name}`" for name, of in measured.data_vars.items() if _needs_constant(of))
+    missing = ", ".join(f"`{name}`" for name, of in measured.data_vars.items() if _needs_constant(of))
     listed = table(rows).replace("---:", "---")
-    return filled(f"{listed}\n\nMissing, for no constant M is known of a module: {none}.")
+    return filled(
+        f"{listed}\n\nSome variables are missing (NaN), because they need a constant M that is not known "
+        f"for a general module: {missing}."
+    )
 
 
 def _needs_constant(variable: xr.DataArray) -> bool:

@@ -1,8 +1,8 @@
-"""What the desk scale shows: the numbers of the manual, from a finished run.
+"""Write the numbers and pictures of the documentation from a finished run.
 
-python -m bench.findings      after `make`: writes docs/findings.json, docs/claims.md, the pictures of docs/,
-                              and the parts of the manual's pages between <!-- marks -->
-python -m bench.findings --branches FOLDER/results      with those of workflow/scales/branches.yaml
+python -m tools.findings      after `make`: writes docs/findings.json, docs/claims.md, the pictures in docs/,
+                              and the parts of pages between <!-- marks -->
+python -m tools.findings --branches FOLDER/results      also with a run of workflow/scales/branches.yaml
 """
 
 import argparse
@@ -15,18 +15,17 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 
-from bench.page import between, filled, table
-from bench.problems import PROJECT
-from bench.rules import of_a_run
 from nrc import figures, netcdf
 from nrc.claims.judge import Verdict, tally
 from nrc.figures.cube import relative_bound
 from nrc.grid import notation
+from tools.markdown import between, filled, table
 
 __all__ = ["FINDINGS", "PAGES", "blocks", "branches", "found"]
 
+PROJECT = Path(__file__).parents[1]
 FINDINGS = PROJECT / "docs/findings.json"
-# the page of each part
+# the page of each marked part
 PAGES = {
     mark: PROJECT / f"docs/explanation/{page}.md"
     for mark, page in {
@@ -39,7 +38,7 @@ PAGES = {
         "branches": "branches",
     }.items()
 }
-# pictures of docs/, by their names in results/figures
+# pictures in docs/, with their names in results/figures
 PICTURES = {
     "figure1": "figure1",
     "figure2": "figure2",
@@ -48,16 +47,18 @@ PICTURES = {
     "certified": "certified_mnist_stationary",
     "hysteresis": "hysteresis",
 }
-# the two kinds of MNIST networks
-ENDS = {"after 200 epochs": "mnist", "at stationary points": "mnist_stationary"}
+# the two groups of MNIST networks
+GROUPS = {"after 200 epochs": "mnist", "at stationary points": "mnist_stationary"}
 AUDITED = ("mixture", "linear_product")
 COLLAPSED = 0.1
-# what all of them meet
+# relative distance of all collapsed layers of Figure 1
 TIGHT = 0.02
+# bounds of the table of certified layers: a word for each, and its variable
+BOUNDS = {"measured": "bound_measured", "projected": "bound_projected", "permuted": "bound_permuted"}
 
 
 def found(results: Path) -> dict[str, Any]:
-    """Every number that the manual tells of a run of the desk scale."""
+    """All numbers that the documentation takes from a run of the desk scale."""
 
     def cube(name: str) -> xr.Dataset:
         return netcdf.load(results / name / "measures.nc")
@@ -65,10 +66,10 @@ def found(results: Path) -> dict[str, Any]:
     return {
         "plane": _plane(cube("mixture")),
         "certified": {
-            when: _certified([cube(f"{name}{kind}") for name in ("mnist", "width", "depth")])
-            for when, kind in (("after 200 epochs", ""), ("at stationary points", "_stationary"))
+            when: _certified([cube(f"{name}{suffix}") for name in ("mnist", "width", "depth")])
+            for when, suffix in (("after 200 epochs", ""), ("at stationary points", "_stationary"))
         },
-        "mnist": {when: _mnist(cube(name)) for when, name in ENDS.items()},
+        "mnist": {when: _mnist(cube(name)) for when, name in GROUPS.items()},
         "brackets": {name: _bracket(cube(name)) for name in ("mixture", "mnist", "mnist_stationary")},
         "claims": _claims(results),
         "audit": _audit(pd.read_csv(results / "audit.csv")),
@@ -76,7 +77,7 @@ def found(results: Path) -> dict[str, Any]:
 
 
 def branches(results: Path) -> dict[str, Any]:
-    """What a run of workflow/scales/branches.yaml shows."""
+    """Numbers of a run of workflow/scales/branches.yaml."""
     names = {"random start": "random_start", "sweep up": "sweep_up", "sweep down": "sweep_down"}
     cubes = {title: netcdf.load(results / name / "measures.nc") for title, name in names.items()}
     facts = figures.kind("hysteresis").summary(cubes, {"layer": None, "apart": COLLAPSED, "shown": None})
@@ -91,43 +92,41 @@ def _plane(cube: xr.Dataset) -> dict[str, Any]:
     facts = figures.kind("plane").summary({"mixture": cube}, {"certified": COLLAPSED})
     certified = {
         name: int((relative_bound(cube, f"bound_{name}") <= COLLAPSED).sum())
-        for name in ("shuffled", "segments", "analytic")
+        for name in ("permuted", "segments", "analytic")
     }
     distance = cube["relative_distance"]
     tight = {
-        "there": distance,
-        "sharpened": relative_bound(cube, "bound_projected"),
-        "shuffled": relative_bound(cube, "bound_permuted"),
+        "layers": distance,
+        "projected": relative_bound(cube, "bound_projected"),
+        "permuted": relative_bound(cube, "bound_permuted"),
     }
     low = distance.where(distance < 0.3).max()
     ratio = cube["distance"] / cube["bound_projected"].min("source")
     collapsed = (cube["relative_distance"] <= COLLAPSED) & (cube["distance"] > 1e-9)
+    medians = ratio.where(collapsed).median([dim for dim in ratio.dims if dim != "layer"])
     return {
         **certified,
         **{name: facts[name] for name in ("cells", "converged", "layers", "collapsed", "certified")},
-        "tight": {name: int((of <= TIGHT).sum()) for name, of in tight.items()},
+        "tight": {name: int((values <= TIGHT).sum()) for name, values in tight.items()},
         "worst": float(cube["relative_residual"].max()),
         "below": float(low),
         "above": float(distance.where(distance >= 0.3).min()),
-        "sharp": [float(of) for of in ratio.where(collapsed).median([d for d in ratio.dims if d != "layer"])],
+        "sharp": medians.values.tolist(),
     }
 
 
 def _certified(cubes: Sequence[xr.Dataset]) -> dict[str, int]:
-    """Layers of all networks, those of a tail of at most 0.1, and how many of them each bound certifies."""
-    counts = dict.fromkeys(("networks", "layers", "collapsed", "measured", "sharpened", "shuffled"), 0)
+    """Numbers of networks, of layers, of layers with low rank, and of layers that each bound certifies."""
+    counts = dict.fromkeys(("networks", "layers", "collapsed", *BOUNDS), 0)
     for cube in cubes:
-        # the last layer has rank K by its shape
+        # the last layer has rank K because of its shape
         distance = cube["relative_distance"].where(cube["layer"] < cube["depth"])
         counts["networks"] += int(cube["status"].count())
         counts["layers"] += int(distance.count())
-        for name, relative in (
-            ("collapsed", distance),
-            ("measured", relative_bound(cube, "bound_measured")),
-            ("sharpened", relative_bound(cube, "bound_projected")),
-            ("shuffled", relative_bound(cube, "bound_permuted")),
-        ):
-            counts[name] += int((relative.where(distance.notnull()) <= COLLAPSED).sum())
+        counts["collapsed"] += int((distance <= COLLAPSED).sum())
+        for name, variable in BOUNDS.items():
+            relative = relative_bound(cube, variable).where(distance.notnull())
+            counts[name] += int((relative <= COLLAPSED).sum())
     return counts
 
 
@@ -135,20 +134,20 @@ def _mnist(cube: xr.Dataset) -> dict[str, list[float]]:
     """Medians over seeds, for each weight decay."""
     tail = cube["relative_tail"].reindex(index=[cube.attrs["clusters"]]).squeeze("index")
     last = int(cube["depth"].item()) - 1
-    of = {
-        "relative tail beyond 10 of the middle layers": tail.sel(layer=slice(2, last)).mean("layer"),
-        "of layer 1": tail.sel(layer=1),
-        "class WCSS of the last hidden space": cube["wcss_class"].sel(source=last),
-        "NC1 of the last hidden space": cube["nc1"].sel(source=last),
+    quantities = {
+        "relative tail beyond rank 10, middle layers": tail.sel(layer=slice(2, last)).mean("layer"),
+        "relative tail beyond rank 10, layer 1": tail.sel(layer=1),
+        "class WCSS, last hidden space": cube["wcss_class"].sel(source=last),
+        "NC1, last hidden space": cube["nc1"].sel(source=last),
     }
     return {
         name: [float(median) for median in values.median("seed").squeeze(drop=True)]
-        for name, values in of.items()
+        for name, values in quantities.items()
     } | {"weight decay": cube["weight_decay"].values.tolist()}
 
 
 def _bracket(cube: xr.Dataset) -> list[float]:
-    """Width of the TCV's bracket over its upper end, median and largest."""
+    """Median and largest width of the bracket of the TCV, relative to its upper end."""
     width = 1 - cube["tcv_lower"] / cube["tcv_upper"]
     return [float(width.median()), float(width.max())]
 
@@ -157,12 +156,12 @@ def _claims(results: Path) -> list[dict[str, str]]:
     judged, parts = netcdf.load(results / "claims.nc"), pd.read_csv(results / "claims.csv")
     claims, rows = json.loads(judged.attrs["settings"])["claims"], []
     for name in map(str, judged["claim"].values):
-        of_claim = parts[(parts["claim"] == name) & parts["counts"]]["verdict"]
+        verdicts = parts[(parts["claim"] == name) & parts["counts"]]["verdict"]
         rows.append(
             {
                 "claim": name,
                 "statement": claims[name]["statement"],
-                "parts": tally(of_claim) or "too little",
+                "parts": tally(verdicts) or "too few networks",
                 "verdict": Verdict(int(judged["verdict"].sel(claim=name))).name.lower(),
             }
         )
@@ -170,10 +169,9 @@ def _claims(results: Path) -> list[dict[str, str]]:
 
 
 def _audit(audited: pd.DataFrame) -> list[dict[str, Any]]:
-    told = audited[audited["experiment"].isin(AUDITED)]
-    told = told.drop_duplicates("statement")
+    shown = audited[audited["experiment"].isin(AUDITED)].drop_duplicates("statement")
     columns = ["statement", "description", "experiment", "checked", "median_ratio", "largest_ratio"]
-    rows = told[columns].to_dict("records")
+    rows = shown[columns].to_dict("records")
     return [
         *({key: None if value != value else value for key, value in row.items()} for row in rows),
         {"statement": "violations", "checked": int(audited["violations"].sum()), "rows": len(audited)},
@@ -181,7 +179,7 @@ def _audit(audited: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def blocks(numbers: Mapping[str, Any]) -> dict[str, str]:
-    """The parts of the manual's pages, by their marks."""
+    """The marked parts of pages, by their marks."""
     return {
         "plane": _plane_block(numbers["plane"]),
         "certified": _certified_block(numbers["certified"], numbers["plane"]),
@@ -194,56 +192,56 @@ def blocks(numbers: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _plane_block(plane: Mapping[str, Any]) -> str:
-    return f"""{plane["converged"]:,} of {plane["cells"]:,} networks converged, the worst to a relative
-residual of {plane["worst"]:.1e}. The transition follows a line sigma^2 ~ weight decay, and it leaves rank K
-by a jump: none of the {plane["layers"]:,} layers has a relative distance between {plane["below"]:.1%} and
+    return f"""{plane["converged"]:,} of {plane["cells"]:,} networks converged; the largest relative residual
+is {plane["worst"]:.1e}. The transition follows a line sigma^2 ~ weight decay, and there the layers jump away
+from rank K: none of the {plane["layers"]:,} layers has a relative distance between {plane["below"]:.1%} and
 {plane["above"]:.0%}."""
 
 
 def _certified_block(certified: Mapping[str, Any], plane: Mapping[str, Any]) -> str:
     rows = [
         {
-            "layers with a relative distance of at most 0.1": f"Figure 1, of {plane['layers']:,}",
-            "there are": plane["collapsed"],
+            "networks": "Figure 1",
+            "layers": plane["layers"],
+            "with a relative distance of at most 0.1": plane["collapsed"],
             "certified by the measured bound": plane["certified"]["bound_measured"],
-            "by the sharpened one": plane["certified"]["bound_projected"],
-            "by shuffled labels": plane["shuffled"],
+            "by the projected bound": plane["certified"]["bound_projected"],
+            "by the projected bound with permuted labels": plane["permuted"],
         }
     ]
-    for when, of in certified.items():
-        name = f"{of['networks']} MNIST networks {when}, of {of['layers']}"
-        values = [name, of["collapsed"], of["measured"], of["sharpened"], of["shuffled"]]
+    for when, counts in certified.items():
+        name = f"{counts['networks']} MNIST networks {when}"
+        values = [name, *(counts[key] for key in ("layers", "collapsed", *BOUNDS))]
         rows.append(dict(zip(rows[0], values, strict=True)))
     tight = plane["tight"]
     sharp = ", ".join(f"{ratio:.2f}" for ratio in plane["sharp"])
     return f"""{table(rows)}
 
-The last layers of the MNIST networks, of rank 10 by their shape, are left out. At a tail of {TIGHT}, which
-{tight["there"]:,} layers of Figure 1 meet, the sharpened bound certifies {tight["sharpened"]:,} of them, and
-that of shuffled labels {tight["shuffled"]:,}. In the collapsed layers of the plane the distance is in the
-median {sharp} of the sharpened bound, layers 1 to 4. The bound along segments certifies
-{plane["segments"]:,} of them, the analytic one {plane["analytic"]:,}."""
+The last layers of the MNIST networks are not counted, because their shape gives them rank 10. In Figure 1,
+{tight["layers"]:,} layers have a relative distance of at most {TIGHT}; for that distance the projected bound
+certifies {tight["projected"]:,} of them, and with permuted labels {tight["permuted"]:,}. The median ratio of
+the distance to the projected bound in the collapsed layers of Figure 1 is {sharp} for layers 1 to 4. The
+bound along segments certifies {plane["segments"]:,} of these layers, and the analytic bound
+{plane["analytic"]:,}."""
 
 
 def _mnist_block(mnist: Mapping[str, Any]) -> str:
     first, *_ = mnist.values()
     rows = []
     for name in (key for key in first if key != "weight decay"):
-        for when, of in mnist.items():
-            decays = (notation(decay) for decay in of["weight decay"])
-            rows.append({"weight decay": f"{name}, {when}", **dict(zip(decays, of[name], strict=True))})
+        for when, medians in mnist.items():
+            decays = (notation(decay) for decay in medians["weight decay"])
+            rows.append({"weight decay": f"{name}, {when}", **dict(zip(decays, medians[name], strict=True))})
     return table(rows)
 
 
 def _claims_block(claims: list[dict[str, str]]) -> str:
-    counts = {
-        verdict: sum(row["verdict"] == verdict for row in claims) for verdict in ("supported", "contradicted")
-    }
-    rest = len(claims) - sum(counts.values())
+    supported, contradicted = (
+        sum(row["verdict"] == verdict for row in claims) for verdict in ("supported", "contradicted")
+    )
     rows = [{**row, "statement": row["statement"].replace("|", r"\|")} for row in claims]
-    supported, contradicted = counts["supported"], counts["contradicted"]
-    return f"""Of {len(claims)} claims {supported} are supported, {contradicted} contradicted and {rest}
-inconclusive:
+    return f"""Of {len(claims)} claims, {supported} are supported, {contradicted} are contradicted, and
+{len(claims) - supported - contradicted} are inconclusive:
 
 {table(rows)}"""
 
@@ -260,53 +258,56 @@ def _audit_block(audit: list[dict[str, Any]]) -> str:
         }
         for row in statements
     ]
-    return f"""{violations["checked"]} violations in {violations["rows"]} rows of results/audit.md. Of the
-plane of Figure 1 and, where they are about it, of linear networks with the penalty on the product:
+    violated = violations["checked"]
+    return f"""`results/audit.md` has {violations["rows"]} rows with {violated} violations in total.
+The table shows the rows of the networks of Figure 1, and the rows of linear networks with the penalty on the
+product for statements about these:
 
 {table(rows)}"""
 
 
 def _brackets_block(brackets: Mapping[str, list[float]]) -> str:
-    told = {
-        name: f"{median:.0%} wide in the median and {largest:.0%} at most"
+    widths = {
+        name: f"{median:.0%} (median) and at most {largest:.0%}"
         for name, (median, largest) in brackets.items()
     }
-    return f"""On the mixture of Figure 1 the bracket is {told["mixture"]}; on MNIST it is {told["mnist"]}
-after 200 epochs, {told["mnist_stationary"]} at stationary points."""
+    return f"""Relative to its upper end, the width of the bracket is {widths["mixture"]} on the mixture of
+Figure 1. On MNIST it is {widths["mnist"]} after 200 epochs, and {widths["mnist_stationary"]} at stationary
+points."""
 
 
 def _branches_block(found: Mapping[str, Any]) -> str:
-    words = {
-        "down_ends": "continued from more noise the network returns to rank K",
-        "random_jumps": "from a random start it leaves rank K",
-        "overtaken": "continued from less noise it no longer has the lowest objective of the three",
+    events = {
+        "down_ends": "the sweep down returns to rank K",
+        "random_jumps": "networks from a random start leave rank K",
+        "overtaken": "the sweep up no longer has the lowest objective of the three",
         "crossing": "the objectives of the two sweeps cross",
-        "up_ends": "continued from less noise it leaves rank K",
+        "up_ends": "the sweep up leaves rank K",
     }
     rows = []
-    for name, says in words.items():
+    for name, event in events.items():
         ratio = found["ratios"][name]
         rows.append(
             {
-                "noise level over that of the linear forecast": says,
-                "mean": f"{ratio['mean']:.3f}",
+                "event": event,
+                "noise level over the forecast, mean": f"{ratio['mean']:.3f}",
                 "95% interval over seeds": f"{ratio['low']:.3f} to {ratio['high']:.3f}",
-                "rows": ratio["count"],
+                "rows of the plane": ratio["count"],
             }
         )
-    half, whole = ((10**least, 10**most) for least, most in found["widths"].values())
+    half, full = ((10**smallest, 10**largest) for smallest, largest in found["widths"].values())
     return f"""{table(rows)}
 
-On this grid, of steps of {found["step"] - 1:.1%}, the distance goes from a tenth of its range to half of it
-within a factor of {half[0]:.2f} to {half[1]:.2f} in the noise level, means of three seeds, and to nine tenths
-within {whole[0]:.2f} to {whole[1]:.2f}.
+The grid has steps of {found["step"] - 1:.1%} in the noise level. On it, the distance grows from a tenth of
+its range to half of it within a factor of {half[0]:.2f} to {half[1]:.2f} in the noise level (means of three
+seeds), and to nine tenths within a factor of {full[0]:.2f} to {full[1]:.2f}.
 
-Both branches are in {found["both"]} of {found["cells"]} cells, and in {found["lower"]} of these the network
-of rank K has the lower of the two objectives."""
+Both branches exist in {found["both"]} of {found["cells"]} cells. In {found["lower"]} of these, the network of
+rank K has the lower objective."""
 
 
 def write(numbers: Mapping[str, Any]) -> None:
-    """The JSON file, and the parts of pages."""
+    """Write the JSON file and the marked parts of pages."""
     FINDINGS.write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
     for mark, text in blocks(numbers).items():
         between(PAGES[mark], mark, filled(text))
@@ -314,25 +315,29 @@ def write(numbers: Mapping[str, Any]) -> None:
 
 def main(results: Path, branches_results: Path | None) -> None:
     old = json.loads(FINDINGS.read_text(encoding="utf-8")) if FINDINGS.exists() else {}
-    told = branches(branches_results) if branches_results else old.get("branches")
-    if told is None:
-        raise ValueError("docs/findings.json has no branches yet; give their run by --branches")
-    write({**found(results), "branches": told})
+    of_branches = branches(branches_results) if branches_results else old.get("branches")
+    if of_branches is None:
+        raise ValueError("docs/findings.json has no numbers of branches.yaml; pass its results by --branches")
+    write({**found(results), "branches": of_branches})
     shutil.copyfile(results / "claims.md", PROJECT / "docs/claims.md")
     for picture, name in PICTURES.items():
         for folder in filter(None, (results, branches_results)):
-            if (made := folder / "figures" / f"{name}.png").exists():
-                shutil.copyfile(made, PROJECT / f"docs/{picture}.png")
+            if (file := folder / "figures" / f"{name}.png").exists():
+                shutil.copyfile(file, PROJECT / f"docs/{picture}.png")
 
 
 if __name__ == "__main__":
-    parser = of_a_run("bench.findings", __doc__.partition("\n")[0])
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.findings",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--results", type=Path, default=Path("results"), help="results of the desk scale")
     parser.add_argument(
         "--branches",
         type=Path,
         metavar="FOLDER",
-        help="results of workflow/scales/branches.yaml (default: the last)",
+        help="results of workflow/scales/branches.yaml (default: keep the numbers in docs/findings.json)",
     )
     given = parser.parse_args()
     main(given.results, given.branches)

@@ -1,8 +1,10 @@
-"""What the paper's scale costs: a thinned plane of it, trained, and operations counted for the rest.
+"""Write docs/paper_scale.md: the estimated cost of the paper's scale.
 
-python -m bench.paper         writes docs/paper_scale.md, after a run of the desk scale in results/
+Some cells of the plane are trained, and the operations of the other experiments are counted. Run
+`python -m tools.paper_scale` after a run of the desk scale in results/.
 """
 
+import argparse
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,25 +15,24 @@ import xarray as xr
 
 from bench.engine import minimum
 from bench.machine import alone, name, product_rates
-from bench.page import filled, table
 from bench.plane import lattice
 from bench.problems import PROJECT, Problem, configured, operations
-from bench.rules import of_a_run
 from nrc.determinism import make_deterministic
 from nrc.networks.mlp import Architecture
+from tools.markdown import filled, table
 from workflow.config.load import read_settings
 
 PAPER = "workflow/scales/paper.yaml"
 SIDE, TOLERANCE = 6, 1e-8
-# images of MNIST's training split
+# number of images in the training split of MNIST
 IMAGES, PIXELS, CLASSES = 60_000, 784, 10
-# a data-centre GPU, NVIDIA's figures for an H100 SXM in TFLOP/s, and the share of them that is assumed
+# peak rates of an H100 SXM in TFLOP/s as stated by NVIDIA, and the share of the peak that is assumed
 GPU = {"float64": 67.0, "float32": 67.0, "tf32": 495.0}
 SHARE = 0.3
 
 
 def thinned(axes: Mapping[str, list], epochs: int) -> tuple[Problem, int, float, list[int]]:
-    """Some cells of the plane, seed 0: the problem, how many are stationary, seconds, evaluations."""
+    """Train some cells of the plane; return the problem, how many converged, seconds and evaluations."""
     problem = configured("mixture", PAPER, **axes)
     make_deterministic()
     begin = time.process_time()
@@ -42,8 +43,8 @@ def thinned(axes: Mapping[str, list], epochs: int) -> tuple[Problem, int, float,
     return problem, int((residuals <= 1.01 * TOLERANCE).sum()), seconds, evaluations.tolist()
 
 
-def passes_of(name: str, settings: Mapping[str, Any], results: Path) -> float:
-    """Passes of a network: the whole budget in mini-batches, else the mean of the desk run."""
+def epochs_of(name: str, settings: Mapping[str, Any], results: Path) -> float:
+    """Epochs per network: the full budget with mini-batches, otherwise the mean of the desk run."""
     experiment = settings["experiments"][name]
     if experiment["training"]["method"].get("batch"):
         return experiment["training"]["epochs"]
@@ -52,13 +53,13 @@ def passes_of(name: str, settings: Mapping[str, Any], results: Path) -> float:
 
 
 def classifiers(settings: Mapping[str, Any], results: Path, rate: float) -> list[dict[str, Any]]:
-    """Rows of the experiments on images."""
+    """Rows of the table for experiments on images."""
     rows = []
     for title, experiment in settings["experiments"].items():
         grid = experiment["grid"]
         if experiment["data"] != "digits":
             continue
-        epochs, total, networks = passes_of(title, settings, results), 0.0, 0
+        epochs, total, networks = epochs_of(title, settings, results), 0.0, 0
         each = len(grid["weight_decay"]) * len(grid["seed"])
         for width in grid["width"]:
             for depth in grid["depth"]:
@@ -66,7 +67,7 @@ def classifiers(settings: Mapping[str, Any], results: Path, rate: float) -> list
                 total += each * epochs * operations(Architecture(sizes).shapes, IMAGES)
                 networks += each
         precision = experiment["training"]["precision"]
-        # newton computes nearly all its products in float32
+        # newton computes nearly all of its products in float32
         unit = GPU["float32" if precision == "float64" else precision]
         rows.append(_row(title, networks, epochs, total, 2 * rate, unit))
     return rows
@@ -76,10 +77,10 @@ def _row(name: str, networks: int, epochs: float, total: float, rate: float, gpu
     return {
         "experiment": name,
         "networks": networks,
-        "epochs a network": round(epochs),
+        "epochs per network": round(epochs),
         "operations": f"{total:.1e}",
-        "here, hours of one core": total / rate / 3600,
-        "on a GPU, hours": total / (SHARE * gpu * 1e12) / 3600,
+        "hours of one core here": total / rate / 3600,
+        "hours of a GPU": total / (SHARE * gpu * 1e12) / 3600,
     }
 
 
@@ -94,22 +95,24 @@ def main(results: Path) -> None:
     cells = int(np.prod([len(values) for values in grid.values()]))
     mean = sum(evaluations) / len(evaluations)
     plane = _row("mixture", cells, mean, problem.operations * mean * cells, rate, GPU["float64"])
-    page = f"""# What the paper's scale costs
+    page = f"""# The cost of the paper's scale
 
-Written by `python -m bench.paper` after a run of the desk scale, on {name()}
+`python -m tools.paper_scale` wrote this page after a run of the desk scale, on {name()}
 
-The plane of `workflow/scales/paper.yaml`, thinned: {SIDE} x {SIDE} of its {len(grid["weight_decay"])} x
-{len(grid["sigma"])} cells, seed 0 (d = width = {grid["width"][0]}, N = {len(problem.points.labels)},
-depth {grid["depth"][0]}). {stationary} of {len(evaluations)} cells reach a relative residual of
-{TOLERANCE:.0e}, in {sum(evaluations):,} evaluations ({min(evaluations):,} to {max(evaluations):,} a cell)
-and {seconds:.0f} s of one core: {1e6 * seconds / sum(evaluations):,.0f} us an evaluation with all that the
-method does, {100 * rate / peak:.0f}% of the core's rate for products.
+Of the plane of `workflow/scales/paper.yaml`, {SIDE} x {SIDE} of the {len(grid["weight_decay"])} x
+{len(grid["sigma"])} cells were trained with seed 0 (d = width = {grid["width"][0]}, N =
+{len(problem.points.labels)}, depth {grid["depth"][0]}). {stationary} of {len(evaluations)} cells reach a
+relative residual of {TOLERANCE:.0e}. This takes {sum(evaluations):,} evaluations ({min(evaluations):,} to
+{max(evaluations):,} per cell) and {seconds:.0f} s of one core, that is
+{1e6 * seconds / sum(evaluations):,.0f} us per evaluation including the work of the method, at
+{100 * rate / peak:.0f}% of the rate of the core for products.
 
-What follows is estimated: operations of the products alone, counted as in docs/bench.md, with the epochs of
-the thinned plane and of the desk run (in mini-batches the whole budget). Hours of one core are at the rate
-of the thinned plane, twice that in float32; hours of a GPU at {100 * SHARE:.0f}% of what NVIDIA states for an
-H100 ({GPU["float64"]:.0f} TFLOP/s in float64 and float32, {GPU["tf32"]:.0f} in tf32): none was at hand, and
-small networks do worse. Linear networks train on as many points as they have features and cost minutes.
+The table is an estimate. It counts the operations of matrix products alone, as docs/bench.md does, with the
+number of epochs of the cells above and of the desk run (with mini-batches, the full budget). The hours of
+one core assume the rate of the cells above, and twice this rate in float32. The hours of a GPU assume
+{100 * SHARE:.0f}% of the rate that NVIDIA states for an H100 ({GPU["float64"]:.0f} TFLOP/s in float64 and
+float32, {GPU["tf32"]:.0f} in tf32). No GPU was available to check this, and small networks reach a smaller
+share. Linear networks train on as many points as they have features, and cost minutes.
 
 {table([plane, *classifiers(settings, results, rate)])}
 """
@@ -117,4 +120,6 @@ small networks do worse. Linear networks train on as many points as they have fe
 
 
 if __name__ == "__main__":
-    main(**vars(of_a_run("bench.paper", __doc__).parse_args()))
+    parser = argparse.ArgumentParser(prog="python -m tools.paper_scale", description=__doc__)
+    parser.add_argument("--results", type=Path, default=Path("results"), help="results of the desk scale")
+    main(parser.parse_args().results)

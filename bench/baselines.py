@@ -1,7 +1,7 @@
-"""Three programs for the same networks without this engine, as one would write them with care.
+"""Three programs that train the same networks without this engine, written with care.
 
-All have float64, the initial weights and the data that the engine gets, and use one thread. Each takes
-the problem and a budget, and returns its `Run`.
+They compute in float64 with one thread, from the same initial weights and data as the engine. Each takes
+a problem and a budget, and returns a `Run`.
 """
 
 from collections.abc import Callable
@@ -33,16 +33,16 @@ def module_of(shapes: list[tuple[int, int]], theta: Tensor) -> nn.Sequential:
 
 
 def optimiser_of(parameters: list[Tensor]) -> torch.optim.LBFGS:
-    """torch's L-BFGS, which does not stop by its own tolerances."""
+    """torch's L-BFGS with its own stopping tolerances switched off."""
     never = {"tolerance_grad": 0.0, "tolerance_change": 0.0}
     return torch.optim.LBFGS(parameters, history_size=HISTORY, line_search_fn="strong_wolfe", **never)
 
 
 def followed(optimiser: torch.optim.LBFGS, closure: Callable[[], Tensor]) -> None:
-    """Call an optimiser until its closure halts, or a call lowers the loss no more."""
+    """Call an optimiser until its closure halts, or a call no longer lowers the loss."""
     value = torch.inf
     try:
-        # a call returns the loss that it began at
+        # a call returns the loss at its start
         while (begun := optimiser.step(closure)) < value:
             value = begun
     except Halt:
@@ -50,7 +50,7 @@ def followed(optimiser: torch.optim.LBFGS, closure: Callable[[], Tensor]) -> Non
 
 
 def torch_lbfgs(problem: Problem, budget: Budget) -> Run:
-    """nn.Sequential and torch.optim.LBFGS with its strong Wolfe search, one cell at a time."""
+    """nn.Sequential and torch.optim.LBFGS with its strong Wolfe line search, one cell at a time."""
     use_threads(1)
     runs = []
     for cell, theta in zip(problem.stack.cells(), problem.start(), strict=True):
@@ -74,7 +74,7 @@ def torch_lbfgs(problem: Problem, budget: Budget) -> Run:
 
 
 def closure_for_scipy(problem: Problem, cell: dict) -> Callable[[Array], tuple[float, Array]]:
-    """Value and gradient of one cell, by autograd on views of scipy's vector."""
+    """Value and gradient of one cell, by autograd on views of the vector of scipy."""
     x, y, weight_decay = problem.cell(cell)
     shapes = problem.shapes
     sizes = [n_out * n_in for n_out, n_in in shapes]
@@ -111,13 +111,13 @@ def scipy_lbfgs(problem: Problem, budget: Budget) -> Run:
 
 
 def scipy_options(evaluations: int) -> dict[str, Any]:
-    """L-BFGS-B that stops by its budget alone, or where it finds no lower value."""
+    """Options with which L-BFGS-B stops only at its budget, or when it finds no lower value."""
     options = {"maxcor": HISTORY, "ftol": 0.0, "gtol": 0.0, "maxiter": 10**9, "maxfun": evaluations}
     return {"jac": True, "method": "L-BFGS-B", "options": options}
 
 
 def minimised(function: Callable[[Array], tuple[float, Array]], theta: Array) -> None:
-    """Follow L-BFGS-B until the function halts; where it stops it begins anew, if that still helps."""
+    """Run L-BFGS-B until the function halts; restart it where it stops, as long as a restart helps."""
     value = np.inf
     try:
         while (end := minimize(function, theta, **scipy_options(10**9))).fun < value:
@@ -129,9 +129,9 @@ def minimised(function: Callable[[Array], tuple[float, Array]], theta: Array) ->
 def torch_func(problem: Problem, budget: Budget) -> Run:
     """All cells as an ensemble of torch.func, and torch.optim.LBFGS on the sum of their losses.
 
-    torch.func brings no optimiser. The tutorials take a first-order one, which does not get to these
-    residuals; a user who needs them hands the stacked parameters to torch's L-BFGS, which then has one
-    step length and one curvature model for all cells.
+    torch.func has no optimiser. Its tutorials use a first-order method, which does not reach these
+    residuals. A user who needs them gives the stacked parameters to torch's L-BFGS, which then has one
+    step length and one model of the curvature for all cells.
     """
     use_threads(1)
     cells = list(problem.stack.cells())

@@ -1,5 +1,6 @@
-"""How numbers stand on a page."""
+"""Numbers, tables and paragraphs in Markdown."""
 
+import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ WIDTH = 120
 
 
 def rounded(value: Any) -> str:
-    """Text as it is, whole numbers with their thousands set apart, others to three digits."""
+    """Text unchanged, integers with thousands separators, other numbers to three digits."""
     if value is None or value != value:
         return ""
     if isinstance(value, str):
@@ -25,7 +26,7 @@ def rounded(value: Any) -> str:
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows as a Markdown table, text to the left and numbers to the right."""
+    """Rows as a table, with text aligned to the left and numbers to the right."""
     heads = list(rows[0])
     texts = [[rounded(row[head]) for head in heads] for row in rows]
     left = [all(text[:1].isalpha() for text in column) for column in zip(*texts, strict=True)]
@@ -34,20 +35,24 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def filled(text: str) -> str:
-    """The same with the lines of its paragraphs filled; headings and tables are left as they are."""
-    blocks = text.strip().split("\n\n")
-    kept = [
-        block if block.startswith(("#", "|")) else textwrap.fill(" ".join(block.split()), WIDTH)
-        for block in blocks
-    ]
-    return "\n\n".join(kept) + "\n"
+    """Text with its paragraphs and list items wrapped; headings and tables are not changed."""
+    return "\n\n".join(_wrapped(block) for block in text.strip().split("\n\n")) + "\n"
+
+
+def _wrapped(block: str) -> str:
+    if block.startswith(("#", "|")):
+        return block
+    if block.startswith("- "):
+        items = re.split(r"\n(?=- )", block)
+        return "\n".join(textwrap.fill(" ".join(i.split()), WIDTH, subsequent_indent="  ") for i in items)
+    return textwrap.fill(" ".join(block.split()), WIDTH)
 
 
 def between(page: Path, mark: str, text: str) -> None:
-    """Put text between a page's lines `<!-- mark -->` and `<!-- /mark -->`."""
+    """Put text between the lines `<!-- mark -->` and `<!-- /mark -->` of a page."""
     first, last = f"<!-- {mark} -->", f"<!-- /{mark} -->"
     whole = page.read_text(encoding="utf-8")
     if whole.count(first) != 1 or whole.count(last) != 1:
-        raise ValueError(f"{page} has no place for it: a line {first} and a line {last}")
+        raise ValueError(f"{page} must have one line {first} and one line {last}")
     before, after = whole.partition(first)[0], whole.partition(last)[2]
     page.write_text(f"{before}{first}\n{text}{last}{after}", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The notebooks of docs/, run from the top by this environment's python: `python -m bench.notebooks`."""
+"""Run the notebooks of docs/ with the current Python and store their outputs: `python -m tools.notebooks`."""
 
 import shutil
 import sys
@@ -13,12 +13,12 @@ from nbclient import NotebookClient
 __all__ = ["FOLDER", "run"]
 
 FOLDER = Path(__file__).parents[1] / "docs/notebooks"
-# Seconds for a cell.
+# Seconds per cell.
 TIMEOUT = 300
 
 
 class _OwnKernel(AsyncKernelManager):
-    """Runs this python, whatever kernels the user has installed."""
+    """Runs the current Python, whatever kernels the user has installed."""
 
     @property
     def kernel_spec(self) -> KernelSpec:
@@ -27,7 +27,7 @@ class _OwnKernel(AsyncKernelManager):
 
 
 def run(path: Path) -> nbformat.NotebookNode:
-    """A notebook with the outputs of its cells, run in a copy of its folder.
+    """Run a notebook in a copy of its folder, and return it with the outputs of its cells.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def run(path: Path) -> nbformat.NotebookNode:
 def main() -> None:
     for path in sorted(FOLDER.glob("*.ipynb")):
         notebook = run(path)
-        # what differs between machines and says nothing
+        # this differs between machines
         notebook.metadata.pop("language_info", None)
         nbformat.write(notebook, path)
         print(f"{path.name}: {path.stat().st_size // 1000} kB")

@@ -1,0 +1,1 @@
+"""Programs that write the pages, pictures and numbers of the documentation."""
