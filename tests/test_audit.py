@@ -14,6 +14,7 @@ from scipy.stats import binom
 from nrc import netcdf
 from nrc.audit import STATEMENTS, audit
 from nrc.grid import AXES
+from workflow.lib.program import call
 
 
 def cube(bound, distance=0.5, lower=1.0, upper=2.0):
@@ -127,7 +128,7 @@ class TestProgram:
         return ["--settings", str(settings), "--measures", *paths, *ends]
 
     def audited(self, *args, **cubes):
-        program.main(program.arguments().parse_args(self.arguments(*args, **cubes)))
+        call(program.main, self.arguments(*args, **cubes))
 
     def test_the_tables_have_a_row_for_each_experiment_and_statement(self, tmp_path):
         plain = xr.Dataset(coords={"layer": [1]})

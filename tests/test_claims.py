@@ -28,6 +28,7 @@ from support.known_cubes import (
     rising,
     spectra,
 )
+from workflow.lib.program import call
 
 SCHEMA = Path(__file__).parents[1] / "workflow/schemas/config.schema.yaml"
 OPTIONS = {
@@ -283,7 +284,7 @@ def told(tmp_path, claims, **cubes):
     given = [f"{kind}={tmp_path / kind.split('/')[0]}.nc" for kind in kinds]
     ends = [f"--{name}={tmp_path / file}" for name, file in WRITTEN.items()]
     arguments = ["--settings", str(settings), "--cubes", *given, *ends]
-    judge_claims.main(judge_claims.arguments().parse_args(arguments))
+    call(judge_claims.main, arguments)
     page = (tmp_path / "claims.md").read_text(encoding="utf-8")
     return netcdf.load(tmp_path / "claims.nc"), pd.read_csv(tmp_path / "claims.csv"), page
 

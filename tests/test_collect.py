@@ -110,10 +110,7 @@ def test_the_cube_tells_every_device_and_version(tmp_path, monkeypatch):
     paths = cut(cube, tmp_path, ["seed"])
     netcdf.save(netcdf.load(paths[1]).assign_attrs(device="NVIDIA H100", torch="2.12"), paths[1])
     monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(paths)))
-    args = collect.arguments().parse_args(
-        ["--settings", '{"experiment": "e"}', "--output", str(tmp_path / "c.nc")]
-    )
-    collect.main(args)
+    collect.main({"experiment": "e"}, tmp_path / "c.nc")
     attributes = netcdf.load(tmp_path / "c.nc").attrs
     assert attributes["device"] == "cpu, NVIDIA H100"
     assert attributes["torch"] == "2.11, 2.12"

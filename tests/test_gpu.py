@@ -1,6 +1,5 @@
 """Training on a GPU: on one that is pretended everywhere, and on a real one where torch finds it."""
 
-import argparse
 import logging
 from contextlib import contextmanager
 from dataclasses import replace
@@ -294,17 +293,7 @@ def program(tmp_path, monkeypatch):
                     raise Interrupt
 
         monkeypatch.setattr(train, "ProgressLog", Log)
-        train.main(
-            argparse.Namespace(
-                settings=settings,
-                data=[str(data)],
-                output=str(output),
-                start=None,
-                threads=1,
-                log=None,
-                checkpoint_interval=0.0,
-            )
-        )
+        train.main(settings, [str(data)], str(output), checkpoint_interval=0.0)
         return output
 
     return run_program

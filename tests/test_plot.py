@@ -11,6 +11,7 @@ import pytest
 from nrc import netcdf
 from nrc.status import TerminationReason
 from support.made_up import BOUNDS, cube, end, options, rows, shift, unlucky
+from workflow.lib.program import call
 
 REPORT = Path(plot.__file__).parent.parent / "report"
 
@@ -62,7 +63,7 @@ def command(folder, figure, **cubes):
 
 def run(folder, figure, **cubes):
     """Run the program in this process; the caption in one line."""
-    plot.main(plot.arguments().parse_args(command(folder, figure, **cubes)))
+    call(plot.main, command(folder, figure, **cubes))
     return " ".join((folder / "my_figure.rst").read_text(encoding="utf-8").split())
 
 
@@ -212,7 +213,7 @@ def test_the_caption_of_spectra_tells_where_training_goes_on_and_the_exact_ranks
     experiment = settings()
     experiment["training"] |= {"warm_start": "earlier", "method": {"name": "lbfgs", "history": 10}}
     arguments[1] = json.dumps({"figure": figure, "experiments": {"one": experiment}})
-    plot.main(plot.arguments().parse_args(arguments))
+    call(plot.main, arguments)
     caption = " ".join((tmp_path / "my_figure.rst").read_text(encoding="utf-8").split())
     assert "trained on from those of earlier by lbfgs (history 10)" in caption
     assert (

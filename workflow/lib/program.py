@@ -1,121 +1,176 @@
-"""How every command-line program runs: settings as a file or text, output in a log, errors in one line."""
+"""Command-line programs: options from the signature of `main`, output in a log, errors in one line."""
 
 import argparse
+import inspect
 import json
 import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, Literal, NamedTuple, TextIO, get_args, get_origin, get_type_hints
 
 import yaml
 
 from workflow.lib.out_of_memory import out_of_memory_error
 
-__all__ = ["add_file", "at_least_one", "program", "run"]
+__all__ = ["Option", "Settings", "at_least_one", "call", "parser_of", "run"]
+
+EXIT_CODES = "exit codes: 0 done; 1 an error, printed in one line; 2 the command line is wrong"
 
 
-EXIT_CODES = """exit codes: 0 done; 1 an error, told in one line; 2 the command line is wrong"""
+class _MissingSetting(LookupError):
+    """A setting that a program needs is not given."""
 
 
-def program(description: str | None, settings: str | None = None) -> argparse.ArgumentParser:
-    """A parser with the options that every program has.
+class Settings(dict[str, Any]):
+    """Settings of a program, from a JSON or YAML file or from JSON text."""
+
+    def __missing__(self, key: str) -> Any:
+        raise _MissingSetting(
+            f"{key!r} is missing in the settings; show_settings.py prints settings that are complete"
+        )
+
+
+class Option(NamedTuple):
+    """How an option is read, where its type alone does not say it.
 
     Parameters
     ----------
-    description : str
-        What the program does, its docstring.
-    settings : str, optional
-        Which settings it takes, if it takes them as a file or text.
+    help : str
+        What the option is.
+    read : callable
+        Makes the value from the text; raises `argparse.ArgumentTypeError` if it cannot.
+    metavar : str, optional
+        Stands for the value in the help.
     """
-    parser = argparse.ArgumentParser(description=description, epilog=EXIT_CODES)
-    if settings:
-        parser.add_argument(
-            "--settings",
-            type=_settings,
-            required=True,
-            metavar="FILE|JSON",
-            help=f"{settings}: a JSON or YAML file, or JSON text",
-        )
-        parser.add_argument(
-            "--log",
-            type=Path,
-            metavar="FILE",
-            help="text file to write: all that the program says, tracebacks too (default: none)",
-        )
+
+    help: str
+    read: Callable[[str], Any]
+    metavar: str | None = None
+
+
+def at_least_one(text: str) -> int:
+    """Read a positive integer."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an integer of at least 1")
+    return int(text)
+
+
+def parser_of(main: Callable[..., None]) -> argparse.ArgumentParser:
+    """The parser of a program, from the signature of its function `main`.
+
+    Each parameter is an option, whose name has hyphens for underscores. Its annotation is
+    ``Annotated[type, help]``, or ``Annotated[type, Option]``. A parameter without a default must be given; a
+    list takes several values; ``*files`` are arguments without a name. Every program has the options
+    ``--log`` and ``--debug``; a `main` that needs the name of its log has a parameter `log`.
+
+    Examples
+    --------
+    >>> from typing import Annotated
+    >>> def main(output: Annotated[Path, "file to write"], times: Annotated[int, "how often"] = 2): ...
+    >>> parser_of(main).parse_args(["--output", "a.nc"])
+    Namespace(output=PosixPath('a.nc'), times=2, log=None, debug=False)
+    """
+    parser = argparse.ArgumentParser(
+        description=inspect.cleandoc(main.__globals__["__doc__"]), epilog=EXIT_CODES
+    )
+    hints = get_type_hints(main, include_extras=True)
+    for name, parameter in inspect.signature(main).parameters.items():
+        if name != "log":
+            _add_option(parser, parameter, hints[name])
     parser.add_argument(
-        "--debug", action="store_true", help="show the traceback of an error (default: its one line)"
+        "--log",
+        type=Path,
+        metavar="FILE",
+        help="text file to write: all output of the program, tracebacks too (default: none)",
+    )
+    parser.add_argument(
+        "--debug", action="store_true", help="print the traceback of an error (default: one line)"
     )
     return parser
 
 
-def add_file(parser: argparse.ArgumentParser, name: str, about: str, **how: Any) -> None:
-    """Add an option that names a file, which must be given.
+def call(main: Callable[..., None], options: Mapping[str, Any] | Sequence[str]) -> None:
+    """Call `main` with a command line, or with the options that its parser has read."""
+    if not isinstance(options, Mapping):
+        options = vars(parser_of(main).parse_args(options))
+    parameters = inspect.signature(main).parameters
+    positional: list[Any] = []
+    for name, parameter in parameters.items():
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            positional += options[name]
+    main(*positional, **{name: value for name, value in options.items() if _is_named(parameters.get(name))})
 
-    Parameters
-    ----------
-    parser : ArgumentParser
-    name : str
-        Of the option.
-    about : str
-        What the file is, and whether it is read or written.
-    **how
-        What is otherwise, as for `add_argument`: several files by `nargs="+"`.
+
+def run(main: Callable[..., None]) -> None:
+    """Run a program on its command line; an error ends it with one line, without a traceback.
+
+    With a log all output of the process goes there, including the traceback of an error. The terminal gets
+    only the error, and nothing if the environment variable NRC_ERRORS is `log`.
     """
-    parser.add_argument(name, **{"type": Path, "required": True, "metavar": "FILE", "help": about} | how)
-
-
-def run(main: Callable[[argparse.Namespace], None], parser: argparse.ArgumentParser) -> None:
-    """Run a program; what a user can mend is told in one line, without a traceback.
-
-    With a log all output of the process goes there, the traceback of an error too. The terminal gets the
-    error alone; not even that where NRC_ERRORS of the environment is `log`.
-    """
-    arguments = parser.parse_args()
-    log = getattr(arguments, "log", None)
+    options = vars(parser_of(main).parse_args())
+    log = options["log"]
     terminal = _open_log(log)
     try:
-        main(arguments)
+        call(main, options)
     except Exception as error:
         if log is not None:
             traceback.print_exc()
             print(f"Error: {_in_words(error)}", file=sys.stderr)
         if log is None or os.environ.get("NRC_ERRORS") != "log":
-            if arguments.debug:
+            if options["debug"]:
                 traceback.print_exc(file=terminal)
             where = "" if log is None else f"\n  log: {log}"
             print(f"Error: {_in_words(error)}{where}", file=terminal, flush=True)
         sys.exit(1)
 
 
-def at_least_one(text: str) -> int:
-    """The number that an argument is."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no integer of at least 1")
-    return int(text)
+def _is_named(parameter: inspect.Parameter | None) -> bool:
+    return parameter is not None and parameter.kind is not parameter.VAR_POSITIONAL
 
 
-class _Missing(LookupError):
-    """A setting that a program needs."""
+def _add_option(parser: argparse.ArgumentParser, parameter: inspect.Parameter, hint: Any) -> None:
+    kind, about = get_args(hint)
+    default = parameter.default
+    required = default is parameter.empty
+    several = get_origin(kind) is list
+    if several or isinstance(kind, UnionType):  # the type of an element, or the one beside None
+        kind = get_args(kind)[0]
+    option = about if isinstance(about, Option) else Option(about, *_reader_of(kind))
+    how: dict[str, Any] = {"type": option.read, "metavar": option.metavar, "help": option.help}
+    if get_origin(kind) is Literal:
+        how |= {"type": str, "choices": get_args(kind), "metavar": None}
+    if parameter.kind is parameter.VAR_POSITIONAL:
+        parser.add_argument(parameter.name, nargs="*", **how)
+        return
+    if several:
+        how["nargs"] = "+" if required else "*"
+    elif default is None:  # a rule gives the option with the name of no file
+        how["nargs"] = "?"
+    if not required:
+        how["default"] = default
+        how["help"] += f" (default: {default or 'none'})"
+    parser.add_argument(f"--{parameter.name.replace('_', '-')}", required=required, **how)
 
 
-class _Settings(dict[str, Any]):
-    """Settings, which say so where one is missing."""
+def _reader_of(kind: Any) -> tuple[Callable[[str], Any], str | None]:
+    """How text is read as a type, and the word for it in the help."""
+    if kind is Settings:
+        return _settings, "FILE|JSON"
+    if kind in (Path, str):
+        return kind, "FILE"
+    return kind, "NUMBER"
 
-    def __missing__(self, key: str) -> Any:
-        raise _Missing(
-            f"{key!r} is missing in the settings; show_settings.py prints settings that are complete"
-        )
 
-
-def _settings(text: str) -> Any:
+def _settings(text: str) -> Settings:
     try:
-        settings = json.loads(text, object_hook=_Settings)
+        settings = json.loads(text, object_hook=Settings)
     except json.JSONDecodeError:
-        settings = json.loads(json.dumps(_read(text)), object_hook=_Settings)
-    if not isinstance(settings, dict):
+        settings = json.loads(json.dumps(_read(text)), object_hook=Settings)
+    if not isinstance(settings, Settings):
         raise argparse.ArgumentTypeError(f"{text!r} holds {settings!r}, but must hold a mapping of settings")
     return settings
 
@@ -133,7 +188,7 @@ def _read(text: str) -> Any:
         ) from None
 
 
-def _open_log(log: Path | None) -> Any:
+def _open_log(log: Path | None) -> TextIO:
     """Send all output to the log, if there is one; return the terminal."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     if log is None:
@@ -147,9 +202,9 @@ def _open_log(log: Path | None) -> Any:
 
 
 def _in_words(error: Exception) -> str:
-    if want := out_of_memory_error(error):
-        first = str(want).partition("\n")[0] or type(want).__name__
+    if memory_error := out_of_memory_error(error):
+        first = str(memory_error).partition("\n")[0] or type(memory_error).__name__
         return f"not enough memory ({first}); give the job more (mem_mb), or fewer networks (stack)"
-    if isinstance(error, OSError | ValueError | _Missing):
+    if isinstance(error, OSError | ValueError | _MissingSetting):
         return str(error)
-    return f"{type(error).__name__}: {error} (a fault of the program)"
+    return f"{type(error).__name__}: {error} (a bug in the program)"

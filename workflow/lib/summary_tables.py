@@ -1,4 +1,4 @@
-"""The tables of a summary: how networks ended, claims, statements, settings, and what all was made from."""
+"""The tables of the summary: outcomes of training, claims, statements, settings, and provenance."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -28,12 +28,11 @@ __all__ = [
 ]
 
 Settings = Mapping[str, Any]
+Cubes = Mapping[str, xr.Dataset]
 
-VERSIONS = ("nrc", "python", "torch", "device", "precision")
 
-
-def networks(cubes: Mapping[str, xr.Dataset]) -> pd.DataFrame:
-    """How the networks of each experiment ended; those that diverged are not among the stopped ones."""
+def networks(cubes: Cubes) -> pd.DataFrame:
+    """Outcomes of training, one row per experiment; stopped networks exclude those that diverged."""
     rows = []
     for name, cube in cubes.items():
         facts, converged = endings(cube), status_masks(cube)["converged"]
@@ -52,37 +51,36 @@ def networks(cubes: Mapping[str, xr.Dataset]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def cells(cubes: Mapping[str, xr.Dataset]) -> pd.DataFrame:
-    """How each network ended, a row a cell; where an experiment has no such cell there is no row."""
-    numbers = ["relative_residual", "gradient_norm", "loss", "iterations", "evaluations"]
+def cells(cubes: Cubes) -> pd.DataFrame:
+    """Outcomes of training, one row per cell."""
+    flags = ["status", "termination_reason"]
+    columns = [*flags, "relative_residual", "gradient_norm", "loss", "iterations", "evaluations"]
     tables = []
     for name, cube in cubes.items():
-        told = cube[["status", "termination_reason", *numbers]]
-        table = told.to_dataframe().reset_index().dropna(subset="status")
-        for flag in ("status", "termination_reason"):
-            words = dict(enumerate(flag_masks(cube[flag])))
-            table[flag] = table[flag].map(words)
-        table.insert(0, "experiment", name)
-        tables.append(table[["experiment", *AXES, "status", "termination_reason", *numbers]])
+        # an experiment whose grid is not full has no status where it has no cell
+        table = cube[columns].to_dataframe().reset_index().dropna(subset="status")
+        for flag in flags:
+            table[flag] = table[flag].map(dict(enumerate(flag_masks(cube[flag]))))
+        tables.append(table.assign(experiment=name)[["experiment", *AXES, *columns]])
     return pd.concat(tables, ignore_index=True)
 
 
 def claims(judged: xr.Dataset) -> pd.DataFrame:
     """Each claim with its verdict, in the order of the configuration."""
-    asked, of_parts = json.loads(judged.attrs["settings"])["claims"], parts(judged)
+    configured, of_parts = json.loads(judged.attrs["settings"])["claims"], parts(judged)
     rows = []
-    for name in judged["claim"].values.tolist():
+    for name, claim in configured.items():
         of_claim = judged.sel(claim=name)
         counted = of_parts[(of_parts["claim"] == name) & of_parts["counts"]]
-        ended = {how: of_claim[how].item() for how in ("stopped", "diverged", "collapsed_to_zero")}
-        missing = ", ".join(f"{count} {how}" for how, count in ended.items() if count)
+        outcomes = {word: of_claim[word].item() for word in ("stopped", "diverged", "collapsed_to_zero")}
+        missing = ", ".join(f"{count} {word.replace('_', ' ')}" for word, count in outcomes.items() if count)
         rows.append(
             {
                 "claim": name,
-                "verdict": Verdict(of_claim["verdict"].item()).name.lower(),
-                "statement": asked[name]["statement"],
-                "its parts": tally(counted["verdict"]) or "none",
-                "judged on": ", ".join(asked[name]["of"]),
+                "verdict": _verdict(of_claim["verdict"].item()),
+                "statement": claim["statement"],
+                "parts": tally(counted["verdict"]) or "none",
+                "experiments": ", ".join(claim["of"]),
                 "not converged": f"{missing or 'none'} of {of_claim['cells'].item()}",
             }
         )
@@ -93,65 +91,55 @@ def parts(judged: xr.Dataset) -> pd.DataFrame:
     """Each part of each claim with its number and its limits."""
     names = ["of_claim", "weight_decay", "what", "mean", "low", "high", "chance", "counts", "part_verdict"]
     table = judged[names].to_dataframe()[names].rename(columns={"of_claim": "claim"})
-    limits = judged[["at_least", "at_most"]].to_dataframe()
-    for place, end in ((3, "at_least"), (4, "at_most")):
-        table.insert(place, end, limits[end].reindex(table["claim"]).values)
+    limits = judged[["at_least", "at_most"]].to_dataframe().reindex(table["claim"])
+    table.insert(3, "at_least", limits["at_least"].values)
+    table.insert(4, "at_most", limits["at_most"].values)
     table["seeds"] = judged["statistic"].count("seed").values
-    table["verdict"] = [Verdict(code).name.lower() for code in table.pop("part_verdict")]
+    table["verdict"] = table.pop("part_verdict").map(_verdict)
     return table
 
 
 def statements(audit: pd.DataFrame) -> pd.DataFrame:
     """Each statement of the audit, over all experiments."""
-    of_all = audit.groupby("statement", sort=False).agg(
-        experiments=("experiment", "nunique"),
-        checked=("checked", "sum"),
-        void=("void", "sum"),
-        violations=("violations", "sum"),
-        allowed=("allowed", "sum"),
-        largest=("largest_ratio", "max"),
+    columns = dict.fromkeys(("checked", "void", "violations", "allowed"), "sum")
+    table = audit.groupby("statement", sort=False).agg(
+        {"experiment": "nunique", **columns, "largest_ratio": "max"}
     )
-    return of_all.rename(columns={"largest": "largest ratio to its bound"}).reset_index()
+    names = {"experiment": "experiments", "largest_ratio": "largest ratio to its bound"}
+    return table.rename(columns=names).reset_index()
 
 
 def experiments(settings: Settings) -> pd.DataFrame:
-    """What an experiment is, in a row."""
+    """The settings of each experiment in short."""
     rows = []
     for name, experiment in settings["experiments"].items():
-        grid, training = experiment["grid"], experiment["training"]
-        options = {key: value for key, value in training["method"].items() if key != "name"}
-        rows.append(
-            {
-                "experiment": name,
-                "data": experiment["data"],
-                "task": experiment["task"],
-                "network": _network(experiment),
-                "weight decay": _span(grid["weight_decay"]),
-                "sigma": _span(grid["sigma"]),
-                "seeds": _span(grid["seed"]),
-                "loss": _loss(experiment),
-                "method": f"{training['method']['name']} {_written(options)}".strip(),
-                "starts from": _written(training["warm_start"] or "initial weights"),
-                "tolerance": training["tolerance"],
-                "epochs": training["epochs"],
-            }
-        )
+        training = experiment["training"]
+        chosen = {
+            **{key: experiment[key] for key in ("data", "task", "network")},
+            **{axis: _span(values) for axis, values in experiment["grid"].items()},
+            **{key: experiment[key] for key in ("loss",)},
+            **{
+                key: training[key]
+                for key in ("loss_on", "penalty", "method", "warm_start", "tolerance", "epochs")
+            },
+        }
+        rows.append({"experiment": name, **{key: _in_words(value) for key, value in chosen.items()}})
     return pd.DataFrame(rows)
 
 
 def keys(settings: Settings) -> pd.DataFrame:
     """Every key of the configuration with its value."""
-    rows = [(".".join(path), _written(value)) for path, value in leaves(settings).items()]
+    rows = [(".".join(path), _in_words(value)) for path, value in leaves(settings).items()]
     return pd.DataFrame(rows, columns=["key", "value"])
 
 
-def made_with(cubes: Mapping[str, xr.Dataset]) -> list[str]:
-    """Versions, devices and precisions of trainings and measures, all that occur."""
-    said = []
-    for name in VERSIONS:
+def made_with(cubes: Cubes) -> str:
+    """Versions, devices and precisions of all trainings and measures."""
+    found = []
+    for name in ("nrc", "python", "torch", "device", "precision"):
         words = [word for cube in cubes.values() for word in str(cube.attrs[name]).split(", ")]
-        said.append(f"{name} {' and '.join(dict.fromkeys(words))}")
-    return said
+        found.append(f"{name} {' and '.join(dict.fromkeys(words))}")
+    return ", ".join(found)
 
 
 def digests(files: Iterable[Path]) -> pd.DataFrame:
@@ -163,32 +151,23 @@ def digests(files: Iterable[Path]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _network(experiment: Settings) -> str:
-    network, grid = experiment["network"], experiment["grid"]
-    biases = " with biases" if network["bias"] else ""
-    return f"{network['activation']}{biases}, width {_span(grid['width'])}, depth {_span(grid['depth'])}"
-
-
-def _loss(experiment: Settings) -> str:
-    """The loss, with what is not as usual of it: what it is on, and what the penalty is on."""
-    training, loss = experiment["training"], experiment["loss"].replace("_", " ")
-    on = "" if training["loss_on"] == "data" else f", on {training['loss_on']}"
-    return loss + on + ("" if training["penalty"] == "factors" else f", penalty on the {training['penalty']}")
+def _verdict(code: int) -> str:
+    return Verdict(code).name.lower()
 
 
 def _span(values: list[Any]) -> str:
-    """Values of an axis, the ends of many."""
+    """Values of an axis; only the first and the last if they are many."""
     if len(values) > 4:
         return f"{notation(values[0])} to {notation(values[-1])} ({len(values)})"
     return ", ".join(map(notation, values))
 
 
-def _written(value: Any) -> str:
-    """A value as one would write it in a configuration, without quotes and brackets."""
+def _in_words(value: Any) -> str:
+    """A value as in a configuration file, without quotes and brackets."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_written(of_key)}".replace("_", " ") for key, of_key in value.items())
+        return ", ".join(f"{key.replace('_', ' ')} {_in_words(item)}" for key, item in value.items())
     if isinstance(value, list):
-        return ", ".join(map(_written, value))
+        return ", ".join(map(_in_words, value))
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):

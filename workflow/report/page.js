@@ -1,113 +1,93 @@
 "use strict";
-// Tables sort by a click on a head, and filter by what is typed under it: a word, a number, or > 0.05. Rows are in
-// the page, or packed into it where there are thousands; then as many are shown as one can read.
+// Tables sort by a click on a heading. Those with more than 20 rows filter by the text under a heading: a word, a
+// number, or a limit such as > 0.05. Of thousands of rows a table shows 200, and more by a button.
 
-const AT_A_TIME = 200;
+const ROWS = 200;
 
-function valueOf(text) {
-  const number = Number(text);
-  return text === "" || Number.isNaN(number) ? text : number;
+const valueOf = (text) => (text === "" || isNaN(text) ? text : Number(text));
+
+function shown(value) {
+  return typeof value === "number" && !Number.isInteger(value) ? String(Number(value.toPrecision(4))) : String(value);
 }
 
-// numbers before words, what is missing last, whatever the direction
+/** Numbers come before words, and missing values last in both directions. */
 function compare(one, other, sign) {
-  if (one === other) return 0;
-  if (one === "" || other === "") return one === "" ? 1 : -1;
+  if (one === "" || other === "") return (one === "") - (other === "");
   if (typeof one !== typeof other) return typeof one === "number" ? -1 : 1;
   return sign * (typeof one === "number" ? one - other : one.localeCompare(other));
 }
 
-function shown(value) {
-  if (typeof value !== "number" || Number.isInteger(value)) return String(value);
-  return String(Number(value.toPrecision(4)));
-}
-
 function matches(value, asked) {
   const [, sign, limit] = /^([<>])\s*(\S+)$/.exec(asked) ?? [];
-  if (sign) return typeof value === "number" && (sign === "<" ? value < Number(limit) : value > Number(limit));
-  const number = valueOf(asked);
-  if (typeof number === "number" && typeof value === "number") {
-    return value === number || shown(value) === shown(number);
-  }
+  if (sign) return typeof value === "number" && (sign === "<" ? value < limit : value > limit);
+  if (typeof value === "number" && !isNaN(asked)) return value === Number(asked) || shown(value) === asked;
   return String(value).toLowerCase().includes(asked.toLowerCase());
 }
 
-function drawn(row) {
-  if (!row.node) {
-    row.node = document.createElement("tr");
-    for (const [place, value] of row.values.entries()) {
-      const cell = row.node.insertCell();
-      cell.textContent = shown(value);
-      if (typeof value === "number") {
-        cell.className = "number";
-        cell.title = row.texts[place];
-      } else {
-        cell.className = value.length > 20 ? "words" : value.includes(" ") ? "" : value;
-      }
-    }
-  }
-  return row.node;
+function element(tag, properties = {}, ...children) {
+  const made = Object.assign(document.createElement(tag), properties);
+  made.append(...children);
+  return made;
 }
 
-function rowsOf(body) {
-  return [...body.rows].map((node) => ({
-    node,
-    values: [...node.cells].map((cell) => valueOf(cell.dataset.value ?? cell.textContent)),
-  }));
+function rowOf(texts) {
+  const cells = texts.map((text) => {
+    const value = valueOf(text);
+    const name = typeof value === "number" ? "number" : text.length > 20 ? "words" : text;
+    return element("td", { className: name, title: name === "number" ? text : "", textContent: shown(value) });
+  });
+  return element("tr", {}, ...cells);
 }
 
-async function unpacked(text) {
-  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-  const rows = JSON.parse(await new Response(stream).text());
-  return rows.map((texts) => ({ texts, values: texts.map(valueOf) }));
-}
+async function fill(place) {
+  const packed = Uint8Array.from(atob(place.dataset.rows), (letter) => letter.charCodeAt(0));
+  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+  const rows = await new Response(stream).json();
+  const columns = JSON.parse(place.dataset.columns);
+  const filters = columns.map(() => "");
+  let limit = ROWS;
 
-function interactive(table, rows) {
-  const heads = [...table.tHead.rows[0].cells];
-  const asked = heads.map(() => "");
-  const status = table.parentElement.previousElementSibling;
-  const more = table.parentElement.nextElementSibling;
-  let kept = rows;
-  let limit = AT_A_TIME;
+  const heads = columns.map(([name, title], column) => {
+    const sort = element("button", { type: "button", textContent: name.replaceAll("_", " ") });
+    sort.addEventListener("click", () => {
+      const up = heads[column].ariaSort !== "ascending";
+      heads.forEach((head) => (head.ariaSort = null));
+      heads[column].ariaSort = up ? "ascending" : "descending";
+      rows.sort((one, other) => compare(valueOf(one[column]), valueOf(other[column]), up ? 1 : -1));
+      show();
+    });
+    const filter = element("input", { ariaLabel: `only rows whose ${name} is`, hidden: rows.length <= 20 });
+    filter.addEventListener("input", () => {
+      filters[column] = filter.value.trim();
+      limit = ROWS;
+      show();
+    });
+    return element("th", { title }, sort, filter);
+  });
+  const body = element("tbody");
+  const count = element("div", { className: "count" });
+  const more = element("button", { className: "more", type: "button", textContent: "more rows" });
+  more.addEventListener("click", () => {
+    limit += ROWS;
+    show();
+  });
 
   function show() {
-    table.tBodies[0].replaceChildren(...kept.slice(0, limit).map(drawn));
-    const part = kept.length > limit ? `the first ${limit} of ` : "";
-    const of = kept.length < rows.length ? ` of ${rows.length.toLocaleString("en")}` : "";
-    status.textContent = `${part}${kept.length.toLocaleString("en")}${of} rows`;
+    const kept = rows.filter((row) => filters.every((asked, i) => !asked || matches(valueOf(row[i]), asked)));
+    body.replaceChildren(...kept.slice(0, limit).map(rowOf));
+    const first = kept.length > limit ? `the first ${limit} of ` : "";
+    const all = kept.length < rows.length ? ` of ${rows.length.toLocaleString("en")}` : "";
+    count.textContent = `${first}${kept.length.toLocaleString("en")}${all} rows`;
     more.hidden = kept.length <= limit;
   }
 
-  function sort(place) {
-    const up = heads[place].getAttribute("aria-sort") !== "ascending";
-    heads.forEach((head) => head.removeAttribute("aria-sort"));
-    heads[place].setAttribute("aria-sort", up ? "ascending" : "descending");
-    rows.sort((one, other) => compare(one.values[place], other.values[place], up ? 1 : -1));
-    filter();
-  }
-
-  function filter() {
-    limit = AT_A_TIME;
-    kept = rows.filter(({ values }) => asked.every((text, place) => !text || matches(values[place], text)));
-    show();
-  }
-
-  heads.forEach((head, place) => {
-    head.querySelector("button").addEventListener("click", () => sort(place));
-    head.querySelector("input")?.addEventListener("input", (event) => {
-      asked[place] = event.target.value.trim();
-      filter();
-    });
-  });
-  more.addEventListener("click", () => {
-    limit += AT_A_TIME;
-    show();
-  });
+  const table = element("table", {}, element("thead", {}, element("tr", {}, ...heads)), body);
+  const wide = element("div", { className: rows.length > 20 ? "wide tall" : "wide" }, table);
+  place.replaceChildren(count, wide, more);
   show();
 }
 
-// In Snakemake's report this page stands in a frame: there a link opens the result beside its caption.
+/** In Snakemake's report the page is in a frame, and a link opens the result beside its caption. */
 function openInReport(event) {
   const path = event.currentTarget.dataset.result;
   let app, result;
@@ -130,17 +110,14 @@ function openInReport(event) {
   });
 }
 
-// There `#claims` is a place in the report, which has none of that name.
+/** In the report the address `#claims` would be a place of the report itself. */
 function goToPlace(event) {
   event.preventDefault();
   document.querySelector(event.currentTarget.hash).scrollIntoView();
 }
 
-// There the caption stands beside the page already.
+// the report shows captions itself
 document.body.classList.toggle("framed", window !== parent);
 document.querySelectorAll("a[href^='#']").forEach((link) => link.addEventListener("click", goToPlace));
 document.querySelectorAll("a[data-result]").forEach((link) => link.addEventListener("click", openInReport));
-document.querySelectorAll("table").forEach(async (table) => {
-  const rows = table.dataset.rows ? await unpacked(table.dataset.rows) : rowsOf(table.tBodies[0]);
-  interactive(table, rows);
-});
+document.querySelectorAll(".table").forEach(fill);

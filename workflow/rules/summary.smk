@@ -1,13 +1,10 @@
-# What a reader opens first, by itself or as the start of the report, and tables that sort.
+# The page to read first, alone or as the start of the report, and tables that a reader can sort.
 TABLES = {
-    "claims": "every part of every claim",
+    **({"claims": "every part of every claim"} if CLAIMS else {}),
     "audit": "every statement, by experiment",
-    "networks": "how each network ended",
+    "networks": "the outcome of each training",
     "settings": "every key",
 }
-if not CLAIMS:
-    del TABLES["claims"]
-TEMPLATES = ROOT / "workflow/report"
 
 
 rule summarise:
@@ -20,11 +17,8 @@ rule summarise:
         numbers=[f"results/figures/{name}.csv" for name in SETTINGS["figures"]],
         captions=[f"results/figures/{name}.rst" for name in SETTINGS["figures"]],
         templates=[
-            str(TEMPLATES / name)
-            for name in (
-                *("summary.html", "page.html", "macros.html", "page.css", "page.js"),
-                *(f"{table}.rst" for table in TABLES),
-            )
+            str(ROOT / "workflow/report" / name)
+            for name in ("summary.html", "page.html", "page.css", "page.js", *(f"{table}.rst" for table in TABLES))
         ],
     output:
         summary="results/summary.html",
@@ -33,9 +27,9 @@ rule summarise:
                 f"results/{table}.html",
                 caption=f"../report/{table}.rst",
                 category="Tables",
-                labels={"table": table, "holds": holds},
+                labels={"table": table, "content": content},
             )
-            for table, holds in TABLES.items()
+            for table, content in TABLES.items()
         ],
         numbers=[
             report(f"results/figures/{name}.html", **about_figure(name, "numbers"))
@@ -52,11 +46,7 @@ rule summarise:
         code=code_of("summarise.py"),
         made_by=[cube_by(name) for name in EXPERIMENTS],
         settings=as_it_is(settings_json(job_settings.summary_slice)),
-        claims="--claims results/claims.nc" if CLAIMS else "",
     shell:
         f"python {SCRIPTS}/summarise.py"
-        " --settings {params.settings:q} --cubes {input.cubes:q} {params.claims}"
-        f" --audit {{input.audit:q}} --data {{input.data:q}} --templates {quote(str(TEMPLATES))}"
-        " --pages {output.summary:q} {output.tables:q}"
-        " --numbers {input.numbers:q} --captions {input.captions:q} --numbers-pages {output.numbers:q}"
-        " --log {log:q}"
+        " --settings {params.settings:q} --cubes {input.cubes:q} --claims {input.claims:q}"
+        " --audit {input.audit:q} --data {input.data:q} --numbers {input.numbers:q} --output results --log {log:q}"

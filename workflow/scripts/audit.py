@@ -1,22 +1,28 @@
 """Check the statements on every cell of every experiment; fail where one is violated."""
 
-import argparse
+from pathlib import Path
+from typing import Annotated
 
 import pandas as pd
 
 from nrc import netcdf
 from nrc.audit import audit
-from workflow.lib.program import add_file, program, run
+from workflow.lib.program import Settings, run
 
 
-def main(args: argparse.Namespace) -> None:
+def main(
+    settings: Annotated[Settings, "delta: for each experiment the probability that its random bounds fail"],
+    measures: Annotated[list[Path], "NetCDF cubes of measures or shifts to read"],
+    csv: Annotated[Path, "CSV file to write: one row per statement"],
+    markdown: Annotated[Path, "Markdown file to write: the same table"],
+) -> None:
     tables = []
-    for path in args.measures:
+    for path in measures:
         cube = netcdf.load(path)
         experiment = cube.attrs["experiment"]
-        if experiment not in args.settings["delta"]:
+        if experiment not in settings["delta"]:
             raise ValueError(f"delta has no value for experiment {experiment}, which {path} is of; give one")
-        table = audit(cube, args.settings["delta"][experiment])
+        table = audit(cube, settings["delta"][experiment])
         table.insert(0, "experiment", experiment)
         tables.append(table)
     table = pd.concat(tables, ignore_index=True)
@@ -29,19 +35,11 @@ def main(args: argparse.Namespace) -> None:
                 for row in violated.itertuples()
             )
         )
-    with netcdf.atomic(args.csv) as temporary:
+    with netcdf.atomic(csv) as temporary:
         table.to_csv(temporary, index=False)
-    with netcdf.atomic(args.markdown) as temporary:
+    with netcdf.atomic(markdown) as temporary:
         temporary.write_text(table.to_markdown(index=False, floatfmt=".3g") + "\n", encoding="utf-8")
 
 
-def arguments() -> argparse.ArgumentParser:
-    parser = program(__doc__, "delta: for each experiment the probability that its random bounds fail")
-    add_file(parser, "--measures", "NetCDF cubes of measures or shifts to read", nargs="+")
-    add_file(parser, "--csv", "CSV file to write: a row a statement")
-    add_file(parser, "--markdown", "Markdown file to write: the same table")
-    return parser
-
-
 if __name__ == "__main__":
-    run(main, arguments())
+    run(main)

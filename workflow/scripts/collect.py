@@ -3,11 +3,11 @@
 The measured files are given on standard input, a path a line.
 """
 
-import argparse
 import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from nrc import netcdf
 from nrc.grid import AXES
 from nrc.metadata import provenance
-from workflow.lib.program import add_file, program, run
+from workflow.lib.program import Settings, run
 from workflow.lib.provenance import origin
 
 
@@ -28,11 +28,14 @@ class Piece(NamedTuple):
     form: xr.Dataset
 
 
-def main(args: argparse.Namespace) -> None:
+def main(
+    settings: Annotated[Settings, "experiment, and all its settings"],
+    output: Annotated[Path, "NetCDF file to write: the cube of all cells"],
+) -> None:
     pieces = read(sys.stdin.read().splitlines())
     cube = collect(pieces)
     origins = origin(piece.attributes for piece in pieces)
-    netcdf.save(cube.assign_attrs(provenance(args.settings, **origins)), args.output)
+    netcdf.save(cube.assign_attrs(provenance(settings, **origins)), output)
 
 
 def read(paths: Iterable[str]) -> list[Piece]:
@@ -109,11 +112,5 @@ def _as_stored(name: str, variable: xr.Variable, forms: Sequence[xr.Dataset]) ->
     return variable if variable.isnull().any() else variable.astype(dtype)
 
 
-def arguments() -> argparse.ArgumentParser:
-    parser = program(__doc__, "experiment, and all its settings")
-    add_file(parser, "--output", "NetCDF file to write: the cube of all cells", type=str)
-    return parser
-
-
 if __name__ == "__main__":
-    run(main, arguments())
+    run(main)

@@ -1,38 +1,30 @@
 """Fetch a split of MNIST from the bundled files, a folder or the internet, and check it."""
 
-import argparse
 from pathlib import Path
+from typing import Annotated, Literal
 
 from nrc import netcdf
-from nrc.data.mnist import SPLITS, fetch, images_dataset
+from nrc.data.mnist import fetch, images_dataset
 from nrc.metadata import provenance
-from workflow.lib.program import add_file, program, run
+from workflow.lib.program import Settings, run
 
 
-def main(args: argparse.Namespace) -> None:
+def main(
+    settings: Annotated[Settings, "source (bundled, folder or torchvision), folder and mirrors"],
+    split: Annotated[Literal["train", "test"], "which of the two sets of images"],
+    output: Annotated[Path, "NetCDF file to write: images (pixels 0 to 1) and labels"],
+    bundled: Annotated[
+        Path | None, "folder of the bundled files, which is read if the source is `bundled`"
+    ] = None,
+) -> None:
     try:
-        images, labels = fetch(args.settings, args.split, args.bundled)
+        images, labels = fetch(settings, split, bundled)
     except ValueError as error:
-        raise ValueError(f"data source {args.settings['source']}: {error}") from error
+        raise ValueError(f"data source {settings['source']}: {error}") from error
     # where the bytes come from is no part of what they are
-    about = provenance({"experiment": "mnist", "split": args.split})
-    netcdf.save(images_dataset(images, labels).assign_attrs(about), args.output)
-
-
-def arguments() -> argparse.ArgumentParser:
-    parser = program(__doc__, "source (bundled, folder or torchvision), folder and mirrors")
-    parser.add_argument(
-        "--split", choices=list(SPLITS), required=True, help="which of the two sets of images"
-    )
-    parser.add_argument(
-        "--bundled",
-        type=Path,
-        metavar="FOLDER",
-        help="folder of the bundled files, read if that is the source (default: none)",
-    )
-    add_file(parser, "--output", "NetCDF file to write: images (pixels 0 to 1) and labels")
-    return parser
+    about = provenance({"experiment": "mnist", "split": split})
+    netcdf.save(images_dataset(images, labels).assign_attrs(about), output)
 
 
 if __name__ == "__main__":
-    run(main, arguments())
+    run(main)

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -16,17 +16,41 @@ from nrc.claims.statistics import STATISTICS
 from nrc.cubes import join_cubes, select
 from nrc.grid import notation
 from nrc.metadata import provenance
-from workflow.lib.program import add_file, program, run
+from workflow.lib.program import Option, Settings, run
 
 
-def main(args: argparse.Namespace) -> None:
-    claims = args.settings["claims"]
-    judged = judge(read(claims, dict(args.cubes)), claims)
-    netcdf.save(judged.assign_attrs(provenance(args.settings)), args.output)
+def _named(text: str) -> tuple[str, Path]:
+    name, given, path = text.partition("=")
+    if not given:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME/CUBE=PATH")
+    return name, Path(path)
+
+
+def main(
+    settings: Annotated[
+        Settings,
+        "experiment (the name to write in the file), and claims: for each its statistic with its options, "
+        "of (experiments), at (values of axes), statement, at_least, at_most and level",
+    ],
+    output: Annotated[Path, "NetCDF file to write: verdicts and statistics"],
+    table: Annotated[Path, "CSV file to write: every part of every claim"],
+    markdown: Annotated[Path, "Markdown file to write: the same to read"],
+    cubes: Annotated[
+        list[tuple[str, Path]],
+        Option(
+            "NetCDF cubes to read, on which the claims are judged; CUBE is measures or shift",
+            _named,
+            "NAME/CUBE=PATH",
+        ),
+    ] = [],  # noqa: B006
+) -> None:
+    claims = settings["claims"]
+    judged = judge(read(claims, dict(cubes)), claims)
+    netcdf.save(judged.assign_attrs(provenance(settings)), output)
     parts = parts_table(judged, claims)
-    with netcdf.atomic(args.table) as temporary:
+    with netcdf.atomic(table) as temporary:
         parts.to_csv(temporary, index=False)
-    with netcdf.atomic(args.markdown) as temporary:
+    with netcdf.atomic(markdown) as temporary:
         temporary.write_text(page(judged, claims, parts), encoding="utf-8")
 
 
@@ -106,7 +130,7 @@ def _section(name: str, claim: Mapping[str, Any], row: Mapping[str, Any], parts:
     # the order in which they were found
     table = table.reindex(pd.unique(cells["weight_decay"])).reindex(columns=pd.unique(cells["what"]))
     lines = [
-        f"## {name}: {claim['says']}\n",
+        f"## {name}: {claim['statement']}\n",
         f"{statistic.measure[0].upper()}{statistic.measure[1:]} ({about}). Supported if {judged}.\n",
         table.rename_axis("weight decay").to_markdown() if len(table) else "There is no part to judge.",
     ]
@@ -133,32 +157,5 @@ def _written(value: Any) -> str:
     return ", ".join(value) if isinstance(value, list) else str(value)
 
 
-def arguments() -> argparse.ArgumentParser:
-    parser = program(
-        __doc__,
-        "experiment (the name to write in the file), and claims: for each its statistic with its options, "
-        "of (experiments), at (values of axes), statement, at_least, at_most and level",
-    )
-    parser.add_argument(
-        "--cubes",
-        nargs="*",
-        default=[],
-        type=_named,
-        metavar="NAME/CUBE=PATH",
-        help="NetCDF cubes to read, that the claims are judged on; CUBE is measures or shift (default: none)",
-    )
-    add_file(parser, "--output", "NetCDF file to write: verdicts and statistics")
-    add_file(parser, "--table", "CSV file to write: every part of every claim")
-    add_file(parser, "--markdown", "Markdown file to write: the same to read")
-    return parser
-
-
-def _named(text: str) -> tuple[str, Path]:
-    name, given, path = text.partition("=")
-    if not given:
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME/CUBE=PATH")
-    return name, Path(path)
-
-
 if __name__ == "__main__":
-    run(main, arguments())
+    run(main)

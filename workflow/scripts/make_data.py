@@ -1,34 +1,28 @@
 """Make the points of a data set: draw a mixture, choose images, or read a file."""
 
-import argparse
+from pathlib import Path
+from typing import Annotated
 
 from nrc import data, netcdf
 from nrc.metadata import provenance
-from workflow.lib.program import add_file, program, run
+from workflow.lib.program import Settings, run
 
 
-def main(args: argparse.Namespace) -> None:
-    name, options = args.settings["experiment"], dict(args.settings["data"])
+def main(
+    settings: Annotated[
+        Settings, "experiment (the name of the data), data (their options, with kind) and seed"
+    ],
+    output: Annotated[Path, "NetCDF file to write: points and labels"],
+    files: Annotated[list[str], "files that the kind of data reads"] = [],  # noqa: B006
+) -> None:
+    name, options = settings["experiment"], dict(settings["data"])
     kind = data.kind(options.pop("kind"))
     try:
-        points = kind.draw(options, args.settings["seed"], args.files)
+        points = kind.draw(options, settings["seed"], files)
     except ValueError as error:
         raise ValueError(f"data.{name}: {error}") from error
-    netcdf.save(points.to_dataset().assign_attrs(provenance(args.settings)), args.output)
-
-
-def arguments() -> argparse.ArgumentParser:
-    parser = program(__doc__, "experiment (the name of the data), data (their options, with kind) and seed")
-    parser.add_argument(
-        "--files",
-        nargs="*",
-        default=[],
-        metavar="FILE",
-        help="files that the kind of data reads (default: none)",
-    )
-    add_file(parser, "--output", "NetCDF file to write: points and labels")
-    return parser
+    netcdf.save(points.to_dataset().assign_attrs(provenance(settings)), output)
 
 
 if __name__ == "__main__":
-    run(main, arguments())
+    run(main)

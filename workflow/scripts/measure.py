@@ -1,7 +1,7 @@
 """Measure the rank of every layer and the within-class variability of every hidden space of a stack."""
 
-import argparse
 from collections.abc import Mapping
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -32,35 +32,40 @@ from nrc.networks.mlp import Network
 from nrc.regularised_loss import RegularisedLoss
 from nrc.status import Status
 from nrc.training.trained_file import course_of, diverged_cells, trained_network
-from workflow.lib.program import add_file, program, run
+from workflow.lib.program import Settings, run
 
 # Settings of measures that are no choices of `measure`.
 OTHER = ("delta", "curvature")
 
 
-def main(arguments: argparse.Namespace) -> None:
+def main(
+    settings: Annotated[Settings, "experiment, task, network, loss, loss_on, penalty and measures"],
+    data: Annotated[list[str], "NetCDF files of data to read, one for each seed"],
+    trained: Annotated[str, "NetCDF file to read: the trained stack"],
+    output: Annotated[str, "NetCDF file to write: measures"],
+) -> None:
     make_deterministic()
-    settings, trained = arguments.settings, netcdf.load(arguments.trained)
-    stack, lost = Stack.of(trained), diverged_cells(trained)
-    points = load_points(stack, arguments.data)
+    stored = netcdf.load(trained)
+    stack, lost = Stack.of(stored), diverged_cells(stored)
+    points = load_points(stack, data)
     seen = sample(stack, points, settings["task"], centroids=settings["loss_on"] == "centroids")
     try:
-        network = trained_network(trained, settings["network"]["activation"], settings["loss"])
-        of_networks, of_data = measures_of(network, seen, stack, points, settings, trained)
+        network = trained_network(stored, settings["network"]["activation"], settings["loss"])
+        of_networks, of_data = measures_of(network, seen, stack, points, settings, stored)
     except ValueError as error:
-        raise ValueError(f"{arguments.trained} on {', '.join(arguments.data)}: {error}") from error
+        raise ValueError(f"{trained} on {', '.join(data)}: {error}") from error
     networks = [without(part, lost) for part in of_networks]
     measured = xr.merge([*networks, *of_data], join="exact", compat="equals")
     result = xr.merge(
-        [course_of(trained), unflatten(stack, measured)],
+        [course_of(stored), unflatten(stack, measured)],
         join="outer",
         compat="equals",
         combine_attrs="override",
     )
-    versions = {name: trained.attrs[name] for name in ("torch", "device", "precision")}
-    data = points[stack.seeds[0]]
-    sizes = {"clusters": data.clusters, "points": len(data.base), "dimension": data.base.shape[1]}
-    netcdf.save(result.assign_attrs(provenance(settings, **versions) | sizes), arguments.output)
+    versions = {name: stored.attrs[name] for name in ("torch", "device", "precision")}
+    first = points[stack.seeds[0]]
+    sizes = {"clusters": first.clusters, "points": len(first.base), "dimension": first.base.shape[1]}
+    netcdf.save(result.assign_attrs(provenance(settings, **versions) | sizes), output)
 
 
 def measures_of(
@@ -133,13 +138,5 @@ def accuracies(network: Network, seen: Sample, unseen: Sample | None, dtype: np.
     ]
 
 
-def arguments() -> argparse.ArgumentParser:
-    parser = program(__doc__, "experiment, task, network, loss, loss_on, penalty and measures")
-    add_file(parser, "--data", "NetCDF files of data to read, one for each seed", type=str, nargs="+")
-    add_file(parser, "--trained", "NetCDF file to read: the trained stack", type=str)
-    add_file(parser, "--output", "NetCDF file to write: measures", type=str)
-    return parser
-
-
 if __name__ == "__main__":
-    run(main, arguments())
+    run(main)

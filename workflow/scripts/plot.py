@@ -4,47 +4,80 @@ import argparse
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import xarray as xr
 from jinja2 import Environment, StrictUndefined
 
-from nrc import figures, netcdf
+from nrc import netcdf
 from nrc.cubes import join_cubes, select
+from nrc.figures import kind as kind_of_figure
 from nrc.figures.style import FORMATS, picture, styled
 from nrc.grid import notation
-from workflow.lib.program import add_file, program, run
+from workflow.lib import program
 
 Settings = Mapping[str, Any]
+
+
+def _named(text: str) -> tuple[str, Path]:
+    name, _, path = text.rpartition("=")
+    if not name:
+        raise argparse.ArgumentTypeError(f"{text!r} must be NAME=PATH")
+    return name, Path(path)
+
+
+def _picture(text: str) -> Path:
+    if Path(text).suffix[1:] not in FORMATS:
+        raise argparse.ArgumentTypeError(f"{text!r} must end in one of .{', .'.join(FORMATS)}")
+    return Path(text)
+
 
 NETWORKS = {"autoencode": "autoencoders", "classify": "classifiers", "regress": "regression networks"}
 
 
-def main(args: argparse.Namespace) -> None:
+def main(
+    settings: Annotated[
+        program.Settings,
+        "`figure`, complete settings of the figure with its kind, and `experiments`, for each name complete "
+        "settings with those of its data as `data_options`",
+    ],
+    cubes: Annotated[
+        list[tuple[str, Path]],
+        program.Option(
+            "NetCDF cube to read of each experiment drawn; for a figure of shifts, of each title",
+            _named,
+            "NAME=PATH",
+        ),
+    ],
+    template: Annotated[Path, "jinja template of the caption, to read"],
+    caption: Annotated[Path, "reStructuredText file to write: NAME.rst"],
+    figures: Annotated[list[Path], program.Option("pictures to write: .png, .pdf, .svg", _picture, "FILE")],
+    numbers: Annotated[Path, "CSV file to write: the numbers drawn"],
+) -> None:
     """Compute everything, then write it: if one part fails, nothing is written."""
-    options, experiments = (args.settings[part] for part in ("figure", "experiments"))
-    loaded = {name: netcdf.load(path) for name, path in args.cubes}
-    cubes = arrange(loaded, options)
-    kind = figures.kind(options["kind"])
-    table = kind.rows(cubes, options).to_csv(index=False, lineterminator="\n")
+    options, experiments = (settings[part] for part in ("figure", "experiments"))
+    loaded = {name: netcdf.load(path) for name, path in cubes}
+    arranged = arrange(loaded, options)
+    kind = kind_of_figure(options["kind"])
+    table = kind.rows(arranged, options).to_csv(index=False, lineterminator="\n")
     environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["termination_reason"] = ended
-    template = environment.from_string(args.template.read_text(encoding="utf-8"))
-    caption = template.render(
-        name=args.caption.stem,
+    environment.filters["outcome"] = outcome
+    text = environment.from_string(template.read_text(encoding="utf-8"))
+    rendered = text.render(
+        name=caption.stem,
         figure=options,
         networks=networks(loaded, options, experiments),
         experiment=next(iter(experiments.values())),
-        facts=kind.summary(cubes, options),
+        facts=kind.summary(arranged, options),
     )
     with styled():
-        drawing = kind.draw(cubes, options)
+        drawing = kind.draw(arranged, options)
         # laid out once, and so alike in all files
         drawing.draw_without_rendering()
         drawing.set_layout_engine("none")
-        files = {path: picture(drawing, path.suffix[1:], options["dpi"]) for path in args.figures}
-    files |= {args.numbers: table.encode(), args.caption: f"{caption}\n".encode()}
+        files = {path: picture(drawing, path.suffix[1:], options["dpi"]) for path in figures}
+    files |= {numbers: table.encode(), caption: f"{rendered}\n".encode()}
     for path, data in files.items():
         with netcdf.atomic(path) as temporary:
             temporary.write_bytes(data)
@@ -82,8 +115,8 @@ def networks(loaded: Mapping[str, xr.Dataset], options: Settings, experiments: M
     return _sentence(said)
 
 
-def ended(facts: Settings) -> str:
-    """How networks ended, in a sentence or two, from the facts of `nrc.figures.cube.endings`."""
+def outcome(facts: Settings) -> str:
+    """The outcome of training in a sentence or two, from the facts of `nrc.figures.cube.endings`."""
     said = f"{facts['converged']} of {_counted(facts['cells'], 'network')} converged, "
     said += f"{facts['stopped']} stopped before they were stationary"
     if facts["diverged"]:
@@ -163,39 +196,5 @@ def _listed(values: Sequence[float]) -> str:
     return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
 
 
-def _named(text: str) -> tuple[str, Path]:
-    name, _, path = text.rpartition("=")
-    if not name:
-        raise argparse.ArgumentTypeError(f"{text!r} must be NAME=PATH")
-    return name, Path(path)
-
-
-def _picture(text: str) -> Path:
-    if Path(text).suffix[1:] not in FORMATS:
-        raise argparse.ArgumentTypeError(f"{text!r} must end in one of .{', .'.join(FORMATS)}")
-    return Path(text)
-
-
-def arguments() -> argparse.ArgumentParser:
-    parser = program(
-        __doc__,
-        "`figure`, complete settings of the figure with its kind, and `experiments`, for each name complete "
-        "settings with those of its data as `data_options`",
-    )
-    add_file(
-        parser,
-        "--cubes",
-        "NetCDF cube to read of each experiment drawn; for a figure of shifts, of each title",
-        type=_named,
-        nargs="+",
-        metavar="NAME=PATH",
-    )
-    add_file(parser, "--template", "jinja template of the caption, to read")
-    add_file(parser, "--caption", "reStructuredText file to write: NAME.rst")
-    add_file(parser, "--figures", "pictures to write: .png, .pdf, .svg", type=_picture, nargs="+")
-    add_file(parser, "--numbers", "CSV file to write: the numbers drawn")
-    return parser
-
-
 if __name__ == "__main__":
-    run(main, arguments())
+    program.run(main)

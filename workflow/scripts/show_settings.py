@@ -1,13 +1,13 @@
 """Check a configuration and print all its settings, defaults filled in, as YAML."""
 
-import argparse
 import sys
 from pathlib import Path
+from typing import Annotated
 
 import yaml
 
 from workflow.config.load import read_settings
-from workflow.lib.program import program, run
+from workflow.lib.program import run
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -19,25 +19,18 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
-def main(arguments: argparse.Namespace) -> None:
-    settings = read_settings([PROJECT / "config.yaml", *arguments.files])
+def main(
+    *files: Annotated[
+        Path,
+        "YAML overlay to read, as for snakemake --configfile; each overrides config.yaml and the overlays "
+        "before it (default: config.yaml alone)",
+    ],
+) -> None:
+    settings = read_settings([PROJECT / "config.yaml", *files])
     if dropped := settings.pop("dropped"):
         print(dropped, file=sys.stderr)
     print(yaml.dump(settings, None, _Dumper, sort_keys=False, default_flow_style=None, width=110), end="")
 
 
-def arguments() -> argparse.ArgumentParser:
-    parser = program(__doc__)
-    parser.add_argument(
-        "files",
-        nargs="*",
-        type=Path,
-        metavar="FILE",
-        help="YAML overlay to read, as for snakemake --configfile; each changes what config.yaml and those "
-        "before it say (default: config.yaml alone)",
-    )
-    return parser
-
-
 if __name__ == "__main__":
-    run(main, arguments())
+    run(main)

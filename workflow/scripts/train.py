@@ -1,6 +1,5 @@
 """Train a stack of networks until every cell is stationary or out of budget."""
 
-import argparse
 import logging
 import os
 import time
@@ -8,6 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -38,7 +38,7 @@ from nrc.training.trained_file import Arrays, network_arrays
 from nrc.training.warm_start import Start, read_start
 from workflow.lib.code_digest import code_digest
 from workflow.lib.parallel import Cells, Report, block_size, part_size
-from workflow.lib.program import add_file, at_least_one, program, run
+from workflow.lib.program import Option, Settings, at_least_one, run
 from workflow.lib.progress_file import ProgressFile
 from workflow.lib.training import choose_device, train_stack
 
@@ -50,12 +50,31 @@ DTYPES = {"float64": torch.float64, "float32": torch.float32, "tf32": torch.floa
 logger = logging.getLogger(__name__)
 
 
-def main(arguments: argparse.Namespace) -> None:
-    settings, training = arguments.settings, arguments.settings["training"]
+def main(
+    settings: Annotated[
+        Settings,
+        "experiment, stack (one value of each axis; of every axis but width and depth also a list of values "
+        "that are trained together), task, network, loss, training and device",
+    ],
+    data: Annotated[list[str], "NetCDF files of data to read, one for each seed"],
+    output: Annotated[
+        str, "NetCDF file to write: weights, and the status of each cell; a hidden checkpoint is beside it"
+    ],
+    warm_start: Annotated[
+        str | None, "NetCDF file of the trained networks from which training starts"
+    ] = None,
+    threads: Annotated[int, Option("cores, each for one part of the stack", at_least_one, "CORES")] = 1,
+    checkpoint_interval: Annotated[
+        float,
+        Option("seconds between two checkpoints; NRC_CHECKPOINT_INTERVAL sets the default", float, "SECONDS"),
+    ] = float(os.environ.get("NRC_CHECKPOINT_INTERVAL", "60")),
+    log: Path | None = None,
+) -> None:
+    training = settings["training"]
     make_deterministic(tf32=training["precision"] == "tf32")
     stack, device = Stack(settings["stack"]), choose_device(settings["device"])
-    loss, shown = objective_of(settings, stack, load_points(stack, arguments.data))
-    start = start_of(arguments, stack, loss.architecture)
+    loss, shown = objective_of(settings, stack, load_points(stack, data))
+    start = start_of(settings, warm_start, stack, loss.architecture)
     theta = start.theta.to(loss.x.dtype)
     seeds = [cell["seed"] for cell in stack.cells()]
     times = (
@@ -63,7 +82,7 @@ def main(arguments: argparse.Namespace) -> None:
     )
     times = start.to_come(times)
     name, options = training["method"]["name"], {k: v for k, v in training["method"].items() if k != "name"}
-    log = ProgressLog(arguments.output, len(stack), training["epochs"], arguments.log)
+    progress_log = ProgressLog(output, len(stack), training["epochs"], log)
 
     # gradients are this library's own: on a CPU a tenth faster without torch's book of them
     @torch.inference_mode(device.type == "cpu")
@@ -76,7 +95,7 @@ def main(arguments: argparse.Namespace) -> None:
         course = RunInfo(training["epochs"], [seeds[cell] for cell in cells], training["tolerance"])
 
         def after_step(progress: Progress, here: Callable[[], State]) -> None:
-            log(int(cells[0]), progress, here)
+            progress_log(int(cells[0]), progress, here)
             report(here)
 
         wall_clock = training["wall_clock"]
@@ -100,21 +119,21 @@ def main(arguments: argparse.Namespace) -> None:
 
     seen = training["method"].get("batch") or loss.x.shape[1]
     block = block_size(loss.architecture, seen, loss.x.dtype) if device.type == "cpu" else len(stack)
-    with closing(log):
+    with closing(progress_log):
         train_stack(
-            arguments.output,
+            output,
             settings,
-            arguments.data,
+            data,
             train,
             # in the coordinates of their points cells have other sizes
-            size=1 if rotates(name) else part_size(len(stack), block, arguments.threads),
-            threads=arguments.threads,
+            size=1 if rotates(name) else part_size(len(stack), block, threads),
+            threads=threads,
             code=code_digest(__file__, (f"nrc.optimize.{name}",)),
             device=device,
             start=start,
             times=start.since_the_beginning(times),
-            interval=arguments.checkpoint_interval,
-            known=log.known,
+            interval=checkpoint_interval,
+            known=progress_log.known,
         )
 
 
@@ -134,19 +153,16 @@ def objective_of(
     return regularised_loss(stack, architecture, seen, dtype, loss=settings["loss"], penalty=penalty), shown
 
 
-def start_of(arguments: argparse.Namespace, stack: Stack, architecture: Architecture) -> Start:
+def start_of(settings: Mapping, file: str | None, stack: Stack, architecture: Architecture) -> Start:
     """Where the cells start: at initial weights, or at networks of another experiment or another value."""
-    start = arguments.settings["training"]["warm_start"]
+    start = settings["training"]["warm_start"]
     along = start["along"] if isinstance(start, Mapping) else None
     # along an axis the first cells start from initial weights
-    if along is None and (start is None) != (arguments.warm_start is None):
-        raise ValueError(
-            f"training.warm_start is {start}, but --warm-start is {arguments.warm_start}; "
-            "give both, or neither"
-        )
-    if arguments.warm_start is None:
-        return Start(initial_parameters(stack, architecture, arguments.settings["network"]["gain"]))
-    return read_start(arguments.warm_start, stack, along)
+    if along is None and (start is None) != (file is None):
+        raise ValueError(f"training.warm_start is {start}, but --warm-start is {file}; give both, or neither")
+    if file is None:
+        return Start(initial_parameters(stack, architecture, settings["network"]["gain"]))
+    return read_start(file, stack, along)
 
 
 def snapshots_of(
@@ -223,41 +239,5 @@ def _spent(state: State) -> float:
     return float(state["end"]["evaluations"][state["running"]].sum())
 
 
-def arguments() -> argparse.ArgumentParser:
-    parser = program(
-        __doc__,
-        "experiment, stack (a value of each axis, or of all but width and depth a list of those that train "
-        "together), task, network, loss, training and device",
-    )
-    add_file(parser, "--data", "NetCDF files of data to read, one for each seed", type=str, nargs="+")
-    parser.add_argument(
-        "--warm-start",
-        nargs="?",
-        metavar="FILE",
-        help="NetCDF file of trained networks to go on from (default: initial weights)",
-    )
-    parser.add_argument(
-        "--threads",
-        type=at_least_one,
-        default=1,
-        metavar="CORES",
-        help="cores, each for a part of the stack at a time (default: 1)",
-    )
-    add_file(
-        parser,
-        "--output",
-        "NetCDF file to write: weights, and how each cell ended; beside it a hidden checkpoint",
-        type=str,
-    )
-    parser.add_argument(
-        "--checkpoint-interval",
-        type=float,
-        default=float(os.environ.get("NRC_CHECKPOINT_INTERVAL", "60")),
-        metavar="SECONDS",
-        help="seconds between two checkpoints (default: NRC_CHECKPOINT_INTERVAL of the environment, or 60)",
-    )
-    return parser
-
-
 if __name__ == "__main__":
-    run(main, arguments())
+    run(main)
