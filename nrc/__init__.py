@@ -9,7 +9,7 @@ _PLACES = {
     "__version__": "nrc.version",
     "load": "nrc.netcdf",
     "measure": "nrc.api",
-    "plot": "nrc.figures.own",
+    "plot": "nrc.figures.notebook",
     "spectra": "nrc.api",
 }
 _MODULES = (

@@ -15,8 +15,12 @@ from nrc.options import Options
 __all__ = ["module", "names", "options"]
 
 ROOT = Path(__file__).parent
-# What a declaration of options may import: modules that are imported in no time.
-LIGHT = ("typing", "pydantic", "nrc.options", "nrc.grid")
+# Modules that a declaration of options may use: they are imported in no time.
+LIGHT = (
+    *("collections.abc", "typing", "typing_extensions", "pydantic"),
+    *("nrc.options", "nrc.fields", "nrc.grid", "nrc.networks.options"),
+    *("nrc.data.options", "nrc.optimize.options", "nrc.figures.options", "nrc.claims.options"),
+)
 
 
 @cache
@@ -72,9 +76,7 @@ def _declares(node: ast.stmt) -> bool:
     """Whether a statement is the class of options or an import that it may need."""
     match node:
         case ast.ImportFrom(module=str(name)):
-            return name.startswith(LIGHT)
-        case ast.Import(names=imported):
-            return all(alias.name.startswith(LIGHT) for alias in imported)
+            return name in LIGHT
         case ast.ClassDef(name="Options"):
             return True
     return False

@@ -6,17 +6,21 @@ configuration's checks, its defaults, its JSON schema and the reference page all
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 __all__ = [
     "Condition",
     "Options",
     "Requirement",
+    "at_least",
+    "both",
     "equal",
+    "given",
     "one_of",
     "one_value",
+    "other_than",
     "positive",
     "several_values",
     "without",
@@ -54,27 +58,57 @@ def equal(value: Any) -> Condition:
     >>> equal("factors").holds("product")
     False
     """
-    words = "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-    return Condition(words, lambda given: bool(given == value))
+    return Condition(_written(value), lambda found: bool(found == value))
+
+
+def other_than(value: Any) -> Condition:
+    """The value is not this one."""
+    return Condition(f"other than {_written(value)}", lambda found: bool(found != value))
 
 
 def one_of(*values: Any) -> Condition:
     """The value is one of these."""
-    return Condition(f"one of {', '.join(map(str, values))}", lambda given: given in values)
+    return Condition(f"one of {', '.join(map(_written, values))}", lambda found: found in values)
+
+
+def at_least(smallest: float) -> Condition:
+    """The value is a number that is not smaller."""
+    return Condition(f"at least {smallest}", lambda found: bool(found >= smallest))
 
 
 def several_values(count: int) -> Condition:
-    """An axis has at least so many values."""
-    return Condition(f"{count} or more values", lambda given: len(given) >= count)
+    """An axis has this many values or more."""
+    return Condition(f"{count} or more values", lambda found: len(found) >= count)
 
 
 def without(value: Any) -> Condition:
     """A list does not have this entry."""
-    return Condition(f"without {value}", lambda given: value not in given)
+    return Condition(f"without {_written(value)}", lambda found: value not in found)
 
 
-one_value = Condition("one value", lambda given: len(given) == 1)
-positive = Condition("greater than 0", lambda given: all(value > 0 for value in given))
+def both(first: Condition, second: Condition) -> Condition:
+    """Both conditions hold.
+
+    Examples
+    --------
+    >>> both(several_values(2), positive).words
+    '2 or more values, greater than 0'
+    """
+    return Condition(
+        f"{first.words}, {second.words}", lambda found: first.holds(found) and second.holds(found)
+    )
+
+
+def _written(value: Any) -> str:
+    """A value as it is written in the configuration."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {_written(item)}" for key, item in value.items()) + "}"
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+given = Condition("given", lambda found: found is not None)
+one_value = Condition("one value", lambda found: len(found) == 1)
+positive = Condition("greater than 0", lambda found: all(value > 0 for value in found))
 
 
 @dataclass(frozen=True)
@@ -101,6 +135,8 @@ class Requirement:
 class Options(BaseModel):
     """Options of a kind: typed fields, each with a description, its limits and its default.
 
+    The docstring of a subclass is the description of the kind.
+
     Attributes
     ----------
     requires : sequence of Requirement
@@ -118,3 +154,20 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     requires: ClassVar[tuple[Requirement, ...]] = ()
+
+    @classmethod
+    def checked(cls, values: Mapping[str, Any]) -> Self:
+        """Options by their names.
+
+        Raises
+        ------
+        ValueError
+            In one line, with the first option that is unknown, missing or out of its limits.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(str(part) for part in first["loc"])
+            value = "" if first["type"] == "missing" else f" is {first['input']!r}"
+            raise ValueError(f"{key}{value}: {first['msg']}") from None

@@ -1,6 +1,5 @@
 import re
 from itertools import permutations, product
-from pathlib import Path
 
 import judge_claims
 import numpy as np
@@ -9,10 +8,10 @@ import pytest
 import scipy.stats
 import yaml
 
-from nrc import netcdf
+from nrc import kinds, netcdf
 from nrc.claims.judge import Verdict, judge
-from nrc.claims.statistics import COUNTS, STATISTICS, VARIABILITIES
 from nrc.cubes import join_cubes
+from nrc.fields import RANK_LABELS
 from nrc.status import Status, TerminationReason
 from support.known_cubes import (
     KNOWN,
@@ -30,53 +29,35 @@ from support.known_cubes import (
 )
 from workflow.lib.program import call
 
-SCHEMA = Path(__file__).parents[1] / "workflow/schemas/config.schema.yaml"
-OPTIONS = {
-    "to": 0.9,
-    "saturation": 0.02,
-    "minima": "all",
-    "measure": list(VARIABILITIES),
-    "rank": list(COUNTS),
-}
+
+def claim(statistic, at_least=None, at_most=None, **more):
+    """A claim as the configuration has it."""
+    limits = {"at_least": at_least, "at_most": at_most}
+    return {"statistic": statistic, "of": ["known"], "statement": "so it is", **limits, **more}
 
 
-def claim(statistic, least=None, most=None, level=0.95, **more):
-    options = {name: OPTIONS[name] for name in STATISTICS[statistic].options}
-    return {
-        **{
-            "statistic": statistic,
-            "of": ["known"],
-            "at": {},
-            "statement": "so it is",
-            "weight_decays": "all",
-        },
-        **{"at_least": least, "at_most": most, "level": level, **options, **more},
-    }
+def options(*arguments, **more):
+    return judge_claims.parsed("it", claim(*arguments, **more))
 
 
 def judged_alone(measured, *arguments, **more):
-    return judge({"it": measured}, {"it": claim(*arguments, **more)})
+    return judge({"it": measured}, {"it": options(*arguments, **more)})
 
 
 def values(statistic, measured, **more):
     """The statistic of each part and seed."""
-    return judged_alone(measured, statistic, most=0, **more)["statistic"].values
+    return judged_alone(measured, statistic, at_most=0, **more)["statistic"].values
 
 
-def test_every_statistic_has_a_known_answer_and_is_in_the_configuration():
-    kinds = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))["$defs"]["claim"]["kinds"]
-    assert set(STATISTICS) == set(KNOWN) == set(kinds)
-    for name, statistic in STATISTICS.items():
-        assert kinds[name].get("cube", "measures") == statistic.cube
-        of_numbers = set() if statistic.order else {"weight_decays"}
-        assert set(kinds[name].get("properties", {})) == set(statistic.options) | of_numbers
+def test_every_statistic_has_a_known_answer():
+    assert set(kinds.names("claims.statistics")) == set(KNOWN)
 
 
 @pytest.mark.parametrize("statistic", KNOWN)
 def test_a_claim_is_confirmed_denied_or_undecided(statistic):
     make, *seeds, least, most = KNOWN[statistic]
     cubes = dict(zip(("supported", "contradicted", "inconclusive"), map(make, seeds), strict=True))
-    judged = judge(cubes, dict.fromkeys(cubes, claim(statistic, least, most)))
+    judged = judge(cubes, dict.fromkeys(cubes, options(statistic, least, most)))
     assert [Verdict(code).name.lower() for code in judged["verdict"].values] == list(cubes)
     for name, known in zip(cubes, seeds, strict=True):
         of_claim = judged.isel(part=(judged["of_claim"] == name).values)
@@ -97,7 +78,7 @@ def test_two_seeds_decide_nothing(statistic):
 
 def test_the_interval_is_of_the_level_of_the_claim():
     known = np.random.default_rng(0).normal(3, 2, 7)
-    judged = judged_alone(powers_of_sigma(known), "slope_in_sigma", most=0, level=0.8)
+    judged = judged_alone(powers_of_sigma(known), "slope_in_sigma", at_most=0, level=0.8)
     ends = scipy.stats.t.interval(0.8, 6, known.mean(), scipy.stats.sem(known))
     np.testing.assert_allclose(judged[["low", "high"]].to_array().T, [ends] * 2)
 
@@ -105,10 +86,10 @@ def test_the_interval_is_of_the_level_of_the_claim():
 @pytest.mark.parametrize("known", [(-1, -1, -1), (-1, -0.6, -1), (0, -0.6, 0.6)])
 def test_chance_is_the_share_of_all_orders_that_agree_as_well(known):
     """Page's L of all 24^3 triples of orders of four weight decays."""
-    judged = judged_alone(ordered_ranks(known), "rank_trend", most=-0.9, rank=["stable_rank"])
+    judged = judged_alone(ordered_ranks(known), "rank_trend", at_most=-0.9, rank=["stable_rank"])
     orders = np.array(list(permutations(range(1, 5)))) @ np.arange(4, 0, -1)
     sums = np.array([sum(triple) for triple in product(orders, repeat=3)])
-    ours = judged_alone(ordered_ranks(known), "rank_trend", most=0)["statistic"].values[0]
+    ours = judged_alone(ordered_ranks(known), "rank_trend", at_most=0)["statistic"].values[0]
     # a row's L is 30 at a correlation of -1 and 20 at 1
     found = sum(25 - 5 * rho for rho in ours)
     assert judged["chance"].item() == pytest.approx((sums >= found - 1e-9).mean())
@@ -137,7 +118,7 @@ def test_a_flat_noisy_curve_does_not_fall():
     for _ in range(300):
         flat = falling_wcss([1, 1, 1])
         flat["snapshot_wcss"] *= np.exp(rng.normal(0, 0.2, flat["snapshot_wcss"].shape))
-        supported += judged_alone(flat, "wcss_change", most=0.8)["verdict"].item() == Verdict.SUPPORTED
+        supported += judged_alone(flat, "wcss_change", at_most=0.8)["verdict"].item() == Verdict.SUPPORTED
     assert supported < 15
 
 
@@ -162,7 +143,7 @@ def test_a_transition_is_bracketed_by_what_converged():
 
 def test_a_transition_between_two_steps_of_the_grid_is_not_denied():
     """From a tenth to nine tenths in 0.25 decades at most, and 0.15 at least: within 0.2 or not."""
-    judged = judged_alone(rising([0.25] * 3), "transition_width", most=0.2)
+    judged = judged_alone(rising([0.25] * 3), "transition_width", at_most=0.2)
     np.testing.assert_allclose(judged["low"], 0.15)
     np.testing.assert_allclose(judged["high"], 0.25)
     assert judged["verdict"] == Verdict.INCONCLUSIVE
@@ -181,7 +162,7 @@ def test_a_transition_between_two_steps_of_the_grid_is_not_denied():
     ],
 )
 def test_what_is_known_between_two_ends_is_judged_by_the_range_of_all_seeds(widths, verdict):
-    judged = judged_alone(rising(widths), "transition_width", most=0.2)
+    judged = judged_alone(rising(widths), "transition_width", at_most=0.2)
     assert judged["verdict"] == verdict
     if len(widths) >= 3:
         np.testing.assert_allclose(judged["low"], min(widths) - 0.1, atol=1e-9)
@@ -220,7 +201,7 @@ def test_the_order_of_values_in_the_grid_does_not_matter():
 def test_what_does_not_change_has_no_order_and_two_weight_decays_have_none():
     flat = in_order(["shift"], (), [-1] * 3)
     flat["at_minimum"], flat["shift"] = flat["status"] + np.int8(1), 0 * flat["shift"] + 1
-    judged = judged_alone(flat, "shift_trend", most=-0.9)
+    judged = judged_alone(flat, "shift_trend", at_most=-0.9)
     assert judged["mean"].item() == 0
     assert judged["verdict"] == Verdict.INCONCLUSIVE
     assert np.isnan(values("shift_trend", ordered_shifts([-1] * 3).isel(weight_decay=[0, 1]))).all()
@@ -236,7 +217,7 @@ def test_networks_that_an_experiment_lacks_do_not_count():
     """Two experiments that cross: other depths at one width, other widths at one depth."""
     deep, wide = growing_with_depth([0.5]), growing_with_width([0.2]).sel(weight_decay=[0.001])
     wide = wide.assign_coords(weight_decay=[0.1])
-    for name in COUNTS:
+    for name in list(RANK_LABELS)[:4]:
         wide[name] = wide[name] * 10
     joined = join_cubes([deep.assign_coords(width=[64]), wide])
     np.testing.assert_allclose(values("depth_growth", joined), 0.5)
@@ -254,14 +235,14 @@ def test_a_cube_with_too_little_has_no_statistic(statistic):
         little["snapshot_singular_values"] = little["snapshot_singular_values"] * np.nan
     if statistic == "wcss_change":
         little = little.isel(snapshot=[0])
-    judged = judged_alone(little, statistic, most=0)
+    judged = judged_alone(little, statistic, at_most=0)
     assert judged["statistic"].isnull().all()
     assert judged["verdict"] == Verdict.INCONCLUSIVE
 
 
 def test_a_layer_without_a_tail_is_no_part():
     made = spectra(np.ones((3, 4, 3)), np.full((3, 4, 3), 0.1))
-    assert judged_alone(made, "tail_trend", most=-0.9)["what"].values.tolist() == ["layer 1"]
+    assert judged_alone(made, "tail_trend", at_most=-0.9)["what"].values.tolist() == ["layer 1"]
 
 
 def test_a_statistic_says_what_its_cube_lacks():
@@ -312,8 +293,10 @@ def test_the_program_joins_selects_and_tells(tmp_path):
     rank = {"rank": ["stable_rank", "exact_rank"]}
     claims = {
         "growth": claim("width_growth", -0.25, 0.25, of=["narrow", "wide"], at=seeds, **rank),
-        "one": claim("width_growth", most=0.1, of=["wide"], at={"seed": [1]}, says="|x| is one seed", **rank),
-        "order": claim("rank_trend", most=-0.9, of=["ordered"], rank=["stable_rank"]),
+        "one": claim(
+            "width_growth", at_most=0.1, of=["wide"], at={"seed": [1]}, statement="|x| is one seed", **rank
+        ),
+        "order": claim("rank_trend", at_most=-0.9, of=["ordered"], rank=["stable_rank"]),
     }
     judged, parts, page = told(
         tmp_path,
@@ -330,7 +313,7 @@ def test_the_program_joins_selects_and_tells(tmp_path):
         "of": "narrow, wide",
         "parts": "2 supported, 2 inconclusive",
         "verdict": "**inconclusive**",
-        "not converged": "2 stopped, 1 diverged, 1 dead of 24",
+        "not converged": "2 stopped, 1 diverged, 1 collapsed to zero of 24",
     }
     assert (second["statement"], second["parts"]) == (r"\|x\| is one seed", "4 inconclusive")
     assert (third["verdict"], third["not converged"]) == ("**supported**", "none of 12")

@@ -157,7 +157,7 @@ def test_curves_are_of_a_few_weight_decays_or_of_those_named():
         return [axis.get_title() for axis in of("draw", cubes, **others).axes if axis.get_title()]
 
     assert titles() == [r"$\lambda=0.01$", r"$\lambda=0.04$", r"$\lambda=0.16$"]
-    assert titles(shown=[0.1, 0.019, 0.021]) == [r"$\lambda=0.02$", r"$\lambda=0.08$"]
+    assert titles(weight_decays=[0.1, 0.019, 0.021]) == [r"$\lambda=0.02$", r"$\lambda=0.08$"]
 
 
 def test_one_weight_decay_and_one_seed_are_drawn():

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 import nrc
 from nrc.cubes import of_network
-from nrc.figures.own import KINDS
+from nrc.figures.notebook import KINDS
 from nrc.figures.style import styled
 from nrc.grid import AXES
 from nrc.status import TerminationReason
@@ -212,7 +212,7 @@ def test_a_notebook_shows_a_figure_that_keeps_its_look():
 
 
 def test_plot_is_the_function_whatever_is_imported():
-    importlib.import_module("nrc.figures.own")
+    importlib.import_module("nrc.figures.notebook")
     assert callable(nrc.plot)
     assert {"plot", "load"} <= set(nrc.__all__)
     assert "plot" in dir(nrc)

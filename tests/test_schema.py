@@ -2,7 +2,6 @@ import ast
 
 import numpy as np
 
-from nrc.claims.statistics import STATISTICS
 from nrc.grid import AXES
 from support.configurations import PROJECT, SCHEMA
 
@@ -33,7 +32,6 @@ def test_every_kind_has_its_module():
     for part, folder in (("data", "data"), ("figure", "figures"), ("method", "optimize")):
         for name in SCHEMA["$defs"][part]["kinds"]:
             assert (PROJECT / "nrc" / folder / f"{name}.py").is_file()
-    assert set(SCHEMA["$defs"]["claim"]["kinds"]) == set(STATISTICS)
 
 
 def test_a_method_takes_the_options_of_the_schema():
@@ -45,15 +43,6 @@ def test_a_method_takes_the_options_of_the_schema():
             if isinstance(node, ast.FunctionDef) and node.name == "build"
         )
         assert {argument.arg for argument in build.args.kwonlyargs} == set(kind.get("properties", {})), name
-
-
-def test_a_statistic_takes_the_cube_and_the_options_of_the_schema():
-    for name, kind in SCHEMA["$defs"]["claim"]["kinds"].items():
-        assert STATISTICS[name].cube == kind.get("cube", "measures")
-        assert STATISTICS[name].order == kind.get("order", False)
-        # an order is one for all weight decays
-        which = set() if STATISTICS[name].order else {"weight_decays"}
-        assert set(STATISTICS[name].options) | which == set(kind.get("properties", {}))
 
 
 def test_axes_of_schema_and_grid_agree():

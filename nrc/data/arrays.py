@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, field_validator
 
 from nrc.data import Size
+from nrc.data.options import DataOptions
 
 if TYPE_CHECKING:  # the Snakefile reads this module too, and should not wait for xarray
     from nrc.data.points import Points
 
-__all__ = ["SEEDED", "check", "draw", "read_arrays", "size"]
+__all__ = ["SEEDED", "Options", "check", "draw", "read_arrays", "size"]
 
 # The file is the same for every seed; the noise is not.
 SEEDED = False
@@ -25,6 +27,22 @@ SUFFIXES = ".npz, .npy, .nc"
 
 # What a file that is damaged or of another kind may raise.
 UNREADABLE = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
+
+
+class Options(DataOptions):
+    """Your own arrays; the noise is standard normal, drawn by the seed."""
+
+    file: str = Field(
+        description=".npz, .npy or NetCDF with x (points, features), labels (points) 0 to K-1, and for the "
+        "task regress y (points, outputs)"
+    )
+
+    @field_validator("file")
+    @classmethod
+    def _without_braces(cls, file: str) -> str:
+        if "{" in file or "}" in file:
+            raise ValueError("must be a path without braces, which Snakemake takes for wildcards")
+        return file
 
 
 def check(options: Mapping[str, Any]) -> None:

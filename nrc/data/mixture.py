@@ -1,21 +1,41 @@
 """Gaussian mixtures, drawn once for every noise level: a point is means[label] + sigma * noise."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from nrc.data import Size
+from nrc.data.options import DataOptions
 
 if TYPE_CHECKING:  # the Snakefile reads this module too, and should not wait for xarray
     from nrc.data.points import Points
 
-__all__ = ["SEEDED", "blob_sizes", "check", "draw", "draw_mixture", "size"]
+__all__ = ["SEEDED", "Options", "blob_sizes", "check", "draw", "draw_mixture", "size"]
 
 Array = NDArray[np.float64]
 
 SEEDED = True
+
+
+class Options(DataOptions):
+    """A Gaussian mixture, drawn by the seed; the base of a point is the mean of its cluster."""
+
+    default_sigma: ClassVar[None] = None
+
+    clusters: int = Field(ge=1, description="number of clusters K")
+    points: int = Field(ge=1, description="number of points N")
+    dimension: int = Field(ge=1, description="number of features d")
+    separation: float = Field(2.0, gt=0, description="smallest distance between two means")
+    covariance: Literal["isotropic", "full"] = Field(
+        "isotropic",
+        description="isotropic is the identity, full draws a covariance of mean variance 1 for each cluster",
+    )
+    weights: list[Annotated[float, Field(gt=0)]] | None = Field(
+        None, description="relative sizes of the clusters, or null for equal sizes"
+    )
 
 
 def check(options: Mapping[str, Any]) -> None:

@@ -7,13 +7,15 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.error import URLError
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from nrc.data import Size
+from nrc.data.options import DataOptions
 
 if TYPE_CHECKING:  # the Snakefile reads this module too, and should not wait for xarray and torchvision
     import xarray as xr
@@ -25,6 +27,7 @@ __all__ = [
     "CLASSES",
     "SEEDED",
     "SPLITS",
+    "Options",
     "Split",
     "balanced_subsets",
     "check",
@@ -88,6 +91,29 @@ SPLITS = {
 }
 
 Images = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+
+
+class Options(DataOptions):
+    """MNIST images, chosen by the seed; the noise is standard normal."""
+
+    source: Literal["bundled", "folder", "torchvision"] = Field(
+        "bundled",
+        description="bundled (the 10,000 test images that come with this project, cut in two), folder (the "
+        "IDX files in a folder) or torchvision (a download)",
+    )
+    folder: str | None = Field(
+        None, description="folder with MNIST's IDX files, compressed or not, for the source folder"
+    )
+    train_points: int | None = Field(
+        1000,
+        ge=10,
+        description="images to train on, balanced over the digits, or null for the whole training split",
+    )
+    test_points: int | None = Field(
+        1000,
+        ge=10,
+        description="images to test on, balanced over the digits, or null for the whole test split",
+    )
 
 
 def check(options: Mapping[str, Any]) -> None:

@@ -12,12 +12,14 @@ from matplotlib.colors import Colormap, LogNorm
 from matplotlib.lines import Line2D
 
 from nrc.figures.cube import endings, only, require
+from nrc.figures.options import FigureOptions
 from nrc.figures.panels import layer_name, title
 from nrc.figures.style import COLOURS, Colour, LogScale, Look, StyledFigure, colour_map, colours
 from nrc.grid import AXES
+from nrc.options import Requirement, equal
 from nrc.status import flag_masks
 
-__all__ = ["draw", "rows", "summary"]
+__all__ = ["Options", "draw", "rows", "summary"]
 
 BOUNDS = {
     "bound_measured": r"measured bound $(\|r_\ell\| + \mathrm{gap})\,/\,\lambda$",
@@ -28,6 +30,12 @@ BOUNDS = {
 MARKERS = "osD^vPX*<>"
 # Layers at most whose legend is below the panels.
 BELOW = 10
+
+
+class Options(FigureOptions):
+    """Distance to rank K of every layer against the bounds of Theorem 3.4."""
+
+    requires = (Requirement({"training.penalty": equal("factors")}),)
 
 
 def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.DataFrame:

@@ -9,10 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from nrc.figures.cube import endings, only, require, squeezed
+from nrc.figures.options import FigureOptions, one_architecture
 from nrc.figures.panels import floor, grid, layer_name, legend, of_cell, title
 from nrc.figures.style import Colour, Look, StyledFigure, colours
+from nrc.options import Requirement, at_least, equal
 
-__all__ = ["draw", "rows", "summary"]
+__all__ = ["Options", "draw", "rows", "summary"]
 
 # Columns at most: more cannot be read.
 COLUMNS = 8
@@ -26,6 +28,15 @@ CURVES = {
 }
 ON_WHITE: Look = {"facecolor": "white", "edgecolor": "none", "pad": 1}
 CLUSTERS: Look = {"color": "0.6", "linestyle": ":", "linewidth": 0.8}
+
+
+class Options(FigureOptions):
+    """Tails of spectra, and what clusters certify of them; a column for each weight decay and sigma."""
+
+    requires = (
+        one_architecture,
+        Requirement({"training.penalty": equal("factors"), "measures.certified_ranks": at_least(1)}),
+    )
 
 
 def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.DataFrame:

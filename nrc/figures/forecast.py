@@ -12,11 +12,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from nrc.fields import linear_autoencoders
 from nrc.figures.cube import endings, only, require, squeezed
+from nrc.figures.options import FigureOptions, one_architecture
 from nrc.figures.style import COLOURS, MARKS, UNKNOWN, LogScale, Look, colour_map
+from nrc.options import Requirement, equal
 from nrc.status import status_masks
 
-__all__ = ["draw", "rows", "summary"]
+__all__ = ["Options", "draw", "rows", "summary"]
 
 NAMES = ("forecast", "singular_values", "at_minimum", "critical_rank", "forecast_rank")
 ELSEWHERE: Look = {
@@ -25,6 +28,16 @@ ELSEWHERE: Look = {
     "marker": "D",
     "markersize": 2.5,
 }
+
+
+class Options(FigureOptions):
+    """Singular values of linear networks before and after training."""
+
+    requires = (
+        linear_autoencoders,
+        one_architecture,
+        Requirement({"training.penalty": equal("factors")}),
+    )
 
 
 def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.DataFrame:

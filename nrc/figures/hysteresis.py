@@ -1,7 +1,7 @@
 """Two branches of minima: networks continued along sigma, up and down, beside those of a random start."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -13,13 +13,17 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MultipleLocator, NullLocator
 from numpy.typing import NDArray
+from pydantic import Field
 
+from nrc.fields import ColourMap, NonNegative, OneOrSeveral, TitledExperiments
 from nrc.figures.cube import by_value, endings, marked, require, squeezed
+from nrc.figures.options import FigureOptions, one_architecture
 from nrc.figures.style import COLOURS, MARKS, LogScale, Look, colour_map, spread
+from nrc.options import Requirement, both, equal, positive, several_values
 from nrc.statistics import student_interval
 from nrc.status import status_masks
 
-__all__ = ["draw", "rows", "summary"]
+__all__ = ["Options", "draw", "rows", "summary"]
 
 Array = NDArray[np.float64]
 
@@ -47,6 +51,49 @@ PLACES: dict[str, Look] = {
     "crossing": {"color": COLOURS["green"], "marker": "s", "label": "objectives of the sweeps cross"},
     "up_ends": {"color": COLOURS["blue"], "marker": ">", "label": "sweep up leaves rank $K$"},
 }  # fmt: skip
+
+
+class Options(FigureOptions):
+    """Two branches of minima over the plane, of networks continued along sigma, up and down."""
+
+    requires = (
+        one_architecture,
+        Requirement(
+            {
+                "task": equal("autoencode"),
+                "network.bias": equal(False),
+                "training.loss_on": equal("data"),
+                "training.penalty": equal("factors"),
+                "grid.sigma": both(several_values(2), positive),
+                "grid.weight_decay": positive,
+            }
+        ),
+    )
+    # from initial weights, from the neighbour of less noise, and from the neighbour of more noise
+    titles: ClassVar[Mapping[str, Requirement]] = {
+        "random start": Requirement({"training.warm_start": equal(None)}),
+        "sweep up": Requirement({"training.warm_start": equal({"along": "sigma", "direction": "up"})}),
+        "sweep down": Requirement({"training.warm_start": equal({"along": "sigma", "direction": "down"})}),
+    }
+
+    of: TitledExperiments = Field(  # type: ignore[assignment]
+        description="experiments of the same networks that differ in where they start: {random start: ..., "
+        "sweep up: ..., sweep down: ...}"
+    )
+    colour_map: ColourMap = "Blues"
+    layer: int | None = Field(
+        None, ge=1, description="layer whose relative distance to rank K is drawn, or null for the middle one"
+    )
+    apart: float = Field(
+        0.1,
+        gt=0,
+        lt=1,
+        description="relative distance at which a network leaves rank K and two branches differ",
+    )
+    weight_decays: Annotated[list[NonNegative], OneOrSeveral()] | None = Field(
+        None,
+        description="weight decays whose curves are drawn, the nearest ones of the grid, or null for a few",
+    )
 
 
 def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.DataFrame:
@@ -107,7 +154,7 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
     cubes : mapping
         As in `rows`.
     options : mapping
-        Those of `rows`; `colour_map`; and `shown`, the weight decays whose curves are drawn: the
+        Those of `rows`; `colour_map`; and `weight_decays`, those whose curves are drawn: the
         nearest of the grid, or None for a few.
 
     Examples
@@ -122,7 +169,7 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
     cells = _cells(cubes, options)
     curves, places = _curves(cells), _places(cells, options["apart"])
     differences = _differences(cells, options["apart"])
-    shown = _shown(cells["weight_decay"].values, options["shown"])
+    shown = _shown(cells["weight_decay"].values, options["weight_decays"])
     figure = Figure(figsize=(7.2, 7.2))
     # of one height: with others the last places of the layout, and with them the bytes, may vary
     above, below = figure.subfigures(2, 1, squeeze=False).flat

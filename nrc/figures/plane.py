@@ -14,12 +14,14 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.patheffects import Normal, Stroke
 from matplotlib.typing import LineStyleType
+from pydantic import Field
 
 from nrc.figures.cube import endings, marked, only, relative_bound, squeezed
+from nrc.figures.options import FigureOptions, one_architecture
 from nrc.figures.style import COLOURS, MARKS, UNKNOWN, LogScale, Look, colour_map, from_zero, log_axis
 from nrc.status import flag_masks, status_masks
 
-__all__ = ["draw", "rows", "summary"]
+__all__ = ["Options", "draw", "rows", "summary"]
 
 INPUTS = ("tcv_lower", "tcv_upper", "wcss_class", "wcss_bound", "wcss_quantile", "transition")
 # White: an experiment joined to others may have cells there, this one has none.
@@ -41,6 +43,18 @@ FORECAST: Look = {
     "linestyle": (0, (1, 1)),
     "path_effects": [Stroke(linewidth=2.2, foreground="black"), Normal()],
 }
+
+
+class Options(FigureOptions):
+    """Rank of each layer over the plane of sigma and weight decay, and the TCV of the data."""
+
+    requires = (one_architecture,)
+
+    certified: float = Field(
+        0.1,
+        gt=0,
+        description="relative distance to rank K at which lines of Theorem 3.4's bounds are drawn",
+    )
 
 
 def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.DataFrame:

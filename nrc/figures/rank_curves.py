@@ -1,7 +1,7 @@
 """Measures of rank against the width or the depth of the networks, or the noise in their data."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import seaborn as sns
@@ -10,17 +10,34 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.typing import ColorType
+from pydantic import Field
 
+from nrc.fields import Ranks
 from nrc.figures.cube import by_value, endings, only, require, squeezed
+from nrc.figures.options import FigureOptions
 from nrc.figures.style import Look, colours, from_zero
 from nrc.grid import notation
+from nrc.options import Requirement, one_value, other_than
 from nrc.statistics import RANKS
 from nrc.status import flag_masks
 
-__all__ = ["draw", "rows", "summary"]
+__all__ = ["Options", "draw", "rows", "summary"]
 
 # against one of them for one value of the others
 AXES = {"width": "width of the network", "depth": "depth of the network", "sigma": r"noise level $\sigma$"}
+
+
+class Options(FigureOptions):
+    """Rank against width or noise (of the intermediate matrix), or depth (mean over layers)."""
+
+    requires = (
+        Requirement({"grid.width": one_value}, when={"along": other_than("width")}),
+        Requirement({"grid.depth": one_value}, when={"along": other_than("depth")}),
+        Requirement({"grid.sigma": one_value}, when={"along": other_than("sigma")}),
+    )
+
+    along: Literal["width", "depth", "sigma"] = Field(description="the axis to draw along")
+    rank: Ranks = Field(default=["stable_rank"])
 
 
 def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.DataFrame:

@@ -10,18 +10,38 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike, NDArray
+from pydantic import Field
 
+from nrc.fields import Saturation, TitledExperiments, linear_autoencoders
 from nrc.figures.cube import require, squeezed
+from nrc.figures.options import FigureOptions, one_architecture
 from nrc.figures.style import Look, colours, log_axis, spread
+from nrc.options import Requirement, positive
 from nrc.statistics import quadratic, quadratic_slopes, student_interval
 from nrc.status import flag_masks
 
-__all__ = ["draw", "rows", "summary"]
+__all__ = ["Options", "draw", "rows", "summary"]
 
 NAMES = ("shift", "shift_forecast", "shift_bound", "noise_moment", "at_minimum")
 # Curves in a panel at most.
 CURVES = 4
 SYMBOLS = {"weight_decay": r"\lambda", "sigma": r"\sigma"}
+
+
+class Options(FigureOptions):
+    """From data to centroids, for linear networks; a row of panels for each experiment."""
+
+    cube = "shift"
+    requires = (
+        linear_autoencoders,
+        one_architecture,
+        Requirement({"grid.sigma": positive, "grid.weight_decay": positive}),
+    )
+
+    of: TitledExperiments = Field(  # type: ignore[assignment]
+        min_length=1, description="the title of each row and its experiment, such as {factors: linear}"
+    )
+    saturation: Saturation = 0.02
 
 
 def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.DataFrame:

@@ -11,12 +11,15 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter, NullLocator, ScalarFormatter
 from numpy.typing import NDArray
 
+from nrc.fields import ColourMap
 from nrc.figures.cube import endings, only, require, squeezed
+from nrc.figures.options import FigureOptions, one_architecture
 from nrc.figures.panels import floor, grid, layer_name, legend, of_cell, title
 from nrc.figures.style import COLOURS, Colour, Look, StyledFigure, colours, from_zero, spread
+from nrc.options import Requirement, given, one_value
 from nrc.theory.spectra import EXACT, exact_rank, relative_tail
 
-__all__ = ["draw", "rows", "summary"]
+__all__ = ["Options", "draw", "rows", "summary"]
 
 TAIL, EXACT_RANK, WCSS = "relative tail", "exact rank", "class WCSS"
 # The space of the points: its WCSS does not change.
@@ -31,6 +34,17 @@ FLOOR, FLOOR_OF_ONE = 1e-3, 1e-2
 LOOKS = 21
 # Where training goes on from another: the spectrum there, and the pass.
 CHANGE: Look = {"color": COLOURS["orange"], "linewidth": 1.0}
+
+
+class Options(FigureOptions):
+    """Spectra and class WCSS during training."""
+
+    requires = (
+        Requirement({"training.snapshot_every": given, "grid.sigma": one_value}),
+        one_architecture,
+    )
+
+    colour_map: ColourMap = "Blues"
 
 
 def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.DataFrame:

@@ -15,7 +15,10 @@ from typing import final
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
+
+from nrc.networks.options import ActivationName, NetworkOptions
 
 __all__ = [
     "ACTIVATIONS",
@@ -23,9 +26,17 @@ __all__ = [
     "Activation",
     "Architecture",
     "Network",
+    "Options",
     "Scratch",
     "by_features",
 ]
+
+
+class Options(NetworkOptions):
+    """Fully connected networks with hidden layers of one width."""
+
+    activation: ActivationName = Field("tanh", description="function after every layer but the last")
+    bias: bool = Field(False, description="whether layers have biases, to which weight decay applies too")
 
 
 @final  # and so never false: ``scratch and ...`` is None or what follows

@@ -2,19 +2,21 @@
 
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nrc.optimize.protocols import Phase, RunInfo
+if TYPE_CHECKING:  # options of methods are read without torch
+    from nrc.optimize.protocols import Phase, RunInfo
 
 __all__ = ["build", "rotates"]
 
 
-def build(name: str, options: Mapping[str, Any], course: RunInfo) -> list[Phase]:
+def build(name: str, options: Mapping[str, Any], course: "RunInfo") -> "list[Phase]":
     """Fresh phases of the method of a name, with its options.
 
     Examples
     --------
-    >>> phases = build("varpro", {"plain": 20, "history": 10}, RunInfo(epochs=100, seeds=[0]))
+    >>> from nrc.optimize.protocols import RunInfo
+    >>> phases = build("varpro", {"plain_epochs": 20, "history": 10}, RunInfo(epochs=100, seeds=[0]))
     >>> [type(phase.method).__name__ for phase in phases]
     ['LBFGS', 'LBFGS']
     """

@@ -5,9 +5,16 @@ from functools import partial
 import torch
 
 from nrc.optimize.first_order import FirstOrder
+from nrc.optimize.options import FirstOrderOptions, LearningRate
 from nrc.optimize.protocols import Phase, RunInfo
 
-__all__ = ["build"]
+__all__ = ["Options", "build"]
+
+
+class Options(FirstOrderOptions):
+    """Adam, with weight decay in the gradient."""
+
+    learning_rate: LearningRate = 1e-3
 
 
 def build(course: RunInfo, *, learning_rate: float, batch: int | None, schedule: str) -> list[Phase]:

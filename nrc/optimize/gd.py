@@ -1,10 +1,18 @@
 """Plain full-batch gradient descent."""
 
 import torch
+from pydantic import Field
 
+from nrc.optimize.options import MethodOptions
 from nrc.optimize.protocols import Objective, Phase, Point, RunInfo, Step, WithoutMemory
 
-__all__ = ["GradientDescent", "build"]
+__all__ = ["GradientDescent", "Options", "build"]
+
+
+class Options(MethodOptions):
+    """Plain full-batch gradient descent."""
+
+    step: float = Field(0.2, gt=0, description="step size")
 
 
 def build(course: RunInfo, *, step: float) -> list[Phase]:

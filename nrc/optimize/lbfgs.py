@@ -5,12 +5,14 @@ from collections.abc import Callable
 from typing import Generic, Protocol, Self, TypeVar
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from nrc.optimize.line_search import weak_wolfe
+from nrc.optimize.options import MethodOptions
 from nrc.optimize.protocols import Objective, Phase, Point, RunInfo, State, Step, dot
 
-__all__ = ["LBFGS", "Preconditioner", "build"]
+__all__ = ["LBFGS", "Options", "Preconditioner", "build"]
 
 # Iterations with one initial inverse Hessian. Then cells may join, for it is anew for all.
 REFRESH = 50
@@ -47,6 +49,12 @@ class Preconditioner(Protocol):
 
 # The objectives that H_0 is made from.
 Seen = TypeVar("Seen", bound=Objective)
+
+
+class Options(MethodOptions):
+    """Limited-memory BFGS."""
+
+    history: int = Field(10, ge=1, description="number of pairs that it remembers")
 
 
 def build(course: RunInfo, *, history: int) -> list[Phase]:

@@ -3,13 +3,21 @@
 import torch
 from torch import Tensor
 
+from nrc.optimize.options import MethodOptions
 from nrc.optimize.protocols import Phase, Point, RunInfo, State, Step
+from nrc.options import Requirement, equal
 from nrc.regularised_loss import RegularisedLoss
 
-__all__ = ["LevenbergMarquardt", "build"]
+__all__ = ["LevenbergMarquardt", "Options", "build"]
 
 FASTER, SLOWER = 1 / 5, 4
 FIRST_DAMPING, LARGEST_DAMPING = 1e-2, 1e12
+
+
+class Options(MethodOptions):
+    """Levenberg-Marquardt, for the penalty on the product."""
+
+    requires = (Requirement({"training.penalty": equal("product")}),)
 
 
 def build(course: RunInfo) -> list[Phase]:

@@ -7,22 +7,44 @@ tolerance (Nocedal & Wright 2006, ch. 7.1).
 from collections.abc import Callable
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from nrc.hessian import Hessian
+from nrc.networks.options import smooth
 from nrc.optimize.kfac import KFAC
 from nrc.optimize.lbfgs import LBFGS
 from nrc.optimize.line_search import weak_wolfe
 from nrc.optimize.mixed_precision import Single, single
+from nrc.optimize.options import MethodOptions
 from nrc.optimize.protocols import Phase, Point, RunInfo, Step, WithoutMemory, dot
+from nrc.options import Requirement, equal, positive
 from nrc.regularised_loss import RegularisedLoss
 
-__all__ = ["NewtonCG", "build", "conjugate_gradients"]
+__all__ = ["NewtonCG", "Options", "build", "conjugate_gradients"]
 
 # Trained in the principal axes of the inputs, a cell at a time.
 ROTATES = True
 # Most conjugate-gradient steps of a Newton step.
 STEPS = 250
+
+
+class Options(MethodOptions):
+    """Newton's method by conjugate gradients, after L-BFGS in float32, both preconditioned by K-FAC."""
+
+    requires = (
+        Requirement(
+            {
+                "network.activation": smooth,
+                "training.penalty": equal("factors"),
+                "training.precision": equal("float64"),
+                "grid.weight_decay": positive,
+            }
+        ),
+    )
+
+    history: int = Field(10, ge=1, description="number of pairs that L-BFGS remembers")
+    switch: float = Field(1e-5, gt=0, description="relative residual at which Newton's method takes over")
 
 
 def build(course: RunInfo, *, history: int, switch: float) -> list[Phase]:

@@ -3,11 +3,20 @@
 from functools import partial
 
 import torch
+from pydantic import Field
 
 from nrc.optimize.first_order import FirstOrder
+from nrc.optimize.options import FirstOrderOptions, LearningRate
 from nrc.optimize.protocols import Phase, RunInfo
 
-__all__ = ["build"]
+__all__ = ["Options", "build"]
+
+
+class Options(FirstOrderOptions):
+    """Stochastic gradient descent."""
+
+    learning_rate: LearningRate = 1e-2
+    momentum: float = Field(0.9, ge=0, lt=1, description="share of the last step in the next")
 
 
 def build(

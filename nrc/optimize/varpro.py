@@ -10,30 +10,54 @@ from math import prod
 from typing import Self
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from nrc.networks.mlp import Architecture, Network
+from nrc.networks.options import smooth
 from nrc.optimize.kfac import random_signs
 from nrc.optimize.lbfgs import LBFGS
+from nrc.optimize.options import MethodOptions
 from nrc.optimize.protocols import Phase, Point, RunInfo
+from nrc.options import Requirement, equal, positive
 from nrc.regularised_loss import RegularisedLoss
 
-__all__ = ["Projected", "RightInverse", "build"]
+__all__ = ["Options", "Projected", "RightInverse", "build"]
 
 # Share of the weight decay that the preconditioner adds to every eigenvalue.
 DAMPING = 10
 
 
-def build(course: RunInfo, *, plain: int, history: int) -> list[Phase]:
+class Options(MethodOptions):
+    """Variable projection, for the squared error: ridge regression for the last layer, then L-BFGS."""
+
+    requires = (
+        Requirement(
+            {
+                "loss": equal("squared_error"),
+                "network.activation": smooth,
+                "training.penalty": equal("factors"),
+                "grid.weight_decay": positive,
+            }
+        ),
+    )
+
+    plain_epochs: int = Field(
+        100, ge=0, description="epochs of L-BFGS on all layers before, from the initial last layer"
+    )
+    history: int = Field(5, ge=1, description="number of pairs that L-BFGS remembers")
+
+
+def build(course: RunInfo, *, plain_epochs: int, history: int) -> list[Phase]:
     """L-BFGS on all layers for some epochs, so that the initial last layer has its say; then on the rest.
 
     Examples
     --------
-    >>> phases = build(RunInfo(epochs=1000, seeds=[0]), plain=20, history=10)
+    >>> phases = build(RunInfo(epochs=1000, seeds=[0]), plain_epochs=20, history=10)
     >>> [phase.epochs for phase in phases]
     [20, inf]
     """
-    first = [Phase(LBFGS(history), epochs=plain)] if plain else []
+    first = [Phase(LBFGS(history), epochs=plain_epochs)] if plain_epochs else []
     return [*first, Phase(LBFGS(history, RightInverse.of), Projected)]
 
 

@@ -121,9 +121,9 @@ def check_experiment(
         )
     centroids = experiment["training"]["loss_on"] == "centroids"
     points, what = (size.clusters, "centroids") if centroids else (size.points, "points")
-    plain, epochs = experiment["training"]["method"].get("plain", 0), experiment["training"]["epochs"]
+    plain, epochs = experiment["training"]["method"].get("plain_epochs", 0), experiment["training"]["epochs"]
     if plain >= epochs:
-        key = likes.key(name, ("training", "method", "plain"))
+        key = likes.key(name, ("training", "method", "plain_epochs"))
         raise ConfigurationError(
             f"configuration: {key} is {plain}, but must be less than training.epochs, {epochs}: nothing "
             "would be projected"

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from nrc import netcdf
+from nrc import kinds, netcdf
 from nrc.claims.judge import SEEDS, Verdict, judge, tally
-from nrc.claims.statistics import STATISTICS
+from nrc.claims.options import ClaimOptions, NumberOptions
 from nrc.cubes import join_cubes, select
 from nrc.grid import notation
 from nrc.metadata import provenance
@@ -44,7 +44,7 @@ def main(
         ),
     ] = [],  # noqa: B006
 ) -> None:
-    claims = settings["claims"]
+    claims = {name: parsed(name, claim) for name, claim in settings["claims"].items()}
     judged = judge(read(claims, dict(cubes)), claims)
     netcdf.save(judged.assign_attrs(provenance(settings)), output)
     parts = parts_table(judged, claims)
@@ -54,8 +54,22 @@ def main(
         temporary.write_text(page(judged, claims, parts), encoding="utf-8")
 
 
-def read(claims: Mapping[str, Mapping[str, Any]], paths: Mapping[str, Path]) -> dict[str, xr.Dataset]:
-    """The cube of each claim, of all its experiments, at its selection."""
+def parsed(name: str, claim: Mapping[str, Any]) -> ClaimOptions:
+    """The options of a claim, by its statistic."""
+    options = {key: value for key, value in claim.items() if key != "statistic"}
+    try:
+        statistic = kinds.module("claims.statistics", claim["statistic"])
+        checked: ClaimOptions = statistic.Options.checked(options)
+    except (KeyError, ImportError):
+        known = ", ".join(kinds.names("claims.statistics"))
+        raise ValueError(f"claim {name}: statistic must be one of {known}") from None
+    except ValueError as error:
+        raise ValueError(f"claim {name}: {error}") from None
+    return checked
+
+
+def read(claims: Mapping[str, ClaimOptions], paths: Mapping[str, Path]) -> dict[str, xr.Dataset]:
+    """The cube of each claim: its experiments joined, at the values that it selects."""
 
     @cache
     def joined(*names: str) -> xr.Dataset:
@@ -65,26 +79,26 @@ def read(claims: Mapping[str, Mapping[str, Any]], paths: Mapping[str, Path]) -> 
 
     cubes = {}
     for name, claim in claims.items():
-        kind = STATISTICS[claim["statistic"]].cube
+        paths_of = [f"{experiment}/{claim.cube}" for experiment in claim.of]
         try:
-            cubes[name] = select(joined(*(f"{experiment}/{kind}" for experiment in claim["of"])), claim["at"])
+            cubes[name] = select(joined(*paths_of), claim.at)
         except ValueError as error:
             raise ValueError(f"claim {name}: {error}") from None
     return cubes
 
 
-def parts_table(judged: xr.Dataset, claims: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+def parts_table(judged: xr.Dataset, claims: Mapping[str, ClaimOptions]) -> pd.DataFrame:
     """A row for each part of a claim, as numbers."""
     names = ["of_claim", "weight_decay", "what", "mean", "low", "high", "chance", "counts"]
     table = judged[[*names, "part_verdict"]].to_dataframe()[[*names, "part_verdict"]]
-    table.insert(1, "statement", [claims[name]["statement"] for name in table["of_claim"]])
+    table.insert(1, "statement", [claims[name].statement for name in table["of_claim"]])
     table["seeds"] = judged["statistic"].count("seed").values
     table["verdict"] = [Verdict(code).name.lower() for code in table.pop("part_verdict")]
     return table.rename(columns={"of_claim": "claim"})
 
 
-def page(judged: xr.Dataset, claims: Mapping[str, Mapping[str, Any]], parts: pd.DataFrame) -> str:
-    """All claims in one table, then for each its parts: a row a weight decay, a column for all else."""
+def page(judged: xr.Dataset, claims: Mapping[str, ClaimOptions], parts: pd.DataFrame) -> str:
+    """All claims in one table, then a table of the parts of each claim, with a row per weight decay."""
     rows, sections = [], []
     for name, claim in claims.items():
         row = {key: value.sel(claim=name).item() for key, value in judged.items() if value.dims == ("claim",)}
@@ -92,8 +106,8 @@ def page(judged: xr.Dataset, claims: Mapping[str, Mapping[str, Any]], parts: pd.
         rows.append(
             {
                 "claim": name,
-                "statement": claim["statement"].replace("|", r"\|"),
-                "of": ", ".join(claim["of"]),
+                "statement": claim.statement.replace("|", r"\|"),
+                "of": ", ".join(claim.of),
                 "parts": tally(of_claim[of_claim["counts"]]["verdict"]) or "none",
                 "verdict": f"**{verdict}**",
                 "not converged": _not_converged(row),
@@ -102,55 +116,57 @@ def page(judged: xr.Dataset, claims: Mapping[str, Mapping[str, Any]], parts: pd.
         sections.append(_section(name, claim, row, of_claim))
     table = pd.DataFrame(rows, columns=["claim", "statement", "of", "parts", "verdict", "not converged"])
     rule = (
-        f"Means over seeds, with an interval or the chance of random orders. With fewer than {SEEDS} seeds "
-        "nothing is decided. A claim is contradicted where a part is, supported where all are.\n"
+        f"Means over seeds, with an interval or the chance of random orders. A claim with fewer than {SEEDS} "
+        "seeds is inconclusive. A claim is contradicted if one of its parts is contradicted, and supported "
+        "if all its parts are supported.\n"
     )
     return "\n".join(["# Claims\n", rule, table.to_markdown(index=False), "", *sections])
 
 
-def _section(name: str, claim: Mapping[str, Any], row: Mapping[str, Any], parts: pd.DataFrame) -> str:
-    """What a claim asks for, and the number and the verdict of each part."""
-    statistic = STATISTICS[claim["statistic"]]
-    at = [f"{axis} {', '.join(map(notation, np.atleast_1d(values)))}" for axis, values in claim["at"].items()]
-    options = [f"{option} {_written(claim[option])}" for option in statistic.options]
+def _section(name: str, claim: ClaimOptions, row: Mapping[str, Any], parts: pd.DataFrame) -> str:
+    """Statistic and limits of a claim, and the number and the verdict of each part."""
+    at = [f"{axis} {', '.join(map(notation, values))}" for axis, values in claim.at.items()]
+    own = [option for option in type(claim).model_fields if option not in NumberOptions.model_fields]
+    options = [f"{option} {_written(getattr(claim, option))}" for option in own]
     limits = {"at least": row["at_least"], "at most": row["at_most"]}
     asked = " and ".join(f"{word} {limit:g}" for word, limit in limits.items() if not np.isnan(limit))
-    if statistic.order:
+    if claim.order:
         judged = f"Spearman's correlation is {asked}, at a chance of at most {1 - row['level']:.3g}"
     else:
         judged = f"the {row['level']:.0%} interval is {asked}"
-    if claim.get("weight_decays") == "largest":
+    if isinstance(claim, NumberOptions) and claim.weight_decays == "largest":
         judged += ", at the largest weight decay"
-    about = "; ".join([", ".join(claim["of"]), *at, *options])
+    about = "; ".join([", ".join(claim.of), *at, *options])
     cells = parts.assign(
         weight_decay=["all" if np.isnan(decay) else notation(decay) for decay in parts["weight_decay"]],
-        said=[_said(part) for part in parts.itertuples()],
+        result=[_result(part) for part in parts.itertuples()],
     )
-    table = cells.pivot(index="weight_decay", columns="what", values="said")
-    # the order in which they were found
+    table = cells.pivot(index="weight_decay", columns="what", values="result")
+    # in the order of the parts
     table = table.reindex(pd.unique(cells["weight_decay"])).reindex(columns=pd.unique(cells["what"]))
     lines = [
-        f"## {name}: {claim['statement']}\n",
-        f"{statistic.measure[0].upper()}{statistic.measure[1:]} ({about}). Supported if {judged}.\n",
-        table.rename_axis("weight decay").to_markdown() if len(table) else "There is no part to judge.",
+        f"## {name}: {claim.statement}\n",
+        f"{str(claim.__doc__).removesuffix('.')} ({about}). Supported if {judged}.\n",
+        table.rename_axis("weight decay").to_markdown() if len(table) else "There are no parts to judge.",
     ]
     return "\n".join([*lines, ""])
 
 
-def _said(part: Any) -> str:
+def _result(part: Any) -> str:
     """Mean, interval or chance, and verdict of a part."""
     if np.isnan(part.mean):
-        return "too little"
-    told = "" if part.counts else ", not counted"
+        return "no number"
+    note = "" if part.counts else ", not counted"
     if part.seeds < SEEDS:
-        return f"{part.mean:.3g}, {part.seeds} seed{'s' if part.seeds > 1 else ''}: inconclusive{told}"
+        return f"{part.mean:.3g}, {part.seeds} seed{'s' if part.seeds > 1 else ''}: inconclusive{note}"
     spread = f", chance {part.chance:.2g}" if np.isnan(part.low) else f" ({part.low:.3g} to {part.high:.3g})"
-    return f"{part.mean:.3g}{spread} {part.verdict}{told}"
+    return f"{part.mean:.3g}{spread} {part.verdict}{note}"
 
 
 def _not_converged(row: Mapping[str, Any]) -> str:
-    ended = [f"{row[how]} {how}" for how in ("stopped", "diverged", "collapsed_to_zero") if row[how]]
-    return f"{', '.join(ended) or 'none'} of {row['cells']}"
+    statuses = ("stopped", "diverged", "collapsed_to_zero")
+    counts = [f"{row[status]} {status.replace('_', ' ')}" for status in statuses if row[status]]
+    return f"{', '.join(counts) or 'none'} of {row['cells']}"
 
 
 def _written(value: Any) -> str:

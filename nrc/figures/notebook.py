@@ -10,7 +10,7 @@ from nrc import figures
 from nrc.cubes import of_network
 from nrc.figures.style import StyledFigure, styled
 
-__all__ = ["KINDS", "Options", "plot"]
+__all__ = ["KINDS", "PlotOptions", "plot"]
 
 # For each kind the variable that it draws; without a choice the first that is there is drawn.
 KINDS = {
@@ -22,7 +22,7 @@ KINDS = {
 MAKERS = "nrc.Recorder gives snapshots, nrc.measure bounds and certified tails, nrc.spectra tails"
 
 
-class Options(TypedDict, total=False):
+class PlotOptions(TypedDict, total=False):
     """Options of every kind.
 
     Attributes
@@ -37,7 +37,7 @@ class Options(TypedDict, total=False):
     colour_map: str
 
 
-def plot(dataset: xr.Dataset, kind: str | None = None, **options: Unpack[Options]) -> StyledFigure:
+def plot(dataset: xr.Dataset, kind: str | None = None, **options: Unpack[PlotOptions]) -> StyledFigure:
     """Draw what `nrc.measure`, `nrc.spectra` and `nrc.Recorder` give, and files of the pipeline.
 
     As the last line of a cell in a notebook it shows by itself; `figure.savefig(path)` writes it.
@@ -88,8 +88,10 @@ def plot(dataset: xr.Dataset, kind: str | None = None, **options: Unpack[Options
         raise TypeError(
             f"plot draws a Dataset, as nrc.measure or nrc.load gives it, not {type(dataset).__name__}"
         )
-    if unknown := sorted(set(options) - set(Options.__annotations__)):
-        raise TypeError(f"plot has no option {unknown[0]!r}; there are {', '.join(Options.__annotations__)}")
+    if unknown := sorted(set(options) - set(PlotOptions.__annotations__)):
+        raise TypeError(
+            f"plot has no option {unknown[0]!r}; there are {', '.join(PlotOptions.__annotations__)}"
+        )
     kind = kind or next((name for name in KINDS if _has(dataset, name)), None)
     if kind is None:
         raise ValueError(f"the dataset has nothing to draw: {MAKERS}")

@@ -1,0 +1,27 @@
+"""Order of the growth of rank with width."""
+
+from typing import get_args
+
+import xarray as xr
+from pydantic import Field
+
+from nrc.claims.arrays import growth, intermediate, ranks
+from nrc.claims.options import OrderOptions
+from nrc.fields import DirectionCount, DirectionCounts
+from nrc.options import Requirement, several_values
+
+__all__ = ["Options", "values"]
+
+
+class Options(OrderOptions):
+    """Order of the absolute slope of log rank of the intermediate matrix in log width with weight decay."""
+
+    variables = get_args(DirectionCount)
+    requires = (Requirement({"grid.width": several_values(2)}),)
+
+    rank: DirectionCounts = Field(default=list(get_args(DirectionCount)))
+
+
+def values(cube: xr.Dataset, options: Options) -> xr.DataArray:
+    """Absolute value of the slope, for each measure of rank."""
+    return abs(growth(intermediate(ranks(cube, options.rank)), "width"))
