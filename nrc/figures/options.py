@@ -8,13 +8,20 @@ from pydantic import Field, field_validator
 from nrc.fields import At, ColourMap, Experiments
 from nrc.options import Options, Requirement, one_value
 
-__all__ = ["FigureOptions", "one_architecture"]
+__all__ = ["FigureOptions", "FigureStyle", "one_architecture"]
 
 # A plane of sigma and weight decay has one architecture.
 one_architecture = Requirement({"grid.width": one_value, "grid.depth": one_value})
 
 
-class FigureOptions(Options):
+class FigureStyle(Options):
+    """Options that a figure takes from the style of all figures, unless the figure or its kind sets them."""
+
+    colour_map: ColourMap = "viridis"
+    dpi: int = Field(300, ge=50, le=1200, description="resolution of the PNG, dots per inch")
+
+
+class FigureOptions(FigureStyle):
     """Options of a kind of figure.
 
     Attributes
@@ -30,8 +37,6 @@ class FigureOptions(Options):
 
     of: Experiments
     at: At = Field(default_factory=At, description="values of axes to take, where the grid has more")
-    colour_map: ColourMap = "viridis"
-    dpi: int = Field(300, ge=50, le=1200, description="resolution of the PNG, dots per inch")
 
     @field_validator("of")
     @classmethod

@@ -47,6 +47,12 @@ class Options(MethodOptions):
     )
     history: int = Field(5, ge=1, description="number of pairs that L-BFGS remembers")
 
+    def check(self, epochs: int, points: int | None) -> None:
+        if self.plain_epochs >= epochs:
+            raise ValueError(
+                f"plain_epochs is {self.plain_epochs}, but must be less than training.epochs, {epochs}"
+            )
+
 
 def build(course: RunInfo, *, plain_epochs: int, history: int) -> list[Phase]:
     """L-BFGS on all layers for some epochs, so that the initial last layer has its say; then on the rest.
