@@ -1,0 +1,62 @@
+"""Numbers and lists in words, for messages, captions and pages."""
+
+from collections.abc import Iterable
+
+__all__ = ["between", "capitalised", "counted", "listed", "shortened"]
+
+
+def between(low: float, high: float, form: str = "g") -> str:
+    """A range in words, or one number if both ends are written alike.
+
+    Examples
+    --------
+    >>> between(0.25, 1.0, ".2f"), between(1.0, 1.0)
+    ('0.25 to 1.00', '1')
+    """
+    return " to ".join(dict.fromkeys([f"{low:{form}}", f"{high:{form}}"]))
+
+
+def capitalised(text: str) -> str:
+    """A text with its first letter in upper case and the rest as it is.
+
+    Examples
+    --------
+    >>> capitalised("tanh of W")
+    'Tanh of W'
+    """
+    return text[:1].upper() + text[1:]
+
+
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """A number of things.
+
+    Examples
+    --------
+    >>> counted(1, "network"), counted(3, "network"), counted(2, "axis", "axes")
+    ('1 network', '3 networks', '2 axes')
+    """
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
+
+
+def listed(words: Iterable[object], last: str = "and") -> str:
+    """Words as a list with commas, and a word before the last one.
+
+    Examples
+    --------
+    >>> listed(["a", "b", "c"]), listed(["a", "b"], "or"), listed(["a"])
+    ('a, b and c', 'a or b', 'a')
+    """
+    *first, end = map(str, words)
+    return f"{', '.join(first)} {last} {end}" if first else end
+
+
+def shortened(text: str, length: int = 60) -> str:
+    """A text in one line, cut if it is longer than `length` characters.
+
+    Examples
+    --------
+    >>> shortened("a long\\nline", 9)
+    'a long...'
+    """
+    line = " ".join(text.split())
+    return line if len(line) <= length else f"{line[: length - 3]}..."
