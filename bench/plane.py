@@ -96,14 +96,13 @@ def headline(found: Compared) -> str:
     theirs, parts = found.runs[SCIPY], []
     for k, tolerance in enumerate(TOLERANCES):
         factors = [
-            f"{theirs.seconds[k] / ours.seconds[k]:.1f} times as long as nrc with {of_threads(threads)}"
+            f"{theirs.seconds[k] / ours.seconds[k]:.1f} times the time of nrc with {of_threads(threads)}"
             for threads in THREADS
             for ours in [found.runs[engine_name(threads)]]
         ]
-        missed = f", which it does not reach in {never(theirs, k)} of them" if never(theirs, k) else ""
-        parts.append(
-            f"To a relative residual of {written(tolerance)}{missed}, it takes {' and '.join(factors)}."
-        )
+        missed = never(theirs, k)
+        ends = f"it does not train {missed} of them, and stops after" if missed else "it takes"
+        parts.append(f"To a relative residual of {written(tolerance)}, {ends} {' and '.join(factors)}.")
     return (
         "The best program without nrc is scipy's L-BFGS-B on a torch closure, with one thread. It trains the "
         f"same {len(found.problem.stack)} cells. {' '.join(parts)}"
