@@ -7,7 +7,6 @@ import pytest
 pytest.register_assert_rewrite("support")
 
 from support import processes, programs  # noqa: E402
-from support.browser import browser_in  # noqa: E402
 from support.checkout import Checkout, copy_project  # noqa: E402
 from support.faults import Faults  # noqa: E402
 from support.shared import made_once  # noqa: E402
@@ -65,7 +64,10 @@ def finished(tmp_path_factory) -> Checkout:
 
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory):
-    """A real browser, shared by tests that open pages of their own in it."""
+    """A browser, shared by all tests of pages."""
+    pytest.importorskip("selenium")
+    from support.browser import browser_in
+
     with browser_in(tmp_path_factory.mktemp("browser")) as started:
         yield started
 

@@ -181,7 +181,7 @@ def opened(browser, made_up_page):
 
 def place_of(browser, x, y):
     """Where a square of the plane is in the window."""
-    return browser.driver.execute_script(
+    return browser.execute_script(
         """const [x, y] = arguments; const plane = node("plane"); plane.scrollIntoView({block: "center"});
         const box = plane.querySelector(".nsewdrag").getBoundingClientRect();
         const share = (at, [from, to]) => (at - from) / (to - from);
@@ -351,7 +351,7 @@ def test_two_networks_are_compared(opened, made_up_page):
 
 
 def test_the_keyboard_does_all_that_the_mouse_does(opened):
-    opened.driver.execute_script("node('choices').querySelector('select').focus()")
+    opened.execute_script("node('choices').querySelector('select').focus()")
     count = len(opened.all("#choices select"))
     opened.press(*["TAB"])
     for _ in range(count - 1):
@@ -400,7 +400,7 @@ def test_a_link_reproduces_the_view(opened, made_up_page):
     opened.open(made_up_page[0], hash=link, ready=READY)
     assert opened.value("JSON.stringify([state, node('plane').data[0].z, node('spectrum').data])") == there
     assert opened.value("location.hash") == link
-    opened.driver.execute_script("location.hash = 'experiment=shapes&layer=2'")
+    opened.execute_script("location.hash = 'experiment=shapes&layer=2'")
     opened.wait("state.experiment === 'shapes'")
     assert opened.value("state.picks.layer") == 1
 

@@ -1,4 +1,4 @@
-"""The commit that a folder is at."""
+"""The git commit of a folder."""
 
 import subprocess
 from pathlib import Path
@@ -7,12 +7,12 @@ __all__ = ["commit_of"]
 
 
 def commit_of(folder: Path) -> str:
-    """The commit of a working tree and whether it has changes since, in words; unknown where there is no git.
+    """The commit of a working tree, and whether it has uncommitted changes; "unknown" without git.
 
     Parameters
     ----------
     folder : path
-        The root of the working tree. Of a copy inside another one's the commit is unknown.
+        The root of the working tree; for a folder inside another working tree the commit is unknown.
     """
     try:
         if Path(_git(folder, "rev-parse", "--show-toplevel")).resolve() != folder.resolve():
@@ -21,7 +21,7 @@ def commit_of(folder: Path) -> str:
         changes = _git(folder, "status", "--porcelain")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    return f"{commit}, {'with changes that are not committed' if changes else 'the tree clean'}"
+    return f"{commit}, {'with' if changes else 'without'} uncommitted changes"
 
 
 def _git(folder: Path, *words: str) -> str:
