@@ -1,4 +1,4 @@
-# Theorem 5.3 is about the penalty on the product, of networks trained on data and on centroids
+# Theorem 5.3 is about the penalty on the product, for networks trained on data and on centroids
 AUDITED = [
     *(cube_file(name) for name in EXPERIMENTS),
     *(
@@ -26,7 +26,7 @@ rule audit:
     params:
         code=code_of("audit.py"),
         made_by=[cube_by(name) for name in EXPERIMENTS],
-        settings=as_it_is(settings_json(job_settings.audit_slice)),
+        settings=literal(settings_json(job_settings.audit_slice)),
     shell:
         f"python {SCRIPTS}/audit.py"
         " --settings {params.settings:q} --measures {input:q}"

@@ -1,5 +1,5 @@
 CLAIMS = SETTINGS["claims"]
-# every cube that a claim is about, by experiment and kind
+# the cubes of all claims, by experiment and kind of cube
 CLAIM_CUBES = {
     f"{name}/{cube_of_claim(claim)}": cube_file(name, cube_of_claim(claim))
     for claim in CLAIMS.values()
@@ -25,7 +25,7 @@ rule judge_claims:
     params:
         code=code_of("judge_claims.py"),
         made_by=[cube_by(e, cube_of_claim(claim)) for claim in CLAIMS.values() for e in claim["of"]],
-        settings=as_it_is(settings_json(job_settings.claims_slice)),
+        settings=literal(ordered_json(job_settings.claims_slice)),
         cubes=[f"{cube}={path}" for cube, path in CLAIM_CUBES.items()],
     shell:
         f"python {SCRIPTS}/judge_claims.py"

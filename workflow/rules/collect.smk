@@ -13,10 +13,10 @@ rule collect:
         ENVIRONMENT
     params:
         code=code_of("collect.py"),
-        made_by=quick(lambda wildcards: measures_by(wildcards.experiment)),
-        settings=quick(lambda wildcards: settings_json(job_settings.whole_slice, wildcards.experiment)),
+        made_by=lambda wildcards: measures_by(wildcards.experiment),
+        settings=lambda wildcards: settings_json(job_settings.whole_slice, wildcards.experiment),
     shell:
-        # thousands of paths do not fit on a command line, but on a builtin's they do
+        # thousands of paths are too long for a command line, but not for a command of the shell itself
         r"printf '%s\n' {input:q} |"
         f" python {SCRIPTS}/collect.py"
         " --settings {params.settings:q} --output {output:q} --log {log:q}"

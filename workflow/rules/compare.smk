@@ -2,7 +2,7 @@ rule compare_centroids:
     """Compare linear networks trained on data with those trained on centroids."""
     input:
         data="results/{experiment}/measures.nc",
-        centroids=counterpart_file,
+        centroids=lambda wildcards: cube_file(counterpart_of(wildcards.experiment)),
     output:
         "results/{experiment}/shift.nc",
     log:
@@ -14,8 +14,8 @@ rule compare_centroids:
         ENVIRONMENT
     params:
         code=code_of("compare_centroids.py"),
-        made_by=quick(lambda wildcards: cube_by(wildcards.experiment, "shift")),
-        settings=quick(lambda wildcards: settings_json(job_settings.whole_slice, wildcards.experiment)),
+        made_by=lambda wildcards: cube_by(wildcards.experiment, "shift"),
+        settings=lambda wildcards: settings_json(job_settings.whole_slice, wildcards.experiment),
     shell:
         f"python {SCRIPTS}/compare_centroids.py"
         " --settings {params.settings:q} --data {input.data:q}"

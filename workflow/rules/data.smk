@@ -6,8 +6,19 @@ rule data:
 
 BUNDLED = [str(ROOT / f"resources/mnist/t10k-{part}-ubyte.gz") for part in ("images-idx3", "labels-idx1")]
 
-# The rule of each kind of data; a new kind needs no line here.
+# Names of rules; a kind without a name here has the rule make_{kind}.
 DATA_RULES = {"mixture": "make_mixture", "mnist": "choose_images", "arrays": "import_arrays"}
+
+
+def names_of_kind(kind):
+    """A regular expression for the names of the data sets of a kind."""
+    return "|".join(name for name, options in DATA.items() if options["kind"] == kind) or "(?!)"
+
+
+def data_settings(wildcards):
+    """The settings of a data set and of its seed, which is 0 for a kind without seeds."""
+    seed = or_exit(paths.seed_of, wildcards.data, wildcards.seed) if "seed" in wildcards.keys() else 0
+    return settings_json(job_settings.data_slice, wildcards.data, seed)
 
 
 for kind in dict.fromkeys([*DATA_RULES, *(options["kind"] for options in DATA.values())]):
@@ -25,8 +36,8 @@ for kind in dict.fromkeys([*DATA_RULES, *(options["kind"] for options in DATA.va
         benchmark:
             f"results/benchmarks/data/{place}.tsv"
         wildcard_constraints:
-            data=data_names(kind),
-        priority: len(ORDER) + 1  # short, and all else waits for it
+            data=names_of_kind(kind),
+        priority: len(ORDER) + 1  # short, and all other jobs depend on data
         conda:
             ENVIRONMENT
         params:
@@ -51,7 +62,7 @@ rule fetch_mnist:
     benchmark:
         "results/benchmarks/data/{data}/{split}.tsv"
     wildcard_constraints:
-        data=data_names("mnist"),
+        data=names_of_kind("mnist"),
         split="train|test",
     priority: len(ORDER) + 1
     conda:

@@ -18,7 +18,7 @@ rule explorer:
     params:
         code=code_of("explore.py"),
         made_by=[cube_by(name) for name in EXPERIMENTS],
-        settings=as_it_is(settings_json(job_settings.explorer_slice)),
+        settings=literal(ordered_json(job_settings.explorer_slice)),
     shell:
         f"python {SCRIPTS}/explore.py"
         " --settings {params.settings:q} --measures {input.measures:q} --output {output:q} --log {log:q}"

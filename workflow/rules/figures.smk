@@ -5,9 +5,9 @@ rule figures:
 
 
 rule no_such_figure:
-    """A name of a figure that the configuration has not: told in one line."""
+    """Refuse the name of a figure that is not in the configuration."""
     input:
-        no_figure,
+        lambda wildcards: or_exit(paths.figure_of, wildcards.figure, SETTINGS) and [],
     output:
         [f"results/figures/{{figure}}.{ending}" for ending in ("png", "pdf", "svg", "csv", "rst")],
     wildcard_constraints:
@@ -15,7 +15,7 @@ rule no_such_figure:
 
 
 for name, figure in SETTINGS["figures"].items():
-    # experiments by the names that the figure gives them
+    # experiments by their titles in the figure
     of = figure["of"] if isinstance(figure["of"], dict) else {e: e for e in figure["of"]}
     cubes = {title: cube_file(experiment, cube_of_figure(figure)) for title, experiment in of.items()}
     kind = f"nrc.figures.{figure['kind']}"
@@ -36,15 +36,15 @@ for name, figure in SETTINGS["figures"].items():
             f"results/logs/figures/{name}.log",
         benchmark:
             f"results/benchmarks/figures/{name}.tsv"
-        priority: len(ORDER) + 1  # seconds, and what people wait for
+        priority: len(ORDER) + 1  # figures take seconds, and users wait for them
         localrule: True
         conda:
             ENVIRONMENT
         params:
             code=code_of("plot.py", kind),
             made_by=[cube_by(experiment, cube_of_figure(figure)) for experiment in of.values()],
-            settings=as_it_is(settings_json(job_settings.figure_slice, name)),
-            cubes=as_it_is([f"{title}={cube}" for title, cube in cubes.items()]),
+            settings=literal(ordered_json(job_settings.figure_slice, name)),
+            cubes=literal([f"{title}={cube}" for title, cube in cubes.items()]),
         shell:
             f"python {SCRIPTS}/plot.py"
             " --settings {params.settings:q} --cubes {params.cubes:q}"

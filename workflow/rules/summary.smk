@@ -18,7 +18,13 @@ rule summarise:
         captions=[f"results/figures/{name}.rst" for name in SETTINGS["figures"]],
         templates=[
             str(ROOT / "workflow/report" / name)
-            for name in ("summary.html", "page.html", "page.css", "page.js", *(f"{table}.rst" for table in TABLES))
+            for name in (
+                "summary.html",
+                "page.html",
+                "page.css",
+                "page.js",
+                *(f"{table}.rst" for table in TABLES),
+            )
         ],
     output:
         summary="results/summary.html",
@@ -45,7 +51,7 @@ rule summarise:
     params:
         code=code_of("summarise.py"),
         made_by=[cube_by(name) for name in EXPERIMENTS],
-        settings=as_it_is(settings_json(job_settings.summary_slice)),
+        settings=literal(ordered_json(job_settings.summary_slice)),
     shell:
         f"python {SCRIPTS}/summarise.py"
         " --settings {params.settings:q} --cubes {input.cubes:q} --claims {input.claims:q}"

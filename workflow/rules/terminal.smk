@@ -122,7 +122,6 @@ def told_at_the_end(title, failed=()):
 
 
 onstart:
-    gc.enable()
     Path("results").mkdir(exist_ok=True)
     if not os.access("results", os.W_OK):
         sys.exit(

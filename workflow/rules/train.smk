@@ -18,16 +18,16 @@ rule train_stack:
     priority: early
     conda:
         ENVIRONMENT
-    # the same bits for any number
-    threads: quick(lambda wildcards: stack_threads())
+    # the number of cores does not change the results
+    threads: lambda wildcards: stack_threads()
     resources:
         mem_mb=stack_memory,
         gpu=1 if SETTINGS["device"] == "cuda" else 0,
-        tmpdir=None,  # the environment's; Snakemake's would be asked for with every job
+        tmpdir=None,  # the default of the environment; Snakemake would compute its own for every job
     params:
-        made_by=quick(lambda wildcards: stack_by(networks_by, wildcards)),
-        settings=quick(
-            lambda wildcards: settings_json(job_settings.training_slice, wildcards.experiment, stack_of(wildcards))
+        made_by=lambda wildcards: stack_by(networks_by, wildcards),
+        settings=lambda wildcards: settings_json(
+            job_settings.training_slice, wildcards.experiment, stack_of(wildcards)
         ),
     shell:
         f"python {SCRIPTS}/train.py"
