@@ -102,14 +102,14 @@ STATEMENTS = (
         source="least",
     ),
     Statement(
-        "Theorem 3.4, sharpened",
+        "Theorem 3.4, projected",
         "distance to rank K at most what of W_l leaves the space of the centroid gradient",
         "distance",
         "bound_projected",
     ),
     Statement(
-        "Theorem 3.4, sharpened, in order",
-        "the sharpened bound at most the measured one",
+        "Theorem 3.4, projected, in order",
+        "the projected bound at most the measured one",
         "bound_projected",
         "bound_measured",
     ),

@@ -324,7 +324,7 @@ def plain_outside(w, g, r):
 
 
 @pytest.mark.parametrize(("activation", "bias"), NETWORKS)
-def test_the_sharpened_theorem_by_the_definition_of_the_residual(activation, bias):
+def test_the_projected_theorem_by_the_definition_of_the_residual(activation, bias):
     """The part of r_l - Delta, formed as such, that leaves the column or row space found by scipy."""
     network, x, y, labels = draw(activation=activation, bias=bias)
     _, gradient, _ = network.gradient(x, y)
@@ -369,7 +369,7 @@ def test_leading_directions_of_the_gradient_bound_every_tail(activation, bias):
                     assert float(found[c, r - 1]) == pytest.approx(least, rel=1e-9)
 
 
-def test_the_sharpened_bound_is_attained_and_knows_ranks_below_k():
+def test_the_projected_bound_is_attained_and_knows_ranks_below_k():
     """Matrices of known parts: the space of the gradient, of rank 0 to 2, and what is outside it."""
     w = torch.diag(torch.tensor([5.0, 4.0, 3.0, 2.0], dtype=torch.float64))[None].repeat(4, 1, 1)
     g = torch.zeros_like(w)

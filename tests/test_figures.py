@@ -273,7 +273,7 @@ def test_a_figure_of_networks_that_all_failed_is_drawn(kind, termination_reason)
 
 def test_a_plane_of_own_data_has_neither_proposition_nor_forecast():
     gone = ("transition", *BOUNDS)
-    certified = {f"at most 0.5 by {which}" for which in ("Theorem 3.4", "Theorem 3.4, sharpened")}
+    certified = {f"at most 0.5 by {which}" for which in ("Theorem 3.4", "Theorem 3.4, projected")}
     theory = {"Proposition 4.1", "forecast for a linear network", *certified}
     figure = drawn("plane", cube(mixture=False, classes=True, without=gone), certified=0.5)
     assert "WCSS of the classes" in labels(figure)

@@ -83,7 +83,7 @@ def test_every_kind_is_drawn_of_one_network_and_of_a_cube(kind):
 
 def test_what_is_drawn_is_chosen_by_what_there_is():
     assert "call 0" in labels(nrc.plot(recorded()))
-    certified = "certified by $r$ directions of centroid gradients (Theorem 3.4, sharpened)"
+    certified = "certified by $r$ directions of centroid gradients (Theorem 3.4, projected)"
     assert labels(nrc.plot(measured())) == ["tail beyond $r$", certified, f"$r=K={K}$"]
     assert labels(nrc.plot(measured(weight_decay=0.0))) == ["tail beyond $r$", f"$r=K={K}$"]
     assert labels(nrc.plot(of_spectra())) == ["tail beyond $r$"]

@@ -131,7 +131,7 @@ def test_the_audit_counts_every_layer_of_every_cell(finished):
     assert table["checked"].to_dict() == {
         "Proposition 3.1": 4 * 6, "Lemma 3.3, classes": 4 * 6, "Lemma 3.3, best partition": 4 * 6,
         "Lemma 3.3 along segments, classes": 4 * 6, "Lemma 3.3 along segments, best partition": 4 * 6,
-        "Theorem 3.4, sharpened": 4 * 6, "Theorem 3.4, sharpened, in order": 4 * 6,
+        "Theorem 3.4, projected": 4 * 6, "Theorem 3.4, projected, in order": 4 * 6,
         "Theorem 3.4, certified spectra": 4 * 3 * 2,
         "Theorem 3.4, measured": 4 * 3, "Theorem 3.4, analytic": 4 * 3, "Theorem 3.4 along segments": 4 * 3,
         "Proposition 4.1": 1, "Proposition 4.1, quantile": 1, "eq. 7": 4 * 3,
@@ -139,8 +139,8 @@ def test_the_audit_counts_every_layer_of_every_cell(finished):
     product = every[every["experiment"] == "linear_product"].set_index("statement")
     for statement in ("Theorem 5.3, trained", "Theorem 5.3, closed form", "Theorem 5.4"):
         assert product.loc[statement, "checked"] == 2 * 3 * 2
-    # sharpened bounds are attained, and then rounding tells which is larger
-    sharp = every["statement"].str.contains("sharpened|certified")
+    # projected bounds are attained, and then rounding tells which is larger
+    sharp = every["statement"].str.contains("projected|certified")
     assert not every["largest_ratio"][~sharp].gt(1).any()
     cells = every[every["experiment"] == "mixture_cells"].set_index("statement")
     assert cells.loc["Theorem 3.4, certified spectra", "checked"] == 6 * 3 * 4

@@ -24,7 +24,7 @@ FLOOR, FLOOR_OF_ONE = 1e-4, 1e-2
 DOTS = 40
 CURVES = {
     "relative_tail": "tail beyond $r$",
-    "tail_bound": "certified by $r$ directions of centroid gradients (Theorem 3.4, sharpened)",
+    "tail_bound": "certified by $r$ directions of centroid gradients (Theorem 3.4, projected)",
 }
 ON_WHITE: Look = {"facecolor": "white", "edgecolor": "none", "pad": 1}
 CLUSTERS: Look = {"color": "0.6", "linestyle": ":", "linewidth": 0.8}

@@ -30,7 +30,7 @@ UNTRAINED: Look = {"facecolor": "white", "edgecolor": "0.6"}
 # Lines of what Theorem 3.4 certifies: the measure it takes, its column, and its look.
 CERTIFIED: dict[str, tuple[str, str, LineStyleType]] = {
     "bound_measured": ("relative_bound", "Theorem 3.4", "dashed"),
-    "bound_projected": ("relative_bound_projected", "Theorem 3.4, sharpened", "solid"),
+    "bound_projected": ("relative_bound_projected", "Theorem 3.4, projected", "solid"),
 }
 # The class WCSS is drawn where the classes are not blobs, of which Proposition 4.1 tells.
 LINES: dict[str, Look] = {
@@ -72,7 +72,7 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.Data
         In the panel `plane` a row for each layer, sigma and weight decay: `relative_distance`, the
         mean over converged seeds, missing where there is none; `relative_distance_stopped`, the
         mean over stopped seeds; `relative_bound` and `relative_bound_projected`, what the measured
-        bound of Theorem 3.4 and the sharpened one certify of it in every seed; the numbers of seeds
+        bound of Theorem 3.4 and the projected bound certify of it in every seed; the numbers of seeds
         that `converged`, `stopped`, `diverged` (of the stopped ones) and are `collapsed_to_zero`; and the
         worst relative residual of the other seeds.
         In the panel `variation` a row for each sigma, mean over seeds: the bracket of the TCV of

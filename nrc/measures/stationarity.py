@@ -28,7 +28,7 @@ GAP = "norm of the gradient of the loss less that of the centroid-based loss"
 RHO = "measured rank of the gradient of the centroid-based loss"
 CERTIFIED = "missing where the cell is dead or weight decay is 0"
 LEMMA, THEOREM, SHARPENED, PROPOSITION = (
-    {"reference": name} for name in ("Lemma 3.3", "Theorem 3.4", "Theorem 3.4, sharpened", "Proposition 3.1")
+    {"reference": name} for name in ("Lemma 3.3", "Theorem 3.4", "Theorem 3.4, projected", "Proposition 3.1")
 )
 RANK = {"comment": f"singular values above {RANK_TOLERANCE:g} of the largest; {BELOW}", **PROPOSITION}
 ABOUT = {

@@ -130,7 +130,7 @@ def centroid_gap(gradient: list[Tensor], at_centroids: list[Tensor]) -> Tensor:
 def outside_gradient(w: Tensor, at_centroids: Tensor) -> tuple[Tensor, Tensor]:
     """Distance of W_l to matrices of each rank in the column or the row space of the centroid gradient.
 
-    This is Theorem 3.4, sharpened. With G = grad_{W_l} loss_C^k of rank rho, P and Q the projections onto
+    This is Theorem 3.4, projected. With G = grad_{W_l} loss_C^k of rank rho, P and Q the projections onto
     its column and row space, and Delta the gradient of the loss less G, of norm gap_{k,l},
     lambda W_l = r_l - G - Delta; as (I - P) G = G (I - Q) = 0,
 
