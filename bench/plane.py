@@ -101,7 +101,7 @@ def headline(found: Compared) -> str:
             for ours in [found.runs[engine_name(threads)]]
         ]
         missed = never(theirs, k)
-        ends = f"it does not train {missed} of them, and stops after" if missed else "it takes"
+        ends = f"it fails for {missed} of them, and stops after" if missed else "it takes"
         parts.append(f"To a relative residual of {written(tolerance)}, {ends} {' and '.join(factors)}.")
     return (
         "The best program without nrc is scipy's L-BFGS-B on a torch closure, with one thread. It trains the "
