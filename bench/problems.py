@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nrc import data, netcdf
+from nrc import kinds, netcdf
 from nrc.batching import architecture_of, initial_parameters, regularised_loss, training_sample
 from nrc.data.mnist import fetch, images_dataset
 from nrc.data.points import Points
@@ -110,13 +110,14 @@ def configured(experiment: str, *overlays: str, **axes: Any) -> Problem:
 def drawn(options: Mapping[str, Any], seed: int = 0) -> Points:
     """Draw a data set of the configuration: a mixture, or the bundled images."""
     options = dict(options)
-    kind = options.pop("kind")
+    kind = kinds.module("data", name := options.pop("kind"))
+    options = kind.Options(**options)
     with TemporaryDirectory() as folder:
         files = []
-        if kind == "mnist":
+        if name == "mnist":
             files = [f"{folder}/images.nc"]
             netcdf.save(images_dataset(*fetch(options, "test", PROJECT / "resources/mnist")), files[0])
-        return data.kind(kind).draw(options, seed, files)
+        return kind.draw(options, seed, files)
 
 
 def blobs(

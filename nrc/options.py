@@ -120,8 +120,8 @@ class Requirement:
     needs : mapping
         Conditions by dotted keys of the experiment, such as ``grid.width``.
     when : mapping
-        Conditions by dotted keys of the entry that chooses, or of the experiment if the entry has no such key;
-        none if the requirement always holds.
+        Conditions by dotted keys of the entry that chooses, or of the experiment if the entry has no such
+        key; none if the requirement always holds.
 
     Examples
     --------

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from nrc.data.mixture import draw_mixture
+from nrc.data import mixture
 from nrc.theory.bounds import gaussian_wcss_bound, isotropic_wcss_quantile
 from nrc.theory.wcss import wcss
 
@@ -10,8 +10,9 @@ DELTA, DRAWS = 0.1, 2000
 
 def wcss_of_draws(covariance, **changes):
     choices = {"clusters": 3, "points": 30, "dimension": 4, "separation": 1, "weights": [3, 2, 1], **changes}
-    drawn = [draw_mixture(**choices, covariance=covariance, seed=seed) for seed in range(DRAWS)]
-    return drawn, np.array([wcss(mixture.x(0.5), mixture.labels) for mixture in drawn])
+    options = mixture.Options(**choices, covariance=covariance)
+    drawn = [mixture.draw(options, seed) for seed in range(DRAWS)]
+    return drawn, np.array([wcss(points.x(0.5), points.labels) for points in drawn])
 
 
 def test_closed_form_for_balanced_isotropic_blobs():

@@ -1,4 +1,4 @@
-"""MNIST: the loader against the raw bytes, every kind of damage, the choice of images."""
+"""MNIST: the loader against the raw bytes, damaged files, the choice of images."""
 
 import functools
 import gc
@@ -7,13 +7,15 @@ import hashlib
 import http.server
 import shutil
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torchvision.datasets
 
 from nrc import netcdf
 from nrc.data import Size, mnist
-from nrc.data.mnist import SPLITS, balanced_subsets, download_split, images_dataset, read_split
+from nrc.data.mnist import SPLITS, Options, balanced_subsets, download_split, images_dataset, read_split
 from support.checkout import PROJECT
 
 pytestmark = pytest.mark.filterwarnings(
@@ -37,8 +39,8 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def server(folder):
-    """A mirror on loopback; its folder is the fixture `folder`."""
+def mirrors(folder, monkeypatch):
+    """Mirrors of torchvision: a server on loopback that has the files of the fixture `folder`."""
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *_):
@@ -47,7 +49,9 @@ def server(folder):
     handler = functools.partial(Quiet, directory=folder)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
         threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True).start()
-        yield f"http://127.0.0.1:{running.server_port}/"
+        addresses = [f"http://127.0.0.1:{running.server_port}/"]
+        monkeypatch.setattr(torchvision.datasets.MNIST, "mirrors", addresses)
+        yield addresses
         running.shutdown()
     # urllib leaves the socket of a refused file to the garbage collector, which would warn elsewhere
     gc.collect()
@@ -93,49 +97,44 @@ def no_gzip(path):
     path.write_bytes(b"<html>not found</html>")
 
 
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (truncate, f"{IMAGES}.gz is not a whole gzip file .*; fetch it again"),
-        (empty, f"{IMAGES}.* fetch it again"),
-        (no_gzip, f"{IMAGES}.gz is not a whole gzip file .*; fetch it again"),
-        (flip, f"{IMAGES} is not MNIST's, or damaged: SHA-256 .* expected 0fa7898d.*; fetch it again"),
-        (swap, f"{IMAGES} is not MNIST's, or damaged"),
-        (lambda path: path.unlink(), f"has neither {IMAGES} nor {IMAGES}.gz; put MNIST's IDX files there"),
-    ],
+NOT_MNIST = (
+    f"{IMAGES} is not a file of MNIST, or is damaged: the SHA-256 .* expected 0fa7898d.*; fetch it again"
 )
-def test_damage_is_told_by_file(folder, damage, message):
+DAMAGES = {
+    truncate: f"{IMAGES}.gz is not a complete gzip file .*; fetch it again",
+    empty: f"{IMAGES}.* fetch it again",
+    no_gzip: f"{IMAGES}.gz is not a complete gzip file .*; fetch it again",
+    flip: NOT_MNIST,
+    swap: NOT_MNIST,
+    Path.unlink: f"has neither {IMAGES} nor {IMAGES}.gz; put MNIST's IDX files into it",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_file_is_refused_by_name(folder, damage):
     damage(folder / f"{IMAGES}.gz")
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=DAMAGES[damage]):
         read_split(folder, "test")
 
 
-def test_a_missing_folder_is_named(tmp_path):
-    with pytest.raises(ValueError, match=f"{tmp_path}/nowhere has neither train-images"):
-        read_split(tmp_path / "nowhere", "train")
-
-
-def test_a_download_gives_the_same_images(server, split, capsys):
-    for ours, theirs in zip(download_split("test", [server]), split, strict=True):
-        np.testing.assert_array_equal(ours, theirs)
-
-
-@pytest.mark.parametrize("damage", [truncate, empty, flip, swap, no_gzip, lambda path: path.unlink()])
-def test_a_damaged_download_never_passes(server, folder, damage, capsys):
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_download_never_passes(mirrors, folder, damage, capsys):
     damage(folder / f"{IMAGES}.gz")
-    with pytest.raises(ValueError, match=r"could not be downloaded from|is not MNIST's, or damaged"):
-        download_split("test", [server])
-
-
-def test_no_network_is_told_with_what_to_try(capsys):
     with pytest.raises(
-        ValueError, match=r"http://127\.0\.0\.1:9/ .*; check the network, or take source bundled"
+        ValueError, match=r"could not be downloaded from|is not a file of MNIST, or is damaged"
     ):
-        download_split("test", ["http://127.0.0.1:9/"])
+        download_split("test")
 
 
-def test_the_second_mirror_serves_where_the_first_fails(server, split, capsys):
-    images, _ = download_split("test", ["http://127.0.0.1:9/", server])
+def test_without_a_network_the_error_lists_other_sources(mirrors, capsys):
+    mirrors[:] = ["http://127.0.0.1:9/"]
+    with pytest.raises(ValueError, match=r"127\.0\.0\.1:9/ .*; check the network, or take source bundled"):
+        download_split("test")
+
+
+def test_the_second_mirror_serves_where_the_first_fails(mirrors, split, capsys):
+    mirrors.insert(0, "http://127.0.0.1:9/")
+    images, _ = download_split("test")
     np.testing.assert_array_equal(images, split[0])
 
 
@@ -149,13 +148,15 @@ def test_subsets_are_balanced_disjoint_and_from_the_seed(split):
     assert set(first) != set(balanced_subsets(labels, [205], seed=4)[0])
     some, rest = balanced_subsets(labels, [300, None], seed=3)
     assert sorted([*some, *rest]) == list(range(10_000))
-    with pytest.raises(ValueError, match="digit 5 has 892 left; ask for fewer points"):
+    with pytest.raises(
+        ValueError, match="needs more images of digit 5 than the 892 left; ask for fewer points"
+    ):
         balanced_subsets(labels, [9000], seed=0)
 
 
 # ---- the kind of data -------------------------------------------------------------------------------
 
-OPTIONS = {"source": "bundled", "folder": None, "mirrors": None, "train_points": 300, "test_points": 205}
+OPTIONS = Options(train_points=300, test_points=205)
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +179,6 @@ def places(points, split):
 
 @pytest.mark.parametrize("names", [["all"], ["train", "test"]], ids=["one split cut in two", "two splits"])
 def test_images_are_chosen_once_for_a_seed(files, split, names):
-    assert mnist.SEEDED
     assert mnist.size(OPTIONS) == Size(points=300, features=784, clusters=10, outputs=None)
     paths = [files[name] for name in names]
     points, again, other = (mnist.draw(OPTIONS, seed, paths) for seed in (3, 3, 4))
@@ -200,7 +200,7 @@ def test_images_are_chosen_once_for_a_seed(files, split, names):
 
 
 def test_null_takes_all_images_of_a_split(files):
-    options = {**OPTIONS, "source": "folder", "train_points": None, "test_points": None}
+    options = Options(source="folder", folder=".", train_points=None, test_points=None)
     points = mnist.draw(options, 0, [files["train"], files["test"]])
     assert (len(points.base), len(points.test_base)) == (4000, 6000)
     assert mnist.size(options).points == 60_000
@@ -209,47 +209,34 @@ def test_null_takes_all_images_of_a_split(files):
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({"source": "folder"}, "folder is null, but must be a folder with MNIST's IDX files for source: folder"),
-        ({"source": "folder", "folder": "nowhere/at/all"}, "folder is 'nowhere/at/all', but there is no such folder"),
-        ({"folder": "."}, "folder is '.', but source bundled reads none; take source: folder, or leave it out"),
-        ({"source": "torchvision", "folder": "."}, "folder is '.', but source torchvision reads none"),
-        ({"mirrors": ["http://127.0.0.1/"]}, "mirrors are given, but source bundled downloads nothing"),
+        ({"source": "folder"}, "folder is null, but must be a folder with MNIST's IDX files"),
+        ({"source": "folder", "folder": "nowhere/at/all"}, "folder is 'nowhere/at/all', which does not exist"),
+        ({"folder": "."}, "folder is '.', but must be null for source bundled; or take source folder"),
         ({"train_points": 9000, "test_points": 1001}, "train_points and test_points are 9000 and 1001, but must be at most 10000 together"),
-        ({"train_points": 9000, "test_points": 1000}, "train_points and test_points are 9000 and 1000, but digit 5 has 892 of the 1000 images that this takes; ask for fewer"),
-        ({"source": "torchvision", "train_points": 60_000}, "train_points is 60000, but digit 5 has 5421 of the 6000 images that this takes; ask for fewer"),
         ({"train_points": None}, "train_points and test_points are None and 205, but must be at most 10000 together"),
-        ({"source": "torchvision", "train_points": 60_001}, "train_points is 60001, but MNIST has 60000; ask for fewer, or null"),
-        ({"source": "torchvision", "test_points": 10_001}, "test_points is 10001, but MNIST has 10000; ask for fewer, or null"),
-        ({"source": "folder", "folder": str(BUNDLED), "test_points": 10_001}, "test_points is 10001, but MNIST has 10000"),
+        ({"train_points": 9000, "test_points": 1000}, "train_points and test_points are 9000 and 1000, which takes 1000 images of digit 5, but there are 892"),
+        ({"source": "torchvision", "train_points": 60_000}, "train_points is 60000, which takes 6000 images of digit 5, but there are 5421; ask for fewer"),
+        ({"source": "torchvision", "train_points": 60_001}, "train_points is 60001, but must be at most 60000, or null for all images"),
+        ({"source": "torchvision", "test_points": 10_001}, "test_points is 10001, but must be at most 10000, or null"),
     ],
 )  # fmt: skip
 def test_options_are_checked_before_any_image_is_read(changes, line):
     with pytest.raises(ValueError, match=f"^{line}"):
-        mnist.check({**OPTIONS, **changes})
+        mnist.check(OPTIONS.model_copy(update=changes))
 
 
-def test_options_that_can_be_are_not_refused():
-    mnist.check(OPTIONS)
-    mnist.check({**OPTIONS, "train_points": 7920, "test_points": 1000})
-    mnist.check({**OPTIONS, "source": "folder", "folder": str(BUNDLED), "train_points": None})
-    mnist.check(
-        {**OPTIONS, "source": "torchvision", "mirrors": ["http://127.0.0.1/"], "train_points": 54_215}
-    )
+def test_the_largest_balanced_subsets_are_accepted():
+    mnist.check(Options(train_points=7920, test_points=1000))
+    mnist.check(Options(source="folder", folder=str(BUNDLED), train_points=None))
+    mnist.check(Options(source="torchvision", train_points=54_215))
 
 
-def test_images_come_from_the_source_of_the_options(server, folder, split, capsys):
-    options = {"bundled": {}, "folder": {"folder": folder}, "torchvision": {"mirrors": [server]}}
-    for source, others in options.items():
-        images, labels = mnist.fetch({**OPTIONS, "source": source, **others}, "test", BUNDLED)
-        np.testing.assert_array_equal(images, split[0])
-        np.testing.assert_array_equal(labels, split[1])
+def test_images_come_from_the_source_of_the_options(mirrors, folder, split, capsys):
+    for options in ({}, {"source": "folder", "folder": str(folder)}, {"source": "torchvision"}):
+        for ours, theirs in zip(mnist.fetch(Options(**options), "test", BUNDLED), split, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
 
 
-def test_the_numbers_of_images_of_each_digit_are_mnists(split):
+def test_the_numbers_of_images_of_each_digit_are_known(split):
     assert SPLITS["test"].digits == tuple(np.bincount(split[1]))
     assert [SPLITS[name].points for name in ("train", "test")] == [60_000, 10_000]
-
-
-def test_more_images_of_a_digit_than_there_are(files):
-    with pytest.raises(ValueError, match="digit 5 has 892 left; ask for fewer points"):
-        mnist.draw({**OPTIONS, "train_points": 9000}, 0, [files["all"]])

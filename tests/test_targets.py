@@ -42,7 +42,7 @@ def test_a_target_that_cannot_be_is_refused_in_one_line_before_any_job(fresh):
 
 
 def test_every_stage_is_a_target(unplanned):
-    data = {"make_mixture": 3, "fetch_mnist": 1, "choose_images": 2}
+    data = {"make_mixture": 3, "fetch_mnist": 1, "make_mnist": 2}
     train = {**data, "train_stack": 12}
     measures = {**train, "measure": 12, "collect": 12}
     plots = ["1", "2", "3", "4", "4_supplement", "5", "5_supplement"]
@@ -96,7 +96,7 @@ def test_the_rules_say_what_they_make(unplanned):
     }.items():
         assert words.lower() in about[figure].lower(), about[figure]
         assert "igure 1" not in about[figure]
-    assert about["make_mixture"] != about["choose_images"] != about["import_arrays"]
+    assert about["make_mixture"] != about["make_mnist"] != about["import_arrays"]
 
 
 def test_planning_waits_for_no_heavy_package(unplanned):

@@ -1,22 +1,21 @@
-"""Data sets: a kind each, one signature. Every point is base + sigma * noise.
+"""Data sets, a module for each kind. Every point is base + sigma * noise.
 
-A kind is a module of this package, found by its name, with
+A kind is a module of this package, found by its name, with a class `Options` (`nrc.data.options`) and
 
-    SEEDED                        whether a draw depends on the seed
-    check(options)                ValueError, beginning with the option's name, before any job
-    size(options) -> Size         known before the data are drawn or read
+    check(options)                       raises ValueError, beginning with the option's name, before any job
+    size(options) -> Size                known before the data are drawn or read
     draw(options, seed, files) -> Points
+
+The Snakefile imports these modules, and so they import xarray and torch inside of functions only.
 """
 
-from importlib import import_module
-from types import ModuleType
 from typing import NamedTuple
 
-__all__ = ["Size", "kind"]
+__all__ = ["Size"]
 
 
 class Size(NamedTuple):
-    """Numbers of points, features, clusters and outputs; None where only the data tell.
+    """Numbers of points, features, clusters and outputs; None if it is not known before the data are read.
 
     Examples
     --------
@@ -28,14 +27,3 @@ class Size(NamedTuple):
     features: int
     clusters: int | None
     outputs: int | None
-
-
-def kind(name: str) -> ModuleType:
-    """The module of a kind of data.
-
-    Examples
-    --------
-    >>> kind("mixture").SEEDED
-    True
-    """
-    return import_module(f"nrc.data.{name}")

@@ -1,10 +1,10 @@
-"""Data of one's own: x (points, features), labels (points) and perhaps y (points, outputs) from a file."""
+"""Arrays from a file: x (points, features), labels (points) and, optionally, y (points, outputs)."""
 
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,24 +13,25 @@ from pydantic import Field, field_validator
 from nrc.data import Size
 from nrc.data.options import DataOptions
 
-if TYPE_CHECKING:  # the Snakefile reads this module too, and should not wait for xarray
+if TYPE_CHECKING:
     from nrc.data.points import Points
 
-__all__ = ["SEEDED", "Options", "check", "draw", "read_arrays", "size"]
-
-# The file is the same for every seed; the noise is not.
-SEEDED = False
+__all__ = ["Options", "check", "draw", "read_arrays", "size"]
 
 NAMES = {"x": "(points, features)", "labels": "(points,)", "y": "(points, outputs)"}
 KINDS = {"x": "fiu", "labels": "iu", "y": "fiu"}
 SUFFIXES = ".npz, .npy, .nc"
 
-# What a file that is damaged or of another kind may raise.
+# Errors that a damaged file or a file of another format may raise.
 UNREADABLE = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 class Options(DataOptions):
-    """Your own arrays; the noise is standard normal, drawn by the seed."""
+    """Arrays from a file; the noise is standard normal, drawn by the seed."""
+
+    # only the noise depends on the seed
+    seeded: ClassVar[bool] = False
+    rule: ClassVar[str] = "import_arrays"
 
     file: str = Field(
         description=".npz, .npy or NetCDF with x (points, features), labels (points) 0 to K-1, and for the "
@@ -45,8 +46,8 @@ class Options(DataOptions):
         return file
 
 
-def check(options: Mapping[str, Any]) -> None:
-    """Check the file's header: its arrays are there, of shapes and types that fit.
+def check(options: Options) -> None:
+    """Check the header of the file: its arrays exist, with shapes and types that fit.
 
     Raises
     ------
@@ -54,42 +55,41 @@ def check(options: Mapping[str, Any]) -> None:
 
     Examples
     --------
-    >>> np.savez("own.npz", x=np.eye(3), labels=[0, 1])
-    >>> check({"file": "own.npz"})
+    >>> np.savez("points.npz", x=np.eye(3), labels=[0, 1])
+    >>> check(Options(file="points.npz"))
     Traceback (most recent call last):
         ...
-    ValueError: file is 'own.npz', but labels in it has shape (2,); it must be (points,), with as many points
-    as x, 3
+    ValueError: file is 'points.npz', but labels in it has shape (2,); it must be (points,),
+    with as many points as x, 3
     """
-    file = options["file"]
     try:
-        _check_headers(_headers(file))
+        _check_headers(_headers(options.file))
     except UNREADABLE as error:
-        raise ValueError(f"file is {file!r}, but {_reason(error)}") from None
+        raise ValueError(f"file is {options.file!r}, but {_reason(error)}") from None
 
 
-def size(options: Mapping[str, Any]) -> Size:
-    """Sizes by the file's header; the number of clusters is in its contents.
+def size(options: Options) -> Size:
+    """Sizes by the header of the file, which does not have the number of clusters.
 
     Examples
     --------
-    >>> np.savez("own.npz", x=np.zeros((3, 2)), labels=[0, 1, 1])
-    >>> size({"file": "own.npz"})
+    >>> np.savez("points.npz", x=np.zeros((3, 2)), labels=[0, 1, 1])
+    >>> size(Options(file="points.npz"))
     Size(points=3, features=2, clusters=None, outputs=None)
     """
-    headers = _headers(options["file"])
+    headers = _headers(options.file)
     outputs = headers["y"][0][1] if "y" in headers else None
     points, features = headers["x"][0]
     return Size(points, features, None, outputs)
 
 
-def draw(options: Mapping[str, Any], seed: int, files: Sequence[str]) -> "Points":
-    """Read the file, whose points are the base; the seed is that of the noise.
+def draw(options: Options, seed: int, files: Sequence[str]) -> "Points":
+    """Read the first of the files, which has the points without noise; the noise is drawn by the seed.
 
     Examples
     --------
-    >>> np.savez("own.npz", x=np.zeros((3, 2)), labels=[0, 1, 1])
-    >>> draw({}, seed=0, files=["own.npz"]).sizes.tolist()
+    >>> np.savez("points.npz", x=np.zeros((3, 2)), labels=[0, 1, 1])
+    >>> draw(Options(file="points.npz"), seed=0, files=["points.npz"]).sizes.tolist()
     [1, 2]
     """
     from nrc.data.points import Points
@@ -99,7 +99,7 @@ def draw(options: Mapping[str, Any], seed: int, files: Sequence[str]) -> "Points
 
 
 def read_arrays(file: str | Path) -> dict[str, NDArray[Any]]:
-    """The arrays x (float), labels (int) and, if there, y (float) of a file.
+    """Read the arrays x (float), labels (int) and, if the file has it, y (float).
 
     Parameters
     ----------
@@ -109,13 +109,13 @@ def read_arrays(file: str | Path) -> dict[str, NDArray[Any]]:
     Raises
     ------
     ValueError
-        With the file, the key and what is expected: a key is missing, a shape or type does not fit,
-        a value is not finite, or labels leave a gap.
+        If an array is missing, a shape or type does not fit, a value is not finite, or labels leave a gap;
+        with the file, the array and what it must be.
 
     Examples
     --------
-    >>> np.savez("own.npz", x=[[0, 1], [2, 3]], labels=[1, 0])
-    >>> arrays = read_arrays("own.npz")
+    >>> np.savez("points.npz", x=[[0, 1], [2, 3]], labels=[1, 0])
+    >>> arrays = read_arrays("points.npz")
     >>> arrays["x"].tolist(), arrays["labels"].tolist()
     ([[0.0, 1.0], [2.0, 3.0]], [1, 0])
     """
@@ -142,29 +142,29 @@ def _check_finite(name: str, array: NDArray[Any]) -> None:
 
 
 def _check_labels(labels: NDArray[np.int64]) -> None:
-    there = np.unique(labels)
-    gaps = np.flatnonzero(there != np.arange(len(there)))
+    found = np.unique(labels)
+    gaps = np.flatnonzero(found != np.arange(len(found)))
     if len(gaps):
-        what = f"{there[0]} is one of them" if there[0] < 0 else f"{gaps[0]} is missing"
-        raise ValueError(f"its labels must be 0, 1, ..., K-1, each with a point, and {what}")
+        fault = f"{found[0]} is one of them" if found[0] < 0 else f"{gaps[0]} is missing"
+        raise ValueError(f"its labels must be 0, 1, ..., K-1, each with a point, but {fault}")
 
 
 def _reason(error: Exception) -> str:
-    """What is wrong, in one line that follows the file's name."""
+    """The error in one line that follows the name of the file."""
     if isinstance(error, OSError) and error.strerror:
         return f"it cannot be read ({error.strerror})"
-    said = " ".join(str(error).split())
-    return said if isinstance(error, ValueError) else f"it is damaged ({said})"
+    message = " ".join(str(error).split())
+    return message if isinstance(error, ValueError) else f"it is damaged ({message})"
 
 
 Headers = dict[str, tuple[tuple[int, ...], np.dtype]]
 
 
 def _headers(file: str | Path) -> Headers:
-    """Shape and type of each array of the file that has one of the names."""
+    """Shape and type of the arrays x, labels and y of the file."""
     path = Path(file)
     if not path.is_file():
-        raise ValueError("there is no such file (a relative path starts at the working folder)")
+        raise ValueError("there is no such file (a relative path starts at the working directory)")
     if path.suffix == ".npz":
         with zipfile.ZipFile(path) as archive:
             return {
@@ -175,11 +175,11 @@ def _headers(file: str | Path) -> Headers:
             shape, dtype = _npy_header(stream)
         if dtype.fields is None:
             raise ValueError(
-                "it holds one plain array; save x and labels by numpy.savez(FILE, x=x, labels=labels)"
+                "it contains a single array; save x and labels by numpy.savez(FILE, x=x, labels=labels)"
             )
         fields = {name: dtype[name] for name in NAMES if name in dtype.fields}
         if any(dtype[name].hasobject for name in dtype.fields.keys() - fields.keys()):
-            raise ValueError("it holds objects beside x, labels and y, which are not read; leave them out")
+            raise ValueError("it contains objects beside x, labels and y; leave them out")
         return {name: ((*shape, *field.shape), field.base) for name, field in fields.items()}
     if path.suffix in (".nc", ".nc4", ".h5"):
         with _netcdf(path) as dataset:
@@ -202,11 +202,11 @@ def _npy_header(stream: Any) -> tuple[tuple[int, ...], np.dtype]:
 def _check_headers(headers: Headers) -> None:
     for name in ("x", "labels"):
         if name not in headers:
-            raise ValueError(f"it has no {name}; it must hold x {NAMES['x']} and labels {NAMES['labels']}")
+            raise ValueError(f"it has no {name}; it must contain x {NAMES['x']} and labels {NAMES['labels']}")
     for name, (shape, dtype) in headers.items():
         if dtype.kind not in KINDS[name]:
             kind = "whole numbers" if name == "labels" else "numbers"
-            raise ValueError(f"its {name} holds values of type {dtype}; they must be {kind}")
+            raise ValueError(f"its {name} has values of type {dtype}; they must be {kind}")
         wanted = f"{name} in it has shape {shape}; it must be {NAMES[name]}"
         if len(shape) != (1 if name == "labels" else 2) or 0 in shape:
             raise ValueError(f"{wanted}, at least one of each")
@@ -233,5 +233,5 @@ def _netcdf(path: Path) -> Any:
         return xr.open_dataset(path, engine="h5netcdf", decode_times=False)
     except Exception as error:
         raise ValueError(
-            f"it is no NetCDF file ({type(error).__name__}: {' '.join(str(error).split())[:100]})"
+            f"it is not a NetCDF file ({type(error).__name__}: {' '.join(str(error).split())[:100]})"
         ) from None

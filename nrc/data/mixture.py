@@ -1,7 +1,7 @@
 """Gaussian mixtures, drawn once for every noise level: a point is means[label] + sigma * noise."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,14 +10,12 @@ from pydantic import Field
 from nrc.data import Size
 from nrc.data.options import DataOptions
 
-if TYPE_CHECKING:  # the Snakefile reads this module too, and should not wait for xarray
+if TYPE_CHECKING:
     from nrc.data.points import Points
 
-__all__ = ["SEEDED", "Options", "blob_sizes", "check", "draw", "draw_mixture", "size"]
+__all__ = ["Options", "check", "cluster_sizes", "draw", "size"]
 
 Array = NDArray[np.float64]
-
-SEEDED = True
 
 
 class Options(DataOptions):
@@ -28,150 +26,112 @@ class Options(DataOptions):
     clusters: int = Field(ge=1, description="number of clusters K")
     points: int = Field(ge=1, description="number of points N")
     dimension: int = Field(ge=1, description="number of features d")
-    separation: float = Field(2.0, gt=0, description="smallest distance between two means")
+    separation: float = Field(
+        2.0, gt=0, description="smallest distance between two means; norm of the mean if there is one cluster"
+    )
     covariance: Literal["isotropic", "full"] = Field(
         "isotropic",
-        description="isotropic is the identity, full draws a covariance of mean variance 1 for each cluster",
+        description="isotropic is the identity; full draws for each cluster exponentially distributed "
+        "eigenvalues, scaled to mean 1, in random axes",
     )
     weights: list[Annotated[float, Field(gt=0)]] | None = Field(
         None, description="relative sizes of the clusters, or null for equal sizes"
     )
 
 
-def check(options: Mapping[str, Any]) -> None:
-    """Check the options before anything is drawn.
+def check(options: Options) -> None:
+    """Check the options before a mixture is drawn.
 
     Raises
     ------
     ValueError
-        If there are not as many weights as blobs, or a blob would be empty.
+        If there are not as many weights as clusters, or a cluster would be empty.
 
     Examples
     --------
-    >>> check({"clusters": 3, "points": 30, "weights": [1.0, 2.0]})
+    >>> check(Options(clusters=3, points=30, dimension=4, weights=[1.0, 2.0]))
     Traceback (most recent call last):
         ...
-    ValueError: weights is [1.0, 2.0], but must have 3 numbers, one a cluster
+    ValueError: weights is [1.0, 2.0], but must have 3 numbers, one per cluster
     """
-    clusters, points, weights = options["clusters"], options["points"], options["weights"]
+    clusters, weights = options.clusters, options.weights
     if weights is not None and len(weights) != clusters:
-        raise ValueError(f"weights is {weights!r}, but must have {clusters} numbers, one a cluster")
-    try:
-        blob_sizes(points, clusters, weights)
-    except ValueError as error:
-        what = f"clusters is {clusters}" if weights is None else f"weights is {weights!r}"
-        raise ValueError(f"{what}, but {error}") from None
+        raise ValueError(f"weights is {weights!r}, but must have {clusters} numbers, one per cluster")
+    if not cluster_sizes(options).all():
+        key = f"clusters is {clusters}" if weights is None else f"weights is {weights!r}"
+        raise ValueError(
+            f"{key}, but {options.points} points in {clusters} clusters leave a cluster empty; use more "
+            "points or other weights"
+        )
 
 
-def size(options: Mapping[str, Any]) -> Size:
+def size(options: Options) -> Size:
     """Points, features and clusters; there is no y.
 
     Examples
     --------
-    >>> size({"points": 30, "dimension": 4, "clusters": 3})
+    >>> size(Options(points=30, dimension=4, clusters=3))
     Size(points=30, features=4, clusters=3, outputs=None)
     """
-    return Size(options["points"], options["dimension"], options["clusters"], None)
+    return Size(options.points, options.dimension, options.clusters, None)
 
 
-def draw(options: Mapping[str, Any], seed: int, files: Sequence[str] = ()) -> "Points":
-    """Draw a mixture with the options of `draw_mixture`.
-
-    Examples
-    --------
-    >>> options = {"clusters": 2, "points": 10, "dimension": 3, "separation": 1.0}
-    >>> draw({**options, "covariance": "isotropic", "weights": None}, seed=0).sizes.tolist()
-    [5, 5]
-    """
-    return draw_mixture(**options, seed=seed)
-
-
-def draw_mixture(
-    *,
-    clusters: int,
-    points: int,
-    dimension: int,
-    separation: float,
-    covariance: str,
-    weights: Sequence[float] | None,
-    seed: int,
-) -> "Points":
-    """Draw means, noise and labels of a Gaussian mixture.
-
-    Parameters
-    ----------
-    clusters, points, dimension : int
-        K, N and d.
-    separation : float
-        Smallest distance between two means (norm of the mean if there is one cluster).
-    covariance : {"isotropic", "diagonal", "full"}
-        Shape of each blob. Isotropic is the identity; diagonal and full have exponentially
-        distributed eigenvalues scaled to mean 1, drawn for each blob, full in random axes.
-    weights : sequence of float or None
-        Relative blob sizes; None is balanced.
-    seed : int
+def draw(options: Options, seed: int, files: Sequence[str] = ()) -> "Points":
+    """Draw means, noise and labels of a mixture.
 
     Raises
     ------
     ValueError
-        If there are more clusters than points, or a blob would be empty.
+        As `check`.
 
     Examples
     --------
-    >>> points = draw_mixture(
-    ...     clusters=2, points=10, dimension=3, separation=2.0, covariance="full", weights=[4, 1], seed=0
-    ... )
+    >>> options = Options(clusters=2, points=10, dimension=3, covariance="full", weights=[4.0, 1.0])
+    >>> points = draw(options, seed=0)
     >>> points.sizes.tolist()
     [8, 2]
-    >>> float(np.linalg.norm(points.means[0] - points.means[1]).round(6))
+    >>> float(np.linalg.norm(points.means[0] - points.means[1]))
     2.0
     """
     from nrc.data.points import Points
 
+    check(options)
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))
-    means = _separated_means(rng, clusters, dimension, separation)
-    roots = np.stack([_covariance_root(rng, dimension, covariance) for _ in range(clusters)])
-    labels = np.repeat(np.arange(clusters), blob_sizes(points, clusters, weights))
-    noise = np.einsum("nij,nj->ni", roots[labels], rng.standard_normal((points, dimension)))
+    clusters, dimension = options.clusters, options.dimension
+    means = _separated_means(rng, clusters, dimension, options.separation)
+    roots = np.stack([_covariance_root(rng, dimension, options.covariance) for _ in range(clusters)])
+    labels = np.repeat(np.arange(clusters), cluster_sizes(options))
+    noise = np.einsum("nij,nj->ni", roots[labels], rng.standard_normal((options.points, dimension)))
     covariances = roots @ roots.swapaxes(1, 2)
     return Points(seed, means[labels], labels, noise, means=means, covariances=covariances)
 
 
-def blob_sizes(points: int, clusters: int, weights: Sequence[float] | None = None) -> NDArray[np.int64]:
-    """Split points over blobs in proportion to weights, by largest remainder.
-
-    Raises
-    ------
-    ValueError
-        If a blob would be empty.
+def cluster_sizes(options: Options) -> NDArray[np.int64]:
+    """Number of points of each cluster, in proportion to the weights, by largest remainder.
 
     Examples
     --------
-    >>> blob_sizes(10, 3).tolist()
+    >>> cluster_sizes(Options(points=10, clusters=3, dimension=1)).tolist()
     [4, 3, 3]
-    >>> blob_sizes(10, 2, [4, 1]).tolist()
+    >>> cluster_sizes(Options(points=10, clusters=2, dimension=1, weights=[4.0, 1.0])).tolist()
     [8, 2]
     """
-    share = np.ones(clusters) if weights is None else np.asarray(weights, dtype=float)
-    quota = points * share / share.sum()
+    share = np.ones(options.clusters) if options.weights is None else np.array(options.weights)
+    quota = options.points * share / share.sum()
     sizes: NDArray[np.int64] = np.floor(quota).astype(np.int64)
     by_remainder = np.argsort(sizes - quota, kind="stable")
-    sizes[by_remainder[: points - sizes.sum()]] += 1
-    if (sizes == 0).any():
-        raise ValueError(
-            f"{points} points in {clusters} blobs leave a blob empty; use more points or other weights"
-        )
+    sizes[by_remainder[: options.points - sizes.sum()]] += 1
     return sizes
 
 
 def _separated_means(rng: np.random.Generator, clusters: int, dimension: int, separation: float) -> Array:
     means: Array = rng.standard_normal((clusters, dimension))
     if clusters == 1:
-        least = np.linalg.norm(means)
+        smallest = np.linalg.norm(means)
     else:
         distance = np.linalg.norm(means[:, None] - means[None], axis=2)
-        least = distance[np.triu_indices(clusters, 1)].min()
-    return separation * means / least
+        smallest = distance[np.triu_indices(clusters, 1)].min()
+    return separation * means / smallest
 
 
 def _covariance_root(rng: np.random.Generator, dimension: int, covariance: str) -> Array:
@@ -180,9 +140,5 @@ def _covariance_root(rng: np.random.Generator, dimension: int, covariance: str) 
         return np.eye(dimension)
     eigenvalues = rng.exponential(size=dimension)
     root = np.diag(np.sqrt(eigenvalues / eigenvalues.mean()))
-    if covariance == "diagonal":
-        return root
-    if covariance == "full":
-        axes, _ = np.linalg.qr(rng.standard_normal((dimension, dimension)))
-        return axes @ root
-    raise ValueError(f"covariance {covariance!r} is not one of isotropic, diagonal, full")
+    axes, _ = np.linalg.qr(rng.standard_normal((dimension, dimension)))
+    return axes @ root

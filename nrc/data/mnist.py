@@ -1,4 +1,4 @@
-"""The MNIST images (LeCun, Cortes, Burges), read from a folder or downloaded, and checked byte by byte."""
+"""The MNIST images (LeCun, Cortes, Burges), read from a folder or downloaded, with checked bytes."""
 
 import gzip
 import hashlib
@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.error import URLError
 
 import numpy as np
@@ -16,8 +16,9 @@ from pydantic import Field
 
 from nrc.data import Size
 from nrc.data.options import DataOptions
+from nrc.text import listed
 
-if TYPE_CHECKING:  # the Snakefile reads this module too, and should not wait for xarray and torchvision
+if TYPE_CHECKING:
     import xarray as xr
     from torchvision import datasets
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:  # the Snakefile reads this module too, and should not wait fo
 
 __all__ = [
     "CLASSES",
-    "SEEDED",
     "SPLITS",
     "Options",
     "Split",
@@ -39,24 +39,21 @@ __all__ = [
     "size",
 ]
 
-# The choice of images does.
-SEEDED = True
-
 SIDE, CLASSES = 28, 10
-# Bytes of the largest IDX file, the images to train on.
+# Bytes of the largest IDX file, which has the training images.
 LARGEST = 16 + 60_000 * SIDE * SIDE
 
 
 @dataclass(frozen=True)
 class Split:
-    """One of the two halves of MNIST.
+    """One of the two splits of MNIST.
 
     Attributes
     ----------
     digits : tuple of int
         Number of images of each digit.
     digests : dict
-        SHA-256 of the uncompressed bytes of its IDX files, images first.
+        SHA-256 of the uncompressed bytes of the IDX files, images first.
 
     Examples
     --------
@@ -116,117 +113,123 @@ class Options(DataOptions):
     )
 
 
-def check(options: Mapping[str, Any]) -> None:
+def check(options: Options) -> None:
     """Check the options before any image is read.
 
     Raises
     ------
     ValueError
-        If a folder is missing, or more images are asked for than there are.
+        If a folder is missing, or there are fewer images than the options ask for.
 
     Examples
     --------
-    >>> options = {"source": "torchvision", "folder": None, "mirrors": None}
-    >>> check({**options, "train_points": 70_000, "test_points": None})
+    >>> check(Options(source="torchvision", train_points=70_000))
     Traceback (most recent call last):
         ...
-    ValueError: train_points is 70000, but MNIST has 60000; ask for fewer, or null for all
+    ValueError: train_points is 70000, but must be at most 60000, or null for all images
     """
-    source, folder = options["source"], options["folder"]
-    asked = {name: options[name] for name in ("train_points", "test_points")}
+    source, folder = options.source, options.folder
+    wanted = {"train_points": options.train_points, "test_points": options.test_points}
     if source == "folder":
-        if folder is None:
-            raise ValueError("folder is null, but must be a folder with MNIST's IDX files for source: folder")
-        if not Path(folder).is_dir():
+        if folder is None or not Path(folder).is_dir():
+            found = "null" if folder is None else f"{folder!r}, which does not exist"
             raise ValueError(
-                f"folder is {folder!r}, but there is no such folder; give one with MNIST's IDX files"
+                f"folder is {found}, but must be a folder with MNIST's IDX files for source folder"
             )
     elif folder is not None:
-        raise ValueError(
-            f"folder is {folder!r}, but source {source} reads none; take source: folder, or leave it out"
-        )
-    if source != "torchvision" and options["mirrors"] is not None:
-        raise ValueError(f"mirrors are given, but source {source} downloads nothing; leave them out")
+        raise ValueError(f"folder is {folder!r}, but must be null for source {source}; or take source folder")
     if source == "bundled":
-        if None in asked.values() or sum(asked.values()) > SPLITS["test"].points:
+        available = SPLITS["test"].points
+        if (
+            any(points is None for points in wanted.values())
+            or sum(filter(None, wanted.values())) > available
+        ):
             raise ValueError(
-                f"train_points and test_points are {asked['train_points']} and {asked['test_points']}, "
-                f"but must be at most {SPLITS['test'].points} together with source: bundled"
+                f"train_points and test_points are {listed(wanted.values())}, but must be at most "
+                f"{available} together for source bundled"
             )
-        _check_digits(asked, SPLITS["test"])
+        _check_digits(wanted, SPLITS["test"])
         return
-    for split, (name, points) in zip(SPLITS.values(), asked.items(), strict=True):
+    for split, (name, points) in zip(SPLITS.values(), wanted.items(), strict=True):
         if points is not None and points > split.points:
             raise ValueError(
-                f"{name} is {points}, but MNIST has {split.points}; ask for fewer, or null for all"
+                f"{name} is {points}, but must be at most {split.points}, or null for all images"
             )
         _check_digits({name: points}, split)
 
 
-def _check_digits(asked: Mapping[str, int | None], split: Split) -> None:
-    """Check that there are images enough of every digit to balance those asked for."""
-    needed = sum((_balanced(points) for points in asked.values() if points is not None), _balanced(0))
+def _check_digits(wanted: Mapping[str, int | None], split: Split) -> None:
+    """Check that there are enough images of every digit for balanced subsets."""
+    needed = sum((_balanced(points) for points in wanted.values() if points is not None), _balanced(0))
     digit = int(np.argmax(needed - split.digits))
     if needed[digit] > split.digits[digit]:
-        names, sizes = " and ".join(asked), " and ".join(map(str, asked.values()))
+        verb = "is" if len(wanted) == 1 else "are"
         raise ValueError(
-            f"{names} {'is' if len(asked) == 1 else 'are'} {sizes}, but digit {digit} has "
-            f"{split.digits[digit]} of the {needed[digit]} images that this takes; ask for fewer"
+            f"{listed(wanted)} {verb} {listed(wanted.values())}, which takes {needed[digit]} images of digit "
+            f"{digit}, but there are {split.digits[digit]}; ask for fewer"
         )
 
 
-def _balanced(size: int) -> NDArray[np.int64]:
-    """Number of points of each class among so many."""
-    return np.full(CLASSES, size // CLASSES) + (np.arange(CLASSES) < size % CLASSES)
+def _balanced(points: int) -> NDArray[np.int64]:
+    """Number of points of each class in a balanced subset."""
+    return np.full(CLASSES, points // CLASSES) + (np.arange(CLASSES) < points % CLASSES)
 
 
-def size(options: Mapping[str, Any]) -> Size:
-    """Images to train on, pixels and classes; there is no y.
+def size(options: Options) -> Size:
+    """Training images, pixels and classes; there is no y.
 
     Examples
     --------
-    >>> size({"train_points": 2000})
+    >>> size(Options(train_points=2000))
     Size(points=2000, features=784, clusters=10, outputs=None)
     """
-    return Size(options["train_points"] or SPLITS["train"].points, SIDE * SIDE, CLASSES, None)
+    return Size(options.train_points or SPLITS["train"].points, SIDE * SIDE, CLASSES, None)
 
 
-def fetch(options: Mapping[str, Any], split: str, bundled: str | Path) -> Images:
-    """Images and labels of a split from the source of the options: bundled files, a folder, or the internet.
+def fetch(options: Options, split: str, bundled: str | Path) -> Images:
+    """Images and labels of a split from the source of the options.
+
+    Parameters
+    ----------
+    options : Options
+    split : {"train", "test"}
+    bundled : path
+        Folder of the bundled files.
 
     Raises
     ------
     ValueError
         As `read_split` and `download_split`.
     """
-    if options["source"] == "torchvision":
-        return download_split(split, options["mirrors"])
-    return read_split(bundled if options["source"] == "bundled" else options["folder"], split)
+    if options.source == "torchvision":
+        return download_split(split)
+    return read_split(bundled if options.folder is None else options.folder, split)
 
 
-def draw(options: Mapping[str, Any], seed: int, files: Sequence[str]) -> "Points":
+def draw(options: Options, seed: int, files: Sequence[str]) -> "Points":
     """Choose the images to train and to test on.
 
     Parameters
     ----------
-    options : mapping
+    options : Options
     seed : int
-        Of the choice.
+        Seed of the choice.
     files : sequence of path
-        The files of the splits that `fetch` gave: one, cut in two, or those to train and to test on.
+        Files of the splits, as `images_dataset` makes them: one that is divided into training and test
+        images, or one for each.
 
     Examples
     --------
     >>> images, labels = np.zeros((40, 28, 28), np.uint8), np.arange(40, dtype=np.uint8) % 10
     >>> nrc.netcdf.save(images_dataset(images, labels), "test.nc")
-    >>> points = draw({"train_points": 20, "test_points": 10}, seed=0, files=["test.nc"])
+    >>> points = draw(Options(train_points=20, test_points=10), seed=0, files=["test.nc"])
     >>> points.base.shape, points.sizes.tolist()
     ((20, 784), [2, 2, 2, 2, 2, 2, 2, 2, 2, 2])
     """
     from nrc.data.points import Points
     from nrc.netcdf import load
 
-    sizes, splits = [options["train_points"], options["test_points"]], [load(file) for file in files]
+    sizes, splits = [options.train_points, options.test_points], [load(file) for file in files]
     labels = [split["labels"].values for split in splits]
     if len(splits) == 1:
         chosen, splits = balanced_subsets(labels[0], sizes, seed), splits * 2
@@ -248,7 +251,7 @@ def read_split(folder: str | Path, split: str) -> Images:
     Raises
     ------
     ValueError
-        With the file and what to do, if one is missing, no whole gzip file, or not MNIST.
+        If a file is missing, not a complete gzip file, or not a file of MNIST.
 
     Examples
     --------
@@ -256,7 +259,7 @@ def read_split(folder: str | Path, split: str) -> Images:
     Traceback (most recent call last):
         ...
     ValueError: downloads has neither t10k-images-idx3-ubyte nor t10k-images-idx3-ubyte.gz;
-    put MNIST's IDX files there, or take source torchvision
+    put MNIST's IDX files into it, or take source torchvision
     """
     with tempfile.TemporaryDirectory() as root:
         raw = Path(root) / "MNIST" / "raw"
@@ -266,21 +269,15 @@ def read_split(folder: str | Path, split: str) -> Images:
         return _arrays(_dataset_class(split)(root, train=split == "train"), split)
 
 
-def download_split(split: str, mirrors: Sequence[str] | None = None) -> Images:
-    """The same from the internet, by torchvision.
-
-    Parameters
-    ----------
-    split : {"train", "test"}
-    mirrors : sequence of str, optional
-        Addresses of folders with the compressed files; torchvision's own if not given.
+def download_split(split: str) -> Images:
+    """Images (points, 28, 28) and labels (points,) from the internet, by torchvision.
 
     Raises
     ------
     ValueError
-        If no mirror gives the files, or they are not MNIST.
+        If no mirror of torchvision's has the files, or they are not files of MNIST.
     """
-    mnist = _dataset_class(split, mirrors)
+    mnist = _dataset_class(split)
     with tempfile.TemporaryDirectory() as root:
         try:
             dataset = mnist(root, train=split == "train", download=True)
@@ -288,7 +285,7 @@ def download_split(split: str, mirrors: Sequence[str] | None = None) -> Images:
             raise ValueError(
                 f"MNIST could not be downloaded from {', '.join(mnist.mirrors)} "
                 f"({' '.join(str(error).split())}); "
-                "check the network, or take source bundled, or source folder with files fetched elsewhere"
+                "check the network, or take source bundled, or source folder with the files in a folder"
             ) from error
         for name, digest in SPLITS[split].digests.items():
             _checked((Path(dataset.raw_folder) / name).read_bytes(), digest, f"the downloaded {name}")
@@ -313,15 +310,13 @@ def images_dataset(images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> "xr.
     )
 
 
-def _dataset_class(split: str, mirrors: Sequence[str] | None = None) -> "type[datasets.MNIST]":
-    """torchvision's MNIST, for the files of one split alone."""
+def _dataset_class(split: str) -> "type[datasets.MNIST]":
+    """MNIST of torchvision, restricted to the files of one split."""
     from torchvision import datasets
 
-    # its MD5 is of one compression of the files, and the check here is of what is inside
-    own: dict[str, Any] = {"resources": [(f"{name}.gz", None) for name in SPLITS[split].digests]}
-    if mirrors:
-        own["mirrors"] = list(mirrors)
-    return type("MNIST", (datasets.MNIST,), own)
+    # the MD5 of torchvision depends on the compression; the SHA-256 of `Split` is of the uncompressed bytes
+    resources = [(f"{name}.gz", None) for name in SPLITS[split].digests]
+    return type("MNIST", (datasets.MNIST,), {"resources": resources})
 
 
 def _bytes(folder: Path, name: str) -> bytes:
@@ -330,23 +325,23 @@ def _bytes(folder: Path, name: str) -> bytes:
         return plain.read_bytes()
     if not compressed.is_file():
         raise ValueError(
-            f"{folder} has neither {name} nor {name}.gz; put MNIST's IDX files there, "
+            f"{folder} has neither {name} nor {name}.gz; put MNIST's IDX files into it, "
             "or take source torchvision"
         )
     try:
         with gzip.open(compressed) as file:
-            # a file that is longer is not MNIST's, and may be made to fill the memory
+            # a longer file is not a file of MNIST, and could fill the memory
             return file.read(LARGEST + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise ValueError(f"{compressed} is not a whole gzip file ({error}); fetch it again") from error
+        raise ValueError(f"{compressed} is not a complete gzip file ({error}); fetch it again") from error
 
 
 def _checked(content: bytes, digest: str, name: Path | str) -> bytes:
     found = hashlib.sha256(content).hexdigest()
     if found != digest:
         raise ValueError(
-            f"{name} is not MNIST's, or damaged: SHA-256 of its bytes is {found}, expected {digest}; "
-            "fetch it again"
+            f"{name} is not a file of MNIST, or is damaged: the SHA-256 of its bytes is {found}, "
+            f"expected {digest}; fetch it again"
         )
     return content
 
@@ -365,13 +360,13 @@ def _arrays(dataset: "datasets.MNIST", split: str) -> Images:
 def balanced_subsets(
     labels: NDArray[np.uint8], sizes: Sequence[int | None], seed: int
 ) -> list[NDArray[np.int64]]:
-    """Disjoint subsets of points with every class as often as any other, as nearly as sizes allow.
+    """Disjoint subsets of points, each with equally many points per class, up to one.
 
     Parameters
     ----------
     labels : (points,) integer array
     sizes : sequence of int or None
-        Number of points of each subset; None for all that are left, balanced or not.
+        Number of points of each subset; None for all points that are left, balanced or not.
     seed : int
 
     Returns
@@ -405,8 +400,8 @@ def balanced_subsets(
         short = [label for label, share in enumerate(shares) if share > len(members[label])]
         if short:
             raise ValueError(
-                f"{size} more points are asked for, but digit {short[0]} has {len(members[short[0]])} left; "
-                "ask for fewer points, or take the whole of MNIST from source folder or torchvision"
+                f"a subset of {size} points needs more images of digit {short[0]} than the "
+                f"{len(members[short[0]])} left; ask for fewer points, or take source folder or torchvision"
             )
         subsets.append(np.sort(np.concatenate([m[:s] for m, s in zip(members, shares, strict=True)])))
         members = [m[s:] for m, s in zip(members, shares, strict=True)]

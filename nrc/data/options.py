@@ -1,4 +1,4 @@
-"""What the options of every kind of data have."""
+"""Options that every kind of data has."""
 
 from typing import ClassVar
 
@@ -12,8 +12,14 @@ class DataOptions(Options):
 
     Attributes
     ----------
+    seeded : bool
+        Whether points without noise depend on the seed.
     default_sigma : sequence of float or None
         The axis sigma of a grid on the data that does not have it; None if it must be given.
+    rule : str or None
+        The Snakemake rule that makes the data; None for ``make_{kind}``.
     """
 
+    seeded: ClassVar[bool] = True
     default_sigma: ClassVar[tuple[float, ...] | None] = (0.0,)
+    rule: ClassVar[str | None] = None

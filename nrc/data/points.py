@@ -15,13 +15,13 @@ Array = NDArray[np.float64]
 
 ABOUT = {
     "base": (("point", "feature"), "points without noise"),
-    "labels": (("point",), "cluster of each point: its blob or class"),
+    "labels": (("point",), "cluster of each point"),
     "noise": (("point", "feature"), "noise at sigma = 1, covariance applied"),
     "y": (("point", "output"), "targets"),
-    "means": (("cluster", "feature"), "means of the blobs"),
+    "means": (("cluster", "feature"), "means of the clusters"),
     "covariances": (
         ("cluster", "feature", "other_feature"),
-        "covariances of the noise of the blobs at sigma = 1",
+        "covariances of the noise of the clusters at sigma = 1",
     ),
     "test_base": (("test_point", "feature"), "points to test on, without noise"),
     "test_labels": (("test_point",), "class of each point to test on"),
@@ -35,16 +35,16 @@ class Points:
     Attributes
     ----------
     seed : int
-        Of the noise, where it is not given.
+        Seed of the noise, where `noise` is None.
     base : (points, features) array
     labels : (points,) integer array
-        Cluster of each point, 0..K-1, each with a point.
+        Cluster of each point, 0 to K-1, none of them empty.
     noise : (points, features) array, optional
         Noise at sigma = 1; standard normal by the seed if not given.
     y : (points, outputs) array, optional
         Targets of a regression.
     means, covariances : (clusters, features) and (clusters, features, features) arrays, optional
-        Of the blobs of a Gaussian mixture, at sigma = 1.
+        Means and covariances of the clusters of a Gaussian mixture, at sigma = 1.
     test_base, test_labels : arrays, optional
         Points to test on.
 
@@ -94,7 +94,7 @@ class Points:
         Raises
         ------
         ValueError
-            If there are none.
+            If the data have no test points.
 
         Examples
         --------
@@ -103,11 +103,11 @@ class Points:
         [[1.0, 1.0]]
         """
         if self.test_base is None:
-            raise ValueError("the data have no points to test on")
+            raise ValueError("the data have no test points")
         return _noisy(self.test_base, sigma, self.seed, 5)
 
     def targets(self, task: str, x: Array) -> Array:
-        """What a network learns, (points, outputs).
+        """Targets of a network, (points, outputs).
 
         Parameters
         ----------
@@ -148,7 +148,7 @@ class Points:
         return means
 
     def to_dataset(self) -> xr.Dataset:
-        """The arrays that are there, as a dataset with the attribute seed.
+        """The arrays that are not None, as a dataset with the attribute seed.
 
         Examples
         --------
@@ -171,7 +171,7 @@ class Points:
 
 
 def one_hot(labels: NDArray[np.integer], classes: int) -> Array:
-    """A row for each label: 1 at its place, else 0, (points, classes).
+    """One-hot encoding of labels, (points, classes).
 
     Examples
     --------
@@ -182,7 +182,7 @@ def one_hot(labels: NDArray[np.integer], classes: int) -> Array:
 
 
 def _noisy(base: Array, sigma: float, seed: int, key: int) -> Array:
-    """Points with standard normal noise, which is not drawn at sigma = 0."""
+    """Points with standard normal noise; at sigma = 0 no noise is drawn."""
     if not sigma:
         return base + 0.0
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(key,)))

@@ -23,15 +23,14 @@ def mixture_bounds(stack: Stack, points: Mapping[int, Points], task: str, delta:
         The mixture of each seed.
     task : {"autoencode", "classify"}
         The points (x, x) of an autoencoder vary twice as much as x; the targets of a classifier are
-        constant in a blob.
+        constant in a cluster.
     delta : float
         Both hold with probability at least 1 - delta.
 
     Examples
     --------
-    >>> from nrc.data.mixture import draw_mixture
-    >>> kind = {"separation": 1.0, "covariance": "isotropic", "weights": None}
-    >>> points = draw_mixture(clusters=2, points=50, dimension=3, seed=0, **kind)
+    >>> from nrc.data.mixture import Options, draw
+    >>> points = draw(Options(clusters=2, points=50, dimension=3, separation=1.0), seed=0)
     >>> stack = Stack({"weight_decay": 0.1, "sigma": [0.0, 0.5], "width": 3, "depth": 2, "seed": 0})
     >>> bounds = mixture_bounds(stack, {0: points}, "classify", delta=0.05)
     >>> (bounds["wcss_quantile"] <= bounds["wcss_bound"]).values.tolist()

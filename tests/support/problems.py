@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nrc.batching import architecture_of, initial_parameters, regularised_loss, training_sample
-from nrc.data.mixture import draw_mixture
+from nrc.data.mixture import Options, draw
 from nrc.data.points import Points
 from nrc.determinism import make_deterministic
 from nrc.grid import Stack
@@ -38,8 +38,8 @@ make_deterministic()
 
 def mixture(*, clusters=2, points=21, dimension=3, seed=0, **changes) -> Points:
     """A small mixture; the odd sizes put matrices at odd places in memory."""
-    options = {"separation": 2, "covariance": "isotropic", "weights": None, **changes}
-    return draw_mixture(clusters=clusters, points=points, dimension=dimension, seed=seed, **options)
+    options = Options(clusters=clusters, points=points, dimension=dimension, **changes)
+    return draw(options, seed)
 
 
 def autoencoders(

@@ -14,7 +14,7 @@ IMAGES = "weight_decay~all/sigma~0/width~8/depth~3/seed~all"
 STAGES = {
     "make_mixture": "results/data/blobs/seed~0.nc",
     "fetch_mnist": "results/data/digits/test.nc",
-    "choose_images": "results/data/digits/seed~0.nc",
+    "make_mnist": "results/data/digits/seed~0.nc",
     "train_stack": f"results/mixture/train/{MIXTURE}.nc",
     "train_stack of classifiers": f"results/mnist/train/{IMAGES}.nc",
     "train_stack from another": f"results/mnist_stationary/train/{IMAGES}.nc",
@@ -31,9 +31,9 @@ STAGES = {
 
 # An input of each that has one of the pipeline's.
 INPUTS = {
-    "choose_images": STAGES["fetch_mnist"],
+    "make_mnist": STAGES["fetch_mnist"],
     "train_stack": STAGES["make_mixture"],
-    "train_stack of classifiers": STAGES["choose_images"],
+    "train_stack of classifiers": STAGES["make_mnist"],
     "train_stack from another": STAGES["train_stack of classifiers"],
     "measure": STAGES["train_stack"],
     "measure of classifiers": STAGES["train_stack of classifiers"],

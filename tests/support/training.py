@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nrc import netcdf
-from nrc.data.mixture import draw_mixture
+from nrc.data.mixture import Options, draw
 from nrc.metadata import provenance
 from support.programs import Program
 
@@ -74,7 +74,7 @@ class Training:
         self.data = []
         for seed in seeds if isinstance(seeds, list) else [seeds]:
             self.data.append(folder / f"seed~{seed}.nc")
-            drawn = draw_mixture(**{**DATA, "points": points}, seed=seed).to_dataset()
+            drawn = draw(Options(**{**DATA, "points": points}), seed).to_dataset()
             netcdf.save(drawn.assign_attrs(provenance({"experiment": "blobs"})), self.data[-1])
 
     def training(self, **changes: Any) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from nrc.data import Size, kind
+from nrc import kinds
+from nrc.data import Size
 from nrc.grid import AXES, spaced
 from workflow.config.inheritance import Likes
 from workflow.config.schema import dotted, kind_of, mistakes, schema, unmet, value_at, written
@@ -26,8 +27,8 @@ def check_data(name: str, data: str, known: Mapping[str, Any], sizes: dict[str, 
         )
     if data in sizes:
         return
-    module = kind(known[data]["kind"])
-    options = {key: value for key, value in known[data].items() if key != "kind"}
+    module = kinds.module("data", known[data]["kind"])
+    options = module.Options(**{key: value for key, value in known[data].items() if key != "kind"})
     try:
         module.check(options)
         sizes[data] = module.size(options)

@@ -27,12 +27,12 @@ __all__ = [
 Settings = Mapping[str, Any]
 
 # Where the bytes of data come from, which is no part of what they are.
-PLACES = ("source", "folder", "mirrors", "file")
+PLACES = ("source", "folder", "file")
 
 
 def fetch_slice(name: str, settings: Settings) -> dict[str, Any]:
     """Where the images of a data set come from."""
-    return {key: settings["data"][name][key] for key in ("source", "folder", "mirrors")}
+    return {key: settings["data"][name][key] for key in ("source", "folder")}
 
 
 def data_slice(name: str, seed: int, settings: Settings) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
-from nrc import data
+from nrc import kinds
 from nrc.grid import AXES, Stack, notation, number
 from workflow.config.warm_starts import along_of
 
@@ -99,7 +99,7 @@ def source_files(name: str, settings: Mapping[str, Any]) -> list[str]:
 
 def data_files(name: str, seeds: Sequence[int], settings: Mapping[str, Any]) -> list[str]:
     """The files of the points of a data set: one for each seed, or one alone where it knows no seed."""
-    if not data.kind(settings["data"][name]["kind"]).SEEDED:
+    if not kinds.options("data", settings["data"][name]["kind"]).seeded:
         return [f"results/data/{name}/points.nc"]
     return [f"results/data/{name}/seed~{seed}.nc" for seed in seeds]
 

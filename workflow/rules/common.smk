@@ -10,7 +10,7 @@ from shlex import quote
 
 sys.path.insert(0, workflow.basedir)
 
-from nrc.data import kind as data_kind
+from nrc import kinds
 from workflow.lib import paths, job_settings
 from workflow.lib.code_digest import code_digest, summary_of
 from workflow.lib.commit import commit_of
@@ -125,7 +125,8 @@ def stack_threads():
 @cache
 def size_of(data):
     options = dict(DATA[data])
-    return data_kind(options.pop("kind")).size(options)
+    module = kinds.module("data", options.pop("kind"))
+    return module.size(module.Options(**options))
 
 
 def stack_memory(wildcards, attempt):

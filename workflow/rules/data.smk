@@ -7,26 +7,14 @@ rule data:
 BUNDLED = [str(ROOT / f"resources/mnist/t10k-{part}-ubyte.gz") for part in ("images-idx3", "labels-idx1")]
 
 # Names of rules; a kind without a name here has the rule make_{kind}.
-DATA_RULES = {"mixture": "make_mixture", "mnist": "choose_images", "arrays": "import_arrays"}
-
-
-def names_of_kind(kind):
-    """A regular expression for the names of the data sets of a kind."""
-    return "|".join(name for name, options in DATA.items() if options["kind"] == kind) or "(?!)"
-
-
-def data_settings(wildcards):
-    """The settings of a data set and of its seed, which is 0 for a kind without seeds."""
-    seed = or_exit(paths.seed_of, wildcards.data, wildcards.seed) if "seed" in wildcards.keys() else 0
-    return settings_json(job_settings.data_slice, wildcards.data, seed)
-
-
-for kind in dict.fromkeys([*DATA_RULES, *(options["kind"] for options in DATA.values())]):
-    place = "{data}/seed~{seed}" if data_kind(kind).SEEDED else "{data}/points"
+for kind in kinds.names("data"):
+    about = kinds.options("data", kind)
+    place = "{data}/seed~{seed}" if about.seeded else "{data}/points"
+    data_rule = about.rule or f"make_{kind}"
 
     rule:
         name:
-            DATA_RULES.get(kind, f"make_{kind}")
+            data_rule
         input:
             files=lambda wildcards: paths.source_files(wildcards.data, SETTINGS),
         output:
@@ -48,11 +36,11 @@ for kind in dict.fromkeys([*DATA_RULES, *(options["kind"] for options in DATA.va
             " --settings {params.settings:q} --files {input.files:q}"
             " --output {output:q} --log {log:q}"
 
-    workflow.get_rule(DATA_RULES.get(kind, f"make_{kind}")).docstring = summary_of(f"nrc.data.{kind}")
+    workflow.get_rule(data_rule).docstring = summary_of(f"nrc.data.{kind}")
 
 
 rule fetch_mnist:
-    """Fetch a split of MNIST, and check it byte by byte."""
+    """Fetch a split of MNIST, and check its bytes."""
     input:
         lambda wildcards: BUNDLED if DATA[wildcards.data]["source"] == "bundled" else [],
     output:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from nrc import data, netcdf
+from nrc import kinds, netcdf
 from nrc.metadata import provenance
 from workflow.lib.program import Settings, run
 
@@ -16,9 +16,11 @@ def main(
     files: Annotated[list[str], "files that the kind of data reads"] = [],  # noqa: B006
 ) -> None:
     name, options = settings["experiment"], dict(settings["data"])
-    kind = data.kind(options.pop("kind"))
+    kind = kinds.module("data", options.pop("kind"))
+    if "file" in kind.Options.model_fields and files:
+        options["file"] = files[0]  # the settings do not have it: where the bytes are does not matter
     try:
-        points = kind.draw(options, settings["seed"], files)
+        points = kind.draw(kind.Options.checked(options), settings["seed"], files)
     except ValueError as error:
         raise ValueError(f"data.{name}: {error}") from error
     netcdf.save(points.to_dataset().assign_attrs(provenance(settings)), output)
