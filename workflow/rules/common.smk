@@ -125,8 +125,8 @@ def stack_threads():
 @cache
 def size_of(data):
     options = dict(DATA[data])
-    module = kinds.module("data", options.pop("kind"))
-    return module.size(module.Options(**options))
+    kind = kinds.module("data", options.pop("kind"))
+    return kind.size(kind.Options(**options))
 
 
 def stack_memory(wildcards, attempt):
