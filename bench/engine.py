@@ -10,11 +10,11 @@ from bench.machine import clock_of
 from bench.problems import Problem, residual
 from bench.runs import TOLERANCES, Budget, Run
 from nrc.determinism import make_deterministic
+from nrc.objectives.principal_axes import Rotation
 from nrc.optimize import build, rotates
 from nrc.optimize.minimise import minimise
-from nrc.optimize.principal_axes import Rotation, Unturned
 from nrc.optimize.protocols import RunInfo
-from workflow.lib.parallel import block_size
+from nrc.training.parallel import block_size
 
 __all__ = ["minimum", "nrc_stack"]
 
@@ -30,7 +30,7 @@ def minimum(problem: Problem, tolerance: float, epochs: int, threads: int = 1) -
     @torch.inference_mode()
     def end_of(cells: Tensor):
         loss = problem.objective.select(cells).to(theta.device)  # separate memory
-        axes = Rotation.of(loss) if rotates(name) else Unturned()
+        axes = Rotation.of(loss) if rotates(name) else Rotation(None)
         turned = axes.rotate(loss)
         phases = build(name, options, RunInfo(epochs, [0] * len(cells), tolerance))
         begin = axes.into(loss, theta[cells])

@@ -17,7 +17,7 @@ from nrc.batching import architecture_of, initial_parameters, regularised_loss, 
 from nrc.data.mnist import fetch, images_dataset
 from nrc.data.points import Points
 from nrc.grid import Stack
-from nrc.regularised_loss import RegularisedLoss
+from nrc.objectives.regularised_loss import RegularisedLoss
 from workflow.config.load import read_settings
 
 __all__ = ["Problem", "blobs", "configured", "grid", "operations", "residual"]

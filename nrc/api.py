@@ -26,6 +26,7 @@ from nrc.measures.coordinates import coordinates
 from nrc.measures.network import measure as measure_networks
 from nrc.measures.ranks import rank_measures
 from nrc.metadata import provenance
+from nrc.objectives.residual import relative_residual
 
 __all__ = ["measure", "spectra"]
 
@@ -186,7 +187,7 @@ def _of_all_layers(seen: MeasuredModule, residuals: Array, decay: Array) -> dict
         "loss": (loss, "mean loss, without weight decay", ""),
         "gradient_norm": (residual, "norm ||r|| of the residual of all measured layers", "eq. 4"),
         "relative_residual": (
-            residual / pull if pull > 0 else np.nan,
+            relative_residual(torch.tensor(residual), torch.tensor(pull)).item(),
             "||r|| / (lambda ||W||), all measured layers together",
             "eq. 4",
         ),

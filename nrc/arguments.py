@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nrc.measured_module import MeasuredModule
-from nrc.networks.mlp import LOSSES
+from nrc.networks.losses import LOSSES
 
 __all__ = [
     "check_loss",

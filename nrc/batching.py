@@ -14,7 +14,7 @@ from nrc import netcdf
 from nrc.data.points import Points, one_hot
 from nrc.grid import Cell, Stack
 from nrc.networks.mlp import Architecture, by_features
-from nrc.regularised_loss import RegularisedLoss
+from nrc.objectives.regularised_loss import RegularisedLoss
 
 __all__ = [
     "Sample",

@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from nrc.measured_network import Batch
-from nrc.networks.mlp import LOSSES
+from nrc.networks.losses import LOSSES
+from nrc.networks.workspace import FRESH
 
 __all__ = [
     "DivergedError",
@@ -449,7 +450,7 @@ class MeasuredModule(ModuleFeatures):
     y : Tensor
         Real targets (points, ...), or classes (points,), of which distributions are made.
     loss : str or callable
-        A key of `nrc.networks.mlp.LOSSES`, or a function of outputs and targets.
+        A key of `nrc.networks.losses.LOSSES`, or a function of outputs and targets.
 
     Raises
     ------
@@ -508,7 +509,9 @@ class MeasuredModule(ModuleFeatures):
         y, shares = y.to(self.device), shares.to(self.device)
         output = output.reshape(len(y), *self._output.shape[1:])  # that of one point may be squeezed
         if isinstance(self._loss, str):
-            (value,), _ = LOSSES[self._loss](_by_row(output), _by_row(y), shares[None, :, None], None)
+            (value,), _ = LOSSES[self._loss].gradient(
+                _by_row(output), _by_row(y), shares[None, :, None], FRESH
+            )
         else:
             value = (shares * self._loss(output, y)).sum()
         pairs = zip(self._gradients(value), self.weights, strict=True)

@@ -6,7 +6,8 @@ import pytest
 import torch
 from scipy.linalg import null_space
 
-from nrc.networks.mlp import ACTIVATIONS, Network
+from nrc.networks.activations import ACTIVATIONS
+from nrc.networks.mlp import Network
 from nrc.theory.bounds import distance_bound, gradient_rank_bound
 from nrc.theory.centroids import (
     RANK_TOLERANCE,

@@ -8,9 +8,10 @@ import torch
 
 from nrc.measures import curvature as module
 from nrc.measures.curvature import curvature, dense_hessian, smallest_dense, smallest_found
-from nrc.networks.mlp import LOSSES, Architecture
+from nrc.networks.losses import LOSSES
+from nrc.networks.mlp import Architecture
+from nrc.objectives.regularised_loss import RegularisedLoss
 from nrc.optimize.minimise import minimise
-from nrc.regularised_loss import RegularisedLoss
 from nrc.status import flag_masks
 from support.configurations import overlay, read, refused
 from support.problems import METHODS, autoencoders, classifiers, normal, plain_hessians

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch.nn import functional
 
+from nrc.objectives.regularised_loss import RegularisedLoss
 from nrc.optimize.minimise import minimise
-from nrc.regularised_loss import RegularisedLoss
 from nrc.status import TerminationReason
 from support.problems import Way, classifiers, modules, parameters_of
 

@@ -11,7 +11,9 @@ import train
 
 from nrc import netcdf
 from nrc.metadata import provenance
-from nrc.networks.mlp import ACTIVATIONS, LOSSES, Network
+from nrc.networks.activations import ACTIVATIONS
+from nrc.networks.losses import LOSSES
+from nrc.networks.mlp import Network
 from nrc.optimize.line_search import weak_wolfe
 from nrc.optimize.minimise import minimise
 from nrc.status import TerminationReason

@@ -5,11 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from nrc.hessian import CURVATURES
-from nrc.networks.mlp import LOSSES, Architecture
+from nrc.networks.losses import LOSSES
+from nrc.networks.mlp import Architecture
+from nrc.networks.workspace import FRESH
+from nrc.objectives.principal_axes import Rotation
+from nrc.objectives.regularised_loss import RegularisedLoss
 from nrc.optimize.kfac import KFAC, random_signs
-from nrc.optimize.principal_axes import Rotated, Rotation
-from nrc.regularised_loss import RegularisedLoss
 from support.problems import classifiers, normal
 
 SHARES = torch.softmax(normal(2, 50), 1)
@@ -76,11 +77,11 @@ def test_roots_and_products_are_of_the_second_derivative(loss):
     output, y, signs = normal(1, 1, 4), normal(1, 1, 4, seed=1).softmax(-1), normal(1, 1, 4)
 
     def ell(f):
-        return LOSSES[loss](f[None, None], y, 1.0, None)[0].sum()
+        return LOSSES[loss].gradient(f[None, None], y, 1.0, FRESH)[0].sum()
 
     exact = torch.autograd.functional.hessian(ell, output[0, 0])
-    curvature = CURVATURES[loss]
-    torch.testing.assert_close(curvature.product(output, y, signs)[0, 0], exact @ signs[0, 0])
+    curvature = LOSSES[loss]
+    torch.testing.assert_close(curvature.curvature(output, y, signs)[0, 0], exact @ signs[0, 0])
     patterns = torch.cartesian_prod(*[torch.tensor([-1.0, 1.0], dtype=torch.float64)] * 4)
     roots = torch.stack([curvature.root(output, y, pattern)[0, 0] for pattern in patterns])
     torch.testing.assert_close(roots.mT @ roots / len(roots), exact)
@@ -115,7 +116,7 @@ def test_a_rotated_network_has_the_same_outputs_and_diagonal_moments(cells, shar
     objective, theta = thin(cells, shares)
     rotation = Rotation.of(objective)
     rotated = rotation.rotate(objective)
-    assert isinstance(rotated.select(torch.tensor([1])), Rotated)
+    assert rotated.select(torch.tensor([1])).principal_axes
     assert rotated.architecture.sizes == (3, 4, 5, 3)
     inside = rotation.into(objective, theta)
     there = rotated.network(inside).features(rotated.x)[-1]

@@ -17,11 +17,11 @@ from nrc.batching import (
 from nrc.grid import Stack
 from nrc.measures.linear import centroid_shift, forecasts, trained_shift, transition
 from nrc.networks.mlp import Architecture
+from nrc.objectives.regularised_loss import RegularisedLoss
 from nrc.optimize.lbfgs import LBFGS
 from nrc.optimize.levenberg_marquardt import LevenbergMarquardt
 from nrc.optimize.minimise import minimise
 from nrc.optimize.protocols import Phase
-from nrc.regularised_loss import RegularisedLoss
 from nrc.status import TerminationReason
 from nrc.theory.linear import Autoencoder, at_centroids
 from support.problems import mixture, value_and_gradient

@@ -2,15 +2,26 @@
 
 from dataclasses import replace
 from itertools import product
+from typing import get_args
 
 import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
-from nrc.networks.mlp import ACTIVATIONS, LOSSES, Architecture
-from nrc.regularised_loss import RegularisedLoss
-from support.problems import gradient_of, modules, normal, parameters_of, value_and_gradient
+from nrc.networks.activations import ACTIVATIONS
+from nrc.networks.losses import LOSSES
+from nrc.networks.mlp import Architecture, Options
+from nrc.networks.options import SmoothActivation
+from nrc.objectives.regularised_loss import RegularisedLoss
+from support.problems import (
+    TORCH_ACTIVATIONS,
+    gradient_of,
+    modules,
+    normal,
+    parameters_of,
+    value_and_gradient,
+)
 
 CELLS, POINTS, SIZES = 3, 11, (4, 6, 5, 3)
 WEIGHT_DECAY = torch.tensor([0.0, 0.1, 3.0], dtype=torch.float64)
@@ -40,11 +51,11 @@ def plain_loss(module, x, y, loss):
 
 def plain_features(weights, biases, point, activation):
     """One network, one point, with numpy alone."""
-    phi = {"tanh": np.tanh, "linear": lambda t: t, "relu": lambda t: np.maximum(t, 0)}[activation]
+    phi = TORCH_ACTIVATIONS[activation]()
     z = [point]
     for l, (w, b) in enumerate(zip(weights, biases, strict=True)):
         t = np.array([sum(row[j] * z[-1][j] for j in range(len(row))) for row in w]) + b
-        z.append(t if l == len(weights) - 1 else phi(t))
+        z.append(t if l == len(weights) - 1 else phi(torch.from_numpy(t)).numpy())
     return z
 
 
@@ -61,6 +72,25 @@ def test_features_and_loss_agree_with_a_plain_loop(architecture):
                 np.testing.assert_allclose(z[l][c, i].numpy(), layer, rtol=1e-12, atol=1e-14)
             errors.append(0.5 * ((plain[-1] - y[c, i].numpy()) ** 2).sum())
         assert float(loss[c]) == pytest.approx(np.mean(errors), rel=1e-12)
+
+
+def test_the_table_of_activations_has_the_names_that_the_configuration_allows():
+    assert set(ACTIVATIONS) == set(get_args(Options.model_fields["activation"].annotation))
+    assert {n for n, phi in ACTIVATIONS.items() if phi.curvature} == set(get_args(SmoothActivation))
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_derivatives_of_an_activation_agree_with_autograd(name):
+    """Where phi'(0) does not exist the grid leaves 0 out."""
+    activation = ACTIVATIONS[name]
+    t = torch.linspace(-6, 6, 1000, dtype=torch.float64, requires_grad=True)
+    value = TORCH_ACTIVATIONS[name]()(t)
+    torch.testing.assert_close(activation.value(t.detach(), None), value, check_dtype=True)
+    argument = value.detach() if activation.of_value else t.detach()
+    for derivative in (lambda s: activation.derivative(s, None), activation.curvature, activation.third):
+        (value,) = torch.autograd.grad(value.sum() + 0 * (t**4).sum(), t, create_graph=True)
+        if derivative is not None:
+            torch.testing.assert_close(derivative(argument), value.detach(), rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("loss", LOSSES)

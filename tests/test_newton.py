@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from nrc.hessian import Hessian
-from nrc.networks.mlp import LOSSES
+from nrc.networks.losses import LOSSES
+from nrc.objectives.hessian import Hessian
+from nrc.objectives.mixed_precision import Single
 from nrc.optimize import build
 from nrc.optimize.kfac import KFAC
 from nrc.optimize.minimise import minimise
-from nrc.optimize.mixed_precision import Single
 from nrc.optimize.newton import NewtonCG, conjugate_gradients
 from nrc.optimize.protocols import Phase, RunInfo
 from nrc.status import TerminationReason
@@ -31,7 +31,7 @@ def run(loss, start, tolerance=1e-8, **options):
 
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("shares", [None, SHARES], ids=["uniform", "weighted"])
-@pytest.mark.parametrize("activation", ["tanh", "linear"])
+@pytest.mark.parametrize("activation", ["tanh", "linear", "gelu", "silu"])
 @pytest.mark.parametrize("loss", LOSSES)
 def test_a_product_with_the_hessian_agrees_with_autograd(loss, activation, shares, bias):
     objective, theta, _ = classifiers(loss=loss, activation=activation, bias=bias)

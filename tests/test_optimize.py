@@ -8,11 +8,11 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
+from nrc.objectives.protocols import Point
+from nrc.objectives.regularised_loss import RegularisedLoss
 from nrc.optimize import minimise as driver
 from nrc.optimize.line_search import weak_wolfe
 from nrc.optimize.minimise import minimise
-from nrc.optimize.protocols import Point
-from nrc.regularised_loss import RegularisedLoss
 from nrc.status import Status, TerminationReason
 from support.problems import METHODS, Way, autoencoders, classifiers, value_and_gradient
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from nrc.networks.mlp import ACTIVATIONS, Network
+from nrc.networks.activations import ACTIVATIONS
+from nrc.networks.mlp import Network
 from nrc.theory import segments
 from nrc.theory.centroids import centroid_gap, centroid_gap_bound, centroid_gradient
 from nrc.theory.segments import Enclosure, Jet, Matrix, segment_gap_bound

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator, lobpcg
 from torch import Tensor
 
-from nrc.hessian import Hessian
 from nrc.metadata import describe, flag_attributes
+from nrc.networks.activations import ACTIVATIONS
+from nrc.objectives.hessian import Hessian
+from nrc.objectives.regularised_loss import RegularisedLoss
 from nrc.optimize.kfac import KFAC
-from nrc.regularised_loss import RegularisedLoss
 from nrc.theory.spectra import EXACT
 
 __all__ = ["Extremum", "curvature", "dense_hessian", "smallest_dense", "smallest_found"]
@@ -87,7 +88,7 @@ def curvature(objective: RegularisedLoss, theta: Tensor) -> xr.Dataset:
     """
     smallest = smallest_dense if theta.shape[1] <= DENSE else smallest_found
     value, error = np.array([smallest(objective, theta, cell) for cell in range(len(theta))]).T
-    if objective.architecture.activation == "linear" and len(objective.architecture.shapes) > 1:
+    if ACTIVATIONS[objective.architecture.activation].linear and len(objective.architecture.shapes) > 1:
         error += _left_of_flat(objective, theta)
     kind = np.select(
         [value > error, value < -error], [Extremum.MINIMUM, Extremum.SADDLE], Extremum.UNDETERMINED

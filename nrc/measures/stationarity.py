@@ -12,6 +12,7 @@ from torch import Tensor
 from nrc.measured_network import Seen
 from nrc.measures.spaces import Spaces
 from nrc.metadata import describe
+from nrc.objectives.residual import layer_residuals
 from nrc.theory.bounds import distance_bound, gradient_rank_bound
 from nrc.theory.centroids import RANK_TOLERANCE, centroid_gap, outside_gradient
 from nrc.theory.moments import Partition
@@ -96,7 +97,7 @@ def stationarity(
     >>> [round(found[name].item(), 6) for name in ("residual", "gap", "bound_measured", "bound_projected")]
     [0.0, 0.5, 0.5, 0.5]
     """
-    r = _residuals(seen, gradient, weight_decay)
+    r = layer_residuals(gradient, seen.weights, torch.from_numpy(weight_decay)).numpy()
     known, best, random = (
         _at_centroids(seen, gradient, partitions, clusters, doing)
         for partitions, doing in (
@@ -171,13 +172,6 @@ def _relative_tails(seen: Seen, parts: Sequence[_AtCentroids], least: int) -> Ar
     tails = np.fmin.reduce([of.beyond for of in parts]) / np.where(norms > 0, norms, np.nan)[:, :, None]
     last = np.fmax.reduce([np.fmax.reduce(of.rho, axis=2) for of in parts])
     return np.where(np.arange(tails.shape[2]) < np.fmax(last, least)[:, :, None], tails, np.nan)
-
-
-def _residuals(seen: Seen, gradient: Sequence[Tensor], weight_decay: Array) -> Array:
-    """||r_l|| with r_l = gradient in W_l + lambda W_l, (cells, layers)."""
-    decays = torch.from_numpy(weight_decay)[:, :, None, None]
-    layers = zip(gradient, seen.weights, decays.unbind(1), strict=True)
-    return torch.stack([(g + decay * w).norm(dim=(1, 2)) for g, w, decay in layers], dim=1).numpy()
 
 
 def _distinct_centroids(partitions: Sequence[Partition]) -> NDArray[np.integer]:

@@ -7,29 +7,22 @@ Conventions: z^0 = x and z^l = phi(W_l z^{l-1} + b_l), the last layer without ph
 optional. In code a point is a row, but in memory a feature is: products then read ``w @ z.mT``.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import prod
-from typing import final
 
 import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
 
+from nrc.networks.activations import ACTIVATIONS
+from nrc.networks.losses import LOSSES
 from nrc.networks.options import ActivationName, NetworkOptions
+from nrc.networks.workspace import FRESH, Workspace
 
-__all__ = [
-    "ACTIVATIONS",
-    "LOSSES",
-    "Activation",
-    "Architecture",
-    "Network",
-    "Options",
-    "Scratch",
-    "by_features",
-]
+__all__ = ["Architecture", "Network", "Options", "by_features"]
 
 
 class Options(NetworkOptions):
@@ -37,33 +30,6 @@ class Options(NetworkOptions):
 
     activation: ActivationName = Field("tanh", description="function after every layer but the last")
     bias: bool = Field(False, description="whether layers have biases, to which weight decay applies too")
-
-
-@final  # and so never false: ``scratch and ...`` is None or what follows
-class Scratch:
-    """Memory that each evaluation uses again: fresh memory would cost more than the arithmetic.
-
-    What lies in it is lost with the next evaluation. Not for two threads at a time.
-
-    Examples
-    --------
-    >>> scratch, like = Scratch(), torch.ones(1)
-    >>> first = scratch("features", like, 2, 3)
-    >>> first.shape
-    torch.Size([2, 3])
-    >>> scratch("features", like, 3).data_ptr() == first.data_ptr()
-    True
-    """
-
-    def __init__(self) -> None:
-        self._memory: dict[object, Tensor] = {}
-
-    def __call__(self, name: object, like: Tensor, *shape: int) -> Tensor:
-        """A tensor of a shape, of the type of another, with any content."""
-        size, memory = prod(shape), self._memory.get(name)
-        if memory is None or len(memory) < size or memory.dtype != like.dtype:
-            memory = self._memory[name] = torch.empty(size, dtype=like.dtype, device=like.device)
-        return memory[:size].view(shape)
 
 
 def by_features(x: Tensor) -> Tensor:
@@ -79,92 +45,6 @@ def by_features(x: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Activation:
-    """A function phi applied entrywise, with phi(0) = 0.
-
-    Attributes
-    ----------
-    value : callable
-        phi(t), written into its second argument if that is not None.
-    derivative : callable
-        phi'(t) in terms of a = phi(t), likewise.
-    curvature : callable, optional
-        phi''(t) in terms of a = phi(t); None where it does not exist.
-    derivative_bounds : tuple of float, optional
-        The largest absolute values of the first three derivatives; None where they do not exist.
-    third : callable, optional
-        phi'''(t), likewise.
-    turning : tuple of tuple of float, optional
-        The values of a = phi(t) between which each of the first three derivatives is monotone.
-
-    Examples
-    --------
-    >>> tanh = ACTIVATIONS["tanh"]
-    >>> a = tanh.value(torch.zeros(1), None)
-    >>> tanh.derivative(a, None)
-    tensor([1.])
-    """
-
-    value: Callable[[Tensor, Tensor | None], Tensor]
-    derivative: Callable[[Tensor, Tensor | None], Tensor]
-    curvature: Callable[[Tensor], Tensor] | None = None
-    derivative_bounds: tuple[float, float, float] | None = None
-    third: Callable[[Tensor], Tensor] | None = None
-    turning: tuple[tuple[float, ...], ...] | None = None
-
-
-def _tanh(t: Tensor, out: Tensor | None) -> Tensor:
-    if out is None or t.device.type != "cpu":
-        return torch.tanh(t, out=out)
-    np.tanh(t.numpy(), out=out.numpy())  # several times as fast as torch's
-    return out
-
-
-def _one(a: Tensor, out: Tensor | None) -> Tensor:
-    return torch.ones_like(a) if out is None else out.fill_(1)
-
-
-ACTIVATIONS = {
-    "tanh": Activation(
-        _tanh,
-        lambda a, out: torch.addcmul(a.new_ones(()), a, a, value=-1, out=out),
-        lambda a: -2 * a * (1 - a * a),
-        (1.0, 4 / 27**0.5, 2.0),
-        lambda a: -2 * (1 - a * a) * (1 - 3 * a * a),
-        ((0.0,), (-((1 / 3) ** 0.5), (1 / 3) ** 0.5), (-((2 / 3) ** 0.5), 0.0, (2 / 3) ** 0.5)),
-    ),
-    "linear": Activation(
-        lambda t, out: t, _one, torch.zeros_like, (1.0, 0.0, 0.0), torch.zeros_like, ((), (), ())
-    ),
-    "relu": Activation(lambda t, out: torch.clamp(t, min=0, out=out), lambda a, out: torch.sign(a, out=out)),
-}
-
-
-def _squared_error(
-    output: Tensor, y: Tensor, p: Tensor | float, scratch: Scratch | None
-) -> tuple[Tensor, Tensor]:
-    """ell = (1/2) ||f - y||^2."""
-    output, y, p = output.mT, y.mT, p.mT if isinstance(p, Tensor) else p
-    error = torch.sub(output, y, out=scratch and output)
-    delta = torch.mul(error, p, out=scratch and scratch("delta", error, *error.shape))
-    squares = torch.mul(error, delta, out=scratch and error)
-    return squares.flatten(1).sum(1) / 2, delta.mT
-
-
-def _cross_entropy(
-    output: Tensor, y: Tensor, p: Tensor | float, scratch: Scratch | None
-) -> tuple[Tensor, Tensor]:
-    """ell = -sum_j y_j log softmax(f)_j, y a distribution over the classes."""
-    logs = output.log_softmax(-1)
-    return -(p * y * logs).flatten(1).sum(1), p * (logs.exp() * y.sum(-1, keepdim=True) - y)
-
-
-# Functions of outputs, which they may overwrite, targets and weights p_i: the loss sum_i p_i ell_i of
-# every cell, and its derivative in the outputs.
-LOSSES = {"squared_error": _squared_error, "cross_entropy": _cross_entropy}
-
-
-@dataclass(frozen=True)
 class Network:
     """The networks of a stack, or what is left of them after some layers.
 
@@ -173,7 +53,7 @@ class Network:
     weights : list of Tensor
         W_1, ..., W_L, each (cells, n_l, n_{l-1}).
     activation, loss : str
-        Keys of `ACTIVATIONS` and `LOSSES`.
+        Keys of `nrc.networks.activations.ACTIVATIONS` and `nrc.networks.losses.LOSSES`.
     biases : list of Tensor, optional
         b_1, ..., b_L, each (cells, n_l).
 
@@ -235,35 +115,45 @@ class Network:
         """Features (cells, points, n), and beside them the 1 that a bias multiplies, if there are biases."""
         return z if self.biases is None else torch.cat([z, torch.ones_like(z[:, :, :1])], dim=2)
 
-    def features(self, x: Tensor, scratch: Scratch | None = None) -> list[Tensor]:
+    def features(self, x: Tensor, workspace: Workspace = FRESH) -> list[Tensor]:
         """Features z^0, ..., z^L of points x (cells, points, n_0), each (cells, points, n_l).
 
-        They lie in the scratch memory if it is given. Else autograd may follow them.
+        They lie in the workspace if one is given. Otherwise autograd can follow them.
         """
-        z = self.hidden(x, scratch)
-        return [*z, self.output(z, scratch)]
+        z = self.hidden(x, workspace)
+        return [*z, self.output(z, workspace)]
 
-    def hidden(self, x: Tensor, scratch: Scratch | None = None) -> list[Tensor]:
+    def hidden(self, x: Tensor, workspace: Workspace = FRESH) -> list[Tensor]:
         """Features z^0, ..., z^{L-1}."""
         phi, z = ACTIVATIONS[self.activation].value, [x]
         for l in range(1, len(self.weights)):
-            a = self._layer(l, z[-1], scratch).mT
-            z.append(phi(a, scratch and a).mT)
+            a = self._layer(l, z[-1], workspace).mT
+            z.append(phi(a, workspace.over(a)).mT)
         return z
 
-    def output(self, z: list[Tensor], scratch: Scratch | None = None) -> Tensor:
+    def output(self, z: list[Tensor], workspace: Workspace = FRESH) -> Tensor:
         """z^L from the features z^0, ..., z^{L-1}."""
-        return self._layer(len(z), z[-1], scratch)
+        return self._layer(len(z), z[-1], workspace)
 
-    def _layer(self, l: int, z: Tensor, scratch: Scratch | None) -> Tensor:
+    def _layer(self, l: int, z: Tensor, workspace: Workspace, name: str = "z") -> Tensor:
         w = self.weights[l - 1]
-        out = scratch and scratch(("z", l), w, len(w), w.shape[1], z.shape[1])
+        out = workspace.buffer((name, l), w, len(w), w.shape[1], z.shape[1])
         a = torch.matmul(w, z.mT, out=out)
         if self.biases is not None:
             a += self.biases[l - 1][:, :, None]
         return a.mT
 
-    def deltas(self, z: list[Tensor], delta: Tensor, scratch: Scratch | None = None) -> list[Tensor]:
+    def slope_argument(self, l: int, z: list[Tensor], workspace: Workspace = FRESH) -> Tensor:
+        """What the derivatives of phi after layer l are functions of, (cells, n_l, points).
+
+        That is z^l where they are functions of phi(t). Otherwise it is t = W_l z^{l-1} + b_l, which is
+        computed again, because the forward pass has written phi(t) over it.
+        """
+        if ACTIVATIONS[self.activation].of_value:
+            return z[l].mT
+        return self._layer(l, z[l - 1], workspace, "input").mT
+
+    def deltas(self, z: list[Tensor], delta: Tensor, workspace: Workspace = FRESH) -> list[Tensor]:
         """Derivatives delta^1, ..., delta^L in a^l = W_l z^{l-1} + b_l, by back-propagation.
 
         Parameters
@@ -282,9 +172,9 @@ class Network:
         for l in range(len(self.weights) - 1, 0, -1):
             w = self.weights[l]
             shape = w, len(w), w.shape[2], delta.shape[1]
-            before = torch.matmul(w.mT, deltas[0].mT, out=scratch and scratch(("delta", l), *shape))
-            slope = derivative(z[l].mT, scratch and scratch("slope", *shape))
-            deltas.insert(0, torch.mul(before, slope, out=scratch and before).mT)
+            before = torch.matmul(w.mT, deltas[0].mT, out=workspace.buffer(("delta", l), *shape))
+            slope = derivative(self.slope_argument(l, z, workspace), workspace.buffer("slope", *shape))
+            deltas.insert(0, torch.mul(before, slope, out=workspace.over(before)).mT)
         return deltas
 
     def gradient(
@@ -293,7 +183,7 @@ class Network:
         y: Tensor,
         shares: Tensor | None = None,
         *,
-        scratch: Scratch | None = None,
+        workspace: Workspace = FRESH,
         out: "Network | None" = None,
     ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         """The loss sum_i p_i ell(f(x_i), y_i) and its gradient, by back-propagation.
@@ -304,8 +194,8 @@ class Network:
             Inputs (cells, points, n_0) and targets (cells, points, n_L).
         shares : Tensor, optional
             Weights p_i of the points, (cells, points); 1/N each if not given.
-        scratch : Scratch, optional
-            Memory for the features; autograd may follow if it is not given.
+        workspace : Workspace, optional
+            Memory for features and derivatives. If not given, every tensor is new, and autograd can follow.
         out : Network, optional
             Where to write the gradient.
 
@@ -318,26 +208,26 @@ class Network:
         of_biases : list of Tensor
             The gradient in b_1, ..., b_L; empty without biases.
         """
-        return self.gradient_at(self.features(x, scratch), y, shares, scratch, out)
+        return self.gradient_at(self.features(x, workspace), y, shares, workspace, out)
 
     def gradient_at(
         self,
         z: list[Tensor],
         y: Tensor,
         shares: Tensor | None,
-        scratch: Scratch | None = None,
+        workspace: Workspace = FRESH,
         out: "Network | None" = None,
     ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-        """The same where the features z^0, ..., z^L are known; with scratch z^L is overwritten."""
+        """The same where the features z^0, ..., z^L are known; in a workspace z^L is overwritten."""
         p = 1 / y.shape[1] if shares is None else shares[:, :, None]
-        value, delta = LOSSES[self.loss](z[-1], y, p, scratch)
-        return value, *self.pull_back(z[:-1], delta, scratch, out)
+        value, delta = LOSSES[self.loss].gradient(z[-1], y, p, workspace)
+        return value, *self.pull_back(z[:-1], delta, workspace, out)
 
     def pull_back(
-        self, z: list[Tensor], delta: Tensor, scratch: Scratch | None = None, out: "Network | None" = None
+        self, z: list[Tensor], delta: Tensor, workspace: Workspace = FRESH, out: "Network | None" = None
     ) -> tuple[list[Tensor], list[Tensor]]:
         """The gradient in weights and biases, from z^0, ..., z^{L-1} and the derivative delta in z^L."""
-        deltas = self.deltas(z, delta, scratch)
+        deltas = self.deltas(z, delta, workspace)
         anywhere = [None] * len(deltas)
         into: Sequence[Tensor | None] = anywhere if out is None else out.weights
         weights = [
@@ -386,7 +276,7 @@ class Architecture:
     sizes : tuple of int
         Input dimension, hidden widths, output dimension. W_l has shape (n_l, n_{l-1}).
     activation : str
-        A key of `ACTIVATIONS`, used after every layer but the last.
+        A key of `nrc.networks.activations.ACTIVATIONS`, used after every layer but the last.
     bias : bool
         Whether layers have biases.
 
@@ -410,6 +300,11 @@ class Architecture:
     def shapes(self) -> list[tuple[int, int]]:
         """Shapes (n_l, n_{l-1}) of W_1, ..., W_L."""
         return [(n_out, n_in) for n_in, n_out in pairwise(self.sizes)]
+
+    @property
+    def linear(self) -> bool:
+        """Whether the network is the product of its layers: linear, without biases."""
+        return ACTIVATIONS[self.activation].linear and not self.bias
 
     @property
     def parameters(self) -> int:

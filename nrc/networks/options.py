@@ -6,11 +6,11 @@ from nrc.options import Options, one_of
 
 __all__ = ["ActivationName", "NetworkOptions", "SmoothActivation", "smooth"]
 
-# Activations with derivatives of all orders, and all activations.
-SmoothActivation = Literal["tanh", "linear"]
-ActivationName = Literal[SmoothActivation, "relu"]
+# Names of the activations with a second derivative, and of all, as in `nrc.networks.activations.ACTIVATIONS`.
+SmoothActivation = Literal["tanh", "linear", "gelu", "silu"]
+ActivationName = Literal[SmoothActivation, "relu", "leaky_relu"]
 
-# The activation has derivatives of all orders.
+# The activation has a second derivative.
 smooth = one_of(*get_args(SmoothActivation))
 
 

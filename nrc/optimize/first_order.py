@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from nrc.optimize.protocols import Point, RunInfo, State, Step
-from nrc.regularised_loss import RegularisedLoss
+from nrc.objectives.protocols import Point
+from nrc.objectives.regularised_loss import RegularisedLoss
+from nrc.optimize.protocols import RunInfo, State, Step
 
 __all__ = ["FirstOrder"]
 

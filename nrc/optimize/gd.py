@@ -3,8 +3,9 @@
 import torch
 from pydantic import Field
 
+from nrc.objectives.protocols import Objective, Point
 from nrc.optimize.options import MethodOptions
-from nrc.optimize.protocols import Objective, Phase, Point, RunInfo, Step, WithoutMemory
+from nrc.optimize.protocols import Phase, RunInfo, Step, WithoutMemory
 
 __all__ = ["GradientDescent", "Options", "build"]
 
@@ -35,7 +36,7 @@ class GradientDescent(WithoutMemory):
     One weight w, f(w) = (w - 2)^2 / 2 + w^2 / 2, with the gradient -2 at 0:
 
     >>> from nrc.networks.mlp import Architecture
-    >>> from nrc.regularised_loss import RegularisedLoss
+    >>> from nrc.objectives.regularised_loss import RegularisedLoss
     >>> x = torch.tensor([[[1.0], [-1.0]]])
     >>> loss = RegularisedLoss(Architecture((1, 1)), x, 2 * x, weight_decay=torch.ones(1))
     >>> GradientDescent(0.25).step(loss, loss.at(torch.zeros(1, 1))).point.theta

@@ -7,9 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nrc.hessian import CURVATURES
-from nrc.optimize.principal_axes import Rotated
-from nrc.regularised_loss import RegularisedLoss
+from nrc.objectives.protocols import per_cell
+from nrc.objectives.regularised_loss import RegularisedLoss
 
 __all__ = ["KFAC", "random_signs"]
 
@@ -41,26 +40,24 @@ class KFAC:
 
     def __init__(self, objective: RegularisedLoss, theta: Tensor) -> None:
         self._architecture = objective.architecture
-        network, scratch = objective.network(theta), objective.scratch
-        *z, output = network.features(objective.x, scratch)
-        points = output.shape[1]
-        p = 1 / points if objective.shares is None else objective.shares[:, :, None]
-        signs = random_signs(points, output.shape[2]).to(theta)
-        u = network.deltas(z, CURVATURES[objective.loss].root(output, objective.y, signs), scratch)
+        network, workspace = objective.network(theta), objective.workspace
+        *z, output = network.features(objective.x, workspace)
+        signs = random_signs(*output.shape[1:]).to(theta)
+        u = network.deltas(z, objective.measured_by.root(output, objective.y, signs), workspace)
+        p, damping = objective.point_weights, objective.penalised_by.damping(objective.weight_decay)
         self._layers = []
         for l, (inputs, outgoing) in enumerate(zip(z, u, strict=True)):
-            diagonal = l == 0 and isinstance(objective, Rotated) and not self._architecture.bias
+            diagonal = l == 0 and objective.principal_axes and not self._architecture.bias
             a, qa = _diagonal_moments(inputs, p) if diagonal else _moments(network.with_ones(inputs), p)
             b, qb = _moments(outgoing, p)
-            curvature = b[:, :, None] * a[:, None, :] + objective.weight_decay[:, None, None]
+            curvature = b[:, :, None] * a[:, None, :] + damping[:, None, None]
             self._layers.append((qa, qb, 1 / curvature))
 
     def select(self, cells: Tensor) -> Self:
-        """The same for some of the cells."""
+        """The inverse Hessians of some cells."""
         some = copy(self)
         some._layers = [
-            # inputs that all cells share have one basis
-            (qa if qa is None or len(qa) < len(qb) else qa[cells], qb[cells], inverse[cells])
+            (None if qa is None else per_cell(qa, cells), qb[cells], inverse[cells])
             for qa, qb, inverse in self._layers
         ]
         return some
@@ -84,12 +81,12 @@ def _moments(z: Tensor, p: Tensor | float) -> tuple[Tensor, Tensor]:
 
 
 def _diagonal_moments(z: Tensor, p: Tensor | float) -> tuple[Tensor, None]:
-    """The same where the moments are diagonal."""
+    """Eigenvalues of diagonal moments, whose eigenvectors are the unit vectors."""
     return (p * z.square()).sum(1), None
 
 
 def random_signs(*shape: int) -> Tensor:
-    """Random signs that depend on the shape alone.
+    """Random signs, which depend on the shape alone.
 
     Examples
     --------

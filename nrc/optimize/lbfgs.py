@@ -8,9 +8,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from nrc.objectives.protocols import Objective, Point, dot
 from nrc.optimize.line_search import weak_wolfe
 from nrc.optimize.options import MethodOptions
-from nrc.optimize.protocols import Objective, Phase, Point, RunInfo, State, Step, dot
+from nrc.optimize.protocols import Phase, RunInfo, State, Step
 
 __all__ = ["LBFGS", "Options", "Preconditioner", "build"]
 
@@ -90,7 +91,7 @@ class LBFGS(Generic[Seen]):
 
     >>> from nrc.networks.mlp import Architecture
     >>> from nrc.optimize.minimise import minimise
-    >>> from nrc.regularised_loss import RegularisedLoss
+    >>> from nrc.objectives.regularised_loss import RegularisedLoss
     >>> x = torch.tensor([[[1.0], [-1.0]]])
     >>> loss = RegularisedLoss(Architecture((1, 1)), x, 2 * x, weight_decay=torch.ones(1))
     >>> end = minimise(loss, torch.full((1, 1), 3.0), [Phase(LBFGS(10))], tolerance=1e-6, epochs=20)

@@ -3,10 +3,11 @@
 import torch
 from torch import Tensor
 
+from nrc.objectives.protocols import Point
+from nrc.objectives.regularised_loss import RegularisedLoss
 from nrc.optimize.options import MethodOptions
-from nrc.optimize.protocols import Phase, Point, RunInfo, State, Step
+from nrc.optimize.protocols import Phase, RunInfo, State, Step
 from nrc.options import Requirement, equal
-from nrc.regularised_loss import RegularisedLoss
 
 __all__ = ["LevenbergMarquardt", "Options", "build"]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nrc.optimize.protocols import Objective, Point, dot
+from nrc.objectives.protocols import Objective, Point, dot
 
 __all__ = ["Found", "weak_wolfe"]
 
@@ -45,7 +45,7 @@ def weak_wolfe(objective: Objective, start: Point, direction: Tensor) -> Found:
     One weight w, f(w) = (w - 2)^2 / 2 + w^2 / 2: f(2) is no less than f(0), and so half the step is taken.
 
     >>> from nrc.networks.mlp import Architecture
-    >>> from nrc.regularised_loss import RegularisedLoss
+    >>> from nrc.objectives.regularised_loss import RegularisedLoss
     >>> x = torch.tensor([[[1.0], [-1.0]]])
     >>> loss = RegularisedLoss(Architecture((1, 1)), x, 2 * x, weight_decay=torch.ones(1))
     >>> found = weak_wolfe(loss, loss.at(torch.zeros(1, 1)), direction=torch.tensor([[2.0]]))

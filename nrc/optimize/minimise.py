@@ -8,7 +8,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from nrc.optimize.protocols import Method, Objective, Phase, Point, State
+from nrc.objectives.protocols import Objective, Point
+from nrc.optimize.protocols import Method, Phase, State
 from nrc.status import TerminationReason
 
 __all__ = ["Look", "Minimum", "Progress", "minimise"]
@@ -28,7 +29,7 @@ class Look(Protocol):
 
     >>> from nrc.networks.mlp import Architecture
     >>> from nrc.optimize.gd import GradientDescent
-    >>> from nrc.regularised_loss import RegularisedLoss
+    >>> from nrc.objectives.regularised_loss import RegularisedLoss
     >>> class Way(list):
     ...     def __call__(self, cells, epochs, theta, lost):
     ...         self.append(theta.item())
@@ -187,7 +188,7 @@ def minimise(
 
     >>> from nrc.networks.mlp import Architecture
     >>> from nrc.optimize.gd import GradientDescent
-    >>> from nrc.regularised_loss import RegularisedLoss
+    >>> from nrc.objectives.regularised_loss import RegularisedLoss
     >>> x = torch.tensor([[[1.0], [-1.0]]])
     >>> loss = RegularisedLoss(Architecture((1, 1)), x, 2 * x, weight_decay=torch.ones(2))
     >>> theta, phases = torch.tensor([[1.0], [3.0]]), [Phase(GradientDescent(0.5))]
@@ -280,7 +281,7 @@ class _Run:
         residual = objective.relative_residual(point.theta, point.gradient)
         self.running = torch.cat([self.running, new])
         self.objective = objective if len(self.running) == len(new) else self._seen(self.running)
-        self.point = self.point.with_more(point)
+        self.point = self.point.followed_by(point)
         self.residual = torch.cat([self.residual, residual])
         self.stuck = torch.cat([self.stuck, torch.zeros_like(new, dtype=torch.bool)])
         self.diverged = torch.cat([self.diverged, ~point.finite])

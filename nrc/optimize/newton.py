@@ -10,16 +10,17 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from nrc.hessian import Hessian
 from nrc.networks.options import smooth
+from nrc.objectives.hessian import Hessian
+from nrc.objectives.mixed_precision import Single, single
+from nrc.objectives.protocols import Point, dot
+from nrc.objectives.regularised_loss import RegularisedLoss
 from nrc.optimize.kfac import KFAC
 from nrc.optimize.lbfgs import LBFGS
 from nrc.optimize.line_search import weak_wolfe
-from nrc.optimize.mixed_precision import Single, single
 from nrc.optimize.options import MethodOptions
-from nrc.optimize.protocols import Phase, Point, RunInfo, Step, WithoutMemory, dot
+from nrc.optimize.protocols import Phase, RunInfo, Step, WithoutMemory
 from nrc.options import Requirement, equal, positive
-from nrc.regularised_loss import RegularisedLoss
 
 __all__ = ["NewtonCG", "Options", "build", "conjugate_gradients"]
 

@@ -2,60 +2,16 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, Self, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
-import torch
 from torch import Tensor
 
-__all__ = ["Method", "Objective", "Phase", "Point", "RunInfo", "State", "Step", "WithoutMemory", "dot"]
+from nrc.objectives.protocols import Objective, Point
+
+__all__ = ["Method", "Phase", "RunInfo", "State", "Step", "WithoutMemory"]
 
 # Where an iteration is: a tree of tensors and numbers, in dictionaries with text keys.
 State = Mapping[str, Any]
-
-
-class Objective(Protocol):
-    """Independent functions, one per cell, each a mean over points.
-
-    Examples
-    --------
-    The functions (theta - c)^2 / 2 of one parameter:
-
-    >>> @dataclass
-    ... class Parabolas:
-    ...     c: Tensor
-    ...     variables, rounding = 1, 1e-7
-    ...
-    ...     def at(self, theta):
-    ...         return Point(theta, (theta - self.c).square().sum(1) / 2, theta - self.c)
-    ...
-    ...     def relative_residual(self, theta, gradient):
-    ...         return gradient.norm(dim=1)
-    ...
-    ...     def select(self, cells):
-    ...         return Parabolas(self.c[cells])
-    >>> from nrc.optimize.gd import GradientDescent
-    >>> from nrc.optimize.minimise import minimise
-    >>> c, phases = torch.tensor([[1.0], [2.0]]), [Phase(GradientDescent(1.0))]
-    >>> minimise(Parabolas(c), 5 * c, phases, tolerance=1e-6, epochs=9).point.theta.tolist()
-    [[1.0], [2.0]]
-    """
-
-    @property
-    def variables(self) -> int:
-        """How many parameters of a cell, the first ones, its function depends on."""
-
-    @property
-    def rounding(self) -> float:
-        """Relative rounding of a value."""
-
-    def at(self, theta: Tensor) -> "Point":
-        """Values and gradients at theta (cells, parameters), completed where a cell has less variables."""
-
-    def relative_residual(self, theta: Tensor, gradient: Tensor) -> Tensor:
-        """How far each cell is from stationary, (cells,)."""
-
-    def select(self, cells: Tensor) -> Self:
-        """The functions of some cells."""
 
 
 # The objectives that a method is for.
@@ -74,46 +30,6 @@ class RunInfo(NamedTuple):
     epochs: int
     seeds: Sequence[int]
     tolerance: float = 1e-6
-
-
-@dataclass
-class Point:
-    """theta (cells, parameters) with value (cells,) and gradient (cells, parameters).
-
-    Examples
-    --------
-    >>> point = Point(torch.tensor([[1.0], [2.0]]), torch.tensor([3.0, torch.nan]), torch.zeros(2, 1))
-    >>> point.finite
-    tensor([ True, False])
-    >>> point[point.finite]
-    Point(theta=tensor([[1.]]), value=tensor([3.]), gradient=tensor([[0.]]))
-    """
-
-    theta: Tensor
-    value: Tensor
-    gradient: Tensor
-
-    def __getitem__(self, cells: Tensor) -> "Point":
-        return Point(self.theta[cells], self.value[cells], self.gradient[cells])
-
-    def with_more(self, other: "Point") -> "Point":
-        """These cells, and behind them others."""
-        return Point(
-            *(torch.cat(both) for both in zip(vars(self).values(), vars(other).values(), strict=True))
-        )
-
-    def put(self, cells: Tensor, other: "Point") -> None:
-        """Overwrite some cells."""
-        self.theta[cells], self.value[cells], self.gradient[cells] = other.theta, other.value, other.gradient
-
-    def clone(self) -> "Point":
-        return Point(self.theta.clone(), self.value.clone(), self.gradient.clone())
-
-    @property
-    def finite(self) -> Tensor:
-        """Mask (cells,) of the cells with finite parameters, value and gradient."""
-        # a sum is finite where its terms are, and several times as fast to tell
-        return (self.value + self.gradient.sum(1) + self.theta.sum(1)).isfinite()
 
 
 @dataclass
@@ -155,7 +71,7 @@ class Method(Protocol[Seen]):
     ...         return Step(objective.at(point.theta / 2), once, stuck=once > 1)
     >>> from nrc.networks.mlp import Architecture
     >>> from nrc.optimize.minimise import minimise
-    >>> from nrc.regularised_loss import RegularisedLoss
+    >>> from nrc.objectives.regularised_loss import RegularisedLoss
     >>> x = torch.tensor([[[1.0], [-1.0]]])
     >>> loss = RegularisedLoss(Architecture((1, 1)), x, 2 * x, weight_decay=torch.ones(1))
     >>> end = minimise(loss, torch.full((1, 1), 8.0), [Phase(Halving())], tolerance=0, epochs=3)
@@ -240,14 +156,3 @@ class Phase:
     objective: Callable[[Any], Objective] = lambda objective: objective
     tolerance: float = 0.0
     epochs: float = float("inf")
-
-
-def dot(a: Tensor, b: Tensor) -> Tensor:
-    """Inner product (cells,) of two (cells, parameters).
-
-    Examples
-    --------
-    >>> dot(torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, 4.0]]))
-    tensor([11.])
-    """
-    return (a * b).sum(1)

@@ -15,12 +15,13 @@ from torch import Tensor
 
 from nrc.networks.mlp import Architecture, Network
 from nrc.networks.options import smooth
+from nrc.objectives.protocols import Point
+from nrc.objectives.regularised_loss import RegularisedLoss
 from nrc.optimize.kfac import random_signs
 from nrc.optimize.lbfgs import LBFGS
 from nrc.optimize.options import MethodOptions
-from nrc.optimize.protocols import Phase, Point, RunInfo
+from nrc.optimize.protocols import Phase, RunInfo
 from nrc.options import Requirement, equal, positive
-from nrc.regularised_loss import RegularisedLoss
 
 __all__ = ["Options", "Projected", "RightInverse", "build"]
 
@@ -98,7 +99,7 @@ class Projected:
 
     def __post_init__(self) -> None:
         loss = self.loss
-        if loss.loss != "squared_error" or loss.penalty != "factors" or not (loss.weight_decay > 0).all():
+        if not (loss.measured_by.squared and loss.penalised_by.ridge and (loss.weight_decay > 0).all()):
             decay = float(loss.weight_decay.min())
             raise ValueError(
                 "variable projection needs the squared error, and a weight decay above 0 on the factors; "
@@ -119,9 +120,9 @@ class Projected:
         """Value and gradient where the last layer is the best for the others."""
         loss, theta = self.loss, theta.clone()
         network = loss.network(theta)
-        z = network.hidden(loss.x, loss.scratch)
+        z = network.hidden(loss.x, loss.workspace)
         _fit_last_layer(network, z[-1], loss)
-        return loss.at_features(theta, [*z, network.output(z, loss.scratch)])
+        return loss.at_features(theta, [*z, network.output(z, loss.workspace)])
 
     def relative_residual(self, theta: Tensor, gradient: Tensor) -> Tensor:
         return self.loss.relative_residual(theta, gradient)
@@ -136,7 +137,7 @@ def _fit_last_layer(network: Network, z: Tensor, loss: RegularisedLoss) -> None:
     # without shares both sides times N
     weighted, times = (z, z.shape[1]) if loss.shares is None else (z * loss.shares[:, :, None], 1)
     moments = weighted.mT @ z
-    moments.diagonal(dim1=1, dim2=2).add_(times * loss.weight_decay[:, None])
+    moments.diagonal(dim1=1, dim2=2).add_(times * loss.penalised_by.damping(loss.weight_decay)[:, None])
     # where rounding leaves no factor the value is not finite, and the line search goes back
     factor, _ = torch.linalg.cholesky_ex(moments)
     last = torch.cholesky_solve(weighted.mT @ loss.y, factor).mT
@@ -177,18 +178,18 @@ class RightInverse:
         """That of every cell at theta (cells, parameters)."""
         loss = objective.loss
         architecture, network = loss.architecture, loss.network(theta)
-        z = network.hidden(loss.x, loss.scratch)
+        z = network.hidden(loss.x, loss.workspace)
         points, outputs = loss.x.shape[1], architecture.sizes[-1]
         p = theta.new_full((1, points), 1 / points) if loss.shares is None else loss.shares
         signs = random_signs(points, outputs).to(theta).expand(len(theta), -1, -1)
-        u = network.deltas(z, signs, loss.scratch)
-        inverses = []
+        u = network.deltas(z, signs, loss.workspace)
+        inverses, damping = [], loss.penalised_by.damping(loss.weight_decay)
         layers = list(zip(z, u, strict=True))[: None if architecture.bias else -1]
         for inputs, outgoing in layers:
             a = network.with_ones(inputs)
             curvature = (p * outgoing.square().sum(2)).sum(1) / outgoing.shape[2]
             moments = curvature[:, None, None] * ((p[:, :, None] * a).mT @ a)
-            moments.diagonal(dim1=1, dim2=2).add_(DAMPING * loss.weight_decay[:, None])
+            moments.diagonal(dim1=1, dim2=2).add_(DAMPING * damping[:, None])
             inverses.append(torch.linalg.inv(moments).float())
         return cls(architecture, inverses)
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from nrc.networks.mlp import ACTIVATIONS, Network
+from nrc.networks.activations import ACTIVATIONS
+from nrc.networks.mlp import Network
 
 __all__ = [
     "centroid_gap",

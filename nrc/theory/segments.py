@@ -20,7 +20,8 @@ from math import inf
 import torch
 from torch import Tensor
 
-from nrc.networks.mlp import ACTIVATIONS, Network
+from nrc.networks.activations import ACTIVATIONS
+from nrc.networks.mlp import Network
 from nrc.theory.centroids import centroids
 
 __all__ = ["segment_gap_bound"]

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from nrc.grid import Stack
 from nrc.metadata import flag_attributes
 from nrc.networks.mlp import Network
+from nrc.objectives.regularised_loss import RegularisedLoss
 from nrc.optimize.minimise import Minimum
 from nrc.optimize.protocols import State
-from nrc.regularised_loss import RegularisedLoss
 from nrc.status import Status, TerminationReason
 from nrc.training.snapshots import ABOUT as ABOUT_SNAPSHOTS
 from nrc.training.snapshots import Snapshots

@@ -14,12 +14,14 @@ from nrc.data.points import Points
 from nrc.determinism import make_deterministic
 from nrc.grid import Stack
 from nrc.networks.mlp import Network
+from nrc.objectives.protocols import Objective
+from nrc.objectives.regularised_loss import RegularisedLoss
 from nrc.optimize import build
-from nrc.optimize.protocols import Objective, Phase, RunInfo
-from nrc.regularised_loss import RegularisedLoss
+from nrc.optimize.protocols import Phase, RunInfo
 
 __all__ = [
     "METHODS",
+    "TORCH_ACTIVATIONS",
     "Way",
     "autoencoders",
     "classifiers",
@@ -119,9 +121,20 @@ METHODS = {
 }
 
 
+# torch's own, against which the table of activations is tested
+TORCH_ACTIVATIONS = {
+    "tanh": torch.nn.Tanh,
+    "linear": torch.nn.Identity,
+    "relu": torch.nn.ReLU,
+    "leaky_relu": torch.nn.LeakyReLU,
+    "gelu": torch.nn.GELU,
+    "silu": torch.nn.SiLU,
+}
+
+
 def modules(network: Network) -> list[torch.nn.Sequential]:
     """Each network of a stack as torch's own layers, with copies of the parameters."""
-    phi = {"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU, "linear": torch.nn.Identity}[network.activation]
+    phi = TORCH_ACTIVATIONS[network.activation]
     made = []
     for cell in range(len(network.weights[0])):
         layers: list[torch.nn.Module] = []
@@ -174,7 +187,7 @@ def _plain_value(objective: RegularisedLoss, theta: Tensor, cell: int) -> Tensor
     for l, w in enumerate(network.weights):
         a = z @ w[0].mT + (0 if network.biases is None else network.biases[l][0])
         last = l == len(network.weights) - 1
-        z = a if last or network.activation == "linear" else torch.tanh(a)
+        z = a if last else TORCH_ACTIVATIONS[network.activation]()(a)
     errors = (
         (z - y).square().sum(1) / 2 if objective.loss == "squared_error" else -(y * z.log_softmax(1)).sum(1)
     )

@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple, TextIO, get_args, get_origin, get_t
 
 import yaml
 
-from workflow.lib.out_of_memory import out_of_memory_error
+from nrc.training.out_of_memory import out_of_memory_error
 
 __all__ = ["Option", "Settings", "at_least_one", "call", "parser_of", "run"]
 

@@ -14,10 +14,10 @@ from nrc.grid import Stack
 from nrc.metadata import provenance
 from nrc.status import Status
 from nrc.training.checkpoint import Checkpoint, Superseded
+from nrc.training.parallel import Train, train_in_parts
 from nrc.training.trained_file import Arrays, joined, trained_dataset
 from nrc.training.warm_start import Start
 from workflow.lib.cell_reuse import digest, fingerprints, keep, taken_over
-from workflow.lib.parallel import Train, train_in_parts
 
 __all__ = ["choose_device", "train_stack"]
 

@@ -29,7 +29,7 @@ from nrc.measures.mixture import mixture_bounds
 from nrc.measures.network import accuracy, measure, without
 from nrc.metadata import provenance
 from nrc.networks.mlp import Network
-from nrc.regularised_loss import RegularisedLoss
+from nrc.objectives.regularised_loss import RegularisedLoss
 from nrc.status import Status
 from nrc.training.trained_file import course_of, diverged_cells, trained_network
 from workflow.lib.program import Settings, run

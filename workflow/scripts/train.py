@@ -27,17 +27,18 @@ from nrc.data.points import Points
 from nrc.determinism import make_deterministic
 from nrc.grid import Stack
 from nrc.networks.mlp import Architecture
+from nrc.objectives.principal_axes import Rotation
+from nrc.objectives.protocols import Point
+from nrc.objectives.regularised_loss import RegularisedLoss
 from nrc.optimize import build, rotates
 from nrc.optimize.minimise import Progress, minimise
-from nrc.optimize.principal_axes import Rotation, Unturned
-from nrc.optimize.protocols import Point, RunInfo, State
-from nrc.regularised_loss import RegularisedLoss
+from nrc.optimize.protocols import RunInfo, State
 from nrc.status import Status
+from nrc.training.parallel import Cells, Report, block_size, part_size
 from nrc.training.snapshots import Snapshots, snapshot_times
 from nrc.training.trained_file import Arrays, network_arrays
 from nrc.training.warm_start import Start, read_start
 from workflow.lib.code_digest import code_digest
-from workflow.lib.parallel import Cells, Report, block_size, part_size
 from workflow.lib.program import Option, Settings, at_least_one, run
 from workflow.lib.progress_file import ProgressFile
 from workflow.lib.training import choose_device, train_stack
@@ -88,7 +89,7 @@ def main(
     @torch.inference_mode(device.type == "cpu")
     def train(cells: Cells, state: State, report: Report, spent: float) -> Arrays:
         some = loss.select(torch.from_numpy(cells)).to(device)
-        axes = Rotation.of(some) if rotates(name) else Unturned()
+        axes = Rotation.of(some) if rotates(name) else Rotation(None)
         turned = axes.rotate(some)
         back = partial(axes.back, turned)
         snapshots = snapshots_of(some, shown, cells, times, back) if times else None

@@ -15,8 +15,8 @@ from torch import Tensor
 from nrc.networks.mlp import Architecture
 from nrc.optimize.protocols import State
 from nrc.training.checkpoint import Checkpoint
+from nrc.training.out_of_memory import out_of_memory_error
 from nrc.training.trained_file import Arrays, as_arrays
-from workflow.lib.out_of_memory import out_of_memory_error
 
 __all__ = ["Cells", "Report", "Train", "block_size", "part_size", "train_in_parts"]
 

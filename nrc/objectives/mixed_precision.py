@@ -7,15 +7,16 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from nrc.networks.mlp import LOSSES, Scratch, by_features
-from nrc.optimize.protocols import Point
-from nrc.regularised_loss import RegularisedLoss
+from nrc.networks.mlp import by_features
+from nrc.networks.workspace import Workspace
+from nrc.objectives.protocols import Point
+from nrc.objectives.regularised_loss import RegularisedLoss
 
 __all__ = ["Single", "single"]
 
 
 def single(loss: RegularisedLoss) -> RegularisedLoss:
-    """The same in float32.
+    """The loss in float32.
 
     Examples
     --------
@@ -28,14 +29,15 @@ def single(loss: RegularisedLoss) -> RegularisedLoss:
     x = by_features(loss.x.float())
     y = x if loss.y is loss.x else loss.y.float()
     shares = None if loss.shares is None else loss.shares.float()
-    return replace(loss, x=x, y=y, weight_decay=loss.weight_decay.float(), shares=shares, scratch=Scratch())
+    decay = loss.weight_decay.float()
+    return replace(loss, x=x, y=y, weight_decay=decay, shares=shares, workspace=Workspace())
 
 
 @dataclass(frozen=True)
 class Single:
-    """loss_lambda(Theta) by float32 products: outputs, loss, penalty and parameters are float64.
+    """loss_lambda(Theta) by float32 products; outputs, loss, penalty and parameters are in float64.
 
-    Twice as fast, and as good until the relative residual comes near 1e-6.
+    It is twice as fast, and accurate enough until the relative residual is near 1e-6.
 
     Attributes
     ----------
@@ -67,7 +69,7 @@ class Single:
     def __post_init__(self) -> None:
         if not (self.loss.weight_decay > 0).all():
             raise ValueError(
-                "newton needs a weight decay above 0, against which the residual is measured; this one is 0"
+                "a weight decay is 0, but newton needs it above 0; the residual is relative to the penalty"
             )
 
     @cached_property
@@ -83,11 +85,10 @@ class Single:
         loss, low = self.loss, self.low
         rounded = theta.float()
         network = low.network(rounded)
-        *z, output = network.features(low.x, low.scratch)
-        p = 1 / loss.x.shape[1] if loss.shares is None else loss.shares[:, :, None]
-        value, delta = LOSSES[loss.loss](output.to(theta), loss.y, p, loss.scratch)
+        *z, output = network.features(low.x, low.workspace)
+        value, delta = loss.measured_by.gradient(output.to(theta), loss.y, loss.point_weights, loss.workspace)
         gradient = torch.empty_like(rounded)
-        network.pull_back(z, delta.float(), low.scratch, out=low.network(gradient))
+        network.pull_back(z, delta.float(), low.workspace, out=low.network(gradient))
         penalty, of_penalty = loss.penalty_gradient(theta)
         return Point(theta, value + penalty, of_penalty.add_(gradient))
 

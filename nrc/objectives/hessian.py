@@ -1,58 +1,14 @@
-"""Second derivatives: of the losses in a network's outputs, and of a regularised loss in its parameters."""
-
-from collections.abc import Callable
-from dataclasses import dataclass
+"""Second derivatives of a regularised loss in its parameters, as products with vectors."""
 
 import torch
 from torch import Tensor
 
-from nrc.networks.mlp import ACTIVATIONS, LOSSES, Network, Scratch
-from nrc.regularised_loss import RegularisedLoss
+from nrc.networks.activations import ACTIVATIONS
+from nrc.networks.mlp import Network
+from nrc.networks.workspace import FRESH, Workspace
+from nrc.objectives.regularised_loss import RegularisedLoss
 
-__all__ = ["CURVATURES", "Curvature", "Hessian"]
-
-
-@dataclass(frozen=True)
-class Curvature:
-    """The second derivative C of ell in the outputs of a point, a positive semidefinite matrix.
-
-    Attributes
-    ----------
-    product : callable
-        C v, from outputs, targets and v, (cells, points, n_L) each.
-    root : callable
-        u with E[u u'] = C, from outputs, targets and random signs.
-
-    Examples
-    --------
-    Of the cross-entropy where both classes have probability 1/2, C = [[1/4, -1/4], [-1/4, 1/4]]:
-
-    >>> output, y = torch.zeros(1, 1, 2), torch.tensor([[[1.0, 0.0]]])
-    >>> CURVATURES["cross_entropy"].product(output, y, y)
-    tensor([[[ 0.2500, -0.2500]]])
-    """
-
-    product: Callable[[Tensor, Tensor, Tensor], Tensor]
-    root: Callable[[Tensor, Tensor, Tensor], Tensor]
-
-
-def _softmax_product(output: Tensor, y: Tensor, v: Tensor) -> Tensor:
-    """C = diag(s) - s s' for one-hot targets, s the softmax."""
-    s = output.softmax(-1)
-    along = s * v
-    return y.sum(-1, keepdim=True) * (along - s * along.sum(-1, keepdim=True))
-
-
-def _softmax_root(output: Tensor, y: Tensor, signs: Tensor) -> Tensor:
-    s = output.softmax(-1)
-    root = s.sqrt() * signs
-    return y.sum(-1, keepdim=True).sqrt() * (root - s * root.sum(-1, keepdim=True))
-
-
-CURVATURES = {
-    "squared_error": Curvature(lambda output, y, v: v, lambda output, y, signs: signs.expand_as(output)),
-    "cross_entropy": Curvature(_softmax_product, _softmax_root),
-}
+__all__ = ["Hessian"]
 
 
 class Hessian:
@@ -92,21 +48,21 @@ class Hessian:
 
     def __init__(self, objective: RegularisedLoss, theta: Tensor) -> None:
         self._objective, self._network = objective, objective.network(theta)
-        network, scratch = self._network, Scratch()
+        network, workspace = self._network, Workspace()
         activation = ACTIVATIONS[network.activation]
-        if activation.curvature is None or objective.penalty != "factors":
+        if activation.curvature is None or not objective.penalised_by.ridge:
             raise ValueError(
                 f"activation {network.activation}, penalty on the {objective.penalty}: products with the "
-                "Hessian need a smooth activation (tanh, linear) and the penalty on the factors"
+                "Hessian need an activation with a second derivative and the penalty on the factors"
             )
-        *z, self._output = network.features(objective.x, scratch)
-        self._p = 1 / objective.x.shape[1] if objective.shares is None else objective.shares[:, :, None]
-        _, delta = LOSSES[objective.loss](self._output, objective.y, self._p, None)
+        *z, self._output = network.features(objective.x, workspace)
+        _, delta = objective.measured_by.gradient(self._output, objective.y, objective.point_weights, FRESH)
         # from here on a feature is a row
-        self._delta = [d.mT for d in network.deltas(z, delta, scratch)]
+        self._delta = [d.mT for d in network.deltas(z, delta, workspace)]
         self._z = [a.mT for a in z]
         self._slopes, self._bends = [], []
-        for a, w, d in zip(self._z[1:], network.weights[1:], self._delta[1:], strict=True):
+        for l, (w, d) in enumerate(zip(network.weights[1:], self._delta[1:], strict=True), start=1):
+            a = network.slope_argument(l, z, workspace)
             self._slopes.append(activation.derivative(a, None))
             self._bends.append((w.mT @ d).mul_(activation.curvature(a)))
         self._ra = [torch.empty_like(d) for d in self._delta]
@@ -118,8 +74,9 @@ class Hessian:
         product, architecture = torch.empty_like(v), self._objective.architecture
         along, into = architecture.network(v), architecture.network(product)
         self._forward(along)
-        rd = CURVATURES[self._objective.loss].product(self._output, self._objective.y, self._ra[-1].mT)
-        rd = (self._p * rd).mT
+        objective = self._objective
+        rd = objective.measured_by.curvature(self._output, objective.y, self._ra[-1].mT)
+        rd = (objective.point_weights * rd).mT
         for l in reversed(range(len(self._z))):
             torch.matmul(rd, self._z[l].mT, out=into.weights[l])
             if into.biases is not None:
@@ -127,7 +84,7 @@ class Hessian:
             if l:
                 into.weights[l].baddbmm_(self._delta[l], self._rz[l - 1].mT)
                 rd = self._backward(l, along.weights[l], rd)
-        return product.addcmul_(v, self._objective.weight_decay[:, None])
+        return objective.penalised_by.add_hessian_product(product, v, objective.weight_decay)
 
     def _forward(self, along: Network) -> None:
         """R a^l and R z^l of all layers."""
@@ -141,7 +98,7 @@ class Hessian:
                 torch.mul(ra, self._slopes[l], out=self._rz[l])
 
     def _backward(self, l: int, v: Tensor, rd: Tensor) -> Tensor:
-        """R delta before a layer, from that behind it."""
+        """R delta before layer l + 1, from R delta after it."""
         before = self._rd[l - 1]
         torch.matmul(self._network.weights[l].mT, rd, out=before)
         before.baddbmm_(v.mT, self._delta[l])

@@ -7,8 +7,12 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from nrc.networks.mlp import Architecture, Network, Scratch
-from nrc.optimize.protocols import Point
+from nrc.networks.losses import LOSSES, Loss
+from nrc.networks.mlp import Architecture, Network
+from nrc.networks.workspace import Workspace
+from nrc.objectives.penalties import PENALTIES, Penalty
+from nrc.objectives.protocols import Point, per_cell
+from nrc.objectives.residual import relative_residual
 
 __all__ = ["RegularisedLoss"]
 
@@ -17,9 +21,7 @@ __all__ = ["RegularisedLoss"]
 class RegularisedLoss:
     """loss_lambda(Theta) = loss(Theta) + penalty(Theta) for every cell of a stack.
 
-    The penalty is (lambda / 2) sum_l ||W_l||^2 on the factors, which is weight decay (biases b_l
-    count like weights, as in PyTorch), or (lambda / 2) ||W_L ... W_1||^2 on the product of a linear
-    network without biases (Section 5).
+    Points are rows in code and columns in formulas.
 
     Attributes
     ----------
@@ -31,16 +33,17 @@ class RegularisedLoss:
         lambda, (cells,).
     shares : Tensor, optional
         Weights of the points in the loss, (cells, points); 1/N each if not given.
-    penalty : {"factors", "product"}
-    loss : str
-        A key of `LOSSES`.
-    scratch : Scratch
-        Memory for the features.
+    penalty, loss : str
+        Keys of `nrc.objectives.penalties.PENALTIES` and `nrc.networks.losses.LOSSES`.
+    principal_axes : bool
+        Whether the second moments sum_i p_i x_i x_i' of the inputs are diagonal.
+    workspace : Workspace
+        Memory for features and derivatives.
 
     Raises
     ------
     ValueError
-        If the penalty is on the product, and the network not linear or a weight decay 0.
+        If the penalty is not defined for the architecture or for a weight decay.
 
     Examples
     --------
@@ -59,20 +62,26 @@ class RegularisedLoss:
     shares: Tensor | None = None
     penalty: str = "factors"
     loss: str = "squared_error"
-    scratch: Scratch = field(default_factory=Scratch, repr=False, compare=False)
+    principal_axes: bool = False
+    workspace: Workspace = field(default_factory=Workspace, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if self.penalty == "product" and (self.architecture.activation != "linear" or self.architecture.bias):
-            raise ValueError(
-                f"the penalty is on the product, but the activation is {self.architecture.activation}"
-                f"{' with biases' if self.architecture.bias else ''}; "
-                "only a linear network without biases is the product of its layers"
-            )
-        if self.penalty == "product" and (self.weight_decay <= 0).any():
-            raise ValueError(
-                "weight decay is 0, but a penalty on the product needs it above 0: Theorem 5.1 needs "
-                "X X' + N lambda I invertible, and the residual is measured against the penalty"
-            )
+        self.penalised_by.check(self.architecture, self.weight_decay)
+
+    @property
+    def penalised_by(self) -> Penalty:
+        """The penalty, from its table."""
+        return PENALTIES[self.penalty]
+
+    @property
+    def measured_by(self) -> Loss:
+        """The loss of a point, from its table."""
+        return LOSSES[self.loss]
+
+    @property
+    def point_weights(self) -> Tensor | float:
+        """p_i, (cells, points, 1), or 1/N where points have no weights of their own."""
+        return 1 / self.x.shape[1] if self.shares is None else self.shares[:, :, None]
 
     @property
     def variables(self) -> int:
@@ -86,13 +95,13 @@ class RegularisedLoss:
 
     def at(self, theta: Tensor) -> Point:
         """Value (cells,) and gradient (cells, parameters) at theta (cells, parameters)."""
-        return self.at_features(theta, self.network(theta).features(self.x, self.scratch))
+        return self.at_features(theta, self.network(theta).features(self.x, self.workspace))
 
     def at_features(self, theta: Tensor, z: list[Tensor]) -> Point:
         """The same where the features z^0, ..., z^L are known; z^L is overwritten."""
         gradient = torch.empty_like(theta)
         loss, *_ = self.network(theta).gradient_at(
-            z, self.y, self.shares, self.scratch, out=self.network(gradient)
+            z, self.y, self.shares, self.workspace, out=self.network(gradient)
         )
         penalty, of_penalty = self.penalty_gradient(theta)
         return Point(theta, loss + penalty, gradient.add_(of_penalty))
@@ -103,24 +112,13 @@ class RegularisedLoss:
 
     def penalty_gradient(self, theta: Tensor) -> tuple[Tensor, Tensor]:
         """Value (cells,) and gradient (cells, parameters) of the penalty."""
-        if self.penalty == "factors":
-            decay = self.weight_decay[:, None] * theta
-            return (decay * theta).sum(1) / 2, decay
-        # ||W||^2 is the squared error of the network on the basis vectors, with targets 0 (Remark 5.2)
-        basis = torch.eye(self.architecture.sizes[0], dtype=theta.dtype, device=theta.device)
-        basis = basis.expand(len(theta), -1, -1)
-        penalty, gradient, _ = self.architecture.network(theta).gradient(
-            basis,
-            theta.new_zeros(len(theta), len(basis[0]), self.architecture.sizes[-1]),
-            self.weight_decay[:, None].expand(-1, len(basis[0])),
-        )
-        return penalty, self.architecture.join(gradient)
+        return self.penalised_by.gradient(self.architecture, self.weight_decay, theta)
 
     def relative_residual(self, theta: Tensor, gradient: Tensor) -> Tensor:
-        """||r|| over the norm of the penalty's gradient, (cells,), r the gradient at theta.
+        """||r|| over the norm of the gradient of the penalty, (cells,), r the gradient at theta.
 
-        For a penalty on the factors this is ||r|| / (lambda ||Theta||), and eq. 4 holds where it is
-        0. Missing (nan) where the penalty's gradient is 0.
+        For a penalty on the factors this is ||r|| / (lambda ||Theta||), and eq. 4 holds where it is 0. It is
+        missing (nan) where the gradient of the penalty is 0.
 
         Examples
         --------
@@ -131,11 +129,8 @@ class RegularisedLoss:
         >>> round(loss.relative_residual(torch.tensor([[3.0, 4.0]]), torch.tensor([[0.01, 0.0]])).item(), 6)
         0.02
         """
-        if self.penalty == "factors":
-            size = self.weight_decay * theta.norm(dim=1)
-        else:
-            size = self.penalty_gradient(theta)[1].norm(dim=1)
-        return torch.where(size > 0, gradient.norm(dim=1) / size, torch.nan)
+        penalty = self.penalised_by.gradient_norm(self.architecture, self.weight_decay, theta)
+        return relative_residual(gradient.norm(dim=1), penalty)
 
     def select(self, cells: Tensor) -> Self:
         """The same for some of the cells, given by index or mask.
@@ -148,11 +143,10 @@ class RegularisedLoss:
         >>> loss.select(torch.tensor([2])).weight_decay
         tensor([0.3000])
         """
+        # a feature stays a row of memory
+        x = per_cell(self.x.mT, cells).mT
+        y = x if self.y is self.x else per_cell(self.y.mT, cells).mT
         shares = None if self.shares is None else self.shares[cells]
-        # points that all cells share have a first axis of 1
-        some = (a if len(a) == 1 < len(self.weight_decay) else a.mT[cells].mT for a in (self.x, self.y))
-        x = next(some)
-        y = x if self.y is self.x else next(some)
         return replace(self, x=x, y=y, weight_decay=self.weight_decay[cells], shares=shares)
 
     def to(self, device: torch.device) -> "RegularisedLoss":
@@ -160,7 +154,7 @@ class RegularisedLoss:
         shares = None if self.shares is None else self.shares.to(device)
         x, weight_decay = self.x.to(device), self.weight_decay.to(device)
         y = x if self.y is self.x else self.y.to(device)
-        return replace(self, x=x, y=y, weight_decay=weight_decay, shares=shares, scratch=Scratch())
+        return replace(self, x=x, y=y, weight_decay=weight_decay, shares=shares, workspace=Workspace())
 
     def on(self, points: Tensor) -> "RegularisedLoss":
         """The same on some of the points, (1 or cells, batch) by index: an unbiased estimate of the loss.

@@ -1,0 +1,1 @@
+"""What training minimises: regularised losses, their penalties and derivatives, coordinates and precision."""

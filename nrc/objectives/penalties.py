@@ -1,0 +1,133 @@
+"""The table of penalties: weight decay on the factors W_l, or on the product of a linear network."""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from nrc.networks.mlp import Architecture
+
+__all__ = ["PENALTIES", "Penalty"]
+
+
+class Penalty(Protocol):
+    """A penalty of strength lambda on the parameters of each cell.
+
+    Attributes
+    ----------
+    ridge : bool
+        Whether it is (lambda / 2) ||theta||^2. Then its Hessian is lambda I, and for a squared error the best
+        last layer is a ridge regression.
+
+    Examples
+    --------
+    >>> architecture, decay, theta = Architecture((2, 1)), torch.tensor([0.1]), torch.tensor([[3.0, 4.0]])
+    >>> value, gradient = PENALTIES["factors"].gradient(architecture, decay, theta)
+    >>> value.item(), gradient.tolist()
+    (1.25, [[0.3, 0.4]])
+    >>> PENALTIES["factors"].gradient_norm(architecture, decay, theta).item()
+    0.5
+    """
+
+    ridge: bool
+
+    def check(self, architecture: Architecture, weight_decay: Tensor) -> None:
+        """Raise ValueError if the penalty is not defined on networks of an architecture, or for a lambda."""
+
+    def gradient(
+        self, architecture: Architecture, weight_decay: Tensor, theta: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Value (cells,) and gradient (cells, parameters) at theta, for weight_decay (cells,)."""
+
+    def gradient_norm(self, architecture: Architecture, weight_decay: Tensor, theta: Tensor) -> Tensor:
+        """Norm of the gradient, (cells,)."""
+
+    def add_hessian_product(self, product: Tensor, v: Tensor, weight_decay: Tensor) -> Tensor:
+        """Add the Hessian times v to a product (cells, parameters), in place."""
+
+    def damping(self, weight_decay: Tensor) -> Tensor:
+        """What preconditioners add to each eigenvalue of the curvature of the loss, (cells,)."""
+
+
+class Factors:
+    """(lambda / 2) sum_l ||W_l||^2, which is weight decay; biases count like weights, as in PyTorch.
+
+    Examples
+    --------
+    >>> Factors().damping(torch.tensor([0.1]))
+    tensor([0.1000])
+    """
+
+    ridge = True
+
+    def check(self, architecture: Architecture, weight_decay: Tensor) -> None:
+        pass
+
+    def gradient(
+        self, architecture: Architecture, weight_decay: Tensor, theta: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        decay = weight_decay[:, None] * theta
+        return (decay * theta).sum(1) / 2, decay
+
+    def gradient_norm(self, architecture: Architecture, weight_decay: Tensor, theta: Tensor) -> Tensor:
+        norm: Tensor = theta.norm(dim=1)
+        return weight_decay * norm
+
+    def add_hessian_product(self, product: Tensor, v: Tensor, weight_decay: Tensor) -> Tensor:
+        return product.addcmul_(v, weight_decay[:, None])
+
+    def damping(self, weight_decay: Tensor) -> Tensor:
+        return weight_decay
+
+
+class Product:
+    """(lambda / 2) ||W_L ... W_1||^2 on a linear network without biases (Section 5).
+
+    Examples
+    --------
+    >>> architecture = Architecture((1, 1, 1), activation="linear")
+    >>> value, gradient = Product().gradient(architecture, torch.ones(1), torch.tensor([[2.0, 3.0]]))
+    >>> value.item(), gradient.tolist()
+    (18.0, [[18.0, 12.0]])
+    """
+
+    ridge = False
+
+    def check(self, architecture: Architecture, weight_decay: Tensor) -> None:
+        if not architecture.linear:
+            raise ValueError(
+                f"the penalty is on the product, but the activation is {architecture.activation}"
+                f"{' with biases' if architecture.bias else ''}; "
+                "only a linear network without biases is the product of its layers"
+            )
+        if (weight_decay <= 0).any():
+            raise ValueError(
+                "weight decay is 0, but a penalty on the product needs it above 0: Theorem 5.1 needs "
+                "X X' + N lambda I invertible, and the residual is relative to the penalty"
+            )
+
+    def gradient(
+        self, architecture: Architecture, weight_decay: Tensor, theta: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        # ||W||^2 is the squared error of the network on the basis vectors, with targets 0 (Remark 5.2)
+        basis = torch.eye(architecture.sizes[0], dtype=theta.dtype, device=theta.device)
+        basis = basis.expand(len(theta), -1, -1)
+        penalty, gradient, _ = architecture.network(theta).gradient(
+            basis,
+            theta.new_zeros(len(theta), len(basis[0]), architecture.sizes[-1]),
+            weight_decay[:, None].expand(-1, len(basis[0])),
+        )
+        return penalty, architecture.join(gradient)
+
+    def gradient_norm(self, architecture: Architecture, weight_decay: Tensor, theta: Tensor) -> Tensor:
+        norm: Tensor = self.gradient(architecture, weight_decay, theta)[1].norm(dim=1)
+        return norm
+
+    def add_hessian_product(self, product: Tensor, v: Tensor, weight_decay: Tensor) -> Tensor:
+        raise ValueError("the penalty is on the product, which has no products with the Hessian; use factors")
+
+    def damping(self, weight_decay: Tensor) -> Tensor:
+        raise ValueError("the penalty is on the product, which has no preconditioner; use factors")
+
+
+PENALTIES: dict[str, Penalty] = {"factors": Factors(), "product": Product()}
