@@ -111,7 +111,7 @@ _ADAM = {"learning_rate": 0.02, "batch": None, "schedule": "constant"}
 _SGD = {"learning_rate": 0.2, "momentum": 0.9, "batch": None, "schedule": "constant"}
 METHODS = {
     "lbfgs": Way("lbfgs", {"history": 10}, exact=False),
-    "varpro": Way("varpro", {"history": 10, "plain": 3}, exact=False),
+    "varpro": Way("varpro", {"history": 10, "plain_epochs": 3}, exact=False),
     "gd": Way("gd", {"step": 0.2}),
     "levenberg_marquardt": Way("levenberg_marquardt", {}, {"activation": "linear", "penalty": "product"}),
     "adam": Way("adam", _ADAM),

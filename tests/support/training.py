@@ -43,7 +43,7 @@ KINDS = {
     "varpro": {
         "task": "autoencode",
         "loss": "squared_error",
-        "training": {**COMMON, **LBFGS, "method": {"name": "varpro", "plain": 30, "history": 5}},
+        "training": {**COMMON, **LBFGS, "method": {"name": "varpro", "plain_epochs": 30, "history": 5}},
         "stack": STACK,
     },
     "adam": {
