@@ -1,4 +1,4 @@
-"""The manual, built by `make docs`: pages in Markdown, the reference from the code itself."""
+"""Configuration of Sphinx for `make docs`: pages in Markdown, and a reference from the code."""
 
 import sys
 from pathlib import Path

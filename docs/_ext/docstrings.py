@@ -1,4 +1,4 @@
-"""Docstrings as reStructuredText: prose is plain text, with `code`, and formulas in lines of their own."""
+"""Convert docstrings to reStructuredText: plain text with `code`, and formulas in separate lines."""
 
 import re
 from typing import Any
@@ -7,12 +7,12 @@ from sphinx.application import Sphinx
 
 __all__ = ["plain"]
 
-# what has a meaning in reStructuredText, and none in a docstring of this project
+# characters that have a meaning in reStructuredText, but not in the docstrings of this project
 MARKUP = re.compile(r"[*|\\]|(?<=\w)_(?!\w)")
 
 
 def plain(lines: list[str]) -> list[str]:
-    """Prose escaped, and indented paragraphs set as they stand.
+    """Escape prose, and turn indented paragraphs into literal blocks.
 
     Examples
     --------
@@ -51,7 +51,7 @@ def _before(made: list[str]) -> str:
 
 
 def _is_body(made: list[str]) -> bool:
-    """Whether what comes next is more about a parameter: the last heading is that of a section."""
+    """Whether the next paragraph describes a parameter, because it is in a section."""
     return any(re.fullmatch(r"-{3,}", line.strip()) for line in made)
 
 
@@ -69,6 +69,6 @@ def _process(app: Sphinx, what: str, name: str, of: Any, options: Any, lines: li
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    # before numpydoc, which reads the sections
+    # before numpydoc reads the sections
     app.connect("autodoc-process-docstring", _process, priority=100)
     return {"parallel_read_safe": True}

@@ -1,4 +1,4 @@
-"""Formulas as MathML, which browsers draw without a script: the manual reads without a network."""
+"""Formulas as MathML, which browsers show without scripts and without an internet connection."""
 
 import re
 
@@ -9,10 +9,10 @@ from sphinx.writers.html5 import HTML5Translator
 
 __all__ = ["mathml"]
 
-# what docutils does not know, in terms of what it does
+# commands that docutils does not know, with commands that it knows
 WORDS = {r"\lVert": r"\|", r"\rVert": r"\|", r"\dots": r"\ldots", r"\frac12": r"\frac{1}{2}"}
 
-# A norm with an exponent or an index, which else would stand at its closing bar alone.
+# A norm with an exponent or an index, which would otherwise be attached to its closing bar.
 NORM = re.compile(r"(\\lVert(?:(?!\\lVert|\\rVert).)*\\rVert)(?=\s*[_^])", re.DOTALL)
 
 ACCENTED = re.compile(
@@ -22,22 +22,22 @@ ACCENTED = re.compile(
 
 
 def mathml(tex: str, *, block: bool) -> str:
-    """A formula.
+    """Convert a formula.
 
     Examples
     --------
     >>> mathml("a^2", block=False).startswith("<math")
     True
     """
-    # the number of an equation in brackets, as \\tag sets it
+    # the number of an equation in brackets, as with \\tag
     tex = re.sub(r"\\tag\{([^}]*)\}", r"\\qquad \\text{(\1)}", tex)
     tex = NORM.sub(r"{\1}", tex)
     for word, known in WORDS.items():
         tex = tex.replace(word, known)
     made = latex2mathml.tex2mathml(tex, as_block=block).replace("ˉ", "‾")
-    # browsers stretch the first bar of a norm, and not the last
+    # browsers stretch the first bar of a norm, but not the last
     made = made.replace("<mo>‖</mo>", '<mo stretchy="false">‖</mo>')
-    # docutils sets the index of a letter with an accent below it
+    # docutils puts the index of an accented letter below it
     return ACCENTED.sub(r'<msub><mover accent="true">\1\3</mover>\2</msub>', made)
 
 

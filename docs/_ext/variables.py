@@ -1,4 +1,4 @@
-"""The variables of every kind of file, from docs/reference/variables.json (`python -m tools.variables`)."""
+"""Tables of variables from docs/reference/variables.json, which `python -m tools.variables` writes."""
 
 import json
 from pathlib import Path
@@ -10,19 +10,19 @@ VARIABLES = Path(__file__).parents[1] / "reference/variables.json"
 
 
 def text() -> str:
-    """A section a kind of file, a table of its variables."""
+    """A section with a table for each kind of file."""
     sections = []
     for kind, variables in json.loads(VARIABLES.read_text(encoding="utf-8")).items():
         rows = [_row(name, about) for name, about in variables.items()]
-        head = "| variable | dimensions | what it is | units | from |\n|---|---|---|---|---|"
+        head = "| variable | dimensions | description | units | reference |\n|---|---|---|---|---|"
         sections.append(f"### `{kind}`\n\n{head}\n" + "\n".join(rows) + "\n")
     return "\n".join(sections)
 
 
 def _row(name: str, about: dict[str, Any]) -> str:
     dimensions = _cell(", ".join(about["dims"])) or "scalar"
-    told = dimensions, _words(about), about.get("units", ""), _cell(about.get("reference", ""))
-    return f"| `{name}` | {' | '.join(told)} |"
+    cells = dimensions, _words(about), about.get("units", ""), _cell(about.get("reference", ""))
+    return f"| `{name}` | {' | '.join(cells)} |"
 
 
 def _words(about: dict[str, Any]) -> str:
