@@ -1,4 +1,4 @@
-"""Code on the pages of the manual, done to a checkout as a reader would."""
+"""Follow the code on pages of the documentation in a checkout, as a reader would."""
 
 import re
 
@@ -13,7 +13,7 @@ STEP = re.compile(
 
 
 def done(page: str, checkout: Checkout) -> int:
-    """Write the files of a page and make its edits; return how many there were."""
+    """Write the files of a page and make its edits; return their number."""
     steps = STEP.findall((PROJECT / "docs" / page).read_text(encoding="utf-8"))
     for file, where, place, code in steps:
         path = checkout.folder / file
@@ -25,6 +25,6 @@ def done(page: str, checkout: Checkout) -> int:
 
 
 def _at_line(text: str, place: str) -> tuple[str, str, str]:
-    """A text before, in and behind its one line that begins with some words."""
+    """Split a text before, at and after its only line that begins with the given words."""
     (found,) = re.finditer(rf"^ *{re.escape(place)}.*\n", text, re.MULTILINE)
     return text[: found.start()], found[0], text[found.end() :]
