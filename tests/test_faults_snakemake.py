@@ -82,8 +82,8 @@ def test_snakemake_is_killed_and_started_again_beside_its_old_job(slow, survived
     first.communicate()  # until the old one has given up, in a log that the new one has replaced
     assert digests(slow.checkout) == slow.undisturbed
     survived(
-        "SIGKILL of Snakemake, and a restart beside its old job",
-        "nothing: `snakemake --unlock`, then run again; the old job gives up",
+        "SIGKILL of Snakemake, and a restart while its old job runs",
+        "nothing. Run `snakemake --unlock`, then run again; the old job ends by itself",
     )
 
 
@@ -95,7 +95,7 @@ def test_two_snakemakes_in_one_folder(slow, survived):
     said = first.communicate()[0]
     assert first.returncode == 0, said
     assert digests(slow.checkout) == slow.undisturbed
-    survived("two Snakemakes in one folder", "nothing: the second says that the folder is locked")
+    survived("two Snakemakes in one folder", "nothing. The second one reports that the folder is locked")
 
 
 def test_interrupting_snakemake_keeps_the_work(slow, survived):
@@ -106,7 +106,7 @@ def test_interrupting_snakemake_keeps_the_work(slow, survived):
     slow.run()
     assert "going on from a checkpoint" in slow.checkout.log(TRAINED)
     assert digests(slow.checkout) == slow.undisturbed
-    survived("Ctrl-C in a terminal", "nothing; run again")
+    survived("Ctrl-C in a terminal", "nothing. Run again")
 
 
 def test_the_results_folder_is_read_only(fresh, survived):
@@ -118,4 +118,4 @@ def test_the_results_folder_is_read_only(fresh, survived):
         assert "results/ cannot be written" in said
         assert "Traceback" not in said
     fresh.snakemake(target)
-    survived("a read-only results folder", "nothing: one line before any job")
+    survived("a read-only results folder", "nothing. An error is reported before any job")

@@ -50,7 +50,7 @@ def test_the_disk_is_full_at_a_write(checkout, commands, survived, stage):
     assert digests(checkout) == before
     survived(
         "full disk while a stage writes",
-        "nothing: one line names the file, no half of it is left; make room and run again",
+        "nothing. The error names the file, of which no part is left; make room and run again",
     )
 
 
@@ -74,7 +74,7 @@ def test_an_input_is_damaged(checkout, commands, survived, stage):
     assert digests(checkout) == before
     survived(
         "truncated, empty or bit-flipped input of a stage",
-        "nothing: one line names the file; delete it and run again",
+        "nothing. The error names the file; delete it and run again",
         tried=3,
         survived=3,
     )

@@ -41,7 +41,7 @@ def test_a_training_process_is_killed_at_random_moments(tmp_path, survived, kind
     assert left == {*(file.name for file in training.data), "train.nc", ".train.earlier.nc", "said"}
     survived(
         "SIGKILL of a training process at a random moment",
-        "the work since the last checkpoint, `checkpoint_interval` seconds at most; run again",
+        "the work since the last checkpoint, at most `checkpoint_interval` seconds. Run again",
         tried=kills,
         survived=kills,
     )
@@ -67,7 +67,7 @@ def test_a_signal_makes_a_checkpoint_at_once(tmp_path, survived, request_):
     assert not training.hidden("checkpoint").exists()
     survived(
         "SIGTERM or SIGINT to a training process",
-        "nothing: it writes a checkpoint at once and ends; run again, as `retries` does",
+        "nothing. It writes a checkpoint at once and ends; run again, or set `retries`",
     )
 
 
@@ -84,7 +84,7 @@ def test_a_checkpoint_that_cannot_be_written_ends_nothing(tmp_path, survived):
     assert "training goes on without a checkpoint" in said
     assert again == undisturbed
     assert left == {"train.nc", ".train.earlier.nc"}
-    survived("full disk while a checkpoint is written", "nothing: the log says so and training goes on")
+    survived("full disk while a checkpoint is written", "nothing. The log reports it, and training continues")
 
 
 def test_a_growing_stack_trains_the_new_cells_only(tmp_path):
@@ -145,7 +145,7 @@ def test_two_processes_train_one_output(tmp_path, survived):
     assert training.output.read_bytes() == undisturbed
     survived(
         "two processes train one output",
-        "nothing: the one that began last writes, the other gives up when it next looks",
+        "nothing. The process that began last writes the output, and the other one ends",
     )
 
 
@@ -169,7 +169,10 @@ def test_a_stack_too_big_for_memory_is_split(tmp_path, survived):
         assert "fault of the program" not in process.said()
         assert "Traceback" not in process.said()
         assert not training.output.exists()
-    survived("out of memory", "nothing: the stack is trained in parts; one network too big ends in one line")
+    survived(
+        "out of memory",
+        "nothing. The stack is trained in parts; a single network that is too large is an error",
+    )
 
 
 def test_a_network_that_diverges_does_not_poison_its_stack(tmp_path, survived):
@@ -188,4 +191,4 @@ def test_a_network_that_diverges_does_not_poison_its_stack(tmp_path, survived):
         same = together[name].sel(sigma=[0.1])
         np.testing.assert_array_equal(same.transpose(*alone[name].dims), alone[name], err_msg=name)
     assert together["loss"].isnull().equals(diverged)
-    survived("NaN in training", "the network that diverges: it is marked, and has no measures")
+    survived("NaN in training", "the network that diverged, which is marked and has no measures")

@@ -193,11 +193,12 @@ def test_jobs_are_cancelled_requeued_timed_out_and_their_node_drained(slow, trai
     assert states[jobs[late]] == "TIMEOUT"
     assert states[jobs[cancelled]].startswith("CANCELLED")
     survived(
-        "`scancel` of a SLURM job", "nothing: the job writes a checkpoint at the signal, and is tried again"
+        "`scancel` of a SLURM job",
+        "nothing. The job writes a checkpoint after the signal, and is tried again",
     )
-    survived("SLURM job over its time limit", "nothing: the same, with more time")
-    survived("requeue of a SLURM job", "nothing: the same job starts again and goes on")
-    survived("SLURM node drained and back", "nothing: jobs wait until it is back")
+    survived("SLURM job over its time limit", "nothing. The job is tried again with more time")
+    survived("requeue of a SLURM job", "nothing. The job starts again and continues")
+    survived("SLURM node drained and back", "nothing. Jobs wait until the node is back")
 
 
 def node() -> str:
@@ -230,6 +231,6 @@ def test_snakemake_is_killed_while_its_slurm_jobs_run_and_started_again(slow, tr
     )
     assert [states[job] for job in old] == ["FAILED", "FAILED"], "the old jobs give up"
     survived(
-        "SIGKILL of Snakemake while its SLURM jobs run, and a restart beside them",
-        "nothing: `snakemake --unlock`, then run again; the old jobs give up",
+        "SIGKILL of Snakemake, and a restart while its SLURM jobs run",
+        "nothing. Run `snakemake --unlock`, then run again; the old jobs end by themselves",
     )

@@ -6,9 +6,7 @@ from pathlib import Path
 
 __all__ = ["HEADER", "Faults", "rows_of"]
 
-HEADER = (
-    "| fault | tried | survived | results lost | what is lost, what the user does |\n|---|---|---|---|---|\n"
-)
+HEADER = "| fault | tried | survived | results lost | what is lost, and what to do |\n|---|---|---|---|---|\n"
 PLACE = re.compile(r"(?<=<!-- faults -->\n).*?(?=<!-- end -->)", re.DOTALL)
 
 
