@@ -16,7 +16,9 @@ from support.checkout import PROJECT
 from support.problems import value_and_gradient
 from tools.markdown import between, filled, rounded, table
 
-BUDGET = Budget(3_000, 10)
+pytestmark = pytest.mark.workflow
+
+BUDGET = Budget(600, 10)
 PROGRAMS = {
     "nrc": lambda problem: nrc_stack(problem, BUDGET, 1),
     "nrc with threads": lambda problem: nrc_stack(problem, BUDGET, 2),
@@ -111,7 +113,6 @@ def test_times_of_a_run_are_summed_by_stage(tmp_path):
     assert "| all | data | 1 | 9.00 | 4.50 | 22.5 | 100 |" in page
 
 
-@pytest.mark.workflow
 def test_quick_timings_are_printed_and_not_written(tmp_path):
     page = PROJECT / "docs/bench.md"
     before = page.read_bytes()

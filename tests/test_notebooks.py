@@ -7,6 +7,8 @@ import pytest
 
 from tools.notebooks import FOLDER, run
 
+pytestmark = pytest.mark.workflow
+
 NUMBER = re.compile(r"-?\b\d+(?:\.\d*)?(?:e[+-]?\d+)?")
 
 
