@@ -73,12 +73,6 @@ def test_the_closures_compute_the_objective_of_this_library(problem):
     np.testing.assert_allclose(gradient, expected_gradient[0], atol=1e-12)
 
 
-def test_a_run_stops_at_its_budget(problem):
-    run = baselines.scipy_lbfgs(problem, Budget(20, 10))
-    assert (run.evaluations == 20).all()
-    assert not run.passed.any()
-
-
 def test_operations_and_exponents_are_those_computed_by_hand():
     # forward 9 + 9, weights 9 + 9, hidden features 9: a multiplication and an addition for each point
     assert blobs({}, points=10, dimension=3, depth=2).operations == 2 * 10 * 45
