@@ -1,6 +1,7 @@
 """Cubes of several experiments as one, and part of a cube."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -61,7 +62,7 @@ def join_cubes(cubes: Sequence[xr.Dataset]) -> xr.Dataset:
     return joined
 
 
-def select(cube: xr.Dataset, at: Mapping[str, float | Sequence[float]]) -> xr.Dataset:
+def select(cube: xr.Dataset, at: Mapping[str, Any]) -> xr.Dataset:
     """The part of a cube at some values of its axes.
 
     Parameters

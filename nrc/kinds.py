@@ -5,14 +5,16 @@ A kind is a module of its package that has a class `Options` (`nrc.options`).
 
 import ast
 import sys
+from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from nrc.options import Options
 
-__all__ = ["module", "names", "options"]
+__all__ = ["module", "names", "options", "parse"]
 
 ROOT = Path(__file__).parent
 # Modules that a declaration of options may use: they are imported in no time.
@@ -39,12 +41,37 @@ def names(package: str) -> tuple[str, ...]:
 def module(package: str, name: str) -> ModuleType:
     """The module of a kind.
 
+    Raises
+    ------
+    ValueError
+        If there is no kind of this name.
+
     Examples
     --------
     >>> module("data", "mixture").__name__
     'nrc.data.mixture'
     """
+    if name not in names(package):
+        raise ValueError(f"{name!r} must be one of {', '.join(names(package))}")
     return import_module(f"nrc.{package}.{name}")
+
+
+def parse(package: str, entry: Mapping[str, Any], by: str = "kind") -> tuple[ModuleType, Any]:
+    """The module of the kind that an entry of the configuration names, and its checked options.
+
+    Raises
+    ------
+    ValueError
+        In one line, if there is no such kind, or an option is unknown, missing or not allowed.
+
+    Examples
+    --------
+    >>> module, options = parse("optimize", {"name": "gd", "step": 0.1}, by="name")
+    >>> options.step
+    0.1
+    """
+    kind = module(package, str(entry.get(by)))
+    return kind, kind.Options.checked({key: value for key, value in entry.items() if key != by})
 
 
 @cache

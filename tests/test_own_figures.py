@@ -1,13 +1,11 @@
-"""Figures of networks of one's own, and of one out of a file: `nrc.plot`."""
+"""Figures of measured networks in a notebook, and of networks from a file: `nrc.plot`."""
 
 import importlib
 import io
-from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
 import pytest
-import yaml
 from matplotlib.figure import Figure
 
 import nrc
@@ -19,16 +17,14 @@ from nrc.status import TerminationReason
 from support.made_up import cube, end
 from support.own_networks import RESNET, SMALL, K, measured, of_spectra, recorded
 
-SCHEMA = Path(__file__).parent.parent / "workflow/schemas/config.schema.yaml"
-
 
 def panels(figure):
-    """The titles of a figure's panels, and its own."""
+    """Titles of the panels of a figure, and the title of the figure."""
     return [axis.get_title() for axis in figure.axes if axis.get_title()], figure.get_suptitle()
 
 
 def curves(axis):
-    """Lines of an axis with something to see, but for straight ones across it."""
+    """Visible lines of an axis, without straight lines across it."""
     return [line for line in axis.lines if len(line.get_xdata()) > 2 and np.isfinite(line.get_ydata()).any()]
 
 
@@ -37,7 +33,7 @@ def labels(figure):
 
 
 def overlaps(figure):
-    """Pairs of texts of panels that lie over each other when the figure is laid out."""
+    """Pairs of texts that overlap when the figure is laid out."""
     with styled():
         figure.draw_without_rendering()
     titles = [axis.title for axis in figure.axes if axis.get_title()]
@@ -75,19 +71,20 @@ def test_a_dataset_is_drawn_in_full_and_nothing_lies_over_another(name):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_is_drawn_of_one_network_and_of_a_cube(kind):
+def test_every_kind_draws_one_network_and_a_cube(kind):
     own = recorded() if kind == "spectra" else measured()
     for dataset in (own, cube(sigma=[0.0], depth=[2]), cube(sigma=[0.0]).isel(weight_decay=1, seed=[1])):
         assert overlaps(nrc.plot(dataset, kind)) == []
 
 
-def test_what_is_drawn_is_chosen_by_what_there_is():
+def test_the_kind_follows_from_the_variables():
     assert "call 0" in labels(nrc.plot(recorded()))
+    tail, clusters = "tail beyond $r$", f"$r=K={K}$"
     certified = "certified by $r$ directions of centroid gradients (Theorem 3.4, projected)"
-    assert labels(nrc.plot(measured())) == ["tail beyond $r$", certified, f"$r=K={K}$"]
-    assert labels(nrc.plot(measured(weight_decay=0.0))) == ["tail beyond $r$", f"$r=K={K}$"]
-    assert labels(nrc.plot(of_spectra())) == ["tail beyond $r$"]
-    assert labels(nrc.plot(measured(), "tails")) == ["tail beyond $r$", f"$r=K={K}$"]
+    assert labels(nrc.plot(measured())) == [tail, certified, clusters]
+    assert labels(nrc.plot(measured(weight_decay=0.0))) == [tail, clusters]
+    assert labels(nrc.plot(of_spectra())) == [tail]
+    assert labels(nrc.plot(measured(), "tails")) == [tail, clusters]
 
 
 def test_the_curves_are_the_numbers_of_the_dataset():
@@ -100,7 +97,7 @@ def test_the_curves_are_the_numbers_of_the_dataset():
     tail = curves(axis)[-1]
     assert tail.get_xdata().tolist() == list(range(1, 65))
     bottom = axis.get_ylim()[0]
-    assert bottom < np.min(tail.get_ydata()[:-1]), "no curve is cut off"
+    assert bottom < np.min(tail.get_ydata()[:-1]), "all of the curve is visible"
 
 
 def test_layers_have_their_names():
@@ -111,10 +108,10 @@ def test_layers_have_their_names():
     titles, _ = panels(nrc.plot(long))
     assert titles == ["encoder.layers.0.\nself_attention.\nout_proj", "head"]
     assert "into layer1.0.conv1" in labels(nrc.plot(recorded(RESNET)))
-    assert panels(nrc.plot(recorded()))[1] == "", "nothing is known"
+    assert panels(nrc.plot(recorded()))[1] == "", "a recorder knows no weight decay"
 
 
-def test_a_network_out_of_a_file_is_titled_by_its_cell():
+def test_a_network_from_a_file_has_its_cell_in_the_title():
     made = end(cube(), TerminationReason.EPOCHS, weight_decay=0.01)
     one = made.sel(weight_decay=0.1, sigma=0.3, seed=1)
     titles, above = panels(nrc.plot(one, "certified"))
@@ -124,17 +121,17 @@ def test_a_network_out_of_a_file_is_titled_by_its_cell():
     assert panels(nrc.plot(other, "spectra"))[1] == r"$\lambda=0.01$, 0 of 1 converged"
 
 
-def test_layers_are_chosen_by_name_in_the_order_given():
+def test_layers_are_drawn_in_the_order_of_the_option():
     assert panels(nrc.plot(measured(RESNET), layers=["fc", "conv1"]))[0] == ["fc", "conv1"]
     assert panels(nrc.plot(recorded(), layers=["4"]))[0] == ["module 4"]
     rows = nrc.plot(cube(sigma=[0.0]), "certified", layers=[3, 1]).axes[::2]
     assert [axis.get_ylabel() for axis in rows] == ["layer 3", "layer 1"]
 
 
-def test_a_layer_without_a_certificate_says_so_and_has_its_tail():
+def test_a_layer_without_a_bound_has_a_note_and_its_tail():
     figure = nrc.plot(measured(without=["0"]))
-    said = [[text.get_text() for text in axis.texts] for axis in figure.axes]
-    assert said == [["no certificate"], [], []]
+    notes = [[text.get_text() for text in axis.texts] for axis in figure.axes]
+    assert notes == [["no bound"], [], []]
     assert len(figure.axes[0].lines[1].get_xdata()) == 20
     figure = nrc.plot(measured(room=90))
     assert all([text.get_text() for text in axis.texts] == ["bound above 1: void"] for axis in figure.axes)
@@ -144,18 +141,17 @@ def test_a_layer_without_a_certificate_says_so_and_has_its_tail():
     ("coordinate", "unit"),
     [
         ({}, ("call", "calls")),
-        ({"long_name": "epochs over the data"}, ("pass", "epochs")),
+        ({"long_name": "epochs over the data"}, ("epoch", "epochs")),
         ({"long_name": ""}, ("snapshot", "snapshots")),
-        ({"long_name": "number of the look"}, ("snapshot", "snapshots")),
     ],
 )
-def test_snapshots_are_counted_in_what_their_coordinate_says(coordinate, unit):
+def test_the_unit_of_snapshots_is_in_their_coordinate(coordinate, unit):
     figure = nrc.plot(recorded(**coordinate))
     assert labels(figure)[:2] == [f"{unit[0]} 0", f"{unit[0]} 30"]
     assert figure.axes[-1].get_xlabel() == unit[1]
 
 
-def test_the_class_wcss_leaves_out_the_points_and_is_logarithmic_where_it_falls_far():
+def test_the_class_wcss_is_without_inputs_and_logarithmic_if_it_varies_widely():
     figure = nrc.plot(recorded(RESNET))
     assert (figure.axes[-1].get_yscale(), len(figure.axes[-1].lines)) == ("log", len(RESNET) - 1)
     flat = recorded()
@@ -164,7 +160,7 @@ def test_the_class_wcss_leaves_out_the_points_and_is_logarithmic_where_it_falls_
     assert (axis.get_yscale(), axis.get_ylim()[0], len(axis.lines)) == ("linear", 0, 2)
     unlabelled = recorded()
     unlabelled["snapshot_wcss"][:] = np.nan
-    assert len(nrc.plot(unlabelled).axes) == 3, "and there is no panel of nothing"
+    assert len(nrc.plot(unlabelled).axes) == 3, "no empty panel"
 
 
 def test_bounds_of_one_network_have_a_mark_for_each_layer_on_equal_scales():
@@ -182,13 +178,11 @@ def test_bounds_of_one_network_have_a_mark_for_each_layer_on_equal_scales():
     ]
 
 
-# Colours, look and notebooks.
+# Style and notebooks.
 
 
-def test_colour_maps_are_those_of_the_configuration_unless_told():
-    kinds = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
-    style = kinds["properties"]["figures"]["properties"]["style"]["properties"]["colour_map"]["default"]
-    for kind, default in (("spectra", "Blues"), ("certified", style), ("tails", style)):
+def test_the_default_colour_map_is_that_of_the_kind():
+    for kind, default in (("spectra", "Blues"), ("certified", "viridis"), ("tails", "viridis")):
         dataset = recorded() if kind == "spectra" else measured()
         colours = [
             [line.get_color() for line in nrc.plot(dataset, kind, **options).axes[0].lines]
@@ -197,17 +191,17 @@ def test_colour_maps_are_those_of_the_configuration_unless_told():
         assert colours[0] == colours[1] != colours[2], kind
 
 
-def test_a_notebook_shows_a_figure_that_keeps_its_look():
+def test_a_notebook_displays_a_figure_that_keeps_its_style():
     figure = nrc.plot(measured())
     before = dict(mpl.rcParams)
-    shown = figure._repr_png_()
-    assert shown.startswith(b"\x89PNG")
+    picture = figure._repr_png_()
+    assert picture.startswith(b"\x89PNG")
     assert dict(mpl.rcParams) == before
     with mpl.rc_context({"font.size": 30, "xtick.labelsize": 30, "lines.linewidth": 9}):
-        assert nrc.plot(measured())._repr_png_() == shown
+        assert nrc.plot(measured())._repr_png_() == picture
         file = io.BytesIO()
         figure.savefig(file, dpi=120)
-    assert figure._repr_png_() == shown
+    assert figure._repr_png_() == picture
     assert file.getbuffer().nbytes > 1000
 
 
@@ -226,21 +220,21 @@ def test_plot_is_the_function_whatever_is_imported():
 @pytest.mark.parametrize(
     ("dataset", "asked", "error", "message"),
     [
-        ("measures.nc", {}, TypeError, "plot draws a Dataset, as nrc.measure or nrc.load gives it, not str"),
-        (measured(), {"layer": ["0"]}, TypeError, "plot has no option 'layer'; there are layers, colour_map"),
-        (measured(), {"layers": ["0", "1"]}, ValueError, "there is no layer '1'; the layers are '0', '2', '4'"),
-        (measured(), {"layers": []}, ValueError, "layers is empty; the layers are '0', '2', '4'"),
+        ("measures.nc", {}, TypeError, "plot draws a Dataset, such as nrc.measure and nrc.load return, not str"),
+        (measured(), {"layer": ["0"]}, TypeError, "plot has no option 'layer'; its options are layers and colour_map"),
+        (measured(), {"layers": ["0", "1"]}, ValueError, "there is no layer '1'; the layers are '0', '2' and '4'"),
+        (measured(), {"layers": []}, ValueError, "layers is empty; the layers are '0', '2' and '4'"),
         (measured(), {"kind": "plane"}, ValueError, "kind is 'plane', but must be one of spectra, certified, tails, bounds"),
-        (measured(), {"kind": "spectra"}, ValueError, "spectra draws snapshot_singular_values, of which the dataset has no values: nrc.Recorder"),
-        (of_spectra(), {"kind": "certified"}, ValueError, "certified draws tail_bound, of which the dataset has no values"),
-        (measured(weight_decay=0.0), {"kind": "bounds"}, ValueError, "bounds draws bound_measured, of which the dataset has no values"),
-        (measured()[["loss"]], {}, ValueError, "the dataset has nothing to draw: nrc.Recorder gives snapshots"),
+        (measured(), {"kind": "spectra"}, ValueError, "spectra draws snapshot_singular_values, which has no values in the dataset: nrc.Recorder"),
+        (of_spectra(), {"kind": "certified"}, ValueError, "certified draws tail_bound, which has no values in the dataset"),
+        (measured(weight_decay=0.0), {"kind": "bounds"}, ValueError, "bounds draws bound_measured, which has no values in the dataset"),
+        (measured()[["loss"]], {}, ValueError, "the dataset has no variable that plot draws: nrc.Recorder returns snapshots"),
         (measured(), {"colour_map": "virdis"}, ValueError, "colour_map is 'virdis', but must be the name of a colour map"),
-        (cube(weight_decay=range(9)), {"kind": "certified"}, ValueError, "the figure draws 8 pairs of weight decay and sigma at most"),
-        (cube(width=[4, 8]), {"kind": "certified"}, ValueError, "the figure draws one width, but one has 4, 8"),
+        (cube(weight_decay=range(9)), {"kind": "certified"}, ValueError, "the figure draws at most 8 pairs of weight decay and sigma"),
+        (cube(width=[4, 8]), {"kind": "certified"}, ValueError, "the figure draws one width, but one has 4 and 8"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_drawn_is_told_in_one_line(dataset, asked, error, message):
+def test_a_dataset_that_cannot_be_drawn_is_refused_in_one_line(dataset, asked, error, message):
     with pytest.raises(error) as caught:
         nrc.plot(dataset, **asked)
     assert str(caught.value).startswith(message)
@@ -250,7 +244,7 @@ def test_what_cannot_be_drawn_is_told_in_one_line(dataset, asked, error, message
 # The form of a cube.
 
 
-def test_a_network_in_the_form_of_a_cube_has_all_axes_and_what_is_known_of_them():
+def test_a_network_in_the_form_of_a_cube_has_all_axes():
     own = of_network(measured())
     assert {axis: own.sizes[axis] for axis in AXES} == dict.fromkeys(AXES, 1)
     assert own["weight_decay"].item() == 0.01

@@ -10,7 +10,7 @@ import pytest
 
 from nrc import netcdf
 from nrc.status import TerminationReason
-from support.made_up import BOUNDS, cube, end, options, rows, shift, unlucky
+from support.made_up import BOUNDS, OPTIONS, cube, end, options, rows, shift, unlucky
 from workflow.lib.program import call
 
 REPORT = Path(plot.__file__).parent.parent / "report"
@@ -22,7 +22,7 @@ def settings(**others):
         "data": "mine",
         "data_options": {"kind": "arrays", "file": "my.npz"},
         "task": "classify",
-        "network": {"activation": "relu", "bias": True, "gain": 1},
+        "network": {"activation": "relu", "bias": True},
         "loss": "cross_entropy",
         "grid": {
             "weight_decay": [0.01, 0.1],
@@ -40,30 +40,30 @@ def settings(**others):
             "loss_on": "data",
             "penalty": "factors",
             "precision": "float64",
-            "wall_clock": None,
         },
         "measures": {"tcv_lower": "spectral", "delta": 0.05},
     } | others
 
 
-def command(folder, figure, **cubes):
-    """Arguments of the program, after it has its files."""
+def command(folder, kind, cubes, experiment=None, **others):
+    """Arguments of the program, after its files are written."""
     for name, made in cubes.items():
-        if not (folder / f"{name}.nc").exists():
-            netcdf.save(made, folder / f"{name}.nc")
+        netcdf.save(made, folder / f"{name}.nc")
+    figure = {"kind": kind, "of": ["one"], "dpi": 50, **OPTIONS.get(kind, {}), **others}
     of = figure["of"].values() if isinstance(figure["of"], dict) else figure["of"]
+    experiments = {name: experiment or settings() for name in of}
     return [
-        *("--settings", json.dumps({"figure": figure, "experiments": {name: settings() for name in of}})),
+        *("--settings", json.dumps({"figure": figure, "experiments": experiments})),
         *("--cubes", *(f"{name}={folder / name}.nc" for name in cubes)),
-        *("--template", str(REPORT / f"{figure['kind']}.rst"), "--caption", str(folder / "my_figure.rst")),
+        *("--template", str(REPORT / f"{kind}.rst"), "--caption", str(folder / "my_figure.rst")),
         *("--numbers", str(folder / "my_figure.csv")),
         *("--figures", str(folder / "my_figure.svg")),
     ]
 
 
-def run(folder, figure, **cubes):
+def run(folder, kind, cubes, **others):
     """Run the program in this process; the caption in one line."""
-    call(plot.main, command(folder, figure, **cubes))
+    call(plot.main, command(folder, kind, cubes, **others))
     return " ".join((folder / "my_figure.rst").read_text(encoding="utf-8").split())
 
 
@@ -74,24 +74,24 @@ def written(folder):
 CAPTIONS = [
     ("plane", unlucky(), "rank over the plane of noise and weight decay"),
     ("plane", cube(mixture=False, classes=True, without=["transition", *BOUNDS]), "the within-cluster sum of squares of the classes"),
-    ("bounds", unlucky(), "24 of 30 layers are drawn; 0 are void (weight decay 0), and 6 have a distance or a bound of 0"),
-    ("certified", unlucky(), "At r = K = 2 the bound over the tail is in the median"),
+    ("bounds", unlucky(), "24 of 30 layers are drawn. 0 have no bound (weight decay 0), and 6 have a distance or a bound of 0"),
+    ("certified", unlucky(), "At r = K = 2 the median ratio of bound to tail is"),
     ("forecast", unlucky(), "forecast before training"),
-    ("spectra", end(cube(sigma=[0.0], classes=True), TerminationReason.DIVERGED, weight_decay=0.1, seed=0), "3 of 3 looks"),
+    ("spectra", end(cube(sigma=[0.0], classes=True), TerminationReason.DIVERGED, weight_decay=0.1, seed=0), "3 of 3 snapshots"),
     ("rank_curves", cube(sigma=[0.0], width=[2, 4]), "of the intermediate matrix, layer 2"),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("kind", "made", "said"), CAPTIONS)
-def test_a_caption_says_what_was_trained_and_how_it_ended(tmp_path, kind, made, said):
-    caption = run(tmp_path, options(kind), one=made)
+@pytest.mark.parametrize(("kind", "made", "sentence"), CAPTIONS)
+def test_a_caption_has_networks_training_and_outcome(tmp_path, kind, made, sentence):
+    caption = run(tmp_path, kind, {"one": made})
     assert caption.startswith("**my_figure: ")
-    assert said in caption
+    assert sentence in caption
     assert (
         "Relu classifiers with biases, 3 layers of width 4; 30 points of mine (arrays, file my.npz) in dimension 4, K = 2"
         in caption
     )
-    assert "trained by lbfgs (history 10) to a relative residual of 1e-06 or 500 epochs" in caption
+    assert "trained by lbfgs (history 10) to a relative residual of 1e-06 or for 500 epochs" in caption
     ended = netcdf.load(tmp_path / "one.nc")["termination_reason"].values
     converged, dead, diverged = (
         (ended == code).sum()
@@ -105,7 +105,7 @@ def test_a_caption_says_what_was_trained_and_how_it_ended(tmp_path, kind, made, 
         f"{converged} of {ended.size} networks converged, {ended.size - converged - dead} stopped before"
         in caption
     )
-    assert f", {dead} died" in caption
+    assert f", {dead} collapsed to zero" in caption
     assert ("diverged and have no measures" in caption) == (diverged > 0)
     assert "nan" not in caption
     assert written(tmp_path) == ["my_figure.csv", "my_figure.rst", "my_figure.svg"]
@@ -117,9 +117,9 @@ def test_a_caption_says_what_was_trained_and_how_it_ended(tmp_path, kind, made, 
 
 @pytest.mark.parametrize("seeds", [[0], [0, 1]])
 def test_the_caption_of_shifts_tells_of_each_panel(tmp_path, seeds):
-    figure = options("shift", of={"penalty on the product": "a", "on the factors": "b"})
+    of = {"penalty on the product": "a", "on the factors": "b"}
     cubes = [shift("a", seed=seeds), shift("b", sigma=[0.5, 1], seed=seeds)]
-    caption = run(tmp_path, figure, **dict(zip(figure["of"], cubes, strict=True)))
+    caption = run(tmp_path, "shift", dict(zip(of, cubes, strict=True)), of=of)
     assert f"penalty on the product: {8 * len(seeds)} of {8 * len(seeds)} pairs converged" in caption
     assert ("95% over seeds" in caption) == (len(seeds) > 1)
     assert "too few cells in that regime for a slope" in caption
@@ -133,9 +133,10 @@ def test_experiments_are_joined_along_an_axis(tmp_path):
     large = end(
         cube("large", made_of=2, sigma=[0.0], width=[8], depth=[2, 3]), TerminationReason.EPOCHS, seed=1
     )
-    figure = options("rank_curves", of=["small", "large"], at={"depth": 3}, rank="stable_rank")
-    caption = run(tmp_path, figure, small=small, large=large)
-    joined = plot.arrange({"small": small, "large": large}, figure)
+    chosen = {"of": ["small", "large"], "at": {"depth": 3}, "rank": "stable_rank"}
+    cubes = {"small": small, "large": large}
+    caption = run(tmp_path, "rank_curves", cubes, **chosen)
+    joined = plot.arrange(cubes, options("rank_curves", **chosen))
     table = rows("rank_curves", *joined.values(), rank="stable_rank").set_index(["weight_decay", "width"])
     assert sorted(set(table.index.get_level_values("width"))) == [2, 4, 8]
     for width, made in ((4, small), (8, large)):
@@ -155,14 +156,14 @@ def test_a_value_is_chosen_by_at():
 
 
 def test_nothing_is_written_where_a_part_fails(tmp_path):
-    for figure, message in (
-        (options("plane", at={"width": 5}), "at.width is 5, but must be one of 4"),
-        (options("plane", of=["two"]), "the figure is of two, but the cubes are one"),
-        (options("plane", colour_map="virdis"), "colour_map is 'virdis', but must be"),
-        (options("spectra"), "the figure draws one sigma, but one has"),
+    for others, message in (
+        ({"at": {"width": 5}}, "at.width is 5, but must be one of 4"),
+        ({"of": ["two"]}, "the figure needs cubes of two, but has cubes of one"),
+        ({"colour_map": "virdis"}, "figure my_figure: colour_map is 'virdis': Input should be 'viridis'"),
+        ({"certified": 0}, "figure my_figure: certified is 0: Input should be greater than 0"),
     ):
         with pytest.raises(ValueError, match=message):
-            run(tmp_path, figure, one=cube())
+            run(tmp_path, "plane", {"one": cube()}, **others)
         assert written(tmp_path) == []
 
 
@@ -172,7 +173,7 @@ def test_joined_experiments_must_not_contradict_each_other():
 
 
 def test_the_program_tells_an_error_in_one_line(tmp_path):
-    arguments = command(tmp_path, options("plane", at={"seed": 7}), one=cube())
+    arguments = command(tmp_path, "plane", {"one": cube()}, at={"seed": 7})
     done = subprocess.run(
         [sys.executable, plot.__file__, *arguments], capture_output=True, text=True, check=False
     )
@@ -182,20 +183,13 @@ def test_the_program_tells_an_error_in_one_line(tmp_path):
 
 
 def test_the_caption_of_ranks_says_whether_networks_are_stationary(tmp_path):
-    for number, (seeds, said) in enumerate(
-        (
-            ([], "All of these networks are at stationary points."),
-            ([0], "Filled dots are of networks at stationary points alone, white ones of some"),
-            (
-                [0, 1],
-                "None of these networks is at a stationary point: they are as 500 epochs of training left",
-            ),
-        )
+    for seeds, sentence in (
+        ([], "All of these networks are at stationary points."),
+        ([0], "At filled dots all networks are at stationary points, at white dots some are not."),
+        ([0, 1], "None of these networks is at a stationary point: their training ended after 500 epochs."),
     ):
         made = end(cube(sigma=[0.0], width=[2, 4]), TerminationReason.EPOCHS, seed=seeds)
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        assert said in run(folder, options("rank_curves"), one=made)
+        assert sentence in run(tmp_path, "rank_curves", {"one": made})
 
 
 def test_the_caption_of_spectra_tells_where_training_goes_on_and_the_exact_ranks(tmp_path):
@@ -203,20 +197,13 @@ def test_the_caption_of_spectra_tells_where_training_goes_on_and_the_exact_ranks
     s = made["snapshot_singular_values"]
     s.loc[{"snapshot": 9, "layer": 1, "index": [3, 4]}] = 1e-9
     s.loc[{"snapshot": 9, "layer": 1, "index": 3, "seed": 1}] = 1e-3
-    before = run(tmp_path, options("spectra"), one=made)
-    assert "trained on" not in before
+    before = run(tmp_path, "spectra", {"one": made})
+    assert "continues" not in before
     assert "Over all networks it is 2 to 3 in layer 1, 4 in layer 2, 4 in layer 3." in before
     made["snapshot"].attrs["start"] = 5
-    (tmp_path / "one.nc").unlink()
-    figure = options("spectra")
-    arguments = command(tmp_path, figure, one=made)
     experiment = settings()
     experiment["training"] |= {"warm_start": "earlier", "method": {"name": "lbfgs", "history": 10}}
-    arguments[1] = json.dumps({"figure": figure, "experiments": {"one": experiment}})
-    call(plot.main, arguments)
-    caption = " ".join((tmp_path / "my_figure.rst").read_text(encoding="utf-8").split())
-    assert "trained on from those of earlier by lbfgs (history 10)" in caption
-    assert (
-        "The networks are those of ``earlier``, trained on: orange is pass 5, where their method" in caption
-    )
+    caption = run(tmp_path, "spectra", {"one": made}, experiment=experiment)
+    assert "trained from the networks of earlier by lbfgs (history 10)" in caption
+    assert "Training continues the networks of ``earlier``. Orange is epoch 5, where their method" in caption
     assert "ends and lbfgs begins" in caption

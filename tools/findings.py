@@ -15,8 +15,9 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 
-from nrc import figures, netcdf
+from nrc import netcdf
 from nrc.claims.judge import Verdict, tally
+from nrc.figures import hysteresis, plane
 from nrc.figures.cube import relative_bound
 from nrc.grid import notation
 from tools.markdown import between, filled, table
@@ -80,7 +81,7 @@ def branches(results: Path) -> dict[str, Any]:
     """Numbers of a run of workflow/scales/branches.yaml."""
     names = {"random start": "random_start", "sweep up": "sweep_up", "sweep down": "sweep_down"}
     cubes = {title: netcdf.load(results / name / "measures.nc") for title, name in names.items()}
-    facts = figures.kind("hysteresis").summary(cubes, {"layer": None, "apart": COLLAPSED, "shown": None})
+    facts = hysteresis.summary(cubes, hysteresis.Options(of=names, apart=COLLAPSED))
     widths = pd.read_csv(results / "claims.csv").groupby("claim")["mean"].agg(["min", "max"])
     return {
         **{name: facts[name] for name in ("cells", "both", "lower", "step", "ratios")},
@@ -89,7 +90,7 @@ def branches(results: Path) -> dict[str, Any]:
 
 
 def _plane(cube: xr.Dataset) -> dict[str, Any]:
-    facts = figures.kind("plane").summary({"mixture": cube}, {"certified": COLLAPSED})
+    facts = plane.summary({"mixture": cube}, plane.Options(of=["mixture"], certified=COLLAPSED))
     certified = {
         name: int((relative_bound(cube, f"bound_{name}") <= COLLAPSED).sum())
         for name in ("permuted", "segments", "analytic")

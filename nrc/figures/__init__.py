@@ -1,29 +1,11 @@
-"""Figures: a kind each, one signature.
+"""Figures, a module for each kind.
 
-A kind is a module of this package, found by its name, with
+A kind is a module of this package, found by its name, with a class `Options` (`nrc.figures.options`) and
 
-    rows(cubes, options) -> DataFrame     the numbers drawn
-    draw(cubes, options) -> Figure        drawn in the context `style.styled()`
-    summary(cubes, options) -> dict       what a caption tells of them
+    rows(cubes, options) -> DataFrame     the numbers that are drawn
+    draw(cubes, options) -> Figure        in the context `style.styled()`
+    summary(cubes, options) -> dict       the facts of the caption
 
-`cubes` gives a name to each cube: `shift` draws a row of panels for each, `hysteresis` holds three
-against each other, every other kind draws one cube.
-K, N and d are a cube's attributes `clusters`, `points` and `dimension`. `options` are the figure's
-complete settings, of which a kind reads its own and `colour_map`.
+`cubes` are collected measures by name: `shift` draws a row of panels for each cube, `hysteresis` compares
+three, every other kind draws one cube. K, N and d are its attributes `clusters`, `points` and `dimension`.
 """
-
-from importlib import import_module
-from types import ModuleType
-
-__all__ = ["kind"]
-
-
-def kind(name: str) -> ModuleType:
-    """The module of a kind of figure.
-
-    Examples
-    --------
-    >>> kind("plane").__name__
-    'nrc.figures.plane'
-    """
-    return import_module(f"nrc.figures.{name}")

@@ -11,10 +11,10 @@ from matplotlib.collections import PathCollection
 from matplotlib.colors import Colormap, LogNorm
 from matplotlib.lines import Line2D
 
-from nrc.figures.cube import endings, only, require
+from nrc.figures.cube import only, require, status_counts
 from nrc.figures.options import FigureOptions
 from nrc.figures.panels import layer_name, title
-from nrc.figures.style import COLOURS, Colour, LogScale, Look, StyledFigure, colour_map, colours
+from nrc.figures.style import COLOURS, Colour, LineStyle, LogScale, StyledFigure, colour_map, colours
 from nrc.grid import AXES
 from nrc.options import Requirement, equal
 from nrc.status import flag_masks
@@ -28,7 +28,7 @@ BOUNDS = {
     "bound_analytic": r"analytic bound $(\|r_\ell\| + \frac{M}{2}\mathrm{WCSS})\,/\,\lambda$",
 }
 MARKERS = "osD^vPX*<>"
-# Layers at most whose legend is below the panels.
+# The largest number of layers with a legend below the panels.
 BELOW = 10
 
 
@@ -38,34 +38,34 @@ class Options(FigureOptions):
     requires = (Requirement({"training.penalty": equal("factors")}),)
 
 
-def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.DataFrame:
-    """The numbers drawn: a row for each cell and layer.
+def rows(cubes: Mapping[str, xr.Dataset], options: Options) -> pd.DataFrame:
+    """The numbers that are drawn, with a row for each cell and layer.
 
     Parameters
     ----------
     cubes : mapping
         One cube of measures.
-    options : mapping
+    options : Options
 
     Returns
     -------
     DataFrame
-        The axes, `layer`, `status`, empty of a network of one's own, `distance` to rank K, and each
-        bound, the least over sources and partitions; missing where the theorem is void.
+        The axes, `layer`, `status`, empty if it is not known, `distance` to rank K, and each bound, the
+        smallest over sources and partitions; missing if the theorem does not apply.
 
     Raises
     ------
     ValueError
-        If the cube has no bounds.
+        If the cube does not have the bounds.
 
     Examples
     --------
-    >>> table = rows({"made up": cube}, {})
+    >>> table = rows({"made up": cube}, Options(of=["made_up"]))
     >>> len(table), table["layer"].unique().tolist()
     (36, [1, 2, 3])
     """
     cube = only(cubes)
-    require(cube, BOUNDS, "Theorem 3.4 is about a penalty on the factors")
+    require(cube, BOUNDS, "Theorem 3.4 is about the penalty on the factors")
     dataset = xr.Dataset(
         {
             "status": _status(cube),
@@ -77,28 +77,27 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.Data
     return table[[*AXES, "layer", *dataset.data_vars]]
 
 
-def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> StyledFigure:
-    """Draw distance against bound, a panel for each bound that there is, logarithmic on both axes.
+def draw(cubes: Mapping[str, xr.Dataset], options: Options) -> StyledFigure:
+    """Draw distance against bound, with a panel for each bound and logarithmic axes.
 
-    The colour is the noise level or, where there is one alone, the weight decay; of one cell, the layer.
+    The colour is the noise level or, if there is only one, the weight decay; of a single cell, the layer.
 
     Parameters
     ----------
     cubes : mapping
         As in `rows`.
-    options : mapping
-        `colour_map`.
+    options : Options
 
     Examples
     --------
     >>> from nrc.figures.style import styled
     >>> with styled():
-    ...     figure = draw({"made up": cube}, {"colour_map": "viridis"})
+    ...     figure = draw({"made up": cube}, Options(of=["made_up"]))
     >>> [axis.get_visible() for axis in figure.axes[:4]]
     [True, True, True, True]
     """
-    cube, every = only(cubes), rows(cubes, options)
-    table = every[_drawn(every)]
+    cube, full = only(cubes), rows(cubes, options)
+    table = full[_drawn(full)]
     layers = [layer for layer in cube["layer"].values.tolist() if (table["layer"] == layer).any()]
     bounds = [name for name in BOUNDS if table[name].notna().any()] or ["bound_measured"]
     columns, lines = (len(bounds), 1) if len(bounds) < 3 else (2, -(-len(bounds) // 2))
@@ -107,22 +106,22 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> StyledF
     for axis in axes.flat[len(bounds) :]:
         axis.set_visible(False)
     alone = all(cube.sizes[axis] == 1 for axis in AXES)
-    shades = colours(options["colour_map"], len(layers))
+    shades = colours(options.colour_map, len(layers))
     for axis, name in zip(axes.flat, bounds, strict=False):
         if alone:
             _scatter_layers(axis, table, name, dict(zip(layers, shades, strict=True)))
         else:
             coloured = cube["sigma" if cube.sizes["sigma"] > 1 else "weight_decay"]
-            points = _scatter(axis, table, name, coloured, layers, colour_map(options["colour_map"]))
+            points = _scatter(axis, table, name, coloured, layers, colour_map(options.colour_map))
         _diagonal(axis, table[["distance", *bounds]] if alone else table["distance"])
         axis.set_xlabel(BOUNDS[name])
         axis.tick_params(labelbottom=True)
     for axis in axes[:, 0]:
         axis.set_ylabel(rf"$\mathrm{{dist}}(W_\ell,\mathcal{{M}}_{{{cube.attrs['clusters']}}})$")
     if alone:
-        left_out = f"{len(table)} of {len(every)} layers have a bound and a distance above 0"
+        count = f"{len(table)} of {len(full)} layers have a bound and a distance above 0"
         about = title(cube.isel(weight_decay=0, sigma=0)).split("\n")
-        figure.suptitle("\n".join([", ".join(filter(None, about)), left_out][not any(about) :]), fontsize=8)
+        figure.suptitle("\n".join([", ".join(filter(None, about)), count][not any(about) :]), fontsize=8)
     else:
         label = {"sigma": r"noise level $\sigma$", "weight_decay": r"weight decay $\lambda$"}
         bar = figure.colorbar(points, ax=axes, label=label[str(coloured.name)], pad=0.01)
@@ -136,57 +135,57 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> StyledF
     return figure
 
 
-def summary(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> dict[str, Any]:
-    """What a caption tells: how many layers are drawn and how many not, and the room in each bound.
+def summary(cubes: Mapping[str, xr.Dataset], options: Options) -> dict[str, Any]:
+    """The facts of a caption: how many layers are drawn, and the ratio of each bound to the distance.
 
     Returns
     -------
     dict
-        That of `cube.endings`, `clusters`, the numbers of `layers`, `drawn` and `void` ones, and
-        `room`, the median of bound over distance for each bound that there is.
+        The numbers of `cube.status_counts`; `clusters`; the numbers of `layers`, of `drawn` layers and of
+        layers without a bound (`void`); and `ratio`, the median of bound over distance for each bound.
 
     Examples
     --------
-    >>> facts = summary({"made up": cube}, {})
+    >>> facts = summary({"made up": cube}, Options(of=["made_up"]))
     >>> facts["clusters"], facts["layers"], facts["void"]
     (2, 36, 0)
     """
     cube, table = only(cubes), rows(cubes, options)
     drawn = table[_drawn(table)]
-    room = {name: (drawn[name] / drawn["distance"]).median() for name in BOUNDS}
+    ratios = {name: (drawn[name] / drawn["distance"]).median() for name in BOUNDS}
     return {
-        **endings(cube),
+        **status_counts(cube),
         "clusters": cube.attrs["clusters"],
         "layers": len(table),
         "drawn": len(drawn),
         "void": int(table["bound_measured"].isna().sum()),
-        "room": {name: float(ratio) for name, ratio in room.items() if not np.isnan(ratio)},
+        "ratio": {name: float(ratio) for name, ratio in ratios.items() if not np.isnan(ratio)},
     }
 
 
 def _drawn(table: pd.DataFrame) -> pd.Series:
-    """Logarithmic axes have no place for 0."""
+    """Layers that are on logarithmic axes."""
     return (table["distance"] > 0) & (table["bound_measured"] > 0)
 
 
 def _status(cube: xr.Dataset) -> xr.DataArray:
-    """How each cell ended, in a word; a network of one's own has none."""
+    """The status of each cell by name, empty if it is not known."""
     if "status" not in cube:
         return xr.full_like(cube["distance"].isel(layer=0, drop=True), "", dtype=object)
-    ended = flag_masks(cube["status"])
-    words = np.select(list(ended.values()), list(ended), default="")
-    return xr.DataArray(words, dims=cube["status"].dims)
+    masks = flag_masks(cube["status"])
+    names = np.select(list(masks.values()), list(masks), default="")
+    return xr.DataArray(names, dims=cube["status"].dims)
 
 
 def _legend(layers: Sequence[int | str], shades: Sequence[Any], status: pd.Series) -> list[Line2D]:
-    """Marks of the layers, of what stopped, and the diagonal."""
+    """Marks of the layers and of stopped cells, and the diagonal."""
     handles = [
         Line2D([], [], marker=MARKERS[place % 10], label=layer_name(layer), linestyle="", color=shade)
         for place, (layer, shade) in enumerate(zip(layers, shades, strict=True))
     ]
     if (status == "stopped").any():
-        rim: Look = {"markerfacecolor": "none", "markeredgecolor": COLOURS["red"], "linestyle": ""}
-        handles.append(Line2D([], [], marker="o", label="stopped, not stationary", **rim))
+        rim: LineStyle = {"markerfacecolor": "none", "markeredgecolor": COLOURS["red"], "linestyle": ""}
+        handles.append(Line2D([], [], marker="o", label="stopped before it was stationary", **rim))
     return [*handles, Line2D([], [], color="black", linewidth=0.8, label="equality")]
 
 
@@ -201,8 +200,8 @@ def _scatter(
     """Points, coloured by an axis of the grid."""
     scale = LogScale(coloured)
     ends = scale(scale.values) if len(scale.values) > 1 else scale.edges
-    look: Look = {"norm": LogNorm(ends[0], ends[-1]), "cmap": cmap, "s": 9, "linewidths": 0.6}
-    points = axis.scatter([], [], c=[], **look)
+    style: LineStyle = {"norm": LogNorm(ends[0], ends[-1]), "cmap": cmap, "s": 9, "linewidths": 0.6}
+    points = axis.scatter([], [], c=[], **style)
     for place, layer in enumerate(layers):
         of_layer = table[table["layer"] == layer]
         points = axis.scatter(
@@ -211,7 +210,7 @@ def _scatter(
             c=scale(of_layer[coloured.name]),
             marker=MARKERS[place % 10],
             edgecolors=_rims(of_layer),
-            **look,
+            **style,
         )
     return points
 
@@ -220,17 +219,17 @@ def _scatter_layers(axis: Axes, table: pd.DataFrame, bound: str, shades: Mapping
     """Points of one network, a colour for each layer."""
     for place, (layer, shade) in enumerate(shades.items()):
         of_layer = table[table["layer"] == layer]
-        look: Look = {"marker": MARKERS[place % 10], "color": [shade], "s": 16, "linewidths": 0.6}
-        axis.scatter(of_layer[bound], of_layer["distance"], edgecolors=_rims(of_layer), **look)
+        style: LineStyle = {"marker": MARKERS[place % 10], "color": [shade], "s": 16, "linewidths": 0.6}
+        axis.scatter(of_layer[bound], of_layer["distance"], edgecolors=_rims(of_layer), **style)
 
 
 def _rims(table: pd.DataFrame) -> list[str]:
-    """Red around those that stopped."""
+    """Edges of the points, red for stopped cells."""
     return [COLOURS["red"] if status == "stopped" else "none" for status in table["status"]]
 
 
 def _diagonal(axis: Axes, values: pd.DataFrame | pd.Series) -> None:
-    """Equality from the least to the largest value; beside bounds the axes are as long as it."""
+    """Draw equality over the range of the values, which is also the range of axes with bounds."""
     if len(values):
         known = values.to_numpy(dtype=float)
         ends = [float(np.nanmin(known)), float(np.nanmax(known))]

@@ -1,4 +1,4 @@
-"""What every kind of figure asks of its cube."""
+"""Parts and facts of cubes that several kinds of figure need."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -9,12 +9,13 @@ import xarray as xr
 
 from nrc.grid import notation
 from nrc.status import count_flags, flag_masks
+from nrc.text import listed
 
-__all__ = ["by_value", "endings", "marked", "only", "relative_bound", "require", "squeezed"]
+__all__ = ["by_value", "marked", "only", "relative_bound", "require", "squeezed", "status_counts"]
 
 
 def only(cubes: Mapping[str, xr.Dataset]) -> xr.Dataset:
-    """The one cube of a figure that draws one.
+    """The cube of a figure that draws a single one.
 
     Examples
     --------
@@ -26,33 +27,33 @@ def only(cubes: Mapping[str, xr.Dataset]) -> xr.Dataset:
 
 
 def require(cube: xr.Dataset, names: Iterable[str], why: str) -> None:
-    """See to it that a cube has some variables.
+    """Check that a cube has some variables.
 
     Parameters
     ----------
     cube : Dataset
     names : iterable of str
     why : str
-        Which experiments have them, for the message.
+        Which experiments have these variables, for the message.
 
     Raises
     ------
     ValueError
-        If one is missing.
+        If a variable is missing.
 
     Examples
     --------
-    >>> require(cube, ["loss"], "it is kept where asked for")
+    >>> require(cube, ["loss"], "only trained networks have a loss")
     Traceback (most recent call last):
         ...
-    ValueError: the figure draws loss, which one does not have: it is kept where asked for
+    ValueError: the figure draws loss, which one does not have: only trained networks have a loss
     """
     if missing := [name for name in names if name not in cube]:
-        raise ValueError(f"the figure draws {', '.join(missing)}, which {_name(cube)} does not have: {why}")
+        raise ValueError(f"the figure draws {listed(missing)}, which {_name(cube)} does not have: {why}")
 
 
 def squeezed(cube: xr.Dataset, *axes: str) -> xr.Dataset:
-    """The cube without some of its axes; their one value stays as a scalar coordinate.
+    """The cube without some of its axes, which stay as scalar coordinates.
 
     Raises
     ------
@@ -69,14 +70,14 @@ def squeezed(cube: xr.Dataset, *axes: str) -> xr.Dataset:
         if cube.sizes[axis] != 1:
             values = [notation(value) for value in cube[axis].values]
             raise ValueError(
-                f"the figure draws one {axis}, but {_name(cube)} has {', '.join(values)}; "
-                f"choose one, such as at: {{{axis}: {values[0]}}}"
+                f"the figure draws one {axis}, but {_name(cube)} has {listed(values)}; "
+                f"choose one of them, such as at: {{{axis}: {values[0]}}}"
             )
     return cube.squeeze(list(axes))
 
 
-def endings(cube: xr.Dataset) -> dict[str, Any]:
-    """How the networks of a cube ended.
+def status_counts(cube: xr.Dataset) -> dict[str, Any]:
+    """Numbers of the networks of a cube by status, and their worst residual and accuracies.
 
     Parameters
     ----------
@@ -86,13 +87,14 @@ def endings(cube: xr.Dataset) -> dict[str, Any]:
     Returns
     -------
     dict
-        Numbers of `cells` and of those `converged`, `stopped`, `diverged` (of the stopped ones) and
-        `collapsed_to_zero`; `seeds`; `worst_stopped`, the largest relative residual of a stopped cell,
-        missing without one; `accuracy`, for `train` and `test` the least and the largest, where there are.
+        Numbers of `cells`, and of cells that `converged`, `stopped`, `diverged` (a part of the stopped ones)
+        and `collapsed_to_zero`; number of `seeds`; `worst_stopped`, the largest relative residual of a
+        stopped cell, missing without such a cell; `accuracy`, the minimum and the maximum for `train` and
+        `test`, if the cube has them.
 
     Examples
     --------
-    >>> facts = endings(cube)
+    >>> facts = status_counts(cube)
     >>> facts["cells"], facts["converged"], facts["seeds"]
     (12, 12, 2)
     """
@@ -100,7 +102,7 @@ def endings(cube: xr.Dataset) -> dict[str, Any]:
     stopped = flag_masks(cube["status"])["stopped"]
     accuracy = {part: cube[f"{part}_accuracy"] for part in ("train", "test") if f"{part}_accuracy" in cube}
     return {
-        # of joined experiments there are cells that none of them has
+        # joined experiments may have cells that no experiment has
         "cells": counts["converged"] + counts["stopped"] + counts["collapsed_to_zero"],
         **counts,
         "seeds": cube.sizes["seed"],
@@ -114,12 +116,12 @@ def endings(cube: xr.Dataset) -> dict[str, Any]:
 
 
 def marked(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Rows with a seed that stopped before it was stationary, diverged or died.
+    """Rows with a seed that stopped before it was stationary, diverged or collapsed to zero.
 
     Parameters
     ----------
     table : DataFrame
-        With the numbers of seeds that `stopped`, `diverged` (of the stopped ones) and are
+        With the numbers of seeds that `stopped`, `diverged` (a part of the stopped ones) and
         `collapsed_to_zero`.
 
     Examples
@@ -149,7 +151,7 @@ def by_value(table: pd.DataFrame, column: str) -> Iterator[tuple[float, pd.DataF
 
 
 def relative_bound(cube: xr.Dataset, name: str) -> xr.DataArray:
-    """What a bound on the distance certifies of the relative distance of each layer, least over sources.
+    """Bound on the relative distance of each layer, the smallest over sources.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Linear networks: the singular values of every layer forecast before training, against those trained."""
+"""Singular values of every layer of linear networks, forecast before training, against the trained ones."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,16 +13,16 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from nrc.fields import linear_autoencoders
-from nrc.figures.cube import endings, only, require, squeezed
+from nrc.figures.cube import only, require, squeezed, status_counts
 from nrc.figures.options import FigureOptions, one_architecture
-from nrc.figures.style import COLOURS, MARKS, UNKNOWN, LogScale, Look, colour_map
+from nrc.figures.style import COLOURS, MARKS, UNKNOWN, LineStyle, LogScale, colour_map
 from nrc.options import Requirement, equal
 from nrc.status import status_masks
 
 __all__ = ["Options", "draw", "rows", "summary"]
 
 NAMES = ("forecast", "singular_values", "at_minimum", "critical_rank", "forecast_rank")
-ELSEWHERE: Look = {
+ELSEWHERE: LineStyle = {
     **MARKS["stopped"],
     "label": "a seed not at the global minimum",
     "marker": "D",
@@ -40,21 +40,21 @@ class Options(FigureOptions):
     )
 
 
-def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.DataFrame:
-    """The numbers drawn: a row for each cell, layer and position in the spectrum.
+def rows(cubes: Mapping[str, xr.Dataset], options: Options) -> pd.DataFrame:
+    """The numbers that are drawn, with a row for each cell, layer and position in the spectrum.
 
     Parameters
     ----------
     cubes : mapping
         One cube of measures of linear autoencoders, of one width and one depth.
-    options : mapping
+    options : Options
 
     Returns
     -------
     DataFrame
-        The axes, `layer`, `index`, the singular values forecast and trained, whether the cell is
+        The axes, `layer`, `index`, the forecast and the trained singular values, whether the cell is
         `at_minimum`, the ranks of the trained and the forecast product, and the weight decay
-        `transition` below which the forecast rank is above K, where the cube has it.
+        `transition` below which the forecast rank is above K, if the cube has it.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.Data
 
     Examples
     --------
-    >>> table = rows({"made up": cube}, {})
+    >>> table = rows({"made up": cube}, Options(of=["made_up"]))
     >>> len(table)  # 12 cells, 3 layers, 4 singular values
     144
     """
@@ -74,21 +74,20 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.Data
     return table.dropna(subset="forecast").reset_index()[[*columns, *names]]
 
 
-def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
+def draw(cubes: Mapping[str, xr.Dataset], options: Options) -> Figure:
     """Draw forecast against trained singular values, and the plane of trained ranks with the forecast line.
 
     Parameters
     ----------
     cubes : mapping
         As in `rows`.
-    options : mapping
-        `colour_map`.
+    options : Options
 
     Examples
     --------
     >>> from nrc.figures.style import styled
     >>> with styled():
-    ...     figure = draw({"made up": cube}, {"colour_map": "viridis"})
+    ...     figure = draw({"made up": cube}, Options(of=["made_up"]))
     >>> len(figure.axes)  # dots, the plane and its colours
     3
     """
@@ -97,7 +96,7 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
     left, right = figure.subplots(1, 2, width_ratios=[1, 1.25])
     _singular_values(left, rows(cubes, options))
     scales = {axis: LogScale(cube[axis]) for axis in ("sigma", "weight_decay")}
-    mesh, handles = _ranks(right, cube, scales, options["colour_map"])
+    mesh, handles = _ranks(right, cube, scales, options.colour_map)
     if "transition" in cube:
         line = cube["transition"].max("weight_decay").mean("seed")
         right.plot(scales["sigma"](line["sigma"]), line.where(line > 0), color=COLOURS["red"])
@@ -112,27 +111,27 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def summary(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> dict[str, Any]:
-    """What a caption tells: how the cells ended, and how far the forecast is off.
+def summary(cubes: Mapping[str, xr.Dataset], options: Options) -> dict[str, Any]:
+    """The facts of a caption: numbers of cells by status, and the error of the forecast.
 
     Returns
     -------
     dict
-        That of `cube.endings`, `clusters`; the numbers of cells that are `at_minimum` and
-        `elsewhere`, of those that learn fewer (`lower`) and more (`higher`) directions; the
-        `largest_error` of a singular value at the minimum, and the `largest_distance` to a critical
-        point, missing where there is none.
+        The numbers of `cube.status_counts`; `clusters`; the numbers of cells `at_minimum` and `elsewhere`,
+        and of cells that learn fewer (`lower`) and more (`higher`) directions; the `largest_error` of a
+        singular value at the minimum, and the `largest_distance` to a critical point, missing without
+        such cells.
 
     Examples
     --------
-    >>> facts = summary({"made up": cube}, {})
+    >>> facts = summary({"made up": cube}, Options(of=["made_up"]))
     >>> facts["at_minimum"], facts["elsewhere"]
     (12, 0)
     """
     cube = _cube(cubes)
     error = abs(cube["forecast"] - cube["singular_values"]).max(["layer", "index"])
     return {
-        **endings(cube),
+        **status_counts(cube),
         "clusters": cube.attrs["clusters"],
         "at_minimum": int((cube["at_minimum"] == 1).sum()),
         "elsewhere": int((cube["at_minimum"] == 0).sum()),
@@ -154,7 +153,7 @@ def _cube(cubes: Mapping[str, xr.Dataset]) -> xr.Dataset:
 
 
 def _singular_values(axis: Axes, table: pd.DataFrame) -> None:
-    dots: Look = {"marker": "o", "markersize": 2.5, "linestyle": "", "alpha": 0.4, "markeredgewidth": 0}
+    dots: LineStyle = {"marker": "o", "markersize": 2.5, "linestyle": "", "alpha": 0.4, "markeredgewidth": 0}
     for value, colour, label in (
         (0, COLOURS["orange"], "not at the global minimum"),
         (1, COLOURS["blue"], "at the global minimum"),
@@ -172,7 +171,7 @@ def _singular_values(axis: Axes, table: pd.DataFrame) -> None:
 def _ranks(
     axis: Axes, cube: xr.Dataset, scales: Mapping[str, LogScale], colours: str
 ) -> tuple[QuadMesh, list[Line2D | Patch]]:
-    """The plane of ranks with its marks, and the legend of the marks that there are."""
+    """Draw the plane of ranks with its marks; its mesh, and the handles of the marks."""
     rank = cube["critical_rank"].mean("seed").transpose("weight_decay", "sigma")
     edges = scales["sigma"].edges, scales["weight_decay"].edges
     mesh = axis.pcolormesh(
@@ -180,12 +179,12 @@ def _ranks(
     )
     axis.set(xscale="log", yscale="log")
     axis.patch.set(**UNKNOWN)
-    ended = status_masks(cube)
+    masks = status_masks(cube)
     marks = {
-        "elsewhere": (ELSEWHERE, (cube["at_minimum"] == 0) & ended["converged"]),
-        "stopped": (MARKS["stopped"], ended["stopped"] & ~ended["diverged"]),
-        "diverged": (MARKS["diverged"], ended["diverged"]),
-        "collapsed_to_zero": (MARKS["collapsed_to_zero"], ended["collapsed_to_zero"]),
+        "elsewhere": (ELSEWHERE, (cube["at_minimum"] == 0) & masks["converged"]),
+        "stopped": (MARKS["stopped"], masks["stopped"] & ~masks["diverged"]),
+        "diverged": (MARKS["diverged"], masks["diverged"]),
+        "collapsed_to_zero": (MARKS["collapsed_to_zero"], masks["collapsed_to_zero"]),
     }
     handles: list[Line2D | Patch] = []
     for mark, cells in marks.values():

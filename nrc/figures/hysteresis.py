@@ -1,4 +1,4 @@
-"""Two branches of minima: networks continued along sigma, up and down, beside those of a random start."""
+"""Two branches of minima: networks continued along sigma, up and down, and networks from initial weights."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from nrc.fields import ColourMap, NonNegative, OneOrSeveral, TitledExperiments
-from nrc.figures.cube import by_value, endings, marked, require, squeezed
+from nrc.figures.cube import by_value, marked, require, squeezed, status_counts
 from nrc.figures.options import FigureOptions, one_architecture
-from nrc.figures.style import COLOURS, MARKS, LogScale, Look, colour_map, spread
+from nrc.figures.style import COLOURS, MARKS, LineStyle, LogScale, colour_map, spread
 from nrc.options import Requirement, both, equal, positive, several_values
 from nrc.statistics import student_interval
 from nrc.status import status_masks
+from nrc.text import listed
 
 __all__ = ["Options", "draw", "rows", "summary"]
 
@@ -29,22 +30,22 @@ Array = NDArray[np.float64]
 
 RANDOM, UP, DOWN = STARTS = ("random start", "sweep up", "sweep down")
 NAMES = ("relative_distance", "singular_values", "loss", "transition")
-LOOKS: dict[str, Look] = {
+STYLES: dict[str, LineStyle] = {
     RANDOM: {"color": "black", "marker": "o", "markersize": 2, "linewidth": 0.6},
     UP: {"color": COLOURS["blue"]},
     DOWN: {"color": COLOURS["orange"]},
 }
-# Curves are drawn for so many weight decays if none are named.
-SHOWN = 3
-# Weight decays on an axis are labelled each if there are no more.
-FEW = 8
-# Relative differences of objectives are drawn on a scale that is linear up to here.
+# The number of weight decays with curves if the options have none.
+CURVES = 3
+# The largest number of weight decays with a label each.
+LABELS = 8
+# The scale of relative differences of objectives is linear up to this value.
 LINEAR = 0.01
-FORECAST: Look = {"color": "black", "linestyle": ":"}
-# Of a colour map its lighter part, for shares of seeds.
+FORECAST: LineStyle = {"color": "black", "linestyle": ":"}
+# Shares of seeds, at most 1, have the colours up to a third of the colour map.
 DARKEST = 3
-# In the order in which sigma reaches them where all is as in the trials.
-PLACES: dict[str, Look] = {
+# In the usual order along sigma.
+PLACES: dict[str, LineStyle] = {
     "down_ends": {"color": COLOURS["orange"], "marker": "<", "label": "sweep down returns to rank $K$"},
     "random_jumps": {"color": "black", "marker": "o", "label": "random start jumps"},
     "overtaken": {"color": COLOURS["red"], "marker": "D", "label": "up is no longer the lowest"},
@@ -77,7 +78,7 @@ class Options(FigureOptions):
     }
 
     of: TitledExperiments = Field(  # type: ignore[assignment]
-        description="experiments of the same networks that differ in where they start: {random start: ..., "
+        description="experiments of the same networks with different warm starts: {random start: ..., "
         "sweep up: ..., sweep down: ...}"
     )
     colour_map: ColourMap = "Blues"
@@ -96,131 +97,129 @@ class Options(FigureOptions):
     )
 
 
-def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.DataFrame:
-    """The numbers drawn, told apart by the column `panel`.
+def rows(cubes: Mapping[str, xr.Dataset], options: Options) -> pd.DataFrame:
+    """The numbers that are drawn, distinguished by the column `panel`.
 
     Parameters
     ----------
     cubes : mapping
-        Measures of tanh autoencoders without biases, of one width and one depth and on the same grid, for
-        each of `random start`, `sweep up` and `sweep down`.
-    options : mapping
-        `layer`, whose relative distance to rank K counts, None for the middle one; `apart`, the
-        distance above which a network has left rank K, and by which two branches differ.
+        Measures of autoencoders without biases, of one width and one depth and on the same grid, for each
+        of `random start`, `sweep up` and `sweep down`.
+    options : Options
 
     Returns
     -------
     DataFrame
-        In the panel `curves` a row for each weight decay, sigma and start: median, least and largest
-        `distance` over converged seeds, missing where there is none; `distance_stopped`, the mean over
-        stopped ones; the numbers of seeds that `converged`, `stopped`, `diverged` (of the stopped
-        ones) and are `collapsed_to_zero`.
-        In the panel `difference` a row for each weight decay and sigma: median, least and largest
-        `difference` of the objectives, sweep up less sweep down over sweep down, of seeds where
-        both converged; the number of seeds where `both` branches are, the sweep up at rank K and the
-        sweep down not; and `transition`, the
-        weight decay below which a linear network learns more than K directions, mean over seeds.
-        In the panel `places` a row for each weight decay and seed: the sigma where the sweep down
-        returns to rank K (`down_ends`), the random start leaves it for the first time
-        (`random_jumps`), the network swept up, still of rank K, has no longer the lowest objective of
-        all three (`overtaken`) and a higher one than that swept down (`crossing`), where it leaves rank K
-        (`up_ends`), and where the line of the linear `forecast` is. Missing where it is not on the grid.
+        The panel `curves` has a row for each weight decay, sigma and start: median, minimum and maximum of
+        `distance` over converged seeds, missing without one; `distance_stopped`, the mean over stopped
+        seeds; the numbers of seeds that `converged`, `stopped`, `diverged` (a part of the stopped ones) and
+        `collapsed_to_zero`.
+        The panel `difference` has a row for each weight decay and sigma: median, minimum and maximum of
+        `difference`, the objective of the sweep up over the objective of the sweep down, less 1, over seeds
+        for which both converged; the number of seeds with `both` branches, the sweep up at rank K and the
+        sweep down not; and `transition`, the weight decay below which a linear network learns more than K
+        directions, mean over seeds.
+        The panel `places` has a row for each weight decay and seed, with the sigma at which the sweep down
+        returns to rank K (`down_ends`), the random start leaves rank K for the first time (`random_jumps`),
+        the sweep up, still at rank K, no longer has the lowest objective of all three (`overtaken`), its
+        objective exceeds the objective of the sweep down (`crossing`), the sweep up leaves rank K
+        (`up_ends`), and the `forecast` for a linear network lies; missing if it is not on the grid.
 
     Raises
     ------
     ValueError
-        If there are several widths or depths, no such layer, or the grids differ.
+        If there are several widths or depths, the layer does not exist, or the grids differ.
 
     Examples
     --------
-    >>> table = rows(branches, {"layer": None, "apart": 0.1})
+    >>> of = {"random start": "random", "sweep up": "up", "sweep down": "down"}
+    >>> table = rows(branches, Options(of=of))
     >>> table["panel"].value_counts(sort=False).to_dict()
     {'curves': 180, 'difference': 60, 'places': 4}
     """
     cells = _cells(cubes, options)
     tables = {
         "curves": _curves(cells),
-        "difference": _differences(cells, options["apart"]),
-        "places": _places(cells, options["apart"]),
+        "difference": _differences(cells, options.apart),
+        "places": _places(cells, options.apart),
     }
     return pd.concat(tables, names=["panel"]).droplevel(1).reset_index()
 
 
-def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
-    """Draw distances and difference of objectives along sigma, below them the plane and what it says.
+def draw(cubes: Mapping[str, xr.Dataset], options: Options) -> Figure:
+    """Draw distances and differences of objectives along sigma and, below, the plane of both branches.
 
     Parameters
     ----------
     cubes : mapping
         As in `rows`.
-    options : mapping
-        Those of `rows`; `colour_map`; and `weight_decays`, those whose curves are drawn: the
-        nearest of the grid, or None for a few.
+    options : Options
 
     Examples
     --------
     >>> from nrc.figures.style import styled
-    >>> options = {"layer": None, "apart": 0.1, "shown": None, "colour_map": "viridis"}
+    >>> of = {"random start": "random", "sweep up": "up", "sweep down": "down"}
     >>> with styled():
-    ...     figure = draw(branches, options)
+    ...     figure = draw(branches, Options(of=of))
     >>> len(figure.axes)  # two for each of 2 weight decays, and two below
     6
     """
     cells = _cells(cubes, options)
-    curves, places = _curves(cells), _places(cells, options["apart"])
-    differences = _differences(cells, options["apart"])
-    shown = _shown(cells["weight_decay"].values, options["weight_decays"])
+    curves, places = _curves(cells), _places(cells, options.apart)
+    differences = _differences(cells, options.apart)
+    chosen = _nearest(cells["weight_decay"].values, options.weight_decays)
     figure = Figure(figsize=(7.2, 7.2))
-    # of one height: with others the last places of the layout, and with them the bytes, may vary
+    # with two different heights the last digits of the layout, and with them the bytes, may vary
     above, below = figure.subfigures(2, 1, squeeze=False).flat
-    axes = above.subplots(2, len(shown), sharex=True, sharey="row", squeeze=False)
-    for (top, bottom), weight_decay in zip(axes.T, shown, strict=True):
-        of_this = [table[table["weight_decay"] == weight_decay] for table in (curves, differences, places)]
-        _distances(top, of_this[0])
-        _difference(bottom, of_this[1], of_this[2])
+    axes = above.subplots(2, len(chosen), sharex=True, sharey="row", squeeze=False)
+    for (top, bottom), weight_decay in zip(axes.T, chosen, strict=True):
+        parts = [table[table["weight_decay"] == weight_decay] for table in (curves, differences, places)]
+        _distances(top, parts[0])
+        _difference(bottom, parts[1], parts[2])
         for axis in (top, bottom):
-            axis.axvline(of_this[2]["forecast"].median(), **FORECAST)
+            axis.axvline(parts[2]["forecast"].median(), **FORECAST)
         top.set_title(rf"$\lambda={weight_decay:.3g}$")
         bottom.set_xlabel(r"noise level $\sigma$")
     axes[0, 0].set_ylabel(f"relative distance to\nrank $K$, layer {int(cells['layer'])}")
     axes[1, 0].set_ylabel("objective of sweep up\nover that of sweep down, $-1$")
     left, right = below.subplots(1, 2, width_ratios=[1.3, 1])
-    _plane(left, curves, differences, places, options["colour_map"])
+    _plane(left, curves, differences, places, options.colour_map)
     _ratios(right, places)
-    _explain(below, curves, options["colour_map"])
+    _explain(below, curves, options.colour_map)
     return figure
 
 
-def summary(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> dict[str, Any]:
-    """What a caption tells: how networks ended, where branches begin, cross and end, and the forecast.
+def summary(cubes: Mapping[str, xr.Dataset], options: Options) -> dict[str, Any]:
+    """The facts of a caption: numbers of cells by status, and where branches begin, cross and end.
 
     Returns
     -------
     dict
-        `clusters`, `layer`; `endings`, for each start that of `cube.endings`; of all `cells` those
-        where `both` branches are, and of them those where the sweep up is `lower`; `step`, the
-        median ratio of neighbours in sigma; `places`, for each weight decay and each place and the
-        forecast median, least, largest and number of seeds; `ratios`, for each place that of its
-        sigma to the forecast's: geometric `mean` with the ends `low` and `high` of its 95% interval over
-        seeds, `least`, `largest` and `count` over seeds and weight decays.
+        `clusters`, `layer`; `status`, for each start the numbers of `cube.status_counts`; the number of
+        `cells`, of cells with `both` branches, and of these the number in which the sweep up is `lower`;
+        `step`, the median ratio of neighbours in sigma; `places`, for each weight decay and each place and
+        the forecast its median, minimum, maximum and count over seeds; `ratios`, for each place the ratio
+        of its sigma to the forecast: geometric `mean` with the ends `low` and `high` of its 95% interval
+        over seeds, `minimum`, `maximum` and `count` over seeds and weight decays.
 
     Examples
     --------
-    >>> facts = summary(branches, {"layer": None, "apart": 0.1})
+    >>> of = {"random start": "random", "sweep up": "up", "sweep down": "down"}
+    >>> facts = summary(branches, Options(of=of))
     >>> facts["layer"], facts["cells"]
     (2, 120)
     >>> round(facts["ratios"]["up_ends"]["mean"], 1)
     2.0
     """
     cells = _cells(cubes, options)
-    apart, sigma = options["apart"], cells["sigma"].values
+    apart, sigma = options.apart, cells["sigma"].values
     both, places = _rivals(cells, apart).sel(start=DOWN), _places(cells, apart)
     lower = both & (cells["objective"].sel(start=UP) < cells["objective"].sel(start=DOWN))
     logs = places[list(PLACES)].div(places["forecast"], axis=0).transform(np.log)
     return {
         "clusters": next(iter(cubes.values())).attrs["clusters"],
         "layer": int(cells["layer"]),
-        "endings": {start: endings(cubes[start]) for start in STARTS},
+        "status": {start: status_counts(cubes[start]) for start in STARTS},
         "cells": both.size,
         "both": int(both.sum()),
         "lower": int(lower.sum()),
@@ -239,41 +238,41 @@ def _range(values: pd.Series) -> tuple[float, float, float, int]:
 
 def _ratio(logs: pd.Series, seed: pd.Series) -> dict[str, float]:
     mean, low, high = student_interval(logs.groupby(seed).mean())
-    numbers = {"mean": mean, "low": low, "high": high, "least": logs.min(), "largest": logs.max()}
+    numbers = {"mean": mean, "low": low, "high": high, "minimum": logs.min(), "maximum": logs.max()}
     return {**{name: float(np.exp(log)) for name, log in numbers.items()}, "count": int(logs.count())}
 
 
-def _cells(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> xr.Dataset:
-    """Distance and objective of every cell that converged, and how the others ended, for each `start`."""
+def _cells(cubes: Mapping[str, xr.Dataset], options: Options) -> xr.Dataset:
+    """Distance and objective of converged cells, and the status of every cell, for each `start`."""
     parts = []
     for start in STARTS:
         cube = squeezed(cubes[start], "width", "depth").sortby(["weight_decay", "sigma"])
-        require(cube, NAMES, "branches are those of autoencoders without biases trained on data")
+        require(cube, NAMES, "branches are of autoencoders without biases that are trained on data")
         depth = int(cube["depth"])
-        layer = options["layer"] or (depth + 1) // 2
+        layer = options.layer or (depth + 1) // 2
         if layer > depth:
             raise ValueError(f"layer is {layer}, but the networks have {depth} layers; choose one of them")
-        ended = status_masks(cube)
+        masks = status_masks(cube)
         norms = (cube["singular_values"] ** 2).sum(["layer", "index"])
-        distance, converged = cube["relative_distance"].sel(layer=layer), ended["converged"]
+        distance, converged = cube["relative_distance"].sel(layer=layer), masks["converged"]
         part = {
             "distance": distance.where(converged),
-            "distance_stopped": distance.where(ended["stopped"]),
+            "distance_stopped": distance.where(masks["stopped"]),
             "objective": (cube["loss"] + cube["weight_decay"] / 2 * norms).where(converged),
             "transition": cube["transition"],
-            **ended,
+            **masks,
         }
         parts.append(xr.Dataset(part).drop_vars(["width", "depth"]))
     try:
         return xr.concat(parts, pd.Index(STARTS, name="start", dtype=object), join="exact")
     except ValueError:
         raise ValueError(
-            f"the figure compares {', '.join(STARTS)} cell by cell, but their grids differ; give all the same"
+            f"the figure compares the cells of {listed(STARTS)}, but their grids differ; give them one grid"
         ) from None
 
 
 def _rivals(cells: xr.Dataset, apart: float) -> xr.DataArray:
-    """Where the sweep up is at rank K and another start led to another branch, for each start."""
+    """Cells in which the sweep up is at rank K and another start led to another branch, for each start."""
     up = cells["distance"].sel(start=UP)
     return (up <= apart) & (np.abs(cells["distance"] - up) > apart)
 
@@ -282,8 +281,8 @@ def _curves(cells: xr.Dataset) -> pd.DataFrame:
     distance, counts = cells["distance"], ["converged", "stopped", "diverged", "collapsed_to_zero"]
     table = {
         "distance": distance.median("seed"),
-        "distance_least": distance.min("seed"),
-        "distance_largest": distance.max("seed"),
+        "distance_minimum": distance.min("seed"),
+        "distance_maximum": distance.max("seed"),
         "distance_stopped": cells["distance_stopped"].mean("seed"),
         **{name: cells[name].sum("seed") for name in counts},
     }
@@ -297,8 +296,8 @@ def _differences(cells: xr.Dataset, apart: float) -> pd.DataFrame:
     difference = objective.sel(start=UP) / objective.sel(start=DOWN) - 1
     table = {
         "difference": difference.median("seed"),
-        "difference_least": difference.min("seed"),
-        "difference_largest": difference.max("seed"),
+        "difference_minimum": difference.min("seed"),
+        "difference_maximum": difference.max("seed"),
         "both": _rivals(cells, apart).sel(start=DOWN).sum("seed"),
         "transition": cells["transition"].max("start").mean("seed"),
     }
@@ -335,18 +334,18 @@ def _places(cells: xr.Dataset, apart: float) -> pd.DataFrame:
 
 
 def _step(sigma: Array, values: Array) -> float:
-    """Where values that begin below 0 are above it for the first time: in the middle between neighbours."""
-    there = ~np.isnan(values)
-    sigma, above = sigma[there], np.flatnonzero(values[there] > 0)
+    """Where values that begin below 0 first exceed 0: the geometric mean of two neighbours."""
+    known = ~np.isnan(values)
+    sigma, above = sigma[known], np.flatnonzero(values[known] > 0)
     if not len(above) or above[0] == 0:
         return np.nan
     return float(np.sqrt(sigma[above[0] - 1] * sigma[above[0]]))
 
 
 def _rise(sigma: Array, values: Array) -> float:
-    """Where values pass from below 0 to above for the first time: straight against log sigma."""
-    there = ~np.isnan(values)
-    logs, values = np.log(sigma[there]), values[there]
+    """Where values first rise through 0, by linear interpolation in log sigma."""
+    known = ~np.isnan(values)
+    logs, values = np.log(sigma[known]), values[known]
     steps = np.flatnonzero((values[:-1] < 0) & (values[1:] >= 0))
     if not len(steps):
         return np.nan
@@ -354,18 +353,19 @@ def _rise(sigma: Array, values: Array) -> float:
     return float(np.exp(np.interp(0, values[at], logs[at])))
 
 
-def _shown(values: Array, wanted: list[float] | None) -> Array:
+def _nearest(values: Array, wanted: list[float] | None) -> Array:
+    """The values nearest to the wanted ones, or a few in even steps."""
     if wanted is None:
-        return values[spread(len(values), SHOWN)]
-    return np.unique([values[np.argmin(np.abs(values - value))] for value in np.atleast_1d(wanted)])
+        return values[spread(len(values), CURVES)]
+    return np.unique([values[np.argmin(np.abs(values - value))] for value in wanted])
 
 
 def _distances(axis: Axes, curves: pd.DataFrame) -> None:
-    for start, look in LOOKS.items():
+    for start, style in STYLES.items():
         curve = curves[curves["start"] == start]
-        least, largest = curve["distance_least"], curve["distance_largest"]
-        axis.fill_between(curve["sigma"], least, largest, color=look["color"], alpha=0.2, linewidth=0)
-        axis.plot(curve["sigma"], curve["distance"], **look)
+        low, high = curve["distance_minimum"], curve["distance_maximum"]
+        axis.fill_between(curve["sigma"], low, high, color=style["color"], alpha=0.2, linewidth=0)
+        axis.plot(curve["sigma"], curve["distance"], **style)
         for name, cells in marked(curve).items():
             axis.plot(cells["sigma"], cells["distance_stopped"].fillna(0), **MARKS[name])
     axis.set(xscale="log", ylim=(-0.03, 1))
@@ -373,9 +373,9 @@ def _distances(axis: Axes, curves: pd.DataFrame) -> None:
 
 def _difference(axis: Axes, differences: pd.DataFrame, places: pd.DataFrame) -> None:
     sigma, grey = differences["sigma"], "0.35"
-    least, largest = differences["difference_least"], differences["difference_largest"]
+    low, high = differences["difference_minimum"], differences["difference_maximum"]
     axis.axhline(0, color="black", linewidth=0.6)
-    axis.fill_between(sigma, least, largest, color=grey, alpha=0.3, linewidth=0)
+    axis.fill_between(sigma, low, high, color=grey, alpha=0.3, linewidth=0)
     axis.plot(sigma, differences["difference"], color=grey)
     at = places["crossing"].dropna()
     axis.plot(at, 0 * at, **PLACES["crossing"], linestyle="", markersize=4)
@@ -389,7 +389,7 @@ def _difference(axis: Axes, differences: pd.DataFrame, places: pd.DataFrame) -> 
 def _plane(
     axis: Axes, curves: pd.DataFrame, differences: pd.DataFrame, places: pd.DataFrame, colours: str
 ) -> None:
-    """Where both branches are, what lies where on each row, and the line of the forecast."""
+    """Draw the cells with both branches, the places of each weight decay and the line of the forecast."""
     scales = {name: LogScale(differences[name]) for name in ("sigma", "weight_decay")}
     edges = scales["sigma"].edges, scales["weight_decay"].edges
     seeds = max(1, places["seed"].nunique())
@@ -398,12 +398,12 @@ def _plane(
     axis.pcolormesh(*edges, both, cmap=colour_map(colours), vmin=0, vmax=DARKEST, rasterized=True)
     line = differences.groupby("sigma")["transition"].mean()
     axis.plot(line.index, line, **FORECAST)
-    for name, look in PLACES.items():
+    for name, style in PLACES.items():
         for weight_decay, table in by_value(places, "weight_decay"):
             at = table[name]
-            axis.plot([at.min(), at.max()], [weight_decay] * 2, color=look["color"], linewidth=0.8)
+            axis.plot([at.min(), at.max()], [weight_decay] * 2, color=style["color"], linewidth=0.8)
         median = places.groupby("weight_decay")[name].median()
-        axis.plot(median, median.index, **look, linewidth=0.5, zorder=3)
+        axis.plot(median, median.index, **style, linewidth=0.5, zorder=3)
     for name, cells in marked(curves).items():
         axis.plot(cells["sigma"], cells["weight_decay"], **MARKS[name], zorder=4)
     axis.set(xscale="log", yscale="log", xlim=edges[0][[0, -1]], ylim=edges[1][[0, -1]])
@@ -413,13 +413,15 @@ def _plane(
 
 
 def _ratios(axis: Axes, places: pd.DataFrame) -> None:
-    """How far each place is from the forecast, in sigma."""
+    """Draw the ratio of each place to the forecast, in sigma."""
     axis.axhline(1, **FORECAST)
-    for name, look in PLACES.items():
+    for name, style in PLACES.items():
         ratio = (places[name] / places["forecast"]).groupby(places["weight_decay"])
         middle = ratio.median()
-        axis.fill_between(middle.index, ratio.min(), ratio.max(), color=look["color"], alpha=0.2, linewidth=0)
-        axis.plot(middle.index, middle, **look, linewidth=0.8)
+        axis.fill_between(
+            middle.index, ratio.min(), ratio.max(), color=style["color"], alpha=0.2, linewidth=0
+        )
+        axis.plot(middle.index, middle, **style, linewidth=0.8)
     axis.set(xscale="log", yscale="log")
     axis.set(xlabel=r"weight decay $\lambda$", ylabel=r"$\sigma$ over $\sigma$ of the forecast")
     _label(axis.xaxis, places["weight_decay"])
@@ -429,8 +431,8 @@ def _ratios(axis: Axes, places: pd.DataFrame) -> None:
 
 
 def _label(axis: Axis, values: pd.Series | None = None) -> None:
-    """Label a logarithmic axis that may be short: a few values each, else in steps of about 1.6."""
-    if values is not None and values.nunique() <= FEW:
+    """Label a short logarithmic axis: at each value if there are few, else in steps of about 1.6."""
+    if values is not None and values.nunique() <= LABELS:
         axis.set_major_locator(FixedLocator(np.unique(values).tolist()))
     else:
         axis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
@@ -439,10 +441,10 @@ def _label(axis: Axis, values: pd.Series | None = None) -> None:
 
 
 def _explain(below: SubFigure, curves: pd.DataFrame, colours: str) -> None:
-    """A legend of what there is."""
-    handles: list[Line2D | Patch] = [Line2D([], [], label=start, **look) for start, look in LOOKS.items()]
+    """Draw a legend of the curves and marks that the figure has."""
+    handles: list[Line2D | Patch] = [Line2D([], [], label=start, **style) for start, style in STYLES.items()]
     handles.append(Line2D([], [], label="forecast for a linear network", **FORECAST))
     handles.append(Patch(facecolor=colour_map(colours)(1 / DARKEST), label="both branches in all seeds"))
-    handles += [Line2D([], [], linewidth=0.8, **look) for look in PLACES.values()]
+    handles += [Line2D([], [], linewidth=0.8, **style) for style in PLACES.values()]
     handles += [Line2D([], [], **MARKS[name]) for name, cells in marked(curves).items() if len(cells)]
     below.legend(handles=handles, loc="outside lower center", ncols=3, columnspacing=1.5)

@@ -1,4 +1,4 @@
-"""Figures in a notebook: of what is measured on a network of one's own, or of a file of the pipeline."""
+"""Figures in a notebook, of measured networks and of files of the pipeline."""
 
 from collections.abc import Sequence
 from typing import Any, TypedDict, Unpack
@@ -6,20 +6,21 @@ from typing import Any, TypedDict, Unpack
 import numpy as np
 import xarray as xr
 
-from nrc import figures
+from nrc import kinds
 from nrc.cubes import of_network
 from nrc.figures.style import StyledFigure, styled
+from nrc.text import listed
 
 __all__ = ["KINDS", "PlotOptions", "plot"]
 
-# For each kind the variable that it draws; without a choice the first that is there is drawn.
+# The variable that each kind draws; by default the kind of the first variable that a dataset has.
 KINDS = {
     "spectra": "snapshot_singular_values",
     "certified": "tail_bound",
     "tails": "relative_tail",
     "bounds": "bound_measured",
 }
-MAKERS = "nrc.Recorder gives snapshots, nrc.measure bounds and certified tails, nrc.spectra tails"
+SOURCES = "nrc.Recorder returns snapshots, nrc.measure bounds on distances and tails, nrc.spectra tails"
 
 
 class PlotOptions(TypedDict, total=False):
@@ -28,9 +29,9 @@ class PlotOptions(TypedDict, total=False):
     Attributes
     ----------
     layers : sequence of str or int
-        The layers to draw, by name, in this order; all by default.
+        The names of the layers to draw, in this order; all layers by default.
     colour_map : str
-        Name of a colour map of matplotlib or seaborn, viridis by default; Blues of spectra.
+        Name of a colour map of matplotlib or seaborn; by default viridis, and Blues for spectra.
     """
 
     layers: Sequence[str | int]
@@ -38,25 +39,25 @@ class PlotOptions(TypedDict, total=False):
 
 
 def plot(dataset: xr.Dataset, kind: str | None = None, **options: Unpack[PlotOptions]) -> StyledFigure:
-    """Draw what `nrc.measure`, `nrc.spectra` and `nrc.Recorder` give, and files of the pipeline.
+    """Draw the results of `nrc.measure`, `nrc.spectra` and `nrc.Recorder`, and files of the pipeline.
 
-    As the last line of a cell in a notebook it shows by itself; `figure.savefig(path)` writes it.
+    A notebook displays the figure if it is the last line of a cell; `figure.savefig(path)` writes it.
 
     Parameters
     ----------
     dataset : Dataset
-        Of one network, or a cube of some.
+        Measures of one network, or a cube of several.
     kind : {"spectra", "certified", "tails", "bounds"}, optional
-        What to draw:
+        The kind of figure:
 
-        - ``spectra``: the spectrum of every layer through training, and the class WCSS;
-        - ``certified``: the tail of every spectrum, and what clusters certify of it;
-        - ``tails``: the tails alone, over all ranks;
+        - ``spectra``: the spectrum of every layer during training, and the class WCSS;
+        - ``certified``: the tail of every spectrum, and the bound on it that clusters certify;
+        - ``tails``: the tails only, over all ranks;
         - ``bounds``: the distance of every layer to rank K against its bounds.
 
-        By default the first of them that the dataset has.
+        By default the first kind with a variable in the dataset.
     **options
-        `layers`, names of those to draw, in this order; `colour_map`.
+        `layers`, the names of the layers to draw, in this order; `colour_map`.
 
     Returns
     -------
@@ -66,10 +67,10 @@ def plot(dataset: xr.Dataset, kind: str | None = None, **options: Unpack[PlotOpt
     Raises
     ------
     TypeError
-        If it is no dataset, or an option is none.
+        If it is not a dataset, or there is no option of that name.
     ValueError
-        If the dataset has not what the kind draws, a layer is not there, or it is of more networks than
-        the kind can draw.
+        If the dataset does not have the variable of the kind, a layer does not exist, or there are more
+        networks than the kind can draw.
 
     Examples
     --------
@@ -82,30 +83,32 @@ def plot(dataset: xr.Dataset, kind: str | None = None, **options: Unpack[PlotOpt
     ['features', 'head']
     >>> plot(measured, layers=["tail"])
     Traceback (most recent call last):
-    ValueError: there is no layer 'tail'; the layers are 'features', 'head'
+    ValueError: there is no layer 'tail'; the layers are 'features' and 'head'
     """
     if not isinstance(dataset, xr.Dataset):
         raise TypeError(
-            f"plot draws a Dataset, as nrc.measure or nrc.load gives it, not {type(dataset).__name__}"
+            f"plot draws a Dataset, such as nrc.measure and nrc.load return, not {type(dataset).__name__}"
         )
     if unknown := sorted(set(options) - set(PlotOptions.__annotations__)):
         raise TypeError(
-            f"plot has no option {unknown[0]!r}; there are {', '.join(PlotOptions.__annotations__)}"
+            f"plot has no option {unknown[0]!r}; its options are {listed(PlotOptions.__annotations__)}"
         )
     kind = kind or next((name for name in KINDS if _has(dataset, name)), None)
     if kind is None:
-        raise ValueError(f"the dataset has nothing to draw: {MAKERS}")
+        raise ValueError(f"the dataset has no variable that plot draws: {SOURCES}")
     if kind not in KINDS:
         raise ValueError(f"kind is {kind!r}, but must be one of {', '.join(KINDS)}")
     if not _has(dataset, kind):
-        raise ValueError(f"{kind} draws {KINDS[kind]}, of which the dataset has no values: {MAKERS}")
-    cube = of_network(_chosen(dataset, options.get("layers")))
+        raise ValueError(f"{kind} draws {KINDS[kind]}, which has no values in the dataset: {SOURCES}")
+    cube = of_network(_with_layers(dataset, options.get("layers")))
     if kind == "tails":
         cube["tail_bound"] = xr.full_like(cube["relative_tail"], np.nan)
-    settings = {"colour_map": options.get("colour_map", "Blues" if kind == "spectra" else "viridis")}
-    module = figures.kind("certified" if kind == "tails" else kind)
+    module = kinds.module("figures", "certified" if kind == "tails" else kind)
+    colours = {"colour_map": options["colour_map"]} if "colour_map" in options else {}
+    # not validated: any colour map is allowed here
+    complete = module.Options.model_construct(of=["dataset"], **colours)
     with styled():
-        drawn: StyledFigure = module.draw({"dataset": cube}, settings)
+        drawn: StyledFigure = module.draw({"dataset": cube}, complete)
         return drawn
 
 
@@ -113,14 +116,15 @@ def _has(dataset: xr.Dataset, kind: str) -> bool:
     return KINDS[kind] in dataset and bool(dataset[KINDS[kind]].notnull().any())
 
 
-def _chosen(dataset: xr.Dataset, layers: Sequence[str | int] | None) -> xr.Dataset:
-    """The dataset of some of its layers."""
+def _with_layers(dataset: xr.Dataset, layers: Sequence[str | int] | None) -> xr.Dataset:
+    """The dataset with some of its layers."""
     if layers is None:
         return dataset
-    there: list[Any] = dataset["layer"].values.tolist()
-    for layer in (chosen := [layers] if isinstance(layers, str | int) else list(layers)):
-        if layer not in there:
-            raise ValueError(f"there is no layer {layer!r}; the layers are {', '.join(map(repr, there))}")
+    known: list[Any] = dataset["layer"].values.tolist()
+    chosen = [layers] if isinstance(layers, str | int) else list(layers)
     if not chosen:
-        raise ValueError(f"layers is empty; the layers are {', '.join(map(repr, there))}")
+        raise ValueError(f"layers is empty; the layers are {listed(map(repr, known))}")
+    for layer in chosen:
+        if layer not in known:
+            raise ValueError(f"there is no layer {layer!r}; the layers are {listed(map(repr, known))}")
     return dataset.sel(layer=chosen)

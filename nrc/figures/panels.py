@@ -1,4 +1,4 @@
-"""Panels of the layers of one network, in a grid that can be read however many layers there are."""
+"""Panels of the layers of one network, in a grid that is legible for any number of layers."""
 
 from collections.abc import Sequence
 from itertools import accumulate
@@ -16,26 +16,26 @@ from nrc.status import flag_masks
 
 __all__ = ["floor", "grid", "layer_name", "legend", "of_cell", "title"]
 
-# Panels beside each other, and characters in a line of a panel's title, at most.
+# Largest numbers of panels in a row, and of characters in a line of the title of a panel.
 COLUMNS, LETTERS = 6, 22
-# The least that a logarithmic axis shows: what is below is 0 but for rounding.
-LEAST = 1e-6
+# Values below are 0 up to rounding, and not on a logarithmic axis.
+SMALLEST = 1e-6
 
 
 def grid(
-    layers: Sequence[int | str], said: str, *, below: bool = False
+    layers: Sequence[int | str], heading: str, *, below: bool = False
 ) -> tuple[StyledFigure, list[Axes], Axes | None]:
-    """A figure with a panel for each layer, of one logarithmic y-axis and of ranks r along x.
+    """A figure with a panel for each layer, with a common logarithmic y-axis and ranks r along x.
 
-    What is 0 is left out.
+    Values of 0 are left out.
 
     Parameters
     ----------
     layers : sequence of int or str
-    said : str
-        The title of the figure; none where it is empty.
+    heading : str
+        The title of the figure; no title if it is empty.
     below : bool
-        Whether to leave a line below for a panel of another kind, as wide as the grid.
+        Whether there is another panel below the grid, as wide as the grid.
 
     Returns
     -------
@@ -48,8 +48,8 @@ def grid(
     lines = -(-len(layers) // COLUMNS)
     columns = -(-len(layers) // lines)
     figure = StyledFigure(figsize=(0.9 + 1.5 * max(3, columns), 1.0 + 1.45 * (lines + below)))
-    if said:
-        figure.suptitle(said.replace("\n", ", "), fontsize=8)
+    if heading:
+        figure.suptitle(heading.replace("\n", ", "), fontsize=8)
     places = figure.add_gridspec(lines + below, columns)
     axes: list[Axes] = []
     for place, layer in enumerate(layers):
@@ -66,14 +66,14 @@ def grid(
 
 
 def legend(figure: StyledFigure, handles: Sequence[Line2D]) -> None:
-    """A legend below, in as many columns as there is room for the longest names."""
+    """A legend below, in as many columns as there is room for."""
     widths = sorted((0.45 + 0.06 * len(str(handle.get_label())) for handle in handles), reverse=True)
     columns = sum(total <= figure.get_figwidth() for total in accumulate(widths))
     figure.legend(handles=handles, loc="outside lower center", ncols=max(1, columns))
 
 
 def layer_name(layer: int | str) -> str:
-    """What stands on a panel: "layer 2", or the name of a module, in lines if it is long.
+    """The title of a panel: "layer 2", or the name of a module, in several lines if it is long.
 
     Examples
     --------
@@ -97,42 +97,43 @@ def layer_name(layer: int | str) -> str:
 
 
 def title(cube: xr.Dataset, *, noise: bool = False) -> str:
-    """What is known of one cell: weight decay and noise, if there is any, and below it how its seeds ended.
+    """Weight decay and noise of a cell, and below the number of seeds that converged.
 
-    Networks of one's own have no status: of these it is the relative residual, the largest of the seeds.
+    Networks that were not trained by the pipeline have no status; the title then has the largest relative
+    residual over seeds.
 
     Parameters
     ----------
     cube : Dataset
-        With one value of weight decay and of sigma, as scalars.
+        With weight decay and sigma as scalars.
     noise : bool
-        Whether to name sigma.
+        Whether the title has sigma.
     """
     known = [("weight_decay", r"\lambda"), *([("sigma", r"\sigma")] if noise else [])]
     named = [f"${symbol}={notation(cube[axis].item())}$" for axis, symbol in known if cube[axis].notnull()]
-    ended = []
+    status = []
     if "status" in cube:
         converged = int(flag_masks(cube["status"])["converged"].sum())
-        ended = [f"{converged} of {cube.sizes['seed']} converged"]
+        status = [f"{converged} of {cube.sizes['seed']} converged"]
     elif "relative_residual" in cube and cube["relative_residual"].notnull().any():
-        ended = [f"relative residual {float(cube['relative_residual'].max()):.1e}"]
-    return "\n".join(filter(None, [", ".join(named), *ended]))
+        status = [f"relative residual {float(cube['relative_residual'].max()):.1e}"]
+    return "\n".join(filter(None, [", ".join(named), *status]))
 
 
 def of_cell(table: pd.DataFrame, **at: float | str) -> pd.DataFrame:
-    """Rows with some values; a missing one, of an axis of which nothing is known, is like another."""
+    """Rows with some values; the missing value of an unknown axis is a value like others."""
     for column, value in at.items():
         table = table[table[column].isna() if pd.isna(value) else table[column] == value]
     return table
 
 
-def floor(values: pd.Series, most: float) -> float:
-    """Where a logarithmic axis begins: at the power of ten below all that is not 0, `most` at most.
+def floor(values: pd.Series, largest: float) -> float:
+    """The lower end of a logarithmic axis: the power of ten below all values above 0, at most `largest`.
 
     Examples
     --------
-    >>> floor(pd.Series([0.5, 0.02, 0.0]), most=0.1)
+    >>> floor(pd.Series([0.5, 0.02, 0.0]), largest=0.1)
     0.01
     """
-    least = values[values > LEAST].min()
-    return most if pd.isna(least) else float(min(most, 10.0 ** np.floor(np.log10(least))))
+    smallest = values[values > SMALLEST].min()
+    return largest if pd.isna(smallest) else float(min(largest, 10.0 ** np.floor(np.log10(smallest))))

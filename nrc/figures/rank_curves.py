@@ -1,7 +1,7 @@
 """Measures of rank against the width or the depth of the networks, or the noise in their data."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import pandas as pd
 import seaborn as sns
@@ -12,18 +12,17 @@ from matplotlib.lines import Line2D
 from matplotlib.typing import ColorType
 from pydantic import Field
 
-from nrc.fields import Ranks
-from nrc.figures.cube import by_value, endings, only, require, squeezed
+from nrc.fields import RANK_LABELS, Rank, Ranks
+from nrc.figures.cube import by_value, only, require, squeezed, status_counts
 from nrc.figures.options import FigureOptions
-from nrc.figures.style import Look, colours, from_zero
+from nrc.figures.style import LineStyle, colours, from_zero
 from nrc.grid import notation
 from nrc.options import Requirement, one_value, other_than
-from nrc.statistics import RANKS
 from nrc.status import flag_masks
 
 __all__ = ["Options", "draw", "rows", "summary"]
 
-# against one of them for one value of the others
+# Axes to draw along, for one value of the others.
 AXES = {"width": "width of the network", "depth": "depth of the network", "sigma": r"noise level $\sigma$"}
 
 
@@ -40,79 +39,81 @@ class Options(FigureOptions):
     rank: Ranks = Field(default=["stable_rank"])
 
 
-def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.DataFrame:
-    """The numbers drawn: a row for each measure, weight decay and width, depth or sigma.
+def rows(cubes: Mapping[str, xr.Dataset], options: Options) -> pd.DataFrame:
+    """The numbers that are drawn, with a row for each measure, weight decay and width, depth or sigma.
 
     Parameters
     ----------
     cubes : mapping
-        One cube of measures, of one value of the axes of `AXES` that it is not drawn along.
-    options : mapping
-        `along`, width, depth or sigma; `rank`, a measure of rank or a list of them.
+        One cube of measures, with one value of each axis of `AXES` other than `options.along`.
+    options : Options
 
     Returns
     -------
     DataFrame
-        `median`, `least` and `largest` over seeds of the rank: against depth its mean over layers,
-        else that of the intermediate matrix; then the numbers of seeds that `converged`, `stopped`
-        and are `collapsed_to_zero`.
+        `median`, `minimum` and `maximum` over seeds of the rank, along depth of its mean over layers,
+        else of the rank of the intermediate matrix; the numbers of seeds that `converged`, `stopped`
+        and `collapsed_to_zero`.
 
     Raises
     ------
     ValueError
-        If another axis has several values, or there is no such measure.
+        If another axis has several values, or the cube does not have the measure.
 
     Examples
     --------
-    >>> table = rows({"made up": cube.isel(sigma=[0])}, {"along": "width", "rank": "stable_rank"})
+    >>> table = rows({"made up": cube.isel(sigma=[0])}, Options(of=["made_up"], along="width"))
     >>> table[["measure", "weight_decay", "width", "converged"]]
            measure  weight_decay  width  converged
     0  stable_rank          0.01      4          2
     1  stable_rank          0.10      4          2
     """
-    cube, along = _cube(cubes, options), options["along"]
-    ended = {meaning: mask.sum("seed") for meaning, mask in flag_masks(cube["status"]).items()}
+    cube, along = _cube(cubes, options), options.along
+    counts = {status: mask.sum("seed") for status, mask in flag_masks(cube["status"]).items()}
     order = ["weight_decay", along]
     tables = []
-    for name in _ranks(options):
+    for name in options.rank:
         rank = _rank(cube, name, along)
         of_measure = xr.Dataset(
-            {"median": rank.median("seed"), "least": rank.min("seed"), "largest": rank.max("seed"), **ended}
+            {
+                "median": rank.median("seed"),
+                "minimum": rank.min("seed"),
+                "maximum": rank.max("seed"),
+                **counts,
+            }
         )
         frame = of_measure.to_dataframe(dim_order=order).reset_index()
         tables.append(frame.assign(measure=name)[["measure", *order, *of_measure.data_vars]])
     table = pd.concat(tables, ignore_index=True)
-    # of joined experiments there are cells that none of them has
-    return table[table[list(ended)].sum(axis=1) > 0].reset_index(drop=True)
+    # joined experiments may have cells that no experiment has
+    return table[table[list(counts)].sum(axis=1) > 0].reset_index(drop=True)
 
 
-def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
-    """Draw a panel for each measure: a curve for each weight decay, seeds as bands.
+def draw(cubes: Mapping[str, xr.Dataset], options: Options) -> Figure:
+    """Draw a panel for each measure, with a curve for each weight decay and bands over seeds.
 
     Parameters
     ----------
     cubes : mapping
         As in `rows`.
-    options : mapping
-        Those of `rows`, and `colour_map`.
+    options : Options
 
     Examples
     --------
     >>> from nrc.figures.style import styled
-    >>> options = {"along": "sigma", "rank": "stable_rank", "colour_map": "viridis"}
     >>> with styled():
-    ...     figure = draw({"made up": cube}, options)
+    ...     figure = draw({"made up": cube}, Options(of=["made_up"], along="sigma"))
     >>> figure.axes[0].get_ylabel()
     'stable rank'
     """
-    cube, along, ranks = _cube(cubes, options), options["along"], _ranks(options)
+    cube, along, ranks = _cube(cubes, options), options.along, options.rank
     table = rows(cubes, options)
     columns = min(2, len(ranks))
     lines = -(-len(ranks) // columns)
     figure = Figure(figsize=(1.2 + 2.9 * columns, 0.6 + 2.3 * lines))
     axes = list(figure.subplots(lines, columns, squeeze=False).flat)
     decays = sorted(table["weight_decay"].unique())
-    palette = dict(zip(decays, colours(options["colour_map"], len(decays)), strict=True))
+    palette = dict(zip(decays, colours(options.colour_map, len(decays)), strict=True))
     values = sorted(table[along].unique())
     for axis, name in zip(axes, ranks, strict=False):
         if along == "width":
@@ -128,7 +129,7 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
         if along != "sigma":
             axis.set_xticks(values, [str(value) for value in values])
             axis.minorticks_off()
-        axis.set(xlabel=AXES[along], ylabel=RANKS[name])
+        axis.set(xlabel=AXES[along], ylabel=RANK_LABELS[name])
         from_zero(axis)
         axis.set_title("mean over layers" if along == "depth" else f"layer {_middle(cube)}")
     for axis in axes[len(ranks) :]:
@@ -137,67 +138,63 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
         Line2D([], [], color=colour, marker="o", label=rf"$\lambda={notation(decay)}$")
         for decay, colour in palette.items()
     ]
-    if not _settled(table).all():
-        open_dot: Look = {"color": "0.3", "marker": "o", "markerfacecolor": "white", "linestyle": ""}
-        handles.append(Line2D([], [], label="a seed not stationary", **open_dot))
+    if not _stationary(table).all():
+        open_dot: LineStyle = {"color": "0.3", "marker": "o", "markerfacecolor": "white", "linestyle": ""}
+        handles.append(Line2D([], [], label="a seed is not stationary", **open_dot))
     figure.legend(handles=handles, loc="outside lower center", ncols=5 if columns > 1 else 3)
     return figure
 
 
-def summary(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> dict[str, Any]:
-    """What a caption tells: what is drawn, and how the networks ended.
+def summary(cubes: Mapping[str, xr.Dataset], options: Options) -> dict[str, Any]:
+    """The facts of a caption: the measures of rank, and numbers of cells by status.
 
     Returns
     -------
     dict
-        That of `cube.endings`, `clusters`, `ranks` in words, and `middle`, the intermediate layer,
-        None against depth.
+        The numbers of `cube.status_counts`; `clusters`; `ranks`, the labels of the measures; and `middle`,
+        the intermediate layer, None along depth.
 
     Examples
     --------
-    >>> facts = summary({"made up": cube}, {"along": "sigma", "rank": "stable_rank"})
+    >>> facts = summary({"made up": cube}, Options(of=["made_up"], along="sigma"))
     >>> facts["ranks"], facts["middle"]
     (['stable rank'], 2)
     """
     cube = _cube(cubes, options)
     return {
-        **endings(cube),
+        **status_counts(cube),
         "clusters": cube.attrs["clusters"],
-        "ranks": [RANKS[name] for name in _ranks(options)],
-        "middle": None if options["along"] == "depth" else _middle(cube),
+        "ranks": [RANK_LABELS[name] for name in options.rank],
+        "middle": None if options.along == "depth" else _middle(cube),
     }
 
 
-def _cube(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> xr.Dataset:
-    cube = squeezed(only(cubes), *(axis for axis in AXES if axis != options["along"]))
-    require(cube, _ranks(options), f"rank must be any of {', '.join(RANKS)}")
+def _cube(cubes: Mapping[str, xr.Dataset], options: Options) -> xr.Dataset:
+    cube = squeezed(only(cubes), *(axis for axis in AXES if axis != options.along))
+    require(cube, options.rank, f"rank must be among {', '.join(get_args(Rank))}")
     return cube
-
-
-def _ranks(options: Mapping[str, Any]) -> list[str]:
-    return [options["rank"]] if isinstance(options["rank"], str) else list(options["rank"])
 
 
 def _rank(cube: xr.Dataset, name: str, along: str) -> xr.DataArray:
     """A measure of rank with the dimensions weight_decay, `along` and seed."""
-    # networks of fewer layers have none beyond: missing, and not in the mean
+    # ranks of layers beyond the depth are missing, and not in the mean
     rank = cube[name].mean("layer") if along == "depth" else cube[name].isel(layer=_middle(cube) - 1)
     kept = ("weight_decay", along, "seed")
     return rank.drop_vars(set(rank.coords) - set(kept)).transpose(*kept)
 
 
 def _middle(cube: xr.Dataset) -> int:
-    """The intermediate matrix: the layer in the middle, the lower of two."""
+    """The layer of the intermediate matrix, the lower one of two in the middle."""
     return (cube.sizes["layer"] + 1) // 2
 
 
-def _settled(table: pd.DataFrame) -> pd.Series:
+def _stationary(table: pd.DataFrame) -> pd.Series:
     return (table["stopped"] == 0) & (table["collapsed_to_zero"] == 0)
 
 
 def _dots(axis: Axes, table: pd.DataFrame, along: str, palette: Mapping[float, ColorType]) -> None:
-    """Medians, white inside where a seed is not stationary."""
+    """Draw medians, white inside if a seed is not stationary."""
     for weight_decay, curve in by_value(table, "weight_decay"):
-        dots: Look = {"color": palette[weight_decay], "marker": "o", "linestyle": ""}
-        for rows, face in ((_settled(curve), palette[weight_decay]), (~_settled(curve), "white")):
+        dots: LineStyle = {"color": palette[weight_decay], "marker": "o", "linestyle": ""}
+        for rows, face in ((_stationary(curve), palette[weight_decay]), (~_stationary(curve), "white")):
             axis.plot(curve[along][rows], curve["median"][rows], markerfacecolor=face, **dots)

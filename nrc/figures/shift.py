@@ -1,4 +1,4 @@
-"""How far linear networks move from data to centroids, against noise and weight decay."""
+"""Distance between linear networks trained on data and on centroids, against noise and weight decay."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ from pydantic import Field
 from nrc.fields import Saturation, TitledExperiments, linear_autoencoders
 from nrc.figures.cube import require, squeezed
 from nrc.figures.options import FigureOptions, one_architecture
-from nrc.figures.style import Look, colours, log_axis, spread
+from nrc.figures.style import LineStyle, colours, log_axis, spread
 from nrc.options import Requirement, positive
 from nrc.statistics import quadratic, quadratic_slopes, student_interval
 from nrc.status import flag_masks
@@ -23,7 +23,7 @@ from nrc.status import flag_masks
 __all__ = ["Options", "draw", "rows", "summary"]
 
 NAMES = ("shift", "shift_forecast", "shift_bound", "noise_moment", "at_minimum")
-# Curves in a panel at most.
+# The largest number of curves in a panel.
 CURVES = 4
 SYMBOLS = {"weight_decay": r"\lambda", "sigma": r"\sigma"}
 
@@ -44,57 +44,53 @@ class Options(FigureOptions):
     saturation: Saturation = 0.02
 
 
-def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.DataFrame:
-    """The numbers drawn: a row for each panel, weight decay and sigma.
+def rows(cubes: Mapping[str, xr.Dataset], options: Options) -> pd.DataFrame:
+    """The numbers that are drawn, with a row for each panel, weight decay and sigma.
 
     Parameters
     ----------
     cubes : mapping
         For each row of panels, by its title, shifts of linear networks of one width and one depth.
-    options : mapping
-        `saturation`, as in `statistics.quadratic`.
+    options : Options
 
     Returns
     -------
     DataFrame
-        Median, least and largest `shift` over seeds, the medians of its forecast and of Theorem
-        5.3's bound, and the numbers of seeds that are in the `quadratic` regime, did not converge
+        Median, minimum and maximum of `shift` over seeds, the medians of its forecast and of the bound of
+        Theorem 5.3, and the numbers of seeds that are in the `quadratic` regime, did not converge
         (`stopped`) or are at a critical point that is not the global minimum (`elsewhere`).
 
     Raises
     ------
     ValueError
-        If there are several widths or depths, or a sigma or weight decay of 0, for which a
-        logarithmic axis has no place.
+        If there are several widths or depths, or a sigma or weight decay of 0, which is not on a
+        logarithmic axis.
 
     Examples
     --------
-    >>> table = rows({"made up": shifts}, {"saturation": 0.5})
+    >>> table = rows({"made up": shifts}, Options(of={"made up": "linear"}, saturation=0.5))
     >>> len(table), table.columns[:3].tolist()
     (8, ['panel', 'weight_decay', 'sigma'])
     """
-    tables = [
-        _table(_cube(shift), options["saturation"]).assign(panel=title) for title, shift in cubes.items()
-    ]
+    tables = [_table(_cube(shift), options.saturation).assign(panel=title) for title, shift in cubes.items()]
     table = pd.concat(tables, ignore_index=True)
     return table[["panel", *table.columns.drop("panel")]]
 
 
-def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
-    """Draw a row for each cube; against sigma on the left, against weight decay on the right.
+def draw(cubes: Mapping[str, xr.Dataset], options: Options) -> Figure:
+    """Draw a row of panels for each cube, along sigma on the left and along weight decay on the right.
 
     Parameters
     ----------
     cubes : mapping
         As in `rows`.
-    options : mapping
-        That of `rows`, and `colour_map`.
+    options : Options
 
     Examples
     --------
     >>> from nrc.figures.style import styled
     >>> with styled():
-    ...     figure = draw({"made up": shifts}, {"saturation": 0.5, "colour_map": "viridis"})
+    ...     figure = draw({"made up": shifts}, Options(of={"made up": "linear"}))
     >>> len(figure.axes)
     2
     """
@@ -104,7 +100,7 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
     for row, title in zip(axes, cubes, strict=True):
         part = table[table["panel"] == title]
         for axis, along, curve in zip(row, ("sigma", "weight_decay"), ("weight_decay", "sigma"), strict=True):
-            _curves(axis, part, along, curve, options["colour_map"])
+            _curves(axis, part, along, curve, options.colour_map)
             axis.set(xscale="log", yscale="log")
             log_axis(axis.xaxis)
         row[0].set_ylabel(r"$\|W_\mathrm{data}-W_\mathrm{centroids}\|$")
@@ -112,11 +108,11 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
     _guide(axes[0, 0], table[table["panel"] == next(iter(cubes))])
     axes[-1, 0].set_xlabel(r"noise level $\sigma$")
     axes[-1, 1].set_xlabel(r"weight decay $\lambda$")
-    grey: Look = {"color": "0.3"}
-    dot: Look = {"marker": "o", "linestyle": "", **grey}
+    grey: LineStyle = {"color": "0.3"}
+    dot: LineStyle = {"marker": "o", "linestyle": "", **grey}
     handles = [
         Line2D([], [], label="trained, median over seeds", **dot),
-        Line2D([], [], label="a seed not at its minimum", markerfacecolor="white", **dot),
+        Line2D([], [], label="a seed is not at its minimum", markerfacecolor="white", **dot),
         Line2D([], [], label="closed form", **grey),
         Line2D([], [], linestyle="--", label="Theorem 5.3, for the product", **grey),
         Line2D([], [], linestyle=":", label="slope 2", color="black"),
@@ -125,50 +121,50 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def summary(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> dict[str, Any]:
-    """What a caption tells: slopes with intervals over seeds, and how the cells ended.
+def summary(cubes: Mapping[str, xr.Dataset], options: Options) -> dict[str, Any]:
+    """The facts of a caption: slopes with intervals over seeds, and numbers of cells by status.
 
     Returns
     -------
     dict
         `panels`, for each title numbers of pairs (`cells`; `converged`, `stopped`, `collapsed_to_zero`,
-        `elsewhere`, `unknown` without a number, and `above` the bound), `largest_ratio` of shift to
-        bound, the same of the closed form, `above_forecast`, `largest_forecast` and the weight decays
-        `above_at`; `curves`, the values of both axes that have one; mean `slope` over seeds with the
-        ends `low` and `high` of its 95% interval, `slope_forecast` and the number of `slope_cells`.
+        `elsewhere`, `unknown` without a number, and `above` the bound), the `largest_ratio` of shift to
+        bound; for the closed form `above_forecast`, `largest_forecast` and the weight decays `above_at`;
+        `curves`, the values of both axes that have a curve; mean `slope` over seeds with the ends `low`
+        and `high` of its 95% interval, `slope_forecast` and the number of `slope_cells`.
 
     Examples
     --------
-    >>> facts = summary({"made up": shifts}, {"saturation": 0.5})["panels"]["made up"]
-    >>> round(facts["slope"], 3), facts["above"]
+    >>> facts = summary({"made up": shifts}, Options(of={"made up": "linear"}, saturation=0.5))
+    >>> round(facts["panels"]["made up"]["slope"], 3), facts["panels"]["made up"]["above"]
     (2.01, 0)
     """
-    return {"panels": {title: _facts(_cube(shift), options["saturation"]) for title, shift in cubes.items()}}
+    return {"panels": {title: _facts(_cube(shift), options.saturation) for title, shift in cubes.items()}}
 
 
 def _cube(shift: xr.Dataset) -> xr.Dataset:
-    require(shift, NAMES, "linear autoencoders are compared with the same trained on centroids")
+    require(shift, NAMES, "only linear autoencoders are compared with networks trained on centroids")
     for axis in ("sigma", "weight_decay"):
         if (shift[axis] <= 0).any():
             raise ValueError(
                 f"the figure has logarithmic axes and cannot draw {axis} 0 of "
-                f"{shift.attrs.get('experiment', 'the cube')}; take it off the grid, or choose others by at"
+                f"{shift.attrs.get('experiment', 'the cube')}; remove it from the grid, or select by at"
             )
     return squeezed(shift, "width", "depth").drop_vars(["width", "depth"])
 
 
 def _table(shift: xr.Dataset, saturation: float) -> pd.DataFrame:
-    ended = flag_masks(shift["status"])
+    masks = flag_masks(shift["status"])
     medians = shift[["shift", "shift_forecast", "shift_bound"]].median("seed")
     table = xr.Dataset(
         {
             "shift": medians["shift"],
-            "shift_least": shift["shift"].min("seed"),
-            "shift_largest": shift["shift"].max("seed"),
+            "shift_minimum": shift["shift"].min("seed"),
+            "shift_maximum": shift["shift"].max("seed"),
             "shift_forecast": medians["shift_forecast"],
             "shift_bound": medians["shift_bound"],
             "quadratic": quadratic(shift, saturation).sum("seed"),
-            "stopped": (~ended["converged"]).sum("seed"),
+            "stopped": (~masks["converged"]).sum("seed"),
             "elsewhere": (shift["at_minimum"] == 0).sum("seed"),
         }
     )
@@ -176,14 +172,14 @@ def _table(shift: xr.Dataset, saturation: float) -> pd.DataFrame:
 
 
 def _facts(shift: xr.Dataset, saturation: float) -> dict[str, Any]:
-    ended = {meaning: int(mask.sum()) for meaning, mask in flag_masks(shift["status"]).items()}
+    counts = {status: int(mask.sum()) for status, mask in flag_masks(shift["status"]).items()}
     ratio, forecast = (shift[name] / shift["shift_bound"] for name in ("shift", "shift_forecast"))
     above = (forecast > 1).any(["sigma", "seed"])
     fits = quadratic_slopes(shift, saturation)
     slope, low, high = student_interval(fits.groupby("seed")["slope"].mean())
     return {
         "cells": shift["status"].size,
-        **ended,
+        **counts,
         "elsewhere": int((shift["at_minimum"] == 0).sum()),
         "unknown": int(shift["shift"].isnull().sum()),
         "above": int((ratio > 1).sum()),
@@ -191,7 +187,7 @@ def _facts(shift: xr.Dataset, saturation: float) -> dict[str, Any]:
         "above_forecast": int((forecast > 1).sum()),
         "largest_forecast": float(forecast.max()),
         "above_at": shift["weight_decay"].values[above.values].tolist(),
-        "curves": {axis: _shown(shift[axis]).tolist() for axis in SYMBOLS},
+        "curves": {axis: _with_curves(shift[axis]).tolist() for axis in SYMBOLS},
         "slope": slope,
         "low": low,
         "high": high,
@@ -201,31 +197,34 @@ def _facts(shift: xr.Dataset, saturation: float) -> dict[str, Any]:
 
 
 def _curves(axis: Axes, table: pd.DataFrame, along: str, curve: str, colour_map: str) -> None:
-    shown = _shown(table[curve])
-    for value, colour in zip(shown, colours(colour_map, len(shown)), strict=True):
+    values = _with_curves(table[curve])
+    for value, colour in zip(values, colours(colour_map, len(values)), strict=True):
         rows = table[table[curve] == value].sort_values(along)
         axis.fill_between(
-            rows[along], rows["shift_least"], rows["shift_largest"], color=colour, alpha=0.25, linewidth=0
+            rows[along], rows["shift_minimum"], rows["shift_maximum"], color=colour, alpha=0.25, linewidth=0
         )
         axis.plot(rows[along], rows["shift_forecast"], color=colour, linewidth=0.8)
         axis.plot(rows[along], rows["shift_bound"], color=colour, linewidth=0.8, linestyle="--")
-        settled = (rows["stopped"] == 0) & (rows["elsewhere"] == 0)
-        dots: Look = {"color": colour, "marker": "o", "linestyle": ""}
+        stationary = (rows["stopped"] == 0) & (rows["elsewhere"] == 0)
+        dots: LineStyle = {"color": colour, "marker": "o", "linestyle": ""}
         axis.plot(
-            rows[along][settled], rows["shift"][settled], label=rf"${SYMBOLS[curve]}={value:.2g}$", **dots
+            rows[along][stationary],
+            rows["shift"][stationary],
+            label=rf"${SYMBOLS[curve]}={value:.2g}$",
+            **dots,
         )
-        axis.plot(rows[along][~settled], rows["shift"][~settled], markerfacecolor="white", **dots)
+        axis.plot(rows[along][~stationary], rows["shift"][~stationary], markerfacecolor="white", **dots)
     axis.legend(ncols=2, columnspacing=0.8, handletextpad=0.1)
 
 
-def _shown(values: ArrayLike) -> NDArray[np.float64]:
-    """The values of an axis that have a curve, spread over the grid."""
+def _with_curves(values: ArrayLike) -> NDArray[np.float64]:
+    """Values of an axis that have a curve, in even steps over the grid."""
     values = np.unique(values)
     return values[spread(len(values), CURVES)]
 
 
 def _guide(axis: Axes, table: pd.DataFrame) -> None:
-    """A line of slope 2 under the lowest curve."""
+    """Draw a line of slope 2 below the lowest curve."""
     lowest = table[table["weight_decay"] == table["weight_decay"].max()].sort_values("sigma")
     sigma, start = lowest["sigma"].to_numpy(), lowest["shift"].iloc[0]
     axis.plot(sigma, 0.5 * start * (sigma / sigma[0]) ** 2, color="black", linestyle=":")

@@ -1,4 +1,4 @@
-"""The spectra of all layers, and their class WCSS, through training."""
+"""The spectra of all layers, and the class WCSS of all spaces, during training."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,28 +12,28 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter, NullLoca
 from numpy.typing import NDArray
 
 from nrc.fields import ColourMap
-from nrc.figures.cube import endings, only, require, squeezed
+from nrc.figures.cube import only, require, squeezed, status_counts
 from nrc.figures.options import FigureOptions, one_architecture
 from nrc.figures.panels import floor, grid, layer_name, legend, of_cell, title
-from nrc.figures.style import COLOURS, Colour, Look, StyledFigure, colours, from_zero, spread
+from nrc.figures.style import COLOURS, Colour, LineStyle, StyledFigure, colours, from_zero, spread
 from nrc.options import Requirement, given, one_value
 from nrc.theory.spectra import EXACT, exact_rank, relative_tail
 
 __all__ = ["Options", "draw", "rows", "summary"]
 
 TAIL, EXACT_RANK, WCSS = "relative tail", "exact rank", "class WCSS"
-# The space of the points: its WCSS does not change.
+# Names of the space of the inputs, with a constant WCSS.
 INPUTS = (0, "input")
-# What snapshots may count, one and several.
-UNITS = (("pass", "epochs"), ("call", "calls"), ("snapshot", "snapshots"))
-# The largest WCSS of a network over its least, beyond which its axis is logarithmic.
+# What snapshots may count, singular and plural.
+UNITS = (("epoch", "epochs"), ("call", "calls"), ("snapshot", "snapshots"))
+# The ratio of the largest to the smallest WCSS of a network above which the axis is logarithmic.
 SPREAD = 30
-# Where the axis of tails ends of several networks; of one it ends there at least, for all of its tails.
+# The lower end of the axis of tails of several networks, and the largest lower end for one network.
 FLOOR, FLOOR_OF_ONE = 1e-3, 1e-2
-# Spectra in a panel at most: more cannot be told apart.
-LOOKS = 21
-# Where training goes on from another: the spectrum there, and the pass.
-CHANGE: Look = {"color": COLOURS["orange"], "linewidth": 1.0}
+# The largest number of spectra in a panel that readers can distinguish.
+SPECTRA = 21
+# The spectrum and the epoch at which training continues another one.
+CHANGE: LineStyle = {"color": COLOURS["orange"], "linewidth": 1.0}
 
 
 class Options(FigureOptions):
@@ -47,22 +47,22 @@ class Options(FigureOptions):
     colour_map: ColourMap = "Blues"
 
 
-def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.DataFrame:
-    """The numbers drawn, medians over the seeds that have them.
+def rows(cubes: Mapping[str, xr.Dataset], options: Options) -> pd.DataFrame:
+    """The numbers that are drawn, medians over the seeds that have them.
 
     Parameters
     ----------
     cubes : mapping
         One cube of measures with snapshots, of one sigma, one width and one depth.
-    options : mapping
+    options : Options
 
     Returns
     -------
     DataFrame
-        Rows of three kinds (`panel`): the relative tail of each layer (its number `layer`) for each
-        `index`, at 21 snapshots at most, the first, the last and the one where training goes on from
-        another among them; the exact rank of each layer, and the class WCSS of each space (`layer` k
-        for z^k), at all snapshots; `value` for each weight decay and `snapshot`.
+        A `value` for each weight decay and `snapshot`, in three panels (`panel`): the relative tail of each
+        `layer` for each `index`, at no more than 21 snapshots, with the first, the last and the one at which
+        training continues another one; the exact rank of each layer, and the class WCSS of each space
+        (`layer` k for z^k), at all snapshots.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.Data
 
     Examples
     --------
-    >>> table = rows({"made up": cube.isel(sigma=[0])}, {})
+    >>> table = rows({"made up": cube.isel(sigma=[0])}, Options(of=["made_up"]))
     >>> table["panel"].unique().tolist()
     ['relative tail', 'exact rank', 'class WCSS']
     """
@@ -89,24 +89,22 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> pd.Data
     return table[columns].astype({"index": "Int64"}).reset_index(drop=True)
 
 
-def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> StyledFigure:
-    """Draw a column for each weight decay: a row for each layer, and the class WCSS below; one in a grid.
+def draw(cubes: Mapping[str, xr.Dataset], options: Options) -> StyledFigure:
+    """Draw a column for each weight decay, with a row for each layer, or a grid of one; below the class WCSS.
 
-    Where training goes on from another, epochs up to there are on a linear scale, and logarithmic
-    beyond.
+    If training continues another one, the scale of epochs is linear up to there, and logarithmic beyond.
 
     Parameters
     ----------
     cubes : mapping
         As in `rows`.
-    options : mapping
-        `colour_map`: its light end is the start of training.
+    options : Options
 
     Examples
     --------
     >>> from nrc.figures.style import styled
     >>> with styled():
-    ...     figure = draw({"made up": cube.isel(sigma=[0])}, {"colour_map": "Blues"})
+    ...     figure = draw({"made up": cube.isel(sigma=[0])}, Options(of=["made_up"]))
     >>> len(figure.axes)  # 2 weight decays, 3 layers and the class WCSS
     8
     """
@@ -115,70 +113,70 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> StyledF
     tails, ranks, wcss = (table[table["panel"] == panel] for panel in (TAIL, EXACT_RANK, WCSS))
     spaces = [space for space in cube["source"].values.tolist() if space not in INPUTS]
     spaces = [space for space in spaces if (wcss["layer"] == space).any()]
-    start, looks = _start(cube), sorted(tails["snapshot"].unique())
-    shades = dict(zip(looks, colours(options["colour_map"], len(looks), 0.2, 1.0), strict=True))
+    start, snapshots = _start(cube), sorted(tails["snapshot"].unique())
+    shades = dict(zip(snapshots, colours(options.colour_map, len(snapshots), 0.2, 1.0), strict=True))
     ends = 1 / len(layers), min(1.0, len(spaces) / len(layers))
     hues = dict(zip(spaces, colours("viridis", len(spaces), *ends), strict=True))
-    said = [title(cube.isel(weight_decay=place)) for place in range(len(decays))]
+    titles = [title(cube.isel(weight_decay=place)) for place in range(len(decays))]
     if len(decays) == 1:
-        figure, panels, last = grid(layers, said[0], below=bool(spaces))
-        columns, below, least = [panels], [last] if last else [], floor(tails["value"], FLOOR_OF_ONE)
+        figure, panels, last = grid(layers, titles[0], below=bool(spaces))
+        columns, below, lower = [panels], [last] if last else [], floor(tails["value"], FLOOR_OF_ONE)
         panels[0].set_ylabel("tail beyond $r$")
     else:
-        figure, columns, below = _columns(layers, said)
-        least = FLOOR
+        figure, columns, below = _columns(layers, titles)
+        lower = FLOOR
     for column, decay in zip(columns, decays, strict=True):
         for axis, layer in zip(column, layers, strict=True):
             spectrum, rank = (of_cell(part, weight_decay=decay, layer=layer) for part in (tails, ranks))
             _draw_tails(axis, spectrum, rank, start, shades)
-            # a tail is 1 at most; above it there is room for the rank
-            axis.set_ylim(least, 5)
+            # tails are at most 1; the rank is written above
+            axis.set_ylim(lower, 5)
     for axis, decay in zip(below, decays, strict=False):
         _lines(axis, of_cell(wcss, weight_decay=decay), "snapshot", "layer", hues)
         axis.set_xlabel(_unit(cube)[1])
         if len(decays) == 1:
             _scale_wcss(axis)
         if start is not None:
-            _scale_passes(axis, start, *cube["snapshot"].values[[0, -1]])
-    shown = _legend(looks, shades, start, _unit(cube)[0])
-    shown += [Line2D([], [], color=hue, label=_space_name(space)) for space, hue in hues.items()]
+            _scale_epochs(axis, start, *cube["snapshot"].values[[0, -1]])
+    handles = _legend(snapshots, shades, start, _unit(cube)[0])
+    handles += [Line2D([], [], color=hue, label=_space_name(space)) for space, hue in hues.items()]
     if below:
         below[0].set_ylabel(WCSS)
     if len(decays) == 1:
-        legend(figure, shown)
+        legend(figure, handles)
     else:
         from_zero(*below)
-        figure.legend(handles=shown, loc="outside lower center", ncols=min(len(shown), len(decays) + 2))
+        figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), len(decays) + 2))
     return figure
 
 
-def summary(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> dict[str, Any]:
-    """What a caption tells: how many looks there are, and how the networks ended.
+def summary(cubes: Mapping[str, xr.Dataset], options: Options) -> dict[str, Any]:
+    """The facts of a caption: the number of snapshots, exact ranks, and numbers of cells by status.
 
     Returns
     -------
     dict
-        That of `cube.endings`; the numbers of `looks` and of those `drawn`; `start`, the pass at which
-        training goes on from another, None from initial weights; `exact`, the tolerance of the exact
-        rank, and `exact_ranks`, for each layer the least and the largest at the end; `residual`, the
-        least and the largest relative residual.
+        The numbers of `cube.status_counts`; the numbers of `snapshots` and of snapshots that are `drawn`;
+        `start`, the epoch at which training continues another one, None from initial weights; `exact`,
+        the tolerance of the exact rank, and `exact_ranks`, minimum and maximum for each layer after
+        training; `residual`, minimum and maximum of the relative residual.
 
     Examples
     --------
-    >>> facts = summary({"made up": cube.isel(sigma=[0])}, {})
-    >>> facts["looks"], facts["start"], facts["exact_ranks"]
+    >>> facts = summary({"made up": cube.isel(sigma=[0])}, Options(of=["made_up"]))
+    >>> facts["snapshots"], facts["start"], facts["exact_ranks"]
     (3, None, {1: (4, 4), 2: (4, 4), 3: (4, 4)})
     """
     cube, residual = _cube(cubes), only(cubes)["relative_residual"]
     ranks = _exact_ranks(cube).isel(snapshot=-1).dropna("layer", how="all")
     return {
-        **endings(cube),
-        "looks": cube.sizes["snapshot"],
+        **status_counts(cube),
+        "snapshots": cube.sizes["snapshot"],
         "drawn": len(_chosen(cube)),
         "start": _start(cube),
         "exact": EXACT,
         "exact_ranks": {
-            int(of["layer"]): (int(of.min()), int(of.max())) for of in ranks.transpose("layer", ...)
+            int(rank["layer"]): (int(rank.min()), int(rank.max())) for rank in ranks.transpose("layer", ...)
         },
         "residual": (float(residual.min()), float(residual.max())),
     }
@@ -187,29 +185,29 @@ def summary(cubes: Mapping[str, xr.Dataset], options: Mapping[str, Any]) -> dict
 def _cube(cubes: Mapping[str, xr.Dataset]) -> xr.Dataset:
     cube = only(cubes)
     names = ("snapshot_singular_values", "snapshot_wcss")
-    require(cube, names, "training takes snapshots where training.snapshot_every is set")
+    require(cube, names, "networks have snapshots if training.snapshot_every is set")
     return squeezed(cube, "sigma", "width", "depth").drop_vars(["sigma", "width", "depth"])
 
 
 def _start(cube: xr.Dataset) -> int | None:
-    """The pass at which training goes on from another, if it does."""
+    """The epoch at which training continues another one, if it does."""
     start = cube["snapshot"].attrs.get("start")
     return None if start is None else int(start)
 
 
 def _chosen(cube: xr.Dataset) -> NDArray[np.int64]:
-    """Places of the snapshots whose spectra are drawn.
+    """Positions of the snapshots with a spectrum in the figure.
 
-    Where training goes on from another half of them are before, evenly, and half after, ever farther
-    apart: most happens at once.
+    If training continues another one, half of them are before that epoch, in even steps, and half after it,
+    in increasing steps, because spectra change most at the beginning.
     """
     snapshots, start = cube["snapshot"].values, _start(cube)
     last = len(snapshots) - 1
     if start is None:
-        return spread(len(snapshots), LOOKS)
+        return spread(len(snapshots), SPECTRA)
     change = int(np.searchsorted(snapshots, start))
-    before = np.unique(np.linspace(0, change, (LOOKS + 1) // 2).round())
-    after = change + np.geomspace(1, max(1, last - change), LOOKS - len(before)).round()
+    before = np.unique(np.linspace(0, change, (SPECTRA + 1) // 2).round())
+    after = change + np.geomspace(1, max(1, last - change), SPECTRA - len(before)).round()
     return np.unique(np.concatenate([before, after]).astype(int).clip(max=last))
 
 
@@ -220,26 +218,28 @@ def _exact_ranks(cube: xr.Dataset) -> xr.DataArray:
 
 
 def _columns(
-    layers: Sequence[int | str], said: Sequence[str]
+    layers: Sequence[int | str], titles: Sequence[str]
 ) -> tuple[StyledFigure, list[list[Axes]], list[Axes]]:
-    """A figure with a column for each weight decay, its axes in columns, and those below."""
-    figure = StyledFigure(figsize=(1.0 + 1.6 * len(said), 1.0 + 1.15 * (len(layers) + 1)))
-    axes = figure.subplots(len(layers) + 1, len(said), squeeze=False, sharey="row")
+    """A figure with a column for each weight decay, its axes in columns, and the axes below."""
+    figure = StyledFigure(figsize=(1.0 + 1.6 * len(titles), 1.0 + 1.15 * (len(layers) + 1)))
+    axes = figure.subplots(len(layers) + 1, len(titles), squeeze=False, sharey="row")
     for axis in axes[:-1].flat:
         axis.set_yscale("log")
-    for column, of_column in zip(axes.T, said, strict=True):
-        column[0].set_title(of_column)
+    for column, heading in zip(axes.T, titles, strict=True):
+        column[0].set_title(heading)
         column[-2].set_xlabel(r"$r$")
     for axis, layer in zip(axes[:-1, 0], layers, strict=True):
         axis.set_ylabel(f"{layer_name(layer)}\ntail beyond $r$")
     return figure, axes[:-1].T.tolist(), axes[-1].tolist()
 
 
-def _legend(looks: Sequence[int], shades: Mapping[int, Colour], start: int | None, unit: str) -> list[Line2D]:
-    """The first spectrum and the last, and that where training goes on from another."""
+def _legend(
+    snapshots: Sequence[int], shades: Mapping[int, Colour], start: int | None, unit: str
+) -> list[Line2D]:
+    """The first and the last spectrum, and the spectrum at which training continues another one."""
     handles = [
-        Line2D([], [], color=shades[look], label=f"{unit} {look}")
-        for look in sorted({*looks[:1], *looks[-1:]})
+        Line2D([], [], color=shades[snapshot], label=f"{unit} {snapshot}")
+        for snapshot in sorted({*snapshots[:1], *snapshots[-1:]})
     ]
     if start is not None:
         handles.insert(1, Line2D([], [], label=f"{unit} {start}: another method", **CHANGE))
@@ -247,7 +247,7 @@ def _legend(looks: Sequence[int], shades: Mapping[int, Colour], start: int | Non
 
 
 def _scale_wcss(axis: Axes) -> None:
-    """Of one network: from 0, but logarithmic where that would flatten curves."""
+    """Scale the axis of the WCSS of one network: from 0, or logarithmic if its values vary widely."""
     values = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in axis.lines])
     positive = values[values > 0]
     if len(positive) and positive.max() > SPREAD * positive.min():
@@ -258,20 +258,20 @@ def _scale_wcss(axis: Axes) -> None:
 
 
 def _unit(cube: xr.Dataset) -> tuple[str, str]:
-    """What snapshots count, one and several, by the first word of what the coordinate says it is."""
-    several = str(cube["snapshot"].attrs.get("long_name", "")).split(" ")[0]
-    return next((unit for unit in UNITS if several in unit), UNITS[-1])
+    """The unit of snapshots, singular and plural, by the first word of the description of the coordinate."""
+    plural = str(cube["snapshot"].attrs.get("long_name", "")).split(" ")[0]
+    return next((unit for unit in UNITS if plural in unit), UNITS[-1])
 
 
 def _space_name(space: int | str) -> str:
-    """The features z^k, or those that enter a module."""
+    """The name of a space: the features z^k, or the features that enter a module."""
     return "into " + layer_name(space).replace("\n", "") if isinstance(space, str) else rf"$z^{{{space}}}$"
 
 
 def _draw_tails(
     axis: Axes, tails: pd.DataFrame, ranks: pd.DataFrame, start: int | None, shades: Mapping[int, Colour]
 ) -> None:
-    """The spectra of one layer, and its exact rank at the end."""
+    """Draw the spectra of one layer, and write its exact rank after training."""
     # the tail beyond the last singular value is 0
     tails = tails[tails["index"] < tails["index"].max()].astype({"index": int})
     _lines(axis, tails, "index", "snapshot", shades, linewidth=0.7)
@@ -279,12 +279,12 @@ def _draw_tails(
     changed = tails[tails["snapshot"] == start]
     axis.plot(changed["index"], changed["value"], **CHANGE)
     for value in ranks["value"].tail(1):
-        said = f"exact rank {value:g}"
-        axis.text(0.97, 0.96, said, ha="right", va="top", fontsize=6, transform=axis.transAxes)
+        note = f"exact rank {value:g}"
+        axis.text(0.97, 0.96, note, ha="right", va="top", fontsize=6, transform=axis.transAxes)
 
 
-def _scale_passes(axis: Axes, start: int, first: int, last: int) -> None:
-    """Passes linear up to where training goes on from another, then logarithmic, with a line between."""
+def _scale_epochs(axis: Axes, start: int, first: int, last: int) -> None:
+    """Scale epochs: linear up to the epoch at which training continues another one, then logarithmic."""
     axis.set_xscale("symlog", linthresh=start)
     axis.set_xlim(first, last)
     axis.axvline(start, zorder=0, **CHANGE)
@@ -295,12 +295,12 @@ def _scale_passes(axis: Axes, start: int, first: int, last: int) -> None:
 
 
 def _lines(
-    axis: Axes, table: pd.DataFrame, x: str, hue: str, palette: Mapping[Any, Colour], **look: Any
+    axis: Axes, table: pd.DataFrame, x: str, hue: str, palette: Mapping[Any, Colour], **style: Any
 ) -> None:
-    """A curve for each value of a column that has a colour."""
+    """Draw a curve for each value of a column that has a colour."""
     for value, colour in palette.items():
         part = table[table[hue] == value]
-        axis.plot(part[x], part["value"], color=colour, **look)
+        axis.plot(part[x], part["value"], color=colour, **style)
 
 
 def _tails(s: xr.DataArray) -> xr.DataArray:

@@ -1,4 +1,4 @@
-"""One look for all figures, and files that are the same bytes for the same figure."""
+"""The style of all figures, and files with the same bytes for the same figure."""
 
 import io
 import logging
@@ -22,8 +22,8 @@ __all__ = [
     "MARKS",
     "UNKNOWN",
     "Colour",
+    "LineStyle",
     "LogScale",
-    "Look",
     "StyledFigure",
     "colour_map",
     "colours",
@@ -34,21 +34,21 @@ __all__ = [
     "styled",
 ]
 
-# Keywords of matplotlib that say how something is drawn.
-Look = dict[str, Any]
+# Keywords of matplotlib for lines, markers and patches.
+LineStyle = dict[str, Any]
 
-# It warns of the time stamps in matplotlib's own fonts.
+# fontTools warns of the time stamps in the fonts of matplotlib.
 logging.getLogger("fontTools").setLevel(logging.ERROR)
 
 Colour = tuple[float, float, float, float]
 
-# Okabe & Ito 2008: told apart by colour-blind readers and in grey.
+# Okabe & Ito 2008: colour-blind readers can distinguish these colours, also in grey.
 COLOURS = {"blue": "#0072B2", "orange": "#E69F00", "green": "#009E73", "red": "#D55E00", "black": "#000000"}
 
 RC = {
     **sns.axes_style("ticks"),
     "patch.force_edgecolor": False,
-    # a font that matplotlib brings along, so that a figure is the same on every machine
+    # a font that matplotlib includes, so that a figure is the same on every machine
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 8,
     "axes.titlesize": 8,
@@ -69,26 +69,26 @@ RC = {
     "svg.hashsalt": "nrc",
 }
 
-# Writers stamp the time unless told not to.
+# Without these metadata files would have a time stamp.
 FORMATS: dict[str, dict[str, None]] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}
 
-# Dots an inch in a notebook.
+# Dots per inch in a notebook.
 SCREEN = 120
 
-# How the cells of a plane ended, and where no seed converged there is no number to draw.
-_WHITE: Look = {"color": "black", "markerfacecolor": "white", "markeredgewidth": 0.6, "linestyle": ""}
-MARKS: dict[str, Look] = {
-    "stopped": {"label": "a seed stopped, not stationary", "marker": "o", **_WHITE},
+# Marks of cells that did not converge, and the patch of cells without a number.
+_WHITE: LineStyle = {"color": "black", "markerfacecolor": "white", "markeredgewidth": 0.6, "linestyle": ""}
+MARKS: dict[str, LineStyle] = {
+    "stopped": {"label": "a seed stopped before it was stationary", "marker": "o", **_WHITE},
     "diverged": {"label": "a seed diverged", "marker": "^", **_WHITE, "markersize": 4},
     "collapsed_to_zero": {
-        "label": "a seed dead",
+        "label": "a seed collapsed to zero",
         "marker": "x",
         "color": "black",
         "markersize": 4,
         "linestyle": "",
     },
 }
-UNKNOWN: Look = {"facecolor": "white", "edgecolor": "0.6", "hatch": "/////"}
+UNKNOWN: LineStyle = {"facecolor": "white", "edgecolor": "0.6", "hatch": "/////"}
 
 
 def styled() -> AbstractContextManager[None]:
@@ -104,9 +104,9 @@ def styled() -> AbstractContextManager[None]:
 
 
 class StyledFigure(Figure):
-    """A figure that keeps its look wherever it is drawn, and that a notebook shows by itself.
+    """A figure that keeps its style wherever it is drawn, and that notebooks display.
 
-    Notebooks know matplotlib's own figures only once pyplot is set up; this one brings its picture.
+    Notebooks display a figure of matplotlib only if pyplot is set up; this class has a PNG representation.
     """
 
     def draw(self, renderer: RendererBase) -> None:
@@ -130,7 +130,7 @@ def picture(figure: Figure, form: str, dpi: int) -> bytes:
     form : str
         A key of `FORMATS`.
     dpi : int
-        Dots an inch.
+        Dots per inch.
 
     Examples
     --------
@@ -148,7 +148,7 @@ def colour_map(name: str) -> Colormap:
     Raises
     ------
     ValueError
-        If there is none of this name.
+        If there is no colour map of this name.
 
     Examples
     --------
@@ -163,8 +163,8 @@ def colour_map(name: str) -> Colormap:
     return mpl.colormaps[name]
 
 
-def colours(name: str, count: int, least: float = 0.0, most: float = 0.85) -> list[Colour]:
-    """Colours of a map in even steps, for `count` curves; the light end of most maps is left out.
+def colours(name: str, count: int, start: float = 0.0, stop: float = 0.85) -> list[Colour]:
+    """`count` colours of a map in even steps; by default without the light end of most maps.
 
     Examples
     --------
@@ -172,22 +172,22 @@ def colours(name: str, count: int, least: float = 0.0, most: float = 0.85) -> li
     >>> bool(sum(light) > sum(dark))
     True
     """
-    return [colour_map(name)(share) for share in np.linspace(least, most, count)]
+    return [colour_map(name)(share) for share in np.linspace(start, stop, count)]
 
 
-def spread(count: int, most: int) -> NDArray[np.int64]:
-    """Places of at most `most` of `count` values, in even steps, the first and the last among them.
+def spread(count: int, largest: int) -> NDArray[np.int64]:
+    """Positions of at most `largest` of `count` values, in even steps, with the first and the last one.
 
     Examples
     --------
     >>> spread(9, 3).tolist()
     [0, 4, 8]
     """
-    return np.unique(np.linspace(0, count - 1, most).round().astype(int))
+    return np.unique(np.linspace(0, count - 1, largest).round().astype(int))
 
 
 class LogScale:
-    """Places of the values of a grid on a logarithmic axis, where 0 stands a step below the others.
+    """Positions of the values of a grid on a logarithmic axis, with 0 one step below the other values.
 
     Parameters
     ----------
@@ -212,7 +212,7 @@ class LogScale:
             self._zero = positive[0] / 3 if len(positive) else 1.0
 
     def __call__(self, values: ArrayLike) -> NDArray[np.float64]:
-        """Where values stand, the same shape, all above 0."""
+        """Positions of values, in the same shape, all above 0."""
         at: NDArray[np.float64] = np.asarray(values, dtype=float)
         return np.where(at > 0, at, self._zero)
 
@@ -229,11 +229,11 @@ class LogScale:
 
     @property
     def gap(self) -> float | None:
-        """Where the cell of 0 ends and the logarithmic scale begins, if there are both."""
+        """The upper edge of the cell of 0, where the logarithmic scale begins; None without such an edge."""
         return float(self.edges[1]) if self.values[0] == 0 and len(self.values) > 1 else None
 
     def label(self, axis: Axis) -> None:
-        """Label an axis: a few values each, many as `log_axis`."""
+        """Label an axis: at each value if there are few, else as `log_axis`."""
         log_axis(axis)
         ticks = self(self.values).tolist()
         if len(ticks) > 4:
@@ -249,7 +249,7 @@ class LogScale:
 
 
 def from_zero(*axes: Axes) -> None:
-    """Begin the y-axis of axes that share it at 0, and end it above all that is drawn.
+    """Begin the common y-axis of some axes at 0, and end it above all curves.
 
     Examples
     --------

@@ -1,9 +1,9 @@
-"""Made-up cubes with all that real ones have, and how figures are drawn of them."""
+"""Made-up cubes with the variables of real ones, and figures of them."""
 
 import numpy as np
 import xarray as xr
 
-from nrc import figures
+from nrc import kinds
 from nrc.figures.style import styled
 from nrc.metadata import describe, flag_attributes
 from nrc.status import Status, TerminationReason
@@ -12,20 +12,17 @@ GRID = ("weight_decay", "sigma", "width", "depth", "seed")
 SNAPSHOTS = [0, 5, 9]
 BOUNDS = ("bound_measured", "bound_projected", "bound_segments", "bound_analytic")
 K = 2
-OWN = {
-    "plane": {"certified": 0.1},
-    "bounds": {},
+KINDS = kinds.names("figures")
+OPTIONS = {
     "shift": {"saturation": 0.5},
-    "forecast": {},
-    "spectra": {"colour_map": "Blues"},
-    "certified": {},
-    "hysteresis": {"layer": None, "apart": 0.1, "shown": None},
     "rank_curves": {"along": "width", "rank": ["stable_rank", "relative_distance"]},
 }
 
 
-def options(kind, **others):
-    return {"kind": kind, "of": ["one"], "at": {}, "colour_map": "viridis", "dpi": 50} | OWN[kind] | others
+def options(kind, titles=(), **others):
+    """Complete options of a kind of figure."""
+    of = dict.fromkeys(titles, "one") if kind in ("shift", "hysteresis") else ["one"]
+    return kinds.options("figures", kind)(**{"of": of, "dpi": 50, **OPTIONS.get(kind, {}), **others})
 
 
 def cube(name="one", *, made_of=0, without=(), mixture=True, classes=False, **axes):
@@ -60,7 +57,7 @@ def cube(name="one", *, made_of=0, without=(), mixture=True, classes=False, **ax
     for variable, others in dims.items():
         order = (*GRID, *others)
         made[variable] = order, rng.uniform(0.1, 1, [sizes[dim] for dim in order])
-        if "layer" in others:  # networks of fewer layers have none beyond, thinner ones fewer singular values
+        if "layer" in others:  # shallower networks have fewer layers, narrower ones fewer singular values
             made[variable] = made[variable].where(made["layer"] <= made["depth"])
         if "index" in others:
             made[variable] = made[variable].where(made["index"] <= made["width"])
@@ -80,24 +77,18 @@ def cube(name="one", *, made_of=0, without=(), mixture=True, classes=False, **ax
     return made
 
 
-def end(made, ended, **cell):
-    """Let some cells end in another way, with what that does to their measures."""
-    made["termination_reason"].loc[cell] = ended
-    made["status"].loc[cell] = ended.status
-    if ended is TerminationReason.DIVERGED:
-        for variable in made.data_vars:
-            kept = {
-                "status",
-                "termination_reason",
-                "tcv_lower",
-                "tcv_upper",
-                "wcss_class",
-                "wcss_bound",
-                "at_minimum",
-            }
-            if variable not in kept and made[variable].dtype.kind == "f":
+KEPT = {"tcv_lower", "tcv_upper", "wcss_class", "wcss_bound"}
+
+
+def end(made, reason, **cell):
+    """Change the termination reason of some cells, and their measures accordingly."""
+    made["termination_reason"].loc[cell] = reason
+    made["status"].loc[cell] = reason.status
+    if reason is TerminationReason.DIVERGED:
+        for variable in set(made.data_vars) - KEPT:
+            if made[variable].dtype.kind == "f":
                 made[variable].loc[cell] = np.nan
-    if ended is TerminationReason.COLLAPSED_TO_ZERO:
+    if reason is TerminationReason.COLLAPSED_TO_ZERO:
         for variable in ("singular_values", "distance"):
             made[variable].loc[cell] = 0
         for variable in ("relative_distance", "stable_rank", "exact_rank"):
@@ -106,7 +97,7 @@ def end(made, ended, **cell):
 
 
 def shift(name="one", *, slope=2.0, **axes):
-    """Shifts that grow with sigma to a power of their own."""
+    """Shifts that grow with a power of sigma, which differs between seeds."""
     grid = {"weight_decay": [0.1, 1.0], "sigma": [0.01, 0.02, 0.05, 0.1]} | axes
     made = cube(name, **grid)[["status", "termination_reason", "at_minimum"]]
     power = made["sigma"] ** (slope + 0.01 * made["seed"]) / made["weight_decay"]
@@ -117,8 +108,8 @@ def shift(name="one", *, slope=2.0, **axes):
     return describe(made, **{variable: {"long_name": variable} for variable in names})
 
 
-# Of two branches: over the sigma of the forecast, where sweeps and random start pass from one to the other,
-# and where the objective of the network swept up epochs those of the random start and of the one swept down.
+# Ratios of sigma to the forecast: where sweeps and random start pass from one branch to the other, and where
+# the objective of the sweep up exceeds the objectives of the random start and of the sweep down.
 PLACES = {"down_ends": 0.8, "random_jumps": 0.9, "overtaken": 1.1, "crossing": 1.3, "up_ends": 2.0}
 
 
@@ -152,24 +143,27 @@ def named(kind, cubes):
 
 
 def drawn(kind, *cubes, render=False, **others):
-    """The figure, on request laid out as it is when it is saved."""
+    """The figure, laid out on request as for a file."""
+    titled = named(kind, cubes)
     with styled():
-        figure = figures.kind(kind).draw(named(kind, cubes), options(kind, **others))
+        figure = kinds.module("figures", kind).draw(titled, options(kind, titled, **others))
         if render:
             figure.draw_without_rendering()
     return figure
 
 
 def rows(kind, *cubes, **others):
-    return figures.kind(kind).rows(named(kind, cubes), options(kind, **others))
+    titled = named(kind, cubes)
+    return kinds.module("figures", kind).rows(titled, options(kind, titled, **others))
 
 
 def facts(kind, *cubes, **others):
-    return figures.kind(kind).summary(named(kind, cubes), options(kind, **others))
+    titled = named(kind, cubes)
+    return kinds.module("figures", kind).summary(titled, options(kind, titled, **others))
 
 
 def unlucky():
-    """A plane with a cell of each end: stopped and converged, all stopped, diverged, dead."""
+    """A plane with cells that stopped in one seed, stopped in all, diverged and collapsed to zero."""
     made = cube()
     end(made, TerminationReason.EPOCHS, sigma=0.1, weight_decay=0.01, seed=0)
     end(made, TerminationReason.NO_DESCENT, sigma=0.3, weight_decay=0.01)

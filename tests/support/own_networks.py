@@ -1,4 +1,4 @@
-"""Made-up measures of networks of one's own: as `nrc.measure`, `nrc.spectra` and `nrc.Recorder` give them."""
+"""Made-up measures, as `nrc.measure`, `nrc.spectra` and `nrc.Recorder` return them."""
 
 import numpy as np
 import xarray as xr
@@ -20,7 +20,7 @@ RESNET = {
 
 
 def spectra(layers, made_of=0, decay=0.1):
-    """Singular values (layer, index) that fall off geometrically from an 8th of each layer's shape on."""
+    """Singular values (layer, index) that fall geometrically from an eighth of the size of each layer."""
     rng, longest = np.random.default_rng(made_of), max(layers.values())
     s = np.full((len(layers), longest), np.nan)
     for row, size in enumerate(layers.values()):
@@ -29,9 +29,9 @@ def spectra(layers, made_of=0, decay=0.1):
     return s
 
 
-def of_spectra(layers=SMALL, **looks):
-    """What needs no data."""
-    s = spectra(layers, **looks)
+def of_spectra(layers=SMALL, **others):
+    """Measures that need no data."""
+    s = spectra(layers, **others)
     dims = "layer", "index"
     variables = {"singular_values": s, "relative_tail": relative_tail(np.nan_to_num(s))}
     made = xr.Dataset(
@@ -41,9 +41,9 @@ def of_spectra(layers=SMALL, **looks):
     return made.assign(exact_rank=("layer", exact_rank(np.nan_to_num(s))))
 
 
-def measured(layers=SMALL, *, ranks=20, room=1.5, without=(), weight_decay=0.01, **looks):
-    """All that `nrc.measure` gives; layers `without` a certificate, as convolutions are."""
-    made = of_spectra(layers, **looks).assign_attrs(clusters=K, points=500, weight_decay=weight_decay)
+def measured(layers=SMALL, *, ranks=20, room=1.5, without=(), weight_decay=0.01, **others):
+    """Results of `nrc.measure`; the layers `without` have no bounds, like convolutions."""
+    made = of_spectra(layers, **others).assign_attrs(clusters=K, points=500, weight_decay=weight_decay)
     sources = ["input", *list(layers)[1:]]
     bounded = (made["index"] <= ranks) & ~made["layer"].isin(list(without))
     made["tail_bound"] = (room * made["relative_tail"]).where(bounded & (weight_decay > 0))
@@ -61,7 +61,7 @@ def measured(layers=SMALL, *, ranks=20, room=1.5, without=(), weight_decay=0.01,
 
 
 def recorded(layers=SMALL, calls=31, **coordinate):
-    """What `nrc.Recorder` gives: spectra that fall, and a WCSS that falls by orders of magnitude."""
+    """Results of `nrc.Recorder`: spectra that fall, and a WCSS that falls by orders of magnitude."""
     s = np.stack([spectra(layers, decay=0.2 * call / calls) for call in range(calls)])
     size = np.array([10.0 * 2 ** (-space) for space in range(len(layers))])
     wcss = size * np.exp(-0.1 * np.arange(calls)[:, None] * (np.arange(len(layers)) > 0))

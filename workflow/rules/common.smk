@@ -124,9 +124,8 @@ def stack_threads():
 
 @cache
 def size_of(data):
-    options = dict(DATA[data])
-    kind = kinds.module("data", options.pop("kind"))
-    return kind.size(kind.Options(**options))
+    kind, options = kinds.parse("data", DATA[data])
+    return kind.size(options)
 
 
 def stack_memory(wildcards, attempt):

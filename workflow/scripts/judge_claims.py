@@ -56,16 +56,12 @@ def main(
 
 def parsed(name: str, claim: Mapping[str, Any]) -> ClaimOptions:
     """The options of a claim, by its statistic."""
-    options = {key: value for key, value in claim.items() if key != "statistic"}
+    options: ClaimOptions
     try:
-        statistic = kinds.module("claims.statistics", claim["statistic"])
-        checked: ClaimOptions = statistic.Options.checked(options)
-    except (KeyError, ImportError):
-        known = ", ".join(kinds.names("claims.statistics"))
-        raise ValueError(f"claim {name}: statistic must be one of {known}") from None
+        _, options = kinds.parse("claims.statistics", claim, by="statistic")
     except ValueError as error:
         raise ValueError(f"claim {name}: {error}") from None
-    return checked
+    return options
 
 
 def read(claims: Mapping[str, ClaimOptions], paths: Mapping[str, Path]) -> dict[str, xr.Dataset]:

@@ -15,12 +15,12 @@ def main(
     output: Annotated[Path, "NetCDF file to write: points and labels"],
     files: Annotated[list[str], "files that the kind of data reads"] = [],  # noqa: B006
 ) -> None:
-    name, options = settings["experiment"], dict(settings["data"])
-    kind = kinds.module("data", options.pop("kind"))
-    if "file" in kind.Options.model_fields and files:
-        options["file"] = files[0]  # the settings do not have it: where the bytes are does not matter
+    name, entry = settings["experiment"], dict(settings["data"])
     try:
-        points = kind.draw(kind.Options.checked(options), settings["seed"], files)
+        if files and "file" in kinds.options("data", entry["kind"]).model_fields:
+            entry["file"] = files[0]  # the settings do not have the path, which changes no result
+        kind, options = kinds.parse("data", entry)
+        points = kind.draw(options, settings["seed"], files)
     except ValueError as error:
         raise ValueError(f"data.{name}: {error}") from error
     netcdf.save(points.to_dataset().assign_attrs(provenance(settings)), output)
