@@ -113,6 +113,5 @@ def test_quick_timings_are_printed_and_not_written(tmp_path):
     command = [sys.executable, "-m", "bench", "--quick", "--results", str(tmp_path)]
     done = subprocess.run(command, cwd=PROJECT, text=True, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
-    for part in ("# Times", "GFLOP/s", "times the time of nrc with 1 thread", "## A run of the pipeline"):
-        assert part in done.stdout
+    assert "times the time of nrc with 1 thread" in done.stdout
     assert page.read_bytes() == before

@@ -50,6 +50,17 @@ def test_numbers_on_pages_are_those_of_findings_json():
         assert f"<!-- {mark} -->\n{filled(block)}<!-- /{mark} -->" in text, "run `make findings`"
 
 
+def test_constants_on_the_page_of_numbers_are_in_the_code():
+    rows = re.findall(
+        r"^\| (`\w+`.*?) \| .*? \| `(nrc[\w.]+)` \|", read("docs/explanation/numbers.md"), re.MULTILINE
+    )
+    assert len(rows) > 15
+    for names, module in rows:
+        text = read(f"{module.replace('.', '/')}.py")
+        for name in re.findall(r"\w+", names):
+            assert re.search(rf"^(\w+, )*{name}(, \w+)* = ", text, re.MULTILINE), f"{name} in {module}"
+
+
 def test_the_table_of_faults_has_the_faults_of_the_tests_and_no_losses():
     rows = rows_of(PROJECT / "docs/reliability.md")
     files = [*PROJECT.glob("tests/test_faults_*.py"), PROJECT / "tests/slurm/test_slurm.py"]
