@@ -1,4 +1,4 @@
-"""Cubes of several experiments as one, and part of a cube."""
+"""Joins of cubes, and selections from them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,15 +7,16 @@ import numpy as np
 import xarray as xr
 
 from nrc.grid import AXES, notation
+from nrc.text import listed
 
 __all__ = ["join_cubes", "of_network", "select"]
 
-# What networks must share to stand in one picture or one statistic: K, N and d.
+# K, N and d, which networks of one figure or one statistic must have in common.
 SHARED = ("clusters", "points", "dimension")
 
 
 def join_cubes(cubes: Sequence[xr.Dataset]) -> xr.Dataset:
-    """Several cubes as one, of all their cells.
+    """Join several cubes into one with all their cells.
 
     Parameters
     ----------
@@ -25,8 +26,8 @@ def join_cubes(cubes: Sequence[xr.Dataset]) -> xr.Dataset:
     Returns
     -------
     Dataset
-        The variables that all cubes have. Each dimension has the values of all; what a cube does
-        not have is missing. Attributes that differ are dropped.
+        The variables that all cubes have. Each dimension has the values of all cubes; cells that no cube
+        has are missing. Attributes that differ are dropped.
 
     Raises
     ------
@@ -43,18 +44,18 @@ def join_cubes(cubes: Sequence[xr.Dataset]) -> xr.Dataset:
     for name in SHARED:
         values = {cube.attrs.get(name) for cube in cubes}
         if len(values) > 1:
-            said = " and ".join(f"{_label(cube)} has {cube.attrs.get(name)}" for cube in cubes)
-            raise ValueError(f"experiments are joined only where {name} is the same, but {said}")
+            found = listed(f"{_label(cube)} has {cube.attrs.get(name)}" for cube in cubes)
+            raise ValueError(f"experiments are joined only if their {name} are equal, but {found}")
     common = [name for name in map(str, cubes[0].data_vars) if all(name in cube for cube in cubes)]
     parts = [cube[common] for cube in cubes]
     try:
         joined = xr.merge(parts, join="outer", compat="no_conflicts", combine_attrs="drop_conflicts")
     except xr.MergeError:
         raise ValueError(
-            f"{' and '.join(map(_label, cubes))} have the same cells with different numbers and cannot be "
-            "joined; take one of them away"
+            f"{listed(map(_label, cubes))} have the same cells with different numbers and cannot be joined; "
+            "remove one of them"
         ) from None
-    # a missing number makes whole numbers and codes floats: back, where none is missing
+    # the merge makes whole numbers and codes floats, also if no number is missing
     for variable in common:
         kind = np.result_type(*(part[variable].dtype for part in parts))
         if kind.kind in "iub" and joined[variable].notnull().all():
@@ -74,13 +75,13 @@ def select(cube: xr.Dataset, at: Mapping[str, Any]) -> xr.Dataset:
     Returns
     -------
     Dataset
-        The axes stay, with these values. Layers, indices and so on that no network of the part has
-        are gone.
+        With all axes, restricted to these values, and without layers, indices and so on that no network
+        of the part has.
 
     Raises
     ------
     ValueError
-        If there is no such axis, or no such value on it.
+        If there is no such axis, or the axis does not have the value.
 
     Examples
     --------
@@ -96,12 +97,13 @@ def select(cube: xr.Dataset, at: Mapping[str, Any]) -> xr.Dataset:
     chosen = {axis: np.atleast_1d(values) for axis, values in at.items()}
     for axis, values in chosen.items():
         if axis not in AXES:
-            raise ValueError(f"at has {axis}, which is no axis; the axes are {', '.join(AXES)}")
-        there = cube[axis].values
+            raise ValueError(f"at has {axis}, which is not an axis; the axes are {listed(AXES)}")
+        known = cube[axis].values
         for value in values:
-            if value not in there:
-                known = ", ".join(map(notation, there))
-                raise ValueError(f"at.{axis} is {notation(value)}, but must be one of {known}")
+            if value not in known:
+                raise ValueError(
+                    f"at.{axis} is {notation(value)}, but must be one of {', '.join(map(notation, known))}"
+                )
     part = cube.sel(chosen)
     for dim in set(part.dims) - set(AXES):
         part = part.dropna(dim, how="all")
@@ -109,18 +111,18 @@ def select(cube: xr.Dataset, at: Mapping[str, Any]) -> xr.Dataset:
 
 
 def of_network(dataset: xr.Dataset) -> xr.Dataset:
-    """Measures of one network, or of some, in the form of a cube: with all axes of the grid.
+    """Measures of one network or of several in the form of a cube, with all axes of the grid.
 
     Parameters
     ----------
     dataset : Dataset
-        With any of the axes as dimensions. The one value of another is a scalar, among the coordinates,
-        the variables or the attributes, or not known.
+        With any of the axes as dimensions. The value of another axis is a scalar coordinate, variable or
+        attribute, or unknown.
 
     Returns
     -------
     Dataset
-        With the other axes of length 1, of which the value is missing where it is not known.
+        With the other axes of length 1; unknown values are missing.
 
     Examples
     --------

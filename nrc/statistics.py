@@ -1,4 +1,4 @@
-"""What figures and claims share: names of the measures of rank, slopes, intervals over seeds."""
+"""Slopes and intervals over seeds, for figures and claims."""
 
 import numpy as np
 import pandas as pd
@@ -6,26 +6,16 @@ import xarray as xr
 from numpy.typing import ArrayLike
 from scipy.stats import linregress, t
 
-__all__ = ["RANKS", "quadratic", "quadratic_slopes", "student_interval"]
-
-# In the order in which they are drawn.
-RANKS = {
-    "stable_rank": "stable rank",
-    "numerical_rank": "numerical rank",
-    "exact_rank": "exact rank",
-    "effective_rank": "effective rank",
-    "relative_distance": "relative distance to rank K",
-    "mp_soft_rank": "Marchenko-Pastur soft rank",
-}
+__all__ = ["quadratic", "quadratic_slopes", "student_interval"]
 
 
 def quadratic(shift: xr.Dataset, saturation: float) -> xr.DataArray:
     """Cells in the quadratic regime, where log shift against log sigma must have slope 2.
 
-    The noise enters through the eigenvalues c of its second moment, at most c_{K+1}, and a
-    direction's shift is c / (c + lambda) up to a constant (penalty on the product). Its logarithm
-    has slope 2 lambda / (c + lambda) in log sigma, which is at least 2 (1 - saturation) where
-    c_{K+1} <= saturation lambda / (1 - saturation): this is the quadratic regime.
+    The shift depends on the noise through the eigenvalues c of its second moment, at most c_{K+1}. The
+    shift of a direction is c / (c + lambda) up to a constant (penalty on the product). Its logarithm
+    has slope 2 lambda / (c + lambda) in log sigma, which is at least 2 (1 - saturation) in the quadratic
+    regime, c_{K+1} <= saturation lambda / (1 - saturation).
 
     Parameters
     ----------
@@ -51,23 +41,23 @@ def quadratic(shift: xr.Dataset, saturation: float) -> xr.DataArray:
 def quadratic_slopes(shift: xr.Dataset, saturation: float, *, everywhere: bool = False) -> pd.DataFrame:
     """Slope of log shift against log sigma in the quadratic regime, for each weight decay and seed.
 
-    It is fitted by least squares. Cells that are not at their global minimum are left out unless
-    `everywhere` is set, and so are cells without noise, whose logarithm there is not.
+    The slope is fitted by least squares. Cells without noise are left out, and cells that are not at their
+    global minimum unless `everywhere` is set.
 
     Parameters
     ----------
     shift : Dataset
-        Of one width and one depth, with `shift`, `shift_forecast`, `noise_moment`, `at_minimum`.
+        Shifts of one width and one depth, with `shift`, `shift_forecast`, `noise_moment`, `at_minimum`.
     saturation : float
         As in `quadratic`.
     everywhere : bool
-        Whether cells at other stationary points count too.
+        Whether cells at other stationary points count.
 
     Returns
     -------
     DataFrame
-        A row for each weight decay and seed with three such cells at least: `weight_decay`, `seed`,
-        `slope`, `forecast` (the same fit of the closed form) and `cells`.
+        A row for each weight decay and seed with at least three such cells: `weight_decay`, `seed`, `slope`,
+        `forecast` (the slope of the closed form) and the number of `cells`.
 
     Raises
     ------
@@ -86,7 +76,7 @@ def quadratic_slopes(shift: xr.Dataset, saturation: float, *, everywhere: bool =
     for axis in ("width", "depth"):
         if shift.sizes.get(axis, 1) != 1:
             raise ValueError(
-                f"slopes are fitted for one {axis}, but there are {shift.sizes[axis]}; choose one"
+                f"slopes are fitted for one {axis}, but the cube has {shift.sizes[axis]}; select one"
             )
     shift = shift.squeeze([axis for axis in ("width", "depth") if axis in shift.dims], drop=True)
     used = quadratic(shift, saturation) & (shift["sigma"] > 0)
@@ -107,19 +97,19 @@ def quadratic_slopes(shift: xr.Dataset, saturation: float, *, everywhere: bool =
 
 
 def student_interval(values: ArrayLike, level: float = 0.95) -> tuple[float, float, float]:
-    """Mean of observations with its interval by Student's t.
+    """Mean of observations with Student's interval.
 
     Parameters
     ----------
     values : array_like of float, shape (observations,)
-        Independent, one a seed; missing ones are left out.
+        Independent, one per seed; missing values are left out.
     level : float
-        Probability with which the interval holds the mean of normal observations.
+        Probability that the interval contains the mean of normal observations.
 
     Returns
     -------
     mean, low, high : float
-        The ends are missing with fewer than two observations, and with none so is the mean.
+        The ends are missing with fewer than two observations, the mean without any.
 
     Examples
     --------

@@ -21,7 +21,7 @@ SMALL = {
     "nrc/deep/b.py": "from .c import value\nfrom . import d\n",
     "nrc/deep/c.py": "value = 1\n",
     "nrc/deep/d.py": "import numpy\n",
-    "nrc/late.py": '"""Late."""\n\ndef f(x):\n    """Twice x."""\n    return 2 * x  # twice\n',
+    "nrc/late.py": '"""Late."""\nstep = Field(1, description="a step")\n\ndef f(x):\n    """Twice x."""\n    return 2 * x  # twice\n',
     "nrc/types.py": "value = 1\n",
     "nrc/kind.py": "from nrc.deep import FIRST\n",
     "nrc/version.py": '__version__ = "1"\n',
@@ -86,7 +86,7 @@ def test_an_edit_changes_the_digest_of_who_imports_it(small, file):
 def test_words_types_and_layout_do_not_count(small):
     before = digest(small)
     (small / "nrc/late.py").write_text(
-        '"""Later."""\n\n\ndef f(\n    x: int,\n) -> int:\n    "Double x."\n    return 2*x\n',
+        '"""Later."""\nstep = Field(1, description="length of a step")\n\n\ndef f(\n    x: int,\n) -> int:\n    "Double x."\n    return 2*x\n',
         encoding="utf-8",
     )
     (small / "workflow/scripts/go.py").write_text(
@@ -121,6 +121,7 @@ def digests(folder: Path) -> dict[str, str]:
             f"nrc.optimize.{name}" for name in ("lbfgs", "gd", "levenberg_marquardt", "adam", "sgd")
         ],
         "make_data.py": [f"nrc.data.{name}" for name in ("mixture", "mnist", "arrays")],
+        "judge_claims.py": ["nrc.claims.statistics.head_change"],
         "plot.py": [f"nrc.figures.{name}" for name in ("plane", "shift", "spectra", "bounds", "forecast")],
     }
     found = {}
@@ -140,7 +141,8 @@ def digests(folder: Path) -> dict[str, str]:
         ("nrc/data/arrays.py", {"make_data arrays"}),
         ("nrc/figures/plane.py", {"plot plane"}),
         ("nrc/measures/ranks.py", {"measure"}),
-        ("nrc/claims/judge.py", {"judge_claims", "summarise"}),
+        ("nrc/claims/judge.py", {"judge_claims head_change", "summarise"}),
+        ("nrc/claims/statistics/head_change.py", {"judge_claims head_change"}),
         ("nrc/audit.py", {"audit"}),
         ("workflow/scripts/collect.py", {"collect"}),
         ("workflow/lib/paths.py", set()),

@@ -9,7 +9,7 @@ from nrc.status import Status
 
 
 def cube(name, widths, depths, device="cpu", seeds=(0, 1), **extra):
-    """Networks whose numbers say which they are, with as many layers as the deepest has."""
+    """Networks whose numbers identify their cells, with the layers of the deepest network."""
     axes = {"weight_decay": [0.1, 0.2], "sigma": [0.0], "width": widths, "depth": depths, "seed": list(seeds)}
     layers = np.arange(1, max(depths) + 1)
     coords = {axis: (axis, values, {"long_name": AXES[axis].long_name}) for axis, values in axes.items()}
@@ -24,25 +24,16 @@ def cube(name, widths, depths, device="cpu", seeds=(0, 1), **extra):
     ).assign_attrs(experiment=name, clusters=3, points=10, dimension=4, device=device)
 
 
-def test_one_cube_is_itself():
-    one = cube("one", [8], [2])
-    xr.testing.assert_identical(join_cubes([one]), one)
-
-
 def test_parts_of_a_grid_become_the_grid():
     parts = [cube("narrow", [8, 16], [3]), cube("wide", [32], [3], device="cuda", more=None)]
-    whole = cube("both", [8, 16, 32], [3])
+    full = cube("both", [8, 16, 32], [3])
     joined = join_cubes(parts)
-    for name, variable in whole.variables.items():
+    for name, variable in full.variables.items():
         xr.testing.assert_identical(joined[name].variable, variable)
         assert joined[name].dtype == variable.dtype
-    assert set(joined) == set(whole)  # `more` is not in all
+    assert set(joined) == set(full)  # `more` is not in all
     assert joined.attrs == {"clusters": 3, "points": 10, "dimension": 4}
-
-
-def test_an_attribute_that_two_of_three_share_is_no_attribute_of_all():
-    joined = join_cubes([cube("a", [8], [2]), cube("b", [9], [2], device="cuda"), cube("c", [10], [2])])
-    assert not {"experiment", "device"} & set(joined.attrs)
+    assert join_cubes([*parts, cube("wider", [64], [3])]).attrs == joined.attrs
 
 
 def test_a_grid_with_holes_has_missing_cells():
@@ -52,7 +43,7 @@ def test_a_grid_with_holes_has_missing_cells():
     assert rank.sel(width=16, depth=3).isnull().all()
     assert rank.sel(width=8, depth=2, layer=3).isnull().all()
     assert (rank.sel(width=8, depth=3) == cube("", [8], [3])["stable_rank"].squeeze(["width", "depth"])).all()
-    # a part without holes is as if there were none elsewhere
+    # a selection without holes does not depend on holes elsewhere
     for at in ({"width": 8, "depth": 2}, {"depth": [2], "width": [8, 16]}):
         expected = cube("", np.atleast_1d(at["width"]), [2])
         xr.testing.assert_equal(select(joined, at)["stable_rank"], expected["stable_rank"])
@@ -60,7 +51,8 @@ def test_a_grid_with_holes_has_missing_cells():
 
 def test_the_same_cell_twice_must_be_the_same():
     one = cube("one", [8], [2])
-    xr.testing.assert_identical(join_cubes([one, one]), one)
+    for equal in ([one], [one, one]):
+        xr.testing.assert_identical(join_cubes(equal), one)
     other = one.assign(stable_rank=one["stable_rank"] + 1).assign_attrs(experiment="other")
     with pytest.raises(ValueError, match="one and other have the same cells with different numbers"):
         join_cubes([one, other])
@@ -70,25 +62,24 @@ def test_the_same_cell_twice_must_be_the_same():
 def test_experiments_on_other_data_are_not_joined(name):
     one = cube("one", [8], [2])
     other = cube("other", [9], [2]).assign_attrs({name: 99})
-    with pytest.raises(
-        ValueError, match=f"only where {name} is the same, but one has {one.attrs[name]} and other has 99"
-    ):
+    expected = f"only if their {name} are equal, but one has {one.attrs[name]} and other has 99"
+    with pytest.raises(ValueError, match=expected):
         join_cubes([one, other])
 
 
-def test_what_is_chosen_stays_an_axis():
-    whole = cube("whole", [8, 16, 32], [2, 3])
-    part = select(whole, {"width": 16, "seed": [1]})
+def test_a_selection_keeps_all_axes():
+    full = cube("full", [8, 16, 32], [2, 3])
+    part = select(full, {"width": 16, "seed": [1]})
     assert {axis: part[axis].values.tolist() for axis in AXES} == {
         "weight_decay": [0.1, 0.2], "sigma": [0.0], "width": [16], "depth": [2, 3], "seed": [1],
     }  # fmt: skip
-    assert (part["stable_rank"] == whole["stable_rank"].sel(width=[16], seed=[1])).sum() == 2 * (2 + 3)
+    assert (part["stable_rank"] == full["stable_rank"].sel(width=[16], seed=[1])).sum() == 2 * (2 + 3)
     assert part["status"].dtype == np.int8
-    assert select(whole, {}) is whole
+    assert select(full, {}) is full
 
 
-def test_layers_that_no_chosen_network_has_are_gone():
-    assert select(cube("whole", [8], [2, 3]), {"depth": 2})["layer"].values.tolist() == [1, 2]
+def test_a_selection_has_the_layers_of_its_networks():
+    assert select(cube("full", [8], [2, 3]), {"depth": 2})["layer"].values.tolist() == [1, 2]
 
 
 @pytest.mark.parametrize(
@@ -96,12 +87,9 @@ def test_layers_that_no_chosen_network_has_are_gone():
     [
         ({"width": 9}, "at.width is 9, but must be one of 8, 16$"),
         ({"weight_decay": [0.1, 0.15]}, "at.weight_decay is 0.15, but must be one of 0.1, 0.2$"),
-        (
-            {"layer": 1},
-            "at has layer, which is no axis; the axes are weight_decay, sigma, width, depth, seed",
-        ),
+        ({"layer": 1}, "at has layer, which is not an axis; the axes are weight_decay, sigma, width, depth"),
     ],
 )
-def test_a_choice_that_there_is_not(at, message):
+def test_a_selection_without_cells_is_refused(at, message):
     with pytest.raises(ValueError, match=message):
-        select(cube("whole", [8, 16], [2]), at)
+        select(cube("full", [8, 16], [2]), at)

@@ -1,8 +1,6 @@
 """The program that draws figures: captions, joins, selections, errors."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import plot
@@ -170,16 +168,6 @@ def test_nothing_is_written_where_a_part_fails(tmp_path):
 def test_joined_experiments_must_not_contradict_each_other():
     with pytest.raises(ValueError, match=r"^one and two have the same cells with different numbers"):
         plot.arrange({"one": cube("one"), "two": cube("two", made_of=1)}, options("plane", of=["one", "two"]))
-
-
-def test_the_program_tells_an_error_in_one_line(tmp_path):
-    arguments = command(tmp_path, "plane", {"one": cube()}, at={"seed": 7})
-    done = subprocess.run(
-        [sys.executable, plot.__file__, *arguments], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 1
-    assert done.stderr == "Error: at.seed is 7, but must be one of 0, 1\n"
-    assert written(tmp_path) == []
 
 
 def test_the_caption_of_ranks_says_whether_networks_are_stationary(tmp_path):

@@ -1,6 +1,5 @@
-"""Points of every kind are base + sigma * noise, and what the networks of a stack see of them."""
+"""Points of every kind are base + sigma * noise, and samples of the networks of a stack."""
 
-import hashlib
 import subprocess
 import sys
 from dataclasses import fields
@@ -12,7 +11,7 @@ from scipy import stats
 from nrc import netcdf
 from nrc.batching import load_points, sample, training_sample
 from nrc.batching import test_sample as sample_to_test_on
-from nrc.data.points import Points, one_hot
+from nrc.data.points import Points
 from nrc.grid import Stack
 from support.checkout import PROJECT
 from support.problems import mixture
@@ -23,13 +22,13 @@ BASE, Y, TEST = (RNG.standard_normal(shape) for shape in ((12, 4), (12, 2), (7, 
 TEST_LABELS = np.array([2, 2, 0, 1, 1, 0, 2])
 
 
-def own(seed=3, **changes) -> Points:
-    """Points without noise of their own, as images and arrays are."""
+def plain(seed=3, **changes) -> Points:
+    """Points without given noise, like images and arrays."""
     return Points(seed, BASE, LABELS, **changes)
 
 
 KINDS = {
-    "without noise": own,
+    "without noise": plain,
     "a mixture": lambda seed=3: mixture(clusters=3, points=12, dimension=4, seed=seed),
 }
 
@@ -45,10 +44,10 @@ def test_a_point_is_base_plus_sigma_noise(kind):
     assert not np.allclose(points.x(0.5) - points.base, KINDS[kind](4).x(0.5) - KINDS[kind](4).base)
 
 
-def test_points_to_test_on_have_noise_of_their_own():
-    points = own(test_base=BASE, test_labels=LABELS)
+def test_points_to_test_on_have_other_noise():
+    points = plain(test_base=BASE, test_labels=LABELS)
     np.testing.assert_array_equal(points.test_x(0), BASE)
-    np.testing.assert_array_equal(points.test_x(0.5), own(test_base=BASE, test_labels=LABELS).test_x(0.5))
+    np.testing.assert_array_equal(points.test_x(0.5), plain(test_base=BASE, test_labels=LABELS).test_x(0.5))
     assert not np.isclose(points.test_x(0.5), points.x(0.5)).any()
 
 
@@ -57,7 +56,7 @@ def test_the_noise_is_standard_normal():
     points = Points(1, zeros, np.zeros(400, dtype=int), test_base=zeros)
     for noise in (points.x(1.0), points.test_x(1.0)):
         assert stats.kstest(noise.ravel(), "norm").pvalue > 0.01
-        # no feature and no point has more of it than another, and they do not go together
+        # features are uncorrelated, with equal variances
         error = 5 / np.sqrt(400)
         np.testing.assert_allclose(np.cov(noise.T), np.eye(50), atol=1.5 * error)
         np.testing.assert_allclose(noise.mean(0), 0, atol=error)
@@ -68,32 +67,28 @@ def test_the_noise_is_the_same_in_every_process():
     code = (
         "import hashlib; import numpy as np; from nrc.data.points import Points\n"
         "points = Points(3, np.zeros((12, 4)), np.zeros(12, dtype=int), test_base=np.zeros((7, 4)))\n"
-        "print(hashlib.sha256(points.x(1.0).tobytes() + points.test_x(1.0).tobytes()).hexdigest())"
+        "digest = hashlib.sha256(points.x(1.0).tobytes() + points.test_x(1.0).tobytes()).hexdigest()\n"
     )
-    command = [sys.executable, "-c", code]
+    command = [sys.executable, "-c", f"{code}print(digest)"]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
-    points = Points(3, np.zeros((12, 4)), LABELS, test_base=np.zeros((7, 4)))
-    ours = hashlib.sha256(points.x(1.0).tobytes() + points.test_x(1.0).tobytes()).hexdigest()
-    assert done.stdout.strip() == ours
+    here = {}
+    exec(code, here)
+    assert done.stdout.strip() == here["digest"]
 
 
 def test_targets_of_each_task():
-    points = own(y=Y)
+    points = plain(y=Y)
     x = points.x(0.5)
     assert points.targets("autoencode", x) is x
     classes = points.targets("classify", x)
     assert classes.tolist() == [[float(label == k) for k in range(3)] for label in LABELS]
     np.testing.assert_array_equal(points.targets("regress", x), Y)
     with pytest.raises(ValueError, match="task is 'regress', but the data have no y to regress on"):
-        own().targets("regress", x)
-
-
-def test_one_hot_has_a_class_that_no_point_has():
-    assert one_hot(np.array([2, 0]), 4).tolist() == [[0, 0, 1, 0], [1, 0, 0, 0]]
+        plain().targets("regress", x)
 
 
 def test_sizes_and_means_agree_with_a_plain_loop():
-    points = own()
+    points = plain()
     assert points.clusters == 3
     assert points.sizes.tolist() == [5, 3, 4]
     for k, mean in enumerate(points.means_of(Y)):
@@ -103,10 +98,10 @@ def test_sizes_and_means_agree_with_a_plain_loop():
 
 @pytest.mark.parametrize(
     "points",
-    [own(), own(y=Y), own(test_base=TEST, test_labels=TEST_LABELS), KINDS["a mixture"]()],
+    [plain(), plain(y=Y), plain(test_base=TEST, test_labels=TEST_LABELS), KINDS["a mixture"]()],
     ids=["plain", "with y", "with points to test on", "mixture"],
 )
-def test_a_file_holds_all_of_it(tmp_path, points):
+def test_a_file_has_all_arrays(tmp_path, points):
     netcdf.save(points.to_dataset(), tmp_path / "a.nc")
     again = Points.from_dataset(netcdf.load(tmp_path / "a.nc"))
     for field in fields(Points):
@@ -115,13 +110,13 @@ def test_a_file_holds_all_of_it(tmp_path, points):
     np.testing.assert_array_equal(again.x(0.3), points.x(0.3))
 
 
-def test_one_file_serves_all_seeds_each_with_its_own_noise(tmp_path):
-    netcdf.save(own(seed=0).to_dataset(), tmp_path / "points.nc")
+def test_one_file_serves_all_seeds_with_different_noise(tmp_path):
+    netcdf.save(plain(seed=0).to_dataset(), tmp_path / "points.nc")
     stack = Stack({"weight_decay": 0.1, "sigma": 0.5, "width": 2, "depth": 2, "seed": [4, 3]})
     points = load_points(stack, [str(tmp_path / "points.nc")])
     assert list(points) == [4, 3]
     for seed in (3, 4):
-        np.testing.assert_array_equal(points[seed].x(0.5), own(seed=seed).x(0.5))
+        np.testing.assert_array_equal(points[seed].x(0.5), plain(seed=seed).x(0.5))
 
 
 def test_a_file_for_each_seed(tmp_path):
@@ -134,10 +129,10 @@ def test_a_file_for_each_seed(tmp_path):
         np.testing.assert_array_equal(points.x(0.5), mixture(seed=seed).x(0.5))
 
 
-# ---- what the networks of a stack see ---------------------------------------------------------------
+# ---- samples of the networks of a stack
 
 ALL = Stack({"weight_decay": [0.1, 0.2], "sigma": [0.3, 1.0], "width": 4, "depth": 2, "seed": [3, 7]})
-POINTS = {seed: own(seed, y=Y, test_base=TEST, test_labels=TEST_LABELS) for seed in (3, 7)}
+POINTS = {seed: plain(seed, y=Y, test_base=TEST, test_labels=TEST_LABELS) for seed in (3, 7)}
 TARGETS = {"autoencode": lambda x: x, "classify": lambda x: np.eye(3)[LABELS], "regress": lambda x: Y}
 
 
@@ -148,49 +143,49 @@ def moved(points):
 
 @pytest.mark.parametrize("task", TARGETS)
 @pytest.mark.parametrize("centroids", [False, True])
-def test_each_network_sees_the_points_of_its_seed_at_its_noise(task, centroids):
-    seen = sample(ALL, POINTS, task, centroids=centroids)
-    assert (seen.y is seen.x) == (task == "autoencode")
-    assert seen.shares is None
-    assert len(seen.x) == len(seen.y) == len(seen.labels) == 8
+def test_each_network_has_the_points_of_its_seed_at_its_noise(task, centroids):
+    found = sample(ALL, POINTS, task, centroids=centroids)
+    assert (found.y is found.x) == (task == "autoencode")
+    assert found.shares is None
+    assert len(found.x) == len(found.y) == len(found.labels) == 8
     for number, cell in enumerate(ALL.cells()):
-        x = own(cell["seed"]).x(cell["sigma"])
+        x = plain(cell["seed"]).x(cell["sigma"])
         y = TARGETS[task](x)
-        plain = (moved(x), moved(y)) if centroids else (x, y)
-        np.testing.assert_allclose(seen.x[number], plain[0], rtol=1e-12, atol=1e-15)
-        np.testing.assert_allclose(seen.y[number], plain[1], rtol=1e-12, atol=1e-15)
-        assert seen.labels[number].tolist() == LABELS.tolist()
+        expected = (moved(x), moved(y)) if centroids else (x, y)
+        np.testing.assert_allclose(found.x[number], expected[0], rtol=1e-12, atol=1e-15)
+        np.testing.assert_allclose(found.y[number], expected[1], rtol=1e-12, atol=1e-15)
+        assert found.labels[number].tolist() == LABELS.tolist()
 
 
 @pytest.mark.parametrize("task", TARGETS)
-def test_on_centroids_a_network_trains_on_one_weighted_point_a_cluster(task):
-    seen = training_sample(ALL, POINTS, task, centroids=True, linear=False)
-    assert seen.labels.tolist() == [[0, 1, 2]] * 8
+def test_on_centroids_a_network_trains_on_one_weighted_point_per_cluster(task):
+    found = training_sample(ALL, POINTS, task, centroids=True, linear=False)
+    assert found.labels.tolist() == [[0, 1, 2]] * 8
     for number, cell in enumerate(ALL.cells()):
-        x = own(cell["seed"]).x(cell["sigma"])
+        x = plain(cell["seed"]).x(cell["sigma"])
         y = TARGETS[task](x)
         for k in range(3):
-            np.testing.assert_allclose(seen.x[number, k], x[k == LABELS].mean(0), rtol=1e-12)
-            np.testing.assert_allclose(seen.y[number, k], y[k == LABELS].mean(0), rtol=1e-12, atol=1e-15)
-        np.testing.assert_allclose(seen.shares[number], [5 / 12, 3 / 12, 4 / 12], rtol=1e-15)
+            np.testing.assert_allclose(found.x[number, k], x[k == LABELS].mean(0), rtol=1e-12)
+            np.testing.assert_allclose(found.y[number, k], y[k == LABELS].mean(0), rtol=1e-12, atol=1e-15)
+        np.testing.assert_allclose(found.shares[number], [5 / 12, 3 / 12, 4 / 12], rtol=1e-15)
 
 
-def test_what_all_cells_see_is_held_once_and_given_to_all_where_asked():
+def test_a_common_sample_is_stored_once():
     stack = Stack({**ALL.axes, "sigma": 0.3, "seed": 3})
-    seen = sample(stack, POINTS, "classify")
-    assert seen.x.shape == (1, 12, 4)
-    whole = seen.of_cells(2)
-    assert whole.x.shape == (2, 12, 4)
-    np.testing.assert_array_equal(whole.y[1], seen.y[0])
-    centroid_counterparts = sample(stack, POINTS, "autoencode").of_cells(2)
-    assert centroid_counterparts.y is centroid_counterparts.x
+    found = sample(stack, POINTS, "classify")
+    assert found.x.shape == (1, 12, 4)
+    of_two = found.of_cells(2)
+    assert of_two.x.shape == (2, 12, 4)
+    np.testing.assert_array_equal(of_two.y[1], found.y[0])
+    autoencoders = sample(stack, POINTS, "autoencode").of_cells(2)
+    assert autoencoders.y is autoencoders.x
 
 
 def test_a_classifier_is_tested_on_points_of_its_seed_at_its_noise():
-    seen = sample_to_test_on(ALL, POINTS)
+    found = sample_to_test_on(ALL, POINTS)
     for number, cell in enumerate(ALL.cells()):
-        expected = own(cell["seed"], test_base=TEST).test_x(cell["sigma"])
-        np.testing.assert_array_equal(seen.x[number], expected)
-        np.testing.assert_array_equal(seen.y[number], np.eye(3)[TEST_LABELS])
-    assert seen.labels.tolist() == [TEST_LABELS.tolist()] * 8
-    assert sample_to_test_on(ALL, {3: own(3), 7: own(7)}) is None
+        expected = plain(cell["seed"], test_base=TEST).test_x(cell["sigma"])
+        np.testing.assert_array_equal(found.x[number], expected)
+        np.testing.assert_array_equal(found.y[number], np.eye(3)[TEST_LABELS])
+    assert found.labels.tolist() == [TEST_LABELS.tolist()] * 8
+    assert sample_to_test_on(ALL, {3: plain(3), 7: plain(7)}) is None

@@ -49,5 +49,5 @@ def test_cells_elsewhere_beyond_or_without_noise_are_left_out():
 
 @pytest.mark.parametrize("axis", ["width", "depth"])
 def test_networks_of_two_shapes_have_no_one_slope(axis):
-    with pytest.raises(ValueError, match=f"slopes are fitted for one {axis}, but there are 2"):
+    with pytest.raises(ValueError, match=f"slopes are fitted for one {axis}, but the cube has 2"):
         quadratic_slopes(powers_of_sigma([2]).isel({axis: [0, 0]}), 0.02)

@@ -42,7 +42,7 @@ class Options(DataOptions):
     @classmethod
     def _without_braces(cls, file: str) -> str:
         if "{" in file or "}" in file:
-            raise ValueError("must be a path without braces, which Snakemake takes for wildcards")
+            raise ValueError("must be a path without braces")
         return file
 
 

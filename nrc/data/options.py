@@ -17,7 +17,7 @@ class DataOptions(Options):
     default_sigma : sequence of float or None
         The axis sigma of a grid on the data that does not have it; None if it must be given.
     rule : str or None
-        The Snakemake rule that makes the data; None for ``make_{kind}``.
+        Name of the rule that makes the data; None for ``make_{kind}``.
     """
 
     seeded: ClassVar[bool] = True

@@ -45,7 +45,6 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Options) -> pd.DataFrame:
     ----------
     cubes : mapping
         One cube of measures.
-    options : Options
 
     Returns
     -------
@@ -81,12 +80,6 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Options) -> StyledFigure:
     """Draw distance against bound, with a panel for each bound and logarithmic axes.
 
     The colour is the noise level or, if there is only one, the weight decay; of a single cell, the layer.
-
-    Parameters
-    ----------
-    cubes : mapping
-        As in `rows`.
-    options : Options
 
     Examples
     --------

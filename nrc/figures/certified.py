@@ -46,7 +46,6 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Options) -> pd.DataFrame:
     ----------
     cubes : mapping
         One cube of measures with bounds on tails, of one width and one depth.
-    options : Options
 
     Returns
     -------
@@ -82,12 +81,6 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Options) -> pd.DataFrame:
 
 def draw(cubes: Mapping[str, xr.Dataset], options: Options) -> StyledFigure:
     """Draw a column for each pair of weight decay and sigma and a row for each layer, or a grid of one cell.
-
-    Parameters
-    ----------
-    cubes : mapping
-        As in `rows`.
-    options : Options
 
     Examples
     --------

@@ -47,7 +47,6 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Options) -> pd.DataFrame:
     ----------
     cubes : mapping
         One cube of measures of linear autoencoders, of one width and one depth.
-    options : Options
 
     Returns
     -------
@@ -76,12 +75,6 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Options) -> pd.DataFrame:
 
 def draw(cubes: Mapping[str, xr.Dataset], options: Options) -> Figure:
     """Draw forecast against trained singular values, and the plane of trained ranks with the forecast line.
-
-    Parameters
-    ----------
-    cubes : mapping
-        As in `rows`.
-    options : Options
 
     Examples
     --------

@@ -105,7 +105,6 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Options) -> pd.DataFrame:
     cubes : mapping
         Measures of autoencoders without biases, of one width and one depth and on the same grid, for each
         of `random start`, `sweep up` and `sweep down`.
-    options : Options
 
     Returns
     -------
@@ -148,12 +147,6 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Options) -> pd.DataFrame:
 
 def draw(cubes: Mapping[str, xr.Dataset], options: Options) -> Figure:
     """Draw distances and differences of objectives along sigma and, below, the plane of both branches.
-
-    Parameters
-    ----------
-    cubes : mapping
-        As in `rows`.
-    options : Options
 
     Examples
     --------

@@ -64,7 +64,6 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Options) -> pd.DataFrame:
     ----------
     cubes : mapping
         One cube of measures, of one width and one depth.
-    options : Options
 
     Returns
     -------
@@ -98,12 +97,6 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Options) -> pd.DataFrame:
 
 def draw(cubes: Mapping[str, xr.Dataset], options: Options) -> Figure:
     """Draw a map for each layer, and the TCV of the data beside them.
-
-    Parameters
-    ----------
-    cubes : mapping
-        As in `rows`.
-    options : Options
 
     Notes
     -----

@@ -46,7 +46,6 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Options) -> pd.DataFrame:
     ----------
     cubes : mapping
         One cube of measures, with one value of each axis of `AXES` other than `options.along`.
-    options : Options
 
     Returns
     -------
@@ -91,12 +90,6 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Options) -> pd.DataFrame:
 
 def draw(cubes: Mapping[str, xr.Dataset], options: Options) -> Figure:
     """Draw a panel for each measure, with a curve for each weight decay and bands over seeds.
-
-    Parameters
-    ----------
-    cubes : mapping
-        As in `rows`.
-    options : Options
 
     Examples
     --------

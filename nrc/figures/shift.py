@@ -51,7 +51,6 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Options) -> pd.DataFrame:
     ----------
     cubes : mapping
         For each row of panels, by its title, shifts of linear networks of one width and one depth.
-    options : Options
 
     Returns
     -------
@@ -79,12 +78,6 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Options) -> pd.DataFrame:
 
 def draw(cubes: Mapping[str, xr.Dataset], options: Options) -> Figure:
     """Draw a row of panels for each cube, along sigma on the left and along weight decay on the right.
-
-    Parameters
-    ----------
-    cubes : mapping
-        As in `rows`.
-    options : Options
 
     Examples
     --------

@@ -54,7 +54,6 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Options) -> pd.DataFrame:
     ----------
     cubes : mapping
         One cube of measures with snapshots, of one sigma, one width and one depth.
-    options : Options
 
     Returns
     -------
@@ -93,12 +92,6 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Options) -> StyledFigure:
     """Draw a column for each weight decay, with a row for each layer, or a grid of one; below the class WCSS.
 
     If training continues another one, the scale of epochs is linear up to there, and logarithmic beyond.
-
-    Parameters
-    ----------
-    cubes : mapping
-        As in `rows`.
-    options : Options
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Cubes of which every statistic of claims is known by construction."""
+"""Cubes for which every statistic of claims is known by construction."""
 
 import numpy as np
 import xarray as xr
@@ -8,13 +8,13 @@ from nrc.metadata import flag_attributes
 from nrc.status import Status, TerminationReason
 
 K = 2
-# Four numbers whose Spearman correlation with 1, 2, 3, 4 is the key: 1 - sum d^2 / 10.
+# Four numbers by their Spearman correlation with 1, 2, 3, 4, which is 1 - sum d^2 / 10.
 ORDERS = {-1: (4, 3, 2, 1), -0.6: (3, 4, 1, 2), 0: (2, 4, 1, 3), 0.6: (2, 1, 4, 3), 1: (1, 2, 3, 4)}
 DECAYS = {"weight_decay": [0.001, 0.01, 0.03, 0.1]}
 
 
 def cube(variables, **axes):
-    """A cube of variables given as dimensions and values, a cell for each value of the axes."""
+    """A cube of variables, given as dimensions and values, with a cell for each value of the axes."""
     axes = {"weight_decay": [0.1], "sigma": [0.0], "width": [8], "depth": [3], "seed": [0], **axes}
     cells = dict.fromkeys(AXES, 1) | {axis: len(values) for axis, values in axes.items()}
     shape = tuple(cells[axis] for axis in AXES)
@@ -38,13 +38,11 @@ def cube(variables, **axes):
     return dataset
 
 
-# For each statistic a cube of which every part is one number a seed, known by construction.
-
 PLACES = np.arange(25) / 20
 
 
 def rising(values, between=0.3):
-    """The distance leaves 0 at a fifth of a decade and is 1 after as many decades as the value says."""
+    """The distance leaves 0 at a fifth of a decade and is 1 after as many decades as the value."""
     rows = [np.where(PLACES <= 0.2, 0, np.where(0.2 + value - 1e-9 > PLACES, between, 1)) for value in values]
     variables = {"relative_distance": (("layer", "seed", "sigma"), [rows, rows])}
     return cube(variables, sigma=10**PLACES, seed=range(len(values)), weight_decay=[0.01, 0.1])
@@ -56,7 +54,7 @@ def powers_of_sigma(values):
     variables = {
         "shift": (("seed", "sigma"), shift),
         "shift_forecast": ("sigma", sigma**3),
-        # the last three cells are beyond the quadratic regime, and would bend the line
+        # the last three cells are beyond the quadratic regime, and would change the slope
         "noise_moment": ("sigma", np.where(np.arange(9) < 6, 1e-6, 1)),
         "at_minimum": ("sigma", np.ones(9)),
     }
@@ -66,7 +64,7 @@ def powers_of_sigma(values):
 
 
 def in_order(names, dims, values):
-    """The numbers of some variables in an order with weight decay for each seed; `dims` are of two values."""
+    """Variables with an order along weight decay for each seed; `dims` have two values."""
     table = np.array([ORDERS[value] for value in values])
     both = np.broadcast_to(table, (*[2] * len(dims), *table.shape))
     variables = dict.fromkeys(names, ((*dims, "seed", "weight_decay"), both))
@@ -96,7 +94,7 @@ def spectra(heads, tails):
 
 
 def changing_tails(values):
-    """Of a tail t over a head with t^2 + h^2 = 1 the relative tail is t."""
+    """With tail t and head h, t^2 + h^2 = 1, the relative tail is t."""
     tails = np.array([[[0.1, 0.5, 0.1 * value]] * 2 for value in values])
     return spectra(np.sqrt(1 - tails**2), tails)
 
@@ -107,13 +105,13 @@ def ordered_tails(values):
 
 
 def changing_heads(values):
-    """Of a head h over a tail with t^2 + h^2 = 1 the share of the head is h; the second layer is all head."""
+    """With head h and tail t, t^2 + h^2 = 1, the share of the head is h; the second layer has no tail."""
     heads = np.array([[[0.5, 0.9, 0.5 * value]] * 2 for value in values])
     return spectra(heads, np.sqrt(1 - heads**2))
 
 
 def falling_wcss(values):
-    """From the first look on; the data, the first source, do not change and must not count."""
+    """Changes from the second snapshot on; the inputs, the first source, do not change and must not count."""
     wcss = np.array([[[7, 7, 7], [1, 3, 3 * value], [3, 1, value / 2]] for value in values])
     return cube({"snapshot_wcss": (("seed", "source", "snapshot"), wcss)}, seed=range(len(values)))
 
@@ -129,7 +127,7 @@ RANKS = ("stable_rank", "numerical_rank", "exact_rank", "effective_rank")
 
 
 def of_widths(powers):
-    """Rank width^power in the middle layer, powers (seed, weight decay); other layers go their own way."""
+    """Rank width^power in the middle layer, powers (seed, weight decay); other layers grow differently."""
     widths, powers = np.array([4, 8, 16, 32]), np.asarray(powers, float)
     rank = widths ** powers[..., None]
     rank = np.stack([np.exp(rank / 99), rank, np.log(widths) + 0 * rank], -1)

@@ -17,7 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 def code_digest(program: str | Path, kinds: Sequence[str] = ()) -> str:
     """SHA-256 of a program and of all modules of the project that it imports, however deep.
 
-    Comments, docstrings, types of arguments, layout and the place of the project do not count.
+    Comments, docstrings, types of arguments, descriptions of options, layout and the place of the project do
+    not count.
 
     Parameters
     ----------
@@ -81,7 +82,7 @@ def _contents(file: Path, module: str = "") -> tuple[bytes, frozenset[str]]:
 
 
 def _drop_words(node: ast.AST) -> None:
-    """Take from a node what is for readers: its docstring, its types, what only a type checker runs."""
+    """Remove what is for readers: docstrings, types, descriptions of options, code for type checkers only."""
     match node:
         case ast.Module() | ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef():
             if ast.get_docstring(node, clean=False) is not None:
@@ -90,6 +91,8 @@ def _drop_words(node: ast.AST) -> None:
                 node.returns = None
         case ast.arg():
             node.annotation = None
+        case ast.Call(func=ast.Name("Field")):
+            node.keywords = [keyword for keyword in node.keywords if keyword.arg != "description"]
         case ast.If(test=ast.Name("TYPE_CHECKING")):
             node.body = []
 

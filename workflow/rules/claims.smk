@@ -5,6 +5,7 @@ CLAIM_CUBES = {
     for claim in CLAIMS.values()
     for name in claim["of"]
 }
+STATISTICS = sorted({f"nrc.claims.statistics.{claim['statistic']}" for claim in CLAIMS.values()})
 
 
 rule judge_claims:
@@ -23,7 +24,7 @@ rule judge_claims:
     conda:
         ENVIRONMENT
     params:
-        code=code_of("judge_claims.py"),
+        code=code_of("judge_claims.py", *STATISTICS),
         made_by=[cube_by(e, cube_of_claim(claim)) for claim in CLAIMS.values() for e in claim["of"]],
         settings=literal(ordered_json(job_settings.claims_slice)),
         cubes=[f"{cube}={path}" for cube, path in CLAIM_CUBES.items()],
