@@ -9,7 +9,7 @@
 # make test                              all tests except the ones on SLURM
 # make docs                              the documentation, in docs/_build/html
 #
-# CONTRIBUTING.md describes the other targets: env, lint, browser, test-slurm, reliability, bench, findings.
+# CONTRIBUTING.md describes the other targets: env, lint, browser, test-slurm, reliability, bench, findings, schema.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -21,7 +21,7 @@ PYTEST := $(BIN)/pytest --durations 15
 PARALLEL := --numprocesses 2 --dist worksteal
 
 .PHONY: help all data train measures figures report settings env clean
-.PHONY: check lint browser test test-slurm reliability bench findings docs
+.PHONY: check lint browser test test-slurm reliability bench findings schema docs
 
 all: settings
 	$(SNAKEMAKE)
@@ -100,6 +100,10 @@ bench: env
 # workflow/scales/branches.yaml
 findings: env
 	PYTHONPATH=. $(BIN)/python -m tools.findings $(if $(BRANCHES),--branches $(BRANCHES))
+
+# the JSON schema of configuration files, for editors
+schema: env
+	PYTHONPATH=. $(BIN)/python -m tools.editor_schema
 
 # warnings are errors
 docs: env

@@ -88,7 +88,10 @@ class At(TypedDict, total=False):
 Experiments = Annotated[
     list[str],
     OneOrSeveral(),
-    Field(description="the experiment, or a list of experiments on the same data whose cells are joined"),
+    Field(
+        title="the name of an experiment, or a list of names",
+        description="the experiment, or a list of experiments on the same data whose cells are joined",
+    ),
 ]
 TitledExperiments = dict[str, Annotated[str, Field(description="the name of an experiment")]]
 

@@ -152,7 +152,14 @@ class Options(BaseModel):
     0.1
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        validate_default=True,
+        defer_build=True,
+    )
 
     requires: ClassVar[tuple[Requirement, ...]] = ()
 

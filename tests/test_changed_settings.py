@@ -10,7 +10,7 @@ device: cpu
 data: {blobs: {separation: 3}}
 experiments:
   mixture:
-    network: {gain: 2}
+    network: {bias: true}
     grid: {sigma: [0.1, 0.5]}
     training: {tolerance: 1.0e-4}
     measures: {delta: 0.2}
@@ -28,7 +28,7 @@ def keys(tmp_path, rule, name, part, *arguments):
 
 def test_every_slice_is_told_in_keys_of_the_configuration(tmp_path):
     training = {
-        "experiments.mixture.network.gain": (1.0, 2),
+        "experiments.mixture.network.bias": (False, True),
         "experiments.mixture.training.tolerance": (1e-8, 1e-4),
     }
     assert keys(tmp_path, "make_mixture", "blobs", job_settings.data_slice, "blobs", 0) == {
@@ -81,8 +81,8 @@ def test_each_key_is_one_short_line():
     jobs = [
         Changed("train_stack", {"a.epochs": (100, 200), "a.grid.sigma": ([0.1, 0.2], [0.1, 0.3, 0.4])}),
         Changed("train_stack", {"a.epochs": (100, 200)}),
-        Changed("collect", {"a.epochs": (100, 200), "a.says": ("x" * 500, None)}),
-        *(Changed(f"plot_{n}", {"a.says": ("x" * 500, None)}) for n in range(9)),
+        Changed("collect", {"a.epochs": (100, 200), "a.statement": ("x" * 500, None)}),
+        *(Changed(f"plot_{n}", {"a.statement": ("x" * 500, None)}) for n in range(9)),
         Changed("measure", {}),
     ]
     assert in_lines(jobs) == [

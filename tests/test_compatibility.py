@@ -1,146 +1,256 @@
-"""What the tiny pipeline draws, judges and reports, held against its cubes."""
+"""What figures and claims need of their experiments, reported in one line before any job."""
 
-import numpy as np
-import pandas as pd
 import pytest
 
-from tools.findings import blocks, found
+from nrc import kinds
+from support.configurations import overlay, read, refused
+
+# Values of 0 on purpose, and not in order.
+BASE = """
+data:
+  blobs: {kind: mixture, clusters: 2, points: 10, dimension: 3}
+  others: {kind: mixture, clusters: 2, points: 10, dimension: 3}
+experiments:
+  one:
+    data: blobs
+    grid: {weight_decay: [0.1, 0, 1], sigma: [0.5, 0, 1], width: [4], depth: [2], seed: [0, 1]}
+  wide: {like: one, grid: {width: [8]}}
+  deep: {like: one, grid: {depth: [3]}}
+  many: {like: one, grid: {width: [4, 8], depth: [2, 3]}}
+  quiet: {like: one, grid: {sigma: [0]}}
+  up: {like: one, training: {warm_start: {along: sigma, direction: up}}, stack: [weight_decay, seed]}
+  down: {like: up, training: {warm_start: {direction: down}}}
+  ranks: {like: one, measures: {certified_ranks: 3}}
+  snapshots: {like: quiet, training: {snapshot_every: 5}}
+  noisy_snapshots: {like: one, training: {snapshot_every: 5}}
+  classes: {like: one, task: classify, network: {activation: relu, bias: true}}
+  biased: {like: one, network: {activation: linear, bias: true}}
+  factors: {like: one, network: {activation: linear}}
+  factors_on_centroids: {like: factors, training: {loss_on: centroids}}
+  product: {like: factors, grid: {weight_decay: [0.1, 1]}, training: {penalty: product}}
+  product_on_centroids: {like: product, training: {loss_on: centroids}}
+  several: {like: factors, grid: {width: [4, 8], depth: [2, 3]}}
+  several_on_centroids: {like: several, training: {loss_on: centroids}}
+  lonely: {like: factors, grid: {seed: [3]}}
+"""
+POSITIVE = {"sigma": [0.5, 1], "weight_decay": [1, 0.1]}
+NO_COUNTERPART = "it needs an experiment that differs from it by training.loss_on: centroids alone"
 
 
-def numbers(checkout, figure) -> pd.DataFrame:
-    return pd.read_csv(checkout.folder / f"results/figures/{figure}.csv")
+def figure(kind, of, at=(), **options):
+    if kind == "shift":
+        of = {f"row {number}": name for number, name in enumerate(of.split())}
+    if kind == "hysteresis":  # a single name is the experiment of all titles
+        names = of.split() * (3 // len(of.split()))
+        of = dict(zip(("random start", "sweep up", "sweep down"), names, strict=True))
+    return overlay("figures.mine", {"kind": kind, "of": of, "at": dict(at), **options})
 
 
-def caption(checkout, figure) -> str:
-    return " ".join(checkout.read(f"results/figures/{figure}.rst").split())
+def claim(statistic, of, at=()):
+    limits = {"statement": "so it is", "at_least": 0}
+    return overlay("claims.mine", {"statistic": statistic, "of": of, "at": dict(at), **limits})
 
 
-def test_the_numbers_of_the_plane_are_the_measures(finished):
-    table = numbers(finished, "figure1")
-    cube = finished.load("results/mixture/measures.nc").squeeze()
-    plane, curves = (table[table["panel"] == name] for name in ("plane", "variation"))
-    assert len(plane) == 3 * 2 * 2
-    for row in plane.itertuples():
-        at = cube["relative_distance"].sel(layer=row.layer, sigma=row.sigma, weight_decay=row.weight_decay)
-        assert row.relative_distance == float(at)
-        assert (row.converged, row.stopped, row.dead) == (1, 0, 0)
-    assert curves["tcv_upper"].tolist() == cube["tcv_upper"].sel(source=0, weight_decay=0.01).values.tolist()
-    assert "4 of 4 networks converged, 0 stopped before they were stationary, 0 died" in caption(
-        finished, "figure1"
+def taken(folder, entry, *overlays):
+    return read(folder, BASE, *overlays, entry, below=None)
+
+
+def line(folder, entry, *overlays):
+    return refused(folder, BASE, *overlays, entry, below=None)
+
+
+ONE_VALUE = "but must be one value; give it one, or select one by figures.mine.at"
+# Kind, experiments, selection, options, and what is reported; an empty message where the figure can be drawn.
+FIGURES = [
+    ("plane", "one", {}, {}, ""),
+    ("plane", "quiet", {"weight_decay": 0}, {}, ""),
+    ("plane", "product", {}, {}, ""),
+    ("plane", "many", {"width": 8, "depth": [3]}, {}, ""),
+    ("plane", "many", {"width": 4}, {}, f"grid.depth is [2, 3], {ONE_VALUE}"),
+    ("certified", "ranks", {}, {}, ""),
+    ("certified", "one", {}, {}, "measures.certified_ranks is 0, but must be at least 1"),
+    ("bounds", "many", {}, {}, ""),
+    ("bounds", "factors_on_centroids", {}, {}, ""),
+    ("bounds", "product", {}, {}, "training.penalty is 'product', but must be factors"),
+    ("shift", "product factors", POSITIVE, {}, ""),
+    ("shift", "several", {**POSITIVE, "width": 8, "depth": 3}, {}, ""),
+    ("shift", "one", POSITIVE, {}, "network.activation is 'tanh', but must be linear"),
+    ("shift", "classes", POSITIVE, {}, "task is 'classify', but must be autoencode"),
+    ("shift", "biased", POSITIVE, {}, "network.bias is true, but must be false"),
+    ("shift", "factors_on_centroids", POSITIVE, {}, "training.loss_on is 'centroids', but must be data"),
+    ("shift", "factors", {"weight_decay": 1}, {}, "grid.sigma is [0.0, 0.5, 1.0], but must be greater than 0"),
+    ("shift", "lonely", POSITIVE, {}, NO_COUNTERPART),
+    ("forecast", "factors", {"sigma": 0, "weight_decay": 0}, {}, ""),
+    ("forecast", "lonely", {}, {}, ""),
+    ("forecast", "product", {}, {}, "training.penalty is 'product', but must be factors"),
+    ("spectra", "snapshots", {}, {}, ""),
+    ("spectra", "noisy_snapshots", {"sigma": 1}, {}, ""),
+    ("spectra", "quiet", {}, {}, "training.snapshot_every is null, but must be given"),
+    ("spectra", "noisy_snapshots", {}, {}, f"grid.sigma is [0.0, 0.5, 1.0], {ONE_VALUE}"),
+    ("rank_curves", "many", {"sigma": 0, "depth": 2}, {"along": "width"}, ""),
+    ("rank_curves", "many", {"width": 8, "depth": 3}, {"along": "sigma"}, ""),
+    ("rank_curves", "many", {"sigma": 0}, {"along": "width"}, f"grid.depth is [2, 3], {ONE_VALUE}"),
+    ("hysteresis", "one up down", POSITIVE, {}, ""),
+    ("hysteresis", "lonely up down", {"weight_decay": 1, "sigma": [0.5, 1]}, {"layer": 1}, ""),
+    ("hysteresis", "one up down", {"weight_decay": 1, "sigma": 1}, {}, "grid.sigma is [1.0], but must be 2 or more values, greater than 0"),
+    ("hysteresis", "one up down", {"sigma": [0.5, 1]}, {}, "grid.weight_decay is [0.0, 0.1, 1.0], but must be greater"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "of", "at", "options", "message"), FIGURES)
+def test_a_figure_takes_experiments_that_it_can_draw(tmp_path, kind, of, at, options, message):
+    entry = figure(kind, of, at, **options)
+    if message:
+        start = f"figures.mine ({kind}) cannot be drawn from {of.split()[0]}: {message}"
+        assert line(tmp_path, entry).startswith(start)
+    else:
+        of_made = taken(tmp_path, entry)["figures"]["mine"]["of"]
+        names = of_made.values() if isinstance(of_made, dict) else of_made
+        assert sorted(names) == sorted(of.split())
+
+
+def test_the_experiment_with_the_fault_is_named(tmp_path):
+    words = line(tmp_path, figure("shift", "product factors one", POSITIVE))
+    assert (
+        words
+        == "figures.mine (shift) cannot be drawn from one: network.activation is 'tanh', but must be linear"
     )
 
 
-def test_the_figure_of_bounds_draws_every_layer(finished):
-    table = numbers(finished, "bounds")
-    cube = finished.load("results/mixture/measures.nc")
-    assert len(table) == 4 * 3
-    assert set(table["status"]) == {"converged"}
-    for row in table.itertuples():
-        at = cube.sel(weight_decay=row.weight_decay, sigma=row.sigma, layer=row.layer).squeeze()
-        assert row.distance == pytest.approx(float(np.sqrt((at["singular_values"][2:] ** 2).sum())))
-        assert row.distance <= row.bound_measured == float(at["bound_measured"].min("source"))
-        assert row.bound_measured <= row.bound_segments <= row.bound_analytic
-    assert "12 of 12 layers are drawn; 0 are void" in caption(finished, "bounds")
+@pytest.mark.parametrize(
+    ("of", "message"),
+    [
+        (
+            "one down up",
+            "sweep up is down, whose training.warm_start is {along: 'sigma', direction: 'down'}, but",
+        ),
+        (
+            "one one one",
+            "sweep up is one, whose training.warm_start is null, but must be an experiment whose",
+        ),
+        (
+            "up up down",
+            "random start is up, whose training.warm_start is {along: 'sigma', direction: 'up'}, but",
+        ),
+    ],
+)
+def test_branches_start_as_their_titles_say(tmp_path, of, message):
+    assert line(tmp_path, figure("hysteresis", of, POSITIVE)).startswith(f"figures.mine.of.{message}")
 
 
-def test_the_numbers_of_figure_2_are_the_shifts(finished):
-    table = numbers(finished, "figure2")
-    assert len(table) == 2 * 2 * 3
-    for penalty, name in (
-        ("penalty on the product", "linear_product"),
-        ("penalty on the factors", "linear"),
-    ):
-        shift = finished.load(f"results/{name}/shift.nc").squeeze()
-        for row in table[table["panel"] == penalty].itertuples():
-            at = shift.sel(weight_decay=row.weight_decay, sigma=row.sigma)
-            assert row.shift == pytest.approx(float(at["shift"].median()))
-            assert (row.shift_least, row.shift_largest) == pytest.approx(
-                (float(at["shift"].min()), float(at["shift"].max()))
-            )
-            assert row.elsewhere == int((at["at_minimum"] == 0).sum())
-    assert caption(finished, "figure2").count("12 of 12 pairs converged") == 2
+def test_titles_that_a_kind_fixes_must_be_given(tmp_path):
+    entry = overlay("figures.mine", {"kind": "hysteresis", "of": {"random start": "one"}})
+    assert "must give an experiment to each of random start, sweep up, sweep down" in line(tmp_path, entry)
 
 
-def test_the_numbers_of_the_forecast_are_of_the_cube(finished):
-    table = numbers(finished, "forecast")
-    cube = finished.load("results/linear/measures.nc").squeeze()
-    assert len(table) == cube["forecast"].size
-    for row in table.itertuples():
-        at = cube.sel(weight_decay=row.weight_decay, sigma=row.sigma, seed=row.seed)
-        each = at.sel(layer=row.layer, index=row.index)
-        assert row.forecast == float(each["forecast"])
-        assert row.singular_values == float(each["singular_values"])
-        assert row.at_minimum == float(at["at_minimum"])
+# The same for claims.
+ANY = ("transition_width", "variability_trend", "rank_trend")
+OF_SNAPSHOTS = ("tail_change", "tail_trend", "head_change", "wcss_change")
+OF_SHIFTS = ("slope_in_sigma", "shift_trend")
+ALONG = {"width_growth": "width", "width_growth_trend": "width", "depth_growth": "depth"}
+CLAIMS = [
+    *((statistic, "many", {}, "") for statistic in ANY),
+    *((statistic, "product", {}, "") for statistic in ANY),
+    *((statistic, "noisy_snapshots", {}, "") for statistic in OF_SNAPSHOTS),
+    *(
+        (statistic, "quiet", {}, "training.snapshot_every is null, but must be given")
+        for statistic in OF_SNAPSHOTS
+    ),
+    *((statistic, "several", {"sigma": [0.5, 1]}, "") for statistic in OF_SHIFTS),
+    *((statistic, "lonely", {"sigma": [0.5, 1]}, NO_COUNTERPART) for statistic in OF_SHIFTS),
+    *((statistic, "one", {}, "network.activation is 'tanh', but must be linear") for statistic in OF_SHIFTS),
+    ("slope_in_sigma", "factors", {}, "grid.sigma is [0.0, 0.5, 1.0], but must be greater than 0"),
+    ("shift_trend", "factors", {}, ""),
+    *((statistic, "many", {}, "") for statistic in ALONG),
+    *(
+        (statistic, "many", {axis: 8 if axis == "width" else 3}, f"grid.{axis} is [")
+        for statistic, axis in ALONG.items()
+    ),
+]
 
 
-def test_spectra_are_the_looks(finished):
-    cube = finished.load("results/mnist/measures.nc")
-    table = numbers(finished, "figure3")
-    wcss = table[(table["panel"] == "class WCSS") & (table["layer"] == 1)]
-    expected = cube["snapshot_wcss"].sel(source=1).squeeze().median("seed").values
-    drawn = wcss.pivot(index="weight_decay", columns="snapshot", values="value")
-    np.testing.assert_allclose(drawn, expected)
+@pytest.mark.parametrize(("statistic", "of", "at", "message"), CLAIMS)
+def test_a_claim_takes_experiments_on_which_it_can_be_judged(tmp_path, statistic, of, at, message):
+    entry = claim(statistic, of, at)
+    if message:
+        start = f"claims.mine ({statistic}) cannot be judged on {of}: {message}"
+        assert line(tmp_path, entry).startswith(start)
+    else:
+        assert taken(tmp_path, entry)["claims"]["mine"]["of"] == [of]
 
 
-def test_rank_curves_are_the_measures_of_joined_experiments(finished):
-    """Figure 4 joins two experiments of other widths, Figure 5 two of other depths."""
-    for figure, axis, names in (
-        ("figure4", "width", ("width", "mnist")),
-        ("figure5", "depth", ("depth", "width")),
-    ):
-        table = numbers(finished, figure)
-        cubes = [finished.load(f"results/{name}/measures.nc") for name in names]
-        assert set(table[axis]) == {cube[axis].item() for cube in cubes}
-        for cube in cubes:
-            ranks = cube["stable_rank"].squeeze(["sigma", "width", "depth"])
-            middle = ranks.sel(layer=2) if axis == "width" else ranks.mean("layer")
-            for row in table[table[axis] == cube[axis].item()].itertuples():
-                at = middle.sel(weight_decay=row.weight_decay)
-                assert row.median == pytest.approx(float(at.median()))
-                assert (row.least, row.largest) == pytest.approx((float(at.min()), float(at.max())))
-    others = set(numbers(finished, "figure4_supplement")["measure"])
-    assert others == {"numerical_rank", "exact_rank", "effective_rank", "relative_distance", "mp_soft_rank"}
+def test_every_kind_and_every_statistic_is_in_a_table():
+    assert {kind for kind, *_ in FIGURES} == set(kinds.names("figures"))
+    refused_kinds = {kind for kind, *_, message in FIGURES if message}
+    assert refused_kinds == {
+        kind for kind in kinds.names("figures") if kinds.options("figures", kind).requires
+    }
+    assert {statistic for statistic, *_ in CLAIMS} == set(kinds.names("claims.statistics"))
 
 
-def test_the_findings_of_a_run_are_what_its_files_say(finished):
-    numbers = found(finished.folder / "results")
-    cube = finished.load("results/mixture/measures.nc")
-    assert numbers["plane"]["layers"] == 4 * 3
-    assert numbers["plane"]["collapsed"] == int((cube["relative_distance"] <= 0.1).sum())
-    audited = pd.read_csv(finished.folder / "results/audit.csv")
-    assert numbers["audit"][-1] == {"statement": "violations", "checked": 0, "rows": len(audited)}
-    assert [row["verdict"] for row in numbers["claims"]] == ["inconclusive"] * 28
-    mnist = finished.load("results/mnist_stationary/measures.nc")
-    nc1 = mnist["nc1"].sel(source=2).median("seed").values.ravel()
-    told = numbers["mnist"]["at stationary points"]["NC1, last hidden space"]
-    np.testing.assert_allclose(told, nc1)
-    ratio = (np.log(1.25), 1.0, 1.5)
-    branches = dict.fromkeys(
-        ("down_ends", "random_jumps", "overtaken", "crossing", "up_ends"),
-        dict(zip(("mean", "low", "high"), ratio, strict=True)) | {"count": 3},
+# Selections and joins, the same for figures and claims.
+
+ENTRIES = {"figures": ("bounds", figure), "claims": ("rank_trend", claim)}
+OVERLAP = """
+experiments:
+  first: {like: one, grid: {width: [16, 8], seed: [0, 1, 2]}}
+  second: {like: one, grid: {sigma: [1, 2, 0.5], width: [8, 32], seed: [3, 2]}}
+  other: {like: wide, training: {loss_on: centroids}}
+  squares: {like: classes, loss: squared_error, grid: {width: [8]}}
+"""
+
+
+@pytest.mark.parametrize("section", ENTRIES)
+@pytest.mark.parametrize(
+    ("of", "at", "message"),
+    [
+        # selections
+        ("many", {"width": 5}, "at.width is 5, but must be one of the values of many: 4, 8"),
+        (["one", "wide"], {"seed": 7}, "at.seed is 7, but must be one of the values of one and wide: 0, 1"),
+        (["one", "wide"], {"width": 8}, "at is {width: [8]}, which selects no network of one; select other values, or"),
+        # experiments that differ
+        (["one", "other"], {}, "of joins one and other, but their training.loss_on are 'data' and 'centroids'; joined"),
+        (["factors", "product"], {}, "of joins factors and product, but their training.penalty are 'factors' and"),
+        (["classes", "squares"], {}, "of joins classes and squares, but their loss are 'cross_entropy' and"),
+        (["one", "wide", "classes"], {}, "of joins one and classes, but their task are 'autoencode' and 'classify'"),
+        # a network that two experiments have
+        (["first", "second"], {}, "of joins first and second, but both have the network weight_decay 0.1, sigma 0.5, width 8, depth 2, seed 2; remove"),
+        # names
+        ("nobody", {}, "of is ['nobody'], but there is no experiment nobody; there are one, wide, deep, many"),
+        (["one", "blobs"], {}, "of is ['one', 'blobs'], but there is no experiment blobs; there are one, wide"),
+    ],
+)  # fmt: skip
+def test_a_selection_or_a_join_that_cannot_be_is_refused(tmp_path, section, of, at, message):
+    kind, entry = ENTRIES[section]
+    assert line(tmp_path, entry(kind, of, at), OVERLAP).startswith(f"{section}.mine.{message}")
+
+
+@pytest.mark.parametrize("section", ENTRIES)
+def test_joined_experiments_may_differ_in_how_they_train_and_may_leave_holes(tmp_path, section):
+    kind, entry = ENTRIES[section]
+    other = """
+        experiments:
+          other:
+            like: wide
+            training: {method: {name: gd}, tolerance: 1e-3, epochs: 9, precision: float32, snapshot_every: 3}
+            measures: {kmeans_restarts: 1}
+            stack: [seed]
+            grid: {sigma: [0.3], seed: [5]}
+        """
+    for of in (["one", "other"], ["wide", "deep"]):
+        assert taken(tmp_path, entry(kind, of), other)[section]["mine"]["of"] == of
+    # the selected values have no network twice
+    for at in ({"width": [16, 32]}, {"seed": [1, 3]}, {"sigma": [0, 2]}):
+        assert taken(tmp_path, entry(kind, ["first", "second"], at), OVERLAP)[section]["mine"]["at"] == at
+
+
+def test_joined_experiments_are_one_grid(tmp_path):
+    assert line(tmp_path, figure("plane", ["one", "wide"])) == (
+        f"figures.mine (plane) cannot be drawn from one and wide: grid.width is [4, 8], {ONE_VALUE}"
     )
-    steps = {"step": 1.05, "widths": {"cliff": [0.1, 0.2], "cliff_whole": [0.2, 0.3]}}
-    text = blocks({**numbers, "branches": {"both": 1, "cells": 2, "lower": 1, "ratios": branches, **steps}})
-    assert "1 of 2 cells" in text["branches"]
-    assert f"{told[0]:#.3g}" in text["mnist"]
-
-
-def test_claims_have_a_verdict_each(finished):
-    claims = finished.load("results/claims.nc")
-    assert claims["verdict"].attrs["flag_meanings"] == "supported contradicted inconclusive"
-    assert set(np.unique(claims["verdict"])) <= {0, 1, 2}
-    assert claims.sizes["claim"] == 28
-    # nothing is decided by two seeds
-    assert (claims["part_verdict"] == 2).all()
-    assert (claims["verdict"] == 2).all()
-    page = finished.read("results/claims.md")
-    assert page.count("\n## ") == page.count("**inconclusive**") == 28
-    assert len(pd.read_csv(finished.folder / "results/claims.csv")) == claims.sizes["part"]
-
-
-def test_the_report_shows_figures_with_their_counts(checkout):
-    checkout.snakemake(options=["--report", "report.html"])
-    words = " ".join(checkout.read("report.html").replace("\\n", " ").split())
-    assert "Tanh autoencoders, 3 layers of width 4; 24 points of blobs" in words
-    assert "4 of 4 networks converged, 0 stopped before they were stationary, 0 died" in words
-    assert "results/figures/figure1.png" in words
+    taken(tmp_path, figure("rank_curves", ["one", "wide"], {"sigma": 0}, along="width"))
+    higher = overlay("experiments.higher", {"like": "one", "grid": {"sigma": [2]}})
+    taken(tmp_path, figure("plane", ["one", "higher"]), higher)
+    # each row of shifts is a grid of its own
+    words = line(tmp_path, figure("shift", "product factors", {**POSITIVE, "weight_decay": [0.1, 0]}))
+    assert words == "figures.mine.at.weight_decay is 0, but must be one of the values of product: 0.1, 1"

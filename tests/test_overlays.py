@@ -1,3 +1,5 @@
+"""Overlays: what they change and inherit, what they remove, and how a file that cannot be read is reported."""
+
 from pathlib import Path
 
 import pytest
@@ -6,13 +8,73 @@ from support.configurations import CONFIG, desk, read, refused
 from workflow.config.load import ConfigurationError, read_settings
 
 
-def test_like_inherits_settings_and_nothing_else(tmp_path):
-    settings = read(tmp_path, "experiments: {linear: {training: {epochs: 770}, measures: {delta: 0.01}}}")
-    model, other = (settings["experiments"][name] for name in ("linear", "linear_product_centroids"))
+def test_an_overlay_changes_the_keys_that_it_names(tmp_path):
+    first = "experiments: {mixture: {grid: {seed: [7], sigma: {count: 2}}}}"
+    second = "experiments: {mixture: {grid: {depth: [3]}, training: {method: {name: lbfgs, history: 3}}}}"
+    mixture = read(tmp_path, first, second)["experiments"]["mixture"]
+    known = desk()["experiments"]["mixture"]["grid"]
+    assert mixture["grid"] == {**known, "seed": [7], "sigma": [0.03, 1], "depth": [3]}
+    assert mixture["training"]["method"] == {"name": "lbfgs", "history": 3}
+
+
+def test_an_entry_of_another_kind_keeps_nothing(tmp_path):
+    settings = read(
+        tmp_path,
+        """
+        data: {blobs: {kind: mnist, train_points: 200}}
+        experiments: {mixture: {training: {method: {name: gd, step: 0.1}}}}
+        figures: {figure1: {kind: bounds, of: mixture}}
+        claims: {head: {statistic: wcss_change, of: mnist, statement: it falls, at_most: 0}}
+        """,
+    )
+    assert "clusters" not in settings["data"]["blobs"]
+    assert settings["experiments"]["mixture"]["training"]["method"] == {"name": "gd", "step": 0.1}
+    assert "certified" not in settings["figures"]["figure1"]
+    assert (settings["claims"]["head"]["at_least"], settings["claims"]["head"]["at_most"]) == (None, 0)
+
+
+def test_overrides_of_the_command_line_come_last_and_are_read_as_yaml(tmp_path):
+    overrides = {
+        "device": "cpu",
+        "figures": {"style": {"dpi": "150"}, "bounds": "null"},
+        "experiments": {
+            "mixture": {
+                "grid": {"sigma": ["0.1", "2e-1"], "seed": ["0"]},
+                "training": {"method": {"name": "lbfgs", "history": "5"}, "tolerance": "1e-4"},
+                "network": {"bias": "true", "activation": "relu"},
+            }
+        },
+    }
+    settings = read(tmp_path, "experiments: {mixture: {grid: {seed: [7]}}}", overrides=overrides)
+    mixture = settings["experiments"]["mixture"]
+    assert settings["device"] == "cpu"
+    assert settings["figures"]["figure1"]["dpi"] == 150
+    assert "bounds" not in settings["figures"]
+    assert (mixture["grid"]["sigma"], mixture["grid"]["seed"]) == ([0.1, 0.2], [0])
+    assert mixture["training"]["tolerance"] == 1e-4
+    assert mixture["network"] == {"kind": "mlp", "activation": "relu", "bias": True}
+    assert overrides["experiments"]["mixture"]["grid"]["sigma"] == ["0.1", "2e-1"]
+
+
+# Inheritance.
+
+
+def test_like_inherits_settings_over_a_chain(tmp_path):
+    settings = read(
+        tmp_path,
+        """
+        data: {more: {kind: mixture, clusters: 3, points: 30, dimension: 2}}
+        experiments:
+          linear: {training: {epochs: 770}, measures: {delta: 0.01}}
+          a: {like: b, data: more}
+          b: {like: mixture, grid: {seed: [5]}}
+        """,
+    )["experiments"]
+    model, other = settings["linear"], settings["linear_product_centroids"]
     assert "like" not in other
-    for key in ("data", "grid", "network", "stack", "measures", "task", "loss"):
-        assert other[key] == model[key]
-    assert other["measures"]["delta"] == 0.01
+    assert all(
+        other[key] == model[key] for key in ("data", "grid", "network", "stack", "measures", "task", "loss")
+    )
     assert other["training"] == {
         **model["training"],
         "penalty": "product",
@@ -20,153 +82,89 @@ def test_like_inherits_settings_and_nothing_else(tmp_path):
         "method": {"name": "levenberg_marquardt"},
         "tolerance": 1e-10,
     }
-
-
-def test_like_may_be_a_chain_and_may_take_other_data(tmp_path):
-    settings = read(
-        tmp_path,
-        """
-        data: {more: {kind: mixture, clusters: 3, points: 30, dimension: 2}}
-        experiments:
-          a: {like: b, data: more}
-          b: {like: c, grid: {seed: [5]}}
-          c: {like: mixture, grid: {depth: [2]}}
-        """,
-    )
-    assert settings["experiments"]["a"]["data"] == "more"
-    assert (settings["experiments"]["a"]["grid"]["seed"], settings["experiments"]["a"]["grid"]["depth"]) == (
+    assert (settings["a"]["data"], settings["a"]["grid"]["seed"], settings["b"]["data"]) == (
+        "more",
         [5],
-        [2],
+        "blobs",
     )
-    assert settings["experiments"]["b"]["data"] == "blobs"
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (
-            "a: {like: blobs}",
-            "experiments.a.like is 'blobs', but must be one of mixture, mixture_cells, linear",
-        ),
-        ("a: {like: 3}", "experiments.a.like is 3, but must be one of mixture, mixture_cells, linear"),
-        ("a: {like: a}", "experiments.a.like closes a circle, a like a"),
-        (
-            "{a: {like: b}, b: {like: c}, c: {like: a}}",
-            "experiments.c.like closes a circle, a like b like c like a",
-        ),
-        # a mistake that others inherit
-        ("mnist: {training: {epochs: 0}}", "experiments.mnist.training.epochs is 0, but must be"),
-        ("mnist: {training: {epochs: 5}}", "experiments.mnist.training.epochs is no key here"),
-        (
-            "{a_first: {like: mixture}, mixture: {grid: {sigma: {from: 2}}}}",
-            "experiments.mixture.grid.sigma.from is 2, but must be less than",
-        ),
-        (
-            "{a_first: {like: mnist}, mnist: {training: {method: {batch: 3000}}}}",
-            "experiments.mnist.training.method.batch is 3000, but must be at most 1000",
-        ),
+        ("{a: {like: blobs}}", "experiments.a.like is 'blobs', but must be one of mixture, mixture_cells, linear"),
+        ("{a: {like: 3}}", "experiments.a.like is 3, but must be one of mixture, mixture_cells, linear"),
+        ("{a: {like: b}, b: {like: c}, c: {like: a}}", "experiments.c.like is 'a', but no experiment may be like itself (a like b like c like a)"),
+        # a mistake that others inherit, by the models and by later checks
+        ("{mnist: {training: {epochs: 0}}}", "experiments.mnist.training.epochs is 0, but must be"),
+        ("{mnist: {training: {passes: 5}}}", "experiments.mnist.training.passes was renamed"),
+        ("{a_first: {like: mixture}, mixture: {grid: {sigma: {from: 2}}}}", "experiments.mixture.grid.sigma.from is 2"),
+        ("{a_first: {like: mnist}, mnist: {training: {method: {batch: 3000}}}}", "experiments.mnist.training.method.batch is 3000, but"),
         # a mistake of both
-        (
-            "a: {like: linear_product, network: {activation: tanh}}",
-            "experiments.linear_product.training.penalty is 'product', which needs network.activation to be "
-            "linear, but experiments.a.network.activation is 'tanh'",
-        ),
-        (
-            "a: {like: mnist, training: {penalty: product}}",
-            "experiments.a.training.penalty is 'product', which needs task to be autoencode, but "
-            "experiments.mnist.task is 'classify'",
-        ),
-        (
-            "a: {like: mnist, data: blobs}",
-            "experiments.a.grid.sigma is missing; it must be given, for its data are of kind mixture",
-        ),
-        (
-            "{a: {like: mixture, data: digits}, mixture: {measures: {delta: 0.01}}}",
-            "experiments.mixture.measures.delta has no use where data.digits.kind is 'mnist', not mixture",
-        ),
+        ("{a: {like: linear_product, network: {activation: tanh}}}", "experiments.linear_product.training.penalty is 'product', which needs network.activation to be linear, but experiments.a.network.activation is 'tanh'"),
+        ("{a: {like: mnist, training: {penalty: product}}}", "experiments.a.training.penalty is 'product', which needs task to be autoencode, but experiments.mnist.task is 'classify'"),
+        ("{a: {like: mnist, data: blobs}}", "experiments.a.grid.sigma is missing; it must be given, because the data blobs are of kind mixture"),
+        ("{a: {like: mixture, data: digits}, mixture: {measures: {delta: 0.01}}}", "experiments.mixture.measures.delta is 0.01, which needs data.kind to be mixture, but data.digits.kind is 'mnist'"),
     ],
-)
-def test_a_mistake_is_told_where_it_was_written(tmp_path, text, message):
-    text = text if text.startswith("{") else f"{{{text}}}"
+)  # fmt: skip
+def test_a_mistake_is_reported_where_it_was_written(tmp_path, text, message):
     assert refused(tmp_path, f"experiments: {text}").startswith(message)
 
 
-def test_what_hangs_on_a_dropped_experiment_goes_with_it(tmp_path):
+# Removal.
+
+
+def test_entries_that_depend_on_removed_ones_are_removed_with_them(tmp_path):
     settings = read(tmp_path, "experiments: {mnist: null}")
     assert list(settings["experiments"]) == [
-        "mixture",
-        "mixture_cells",
-        "linear",
-        "linear_centroids",
-        "linear_product",
-        "linear_product_centroids",
+        *(
+            "mixture",
+            "mixture_cells",
+            "linear",
+            "linear_centroids",
+            "linear_product",
+            "linear_product_centroids",
+        )
     ]
     assert list(settings["figures"]) == ["figure1", "bounds", "certified", "figure2", "forecast"]
-    assert list(settings["claims"]) == [
-        "transition",
-        "transition_whole",
-        "quadratic",
-        "quadratic_factors",
-        "quadratic_factors_global",
-        "decrease",
-        "decrease_factors",
-        "decrease_factors_global",
-    ]
+    assert {"transition", "quadratic", "decrease"} < set(settings["claims"])
+    assert not {"head", "width", "depth_stationary"} & set(settings["claims"])
     assert settings["data"] == desk()["data"]
-    assert settings["dropped"] == (
-        "configuration: experiments mnist is dropped, and with it experiments width, depth, mnist_stationary, "
-        "width_stationary, depth_stationary, figures certified_mnist, "
-        "certified_mnist_stationary, figure3, "
-        "figure4, figure4_supplement, figure5, figure5_supplement, figure3_stationary, figure4_stationary, "
-        "figure4_stationary_supplement, figure5_stationary, figure5_stationary_supplement, "
-        "claims tail, head, tail_with_decay, "
-        "variability, variability_with_decay, collapse_with_decay, width, width_with_decay, rank_with_decay, "
-        "depth, tail_stationary, head_stationary, tail_with_decay_stationary, variability_stationary, "
-        "variability_with_decay_stationary, collapse_with_decay_stationary, width_stationary, "
-        "width_with_decay_stationary, rank_with_decay_stationary, depth_stationary"
+    assert settings["removed"].startswith(
+        "configuration: experiments mnist is removed, and with it experiments width, depth, mnist_stationary, "
+        "width_stationary, depth_stationary, figures certified_mnist, certified_mnist_stationary, figure3, figure4"
     )
+    assert settings["removed"].endswith("rank_with_decay_stationary, depth_stationary, which depend on it")
 
 
-def test_what_hangs_on_dropped_data_goes_with_it(tmp_path):
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        # data, with an experiment of other data that inherits from one of theirs
+        (
+            "data: {blobs: null}\nexperiments: {a: {like: mixture, data: small_blobs}, b: {like: a}}",
+            "data blobs is removed, and with it experiments mixture, mixture_cells, a, b, figures figure1, bounds, "
+            "certified, claims transition, transition_whole, which depend on it",
+        ),
+        ("figures: {figure1: null}\nclaims: {head: null}", "figures figure1, claims head are removed"),
+        # the experiment on centroids with which others are compared
+        (
+            "experiments: {linear_centroids: null}",
+            "experiments linear_centroids is removed, and with it figures figure2, claims quadratic_factors, "
+            "quadratic_factors_global, decrease_factors, decrease_factors_global, which depend on it",
+        ),
+    ],
+)
+def test_the_removed_entries_are_reported(tmp_path, text, line):
+    assert read(tmp_path, text)["removed"] == f"configuration: {line}"
+
+
+def test_a_removed_entry_may_be_written_anew_and_may_have_mistakes(tmp_path):
+    again = "figures: {figure1: {kind: bounds, of: mixture, dpi: 99}}\nexperiments: {depth: null}"
     settings = read(
-        tmp_path,
-        "data: {digits: null, small_blobs: null}\nclaims: {transition: null, transition_whole: null}",
+        tmp_path, "figures: {figure1: null}\nexperiments: {depth: {training: {epochs: 0}}}", again
     )
-    assert list(settings["experiments"]) == ["mixture", "mixture_cells"]
-    assert list(settings["figures"]) == ["figure1", "bounds", "certified"]
-    assert settings["claims"] == {}
-    assert settings["dropped"].startswith(
-        "configuration: data digits, small_blobs, claims transition, transition_whole are dropped, and with them experiments linear, "
-    )
-
-
-def test_an_experiment_goes_with_the_one_it_is_like_even_on_other_data(tmp_path):
-    settings = read(
-        tmp_path, "data: {blobs: null}\nexperiments: {a: {like: mixture, data: small_blobs}, b: {like: a}}"
-    )
-    assert not {"a", "b", "mixture"} & set(settings["experiments"])
-
-
-def test_a_figure_or_claim_is_dropped_alone(tmp_path):
-    settings = read(tmp_path, "figures: {figure1: null}\nclaims: {head: null}")
-    assert settings["dropped"] == "configuration: figures figure1, claims head are dropped"
-    assert "figure1" not in settings["figures"]
-    assert "head" not in settings["claims"]
-
-
-def test_a_comparison_goes_with_the_experiment_on_centroids(tmp_path):
-    settings = read(tmp_path, "experiments: {linear_centroids: null}")
-    assert settings["dropped"] == (
-        "configuration: experiments linear_centroids is dropped, and with it figures figure2, claims "
-        "quadratic_factors, quadratic_factors_global, decrease_factors, decrease_factors_global"
-    )
-    assert {"forecast", "figure1"} <= set(settings["figures"])
-
-
-def test_what_was_dropped_may_be_written_anew(tmp_path):
-    again = "figures: {figure1: {kind: bounds, of: mixture, dpi: 99}}"
-    settings = read(tmp_path, "figures: {figure1: null}", again)
-    assert settings["dropped"] is None
+    assert "figure1" not in settings["removed"]
     assert settings["figures"]["figure1"] == {
         "kind": "bounds",
         "of": ["mixture"],
@@ -176,40 +174,46 @@ def test_what_was_dropped_may_be_written_anew(tmp_path):
     }
 
 
-def test_what_is_dropped_may_have_mistakes(tmp_path):
-    read(tmp_path, "experiments: {mnist: {training: {epochs: 0}}}", "experiments: {mnist: null}")
+@pytest.mark.parametrize("text", ["claims: null", "claims:"])
+def test_a_section_that_is_null_loses_its_entries(tmp_path, text):
+    settings = read(tmp_path, text)
+    assert settings["claims"] == {}
+    assert settings["removed"].startswith("configuration: claims transition, transition_whole, quadratic,")
+    assert settings["removed"].endswith("depth_stationary are removed")
+    assert read(tmp_path, text, "claims: {level: 0.9}")["claims"] == {}
 
 
-def test_a_name_that_never_was_is_a_mistake_and_no_drop(tmp_path):
-    assert "experiments.mnits is null, which drops it, but there is none; there are mixture" in refused(
-        tmp_path, "experiments: {mnits: null}"
-    )
-    dropped = "experiments: {mnist: null}\n"
-    assert "figures.more.of is 'mnits', and there is no experiment mnits" in refused(
-        tmp_path, dropped + "figures: {more: {kind: bounds, of: mnits}}"
-    )
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("experiments: {mnits: null}", "experiments.mnits is null, which removes the entry, but there is none of this name; there are mixture"),
+        ("experiments: {mnist: null}\nfigures: {more: {kind: bounds, of: mnits}}", "figures.more.of is ['mnits'], but there is no experiment mnits"),
+        ("data: {blobs: null, small_blobs: null, digits: null}", "experiments is empty, but must have one experiment or more"),
+    ],
+)  # fmt: skip
+def test_a_removal_that_cannot_be_is_refused(tmp_path, text, message):
+    assert refused(tmp_path, text).startswith(message)
 
 
-def test_one_experiment_must_be_left(tmp_path):
-    assert "experiments is empty" in refused(tmp_path, "data: {blobs: null, small_blobs: null, digits: null}")
+# Files.
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("a: 1\nb: 2\na: 3", "bad.yaml, line 3: a stands here again, first in line 1; keep one"),
-        ("data:\n  x: {kind: mixture,\n      kind: mnist}", "bad.yaml, line 3: kind stands here again"),
+        ("a: 1\nb: 2\na: 3", "bad.yaml, line 3: the key a is given again after line 1; keep one of them"),
+        ("data:\n  x: {kind: mixture,\n      kind: mnist}", "bad.yaml, line 3: the key kind is given again"),
         ("data:\n\tx: 1", "bad.yaml, line 2: found character"),
         ("data: [1\nfigures: 2", "bad.yaml, line 2"),
         ("data: {x: *y}", "bad.yaml, line 1: found undefined alias"),
-        ("data: &x {y: *x}", "bad.yaml, line 1: found unconstructable recursive node"),
-        ("1: x", "bad.yaml, line 1: a key must be text, and 1 is not; put it in quotes"),
-        ("- 1", "bad.yaml holds [1], but must hold a mapping of keys to values"),
-        ("just text", "bad.yaml holds just text, but must hold a mapping"),
+        ("data: &x {y: *x}", "bad.yaml must have texts, numbers, true, false, null, lists and mappings only"),
+        ("1: x", "bad.yaml, line 1: the key 1 must be a text; put it in quotes"),
+        ("- 1", "bad.yaml is [1], but must be a mapping of keys to values"),
+        ("just text", "bad.yaml is just text, but must be a mapping"),
         ("a: !!python/name:os.system x", "bad.yaml, line 1: could not determine a constructor"),
         ("a: 1\n---\nb: 2", "bad.yaml, line 2: but found another document"),
-        (b"\xff\xfe\x00", "bad.yaml is no text; it must be a YAML file in UTF-8"),
-        (b"a: \x00", "bad.yaml is no YAML"),
+        (b"\xff\xfe\x00", "bad.yaml is not a text file in UTF-8"),
+        (b"a: \x00", "bad.yaml is not valid YAML"),
         (None, "bad.yaml cannot be read (No such file or directory)"),
     ],
 )  # fmt: skip
@@ -223,25 +227,13 @@ def test_a_file_that_cannot_be_read_is_named_with_the_line(tmp_path, monkeypatch
     assert "\n" not in str(error.value)
 
 
-def test_a_file_may_be_empty(tmp_path):
-    assert read(tmp_path, "# nothing yet\n") == desk()
-
-
-def test_the_schema_is_open_to_yaml_of_every_style(tmp_path):
+def test_a_file_may_be_empty_and_may_have_anchors_and_merge_keys(tmp_path):
     text = """
         experiments:
           a: &a {like: mixture, grid: {seed: [1]}}
-          b: {<<: *a, network: {gain: 2}}
+          b: {<<: *a, network: {activation: relu}}
         """
-    settings = read(tmp_path, text)
-    assert settings["experiments"]["b"]["grid"]["seed"] == [1]
-    assert settings["experiments"]["b"]["network"]["gain"] == 2
-
-
-@pytest.mark.parametrize("text", ["claims: null", "claims:"])
-def test_a_section_without_entries_drops_those_it_has(tmp_path, text):
-    settings = read(tmp_path, text)
-    assert settings["claims"] == {}
-    assert settings["dropped"].startswith("configuration: claims transition, transition_whole, quadratic,")
-    assert settings["dropped"].endswith("depth_stationary are dropped")
-    assert read(tmp_path, text, "claims: {level: 0.9}")["claims"] == {}
+    settings = read(tmp_path, "# nothing yet\n", text)["experiments"]
+    assert settings["b"]["grid"]["seed"] == [1]
+    assert settings["b"]["network"]["activation"] == "relu"
+    assert settings["mixture"] == desk()["experiments"]["mixture"]

@@ -1,58 +1,77 @@
-import ast
+"""The models of the configuration, and the JSON schema for editors that is generated from them."""
 
-import numpy as np
+import jsonschema
+import pytest
+import yaml
 
+from nrc import kinds
 from nrc.grid import AXES
-from support.configurations import PROJECT, SCHEMA
+from support.configurations import CONFIG, SCALES
+from tools.editor_schema import FILE, text
+from workflow.config.schema import file_schema, schema
+
+OVERLAYS = [CONFIG, *sorted(SCALES.glob("*.yaml"))]
+PACKAGES = {"data": 3, "networks": 1, "optimize": 7, "figures": 8, "claims.statistics": 12, "measures": 4}
 
 
-def keys(part, where=""):
-    """Every key that the schema describes, with its part of the schema."""
+def test_the_file_for_editors_is_up_to_date():
+    assert FILE.read_text(encoding="utf-8") == text(), "run `make schema`"
+
+
+@pytest.mark.parametrize("file", OVERLAYS, ids=lambda file: file.name)
+def test_editors_find_the_schema_and_no_mistake(file):
+    words = file.read_text(encoding="utf-8")
+    first = words.splitlines()[0]
+    assert first.startswith("# yaml-language-server: $schema=")
+    assert (file.parent / first.partition("=")[2]).resolve() == FILE
+    jsonschema.Draft202012Validator(file_schema()).validate(yaml.safe_load(words))
+
+
+@pytest.mark.parametrize(
+    ("content", "path"),
+    [
+        ("{colour: red}", []),
+        ("{data: {blobs: {kind: mixture, colour: red}}}", ["data", "blobs"]),
+        ("{data: {my-blobs: null}}", ["data"]),
+        ("{experiments: {a: {like: b, grid: {sigma: [-1]}}}}", ["experiments", "a"]),
+        ("{figures: {style: {dpi: 5}}}", ["figures", "style", "dpi"]),
+    ],
+)
+def test_editors_find_a_mistake(content, path):
+    errors = list(jsonschema.Draft202012Validator(file_schema()).iter_errors(yaml.safe_load(content)))
+    assert [list(error.absolute_path) for error in errors] == [path]
+
+
+def properties(part):
+    """Every key that a part of the schema describes, with its own part."""
     if isinstance(part, dict):
-        for name, about in part.get("properties", {}).items():
-            yield f"{where}.{name}", about
-        for name, item in part.items():
-            yield from keys(item, f"{where}.{name}")
+        yield from part.get("properties", {}).items() if isinstance(part.get("properties"), dict) else ()
+        for item in part.values():
+            yield from properties(item)
+    elif isinstance(part, list):
+        for item in part:
+            yield from properties(item)
 
 
-def test_every_key_and_every_kind_is_described():
-    described = dict(keys(SCHEMA))
-    assert len(described) > 80
-    for key, about in described.items():
-        if set(about) <= {"default", "const"}:
-            # a default that depends on the task or the data; the key is described where it always is
-            continue
-        named = SCHEMA["$defs"].get(about.get("$ref", "").removeprefix("#/$defs/"), {})
-        assert about.get("description") or named.get("description"), key
-    for part in ("data", "method", "figure", "claim"):
-        assert all(kind.get("description") for kind in SCHEMA["$defs"][part]["kinds"].values())
+def test_every_key_and_every_kind_has_a_description():
+    parts = schema()["$defs"]
+    described = list(properties(schema()))
+    assert len(described) > 150
+    for name, about in described:
+        of = parts.get(about.get("$ref", "").removeprefix("#/$defs/"), {})
+        items = [about, of, *about.get("anyOf", [])]
+        assert "const" in about or any("description" in item for item in items), name
+    for package, count in PACKAGES.items():
+        assert len(kinds.names(package)) >= count
+        assert all(kinds.options(package, name).__doc__ for name in kinds.names(package))
 
 
-def test_every_kind_has_its_module():
-    for part, folder in (("data", "data"), ("figure", "figures"), ("method", "optimize")):
-        for name in SCHEMA["$defs"][part]["kinds"]:
-            assert (PROJECT / "nrc" / folder / f"{name}.py").is_file()
-
-
-def test_a_method_takes_the_options_of_the_schema():
-    for name, kind in SCHEMA["$defs"]["method"]["kinds"].items():
-        source = (PROJECT / f"nrc/optimize/{name}.py").read_text(encoding="utf-8")
-        build = next(
-            node
-            for node in ast.parse(source).body
-            if isinstance(node, ast.FunctionDef) and node.name == "build"
-        )
-        assert {argument.arg for argument in build.args.kwonlyargs} == set(kind.get("properties", {})), name
-
-
-def test_axes_of_schema_and_grid_agree():
-    grid = SCHEMA["$defs"]["experiment"]["properties"]["grid"]["properties"]
-    assert list(grid) == list(AXES) == list(SCHEMA["$defs"]["at"]["properties"])
+def test_axes_of_the_models_are_those_of_the_grid():
+    parts = schema()["$defs"]
+    assert list(parts["Grid"]["properties"]) == list(AXES) == list(parts["At"]["properties"])
     for name, axis in AXES.items():
-        values = SCHEMA["$defs"][grid[name]["$ref"].removeprefix("#/$defs/")]["then"]["items"]
-        value = SCHEMA["$defs"][values["$ref"].removeprefix("#/$defs/")]
+        value = parts[f"range_of_{name}"]["properties"]["from"]
         assert value["type"] == ("integer" if axis.integer else "number")
-        assert value["minimum"] == axis.least
-        assert value.get("maximum", np.inf) == axis.most
-    stackable = {name for name, axis in AXES.items() if axis.stackable}
-    assert set(SCHEMA["$defs"]["experiment"]["properties"]["stack"]["items"]["enum"]) == stackable
+        assert (value["minimum"], value.get("maximum", float("inf"))) == (axis.least, axis.most)
+    stackable = [name for name, axis in AXES.items() if axis.stackable]
+    assert parts["Experiment"]["properties"]["stack"]["items"]["enum"] == stackable

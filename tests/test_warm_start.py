@@ -31,22 +31,18 @@ def test_networks_start_from_initial_weights_unless_they_say_otherwise(tmp_path)
     ("text", "message"),
     [
         ("later: {training: {warm_start: mnits}}", "experiments.later.training.warm_start is 'mnits', but must be one of mixture, mixture_cells, linear,"),
-        ("later: {training: {warm_start: 3}}", "experiments.later.training.warm_start is 3, but must be the name of an experiment, {along, direction}, or null"),
-        ("later: {training: {warm_start: later}}", "experiments.later.training.warm_start closes a circle, later from later; one of them must start from initial"),
-        ("mnist: {training: {warm_start: later}}", "experiments.later.training.warm_start closes a circle, mnist from later from mnist"),
-        ("later: {grid: {seed: [0, 7]}}", "experiments.later.training.warm_start is 'mnist', which has no network of seed 7, and later has; give both"),
-        ("later: {grid: {weight_decay: [0.5]}}", "experiments.later.training.warm_start is 'mnist', which has no network of weight_decay 0.5"),
-        ("later: {grid: {depth: [4, 5]}}", "experiments.later.training.warm_start is 'mnist', which has no network of depth 5, and later has;"),
-        ("later: {stack: [seed]}", "but its stack is ['weight_decay', 'seed'] and that of later ['seed']; a stack goes on from a stack along"),
-        ("later: {network: {bias: true}}", "but its network is {activation: 'tanh', bias: false, gain: 1} and that of later {activation: 'tanh', bias: true"),
-        ("later: {task: autoencode, loss: squared_error}", "but its task is 'classify' and that of later 'autoencode'; networks go on with the same data, task, network"),
-        ("later: {data: blobs, grid: {sigma: [0]}}", "but its data is 'digits' and that of later 'blobs'"),
-        # a mistake that others inherit is told where it was written
+        ("later: {training: {warm_start: later}}", "experiments.later.training.warm_start is 'later', but no experiment may start from itself (later from later)"),
+        ("mnist: {training: {warm_start: later}}", "experiments.later.training.warm_start is 'mnist', but no experiment may start from itself (mnist from later from mnist)"),
+        ("later: {grid: {seed: [0, 7]}}", "experiments.later.training.warm_start is 'mnist', which has no network with seed 7, but later has; give this value to"),
+        ("later: {stack: [seed]}", "but the stack of mnist is ['weight_decay', 'seed'] and the stack of later is ['seed']; both must have the same axes"),
+        ("later: {network: {bias: true}}", "but the network of mnist is {kind: 'mlp', activation: 'tanh', bias: false} and the network of later is"),
+        ("later: {task: autoencode, loss: squared_error}", "but the task of mnist is 'classify' and the task of later is 'autoencode'; both must have the same data, task, network"),
+        # a mistake that others inherit is reported where it was written
         ("{later: {training: {warm_start: mnits}}, a: {like: later}}", "experiments.later.training.warm_start is 'mnits'"),
-        ("a: {like: later, grid: {seed: [5]}}", "experiments.later.training.warm_start is 'mnist', which has no network of seed 5, and a has"),
+        ("a: {like: later, grid: {seed: [5]}}", "experiments.later.training.warm_start is 'mnist', which has no network with seed 5, but a has"),
     ],
 )  # fmt: skip
-def test_a_start_that_cannot_be_is_told_in_one_line(tmp_path, text, message):
+def test_a_warm_start_that_cannot_be_is_refused_in_one_line(tmp_path, text, message):
     text = text if text.startswith("{") else f"{{{text}}}"
     assert message in refused(tmp_path, LATER, f"experiments: {text}")
 
@@ -66,7 +62,7 @@ def test_a_start_may_have_more_cells_and_another_loss_or_precision(tmp_path):
     )
 
 
-def test_what_starts_from_a_dropped_experiment_goes_with_it(tmp_path):
+def test_experiments_that_start_from_a_removed_one_are_removed_with_it(tmp_path):
     text = """
         experiments:
           base: {like: mixture}
@@ -77,12 +73,13 @@ def test_what_starts_from_a_dropped_experiment_goes_with_it(tmp_path):
         """
     settings = read(tmp_path, text, "experiments: {base: null}")
     assert not {"base", "later", "further", "like_later"} & set(settings["experiments"])
-    assert settings["dropped"] == (
-        "configuration: experiments base is dropped, and with it experiments later, like_later, further, figures mine"
+    assert settings["removed"] == (
+        "configuration: experiments base is removed, and with it experiments later, like_later, further, "
+        "figures mine, which depend on it"
     )
     kept = read(tmp_path, text, "experiments: {base: null, later: {training: {warm_start: null}}}")
     assert {"later", "further", "like_later"} <= set(kept["experiments"])
-    assert kept["dropped"] == "configuration: experiments base is dropped"
+    assert kept["removed"] == "configuration: experiments base is removed"
 
 
 # The program.

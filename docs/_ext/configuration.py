@@ -1,29 +1,27 @@
-"""Every key of the configuration, from its schema: what it may be, its default, and what it means."""
+"""Every key of the configuration, from its models: what it may be, its default, and what it means."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from workflow.config.schema import allowed, schema, written
+from nrc import kinds
+from nrc.claims.options import ClaimOptions
+from nrc.figures.options import FigureOptions, FigureStyle
+from nrc.options import Condition, Options, Requirement
+from workflow.config.requirements import CHOICES
+from workflow.config.schema import allowed, alternatives, kind_of, schema
+from workflow.config.words import written
 
 __all__ = ["Key", "keys", "text"]
 
 Part = Mapping[str, Any]
 
 HEAD = "| key | may be | default | what it means |\n|---|---|---|---|"
-# where the value is a mapping whose keys have a section of their own
-ELSEWHERE = {
-    "data": "data",
-    "experiments": "experiments",
-    "figures": "figures",
-    "claims": "claims",
-    "measures": "measures",
+# Mappings whose keys have a section of their own.
+SECTIONS = {
+    **{name: name for name in ("data", "experiments", "figures", "claims", "measures")},
+    "network": "networks",
     "method": "methods",
-    "at": "values of axes",
-    "start": "see its meaning",
 }
-# what the schema says in the words of a mistake
-OWN_WORDS = {"data.with_y": "data with y: of the kind arrays, where the file holds it"}
-AXES = {"#/$defs/amounts", "#/$defs/sizes", "#/$defs/seeds"}
 
 
 class Key(NamedTuple):
@@ -37,163 +35,155 @@ class Key(NamedTuple):
 
 def text() -> str:
     """All sections."""
-    whole, defs = schema(), schema()["$defs"]
-    experiment = defs["experiment"]
+    file, parts = schema(), schema()["$defs"]
     return "\n".join(
         [
             "## The whole file\n",
-            _table(keys(whole, deep=False)),
+            _table(keys(file)),
             "## measures\n",
-            f"{_sentence(whole['properties']['measures'])}\n",
-            _table(keys(defs["measures"])),
+            f"{_sentence(file['properties']['measures'])}\n",
+            _table(keys(parts["measures"])),
+            "Some choices need an experiment of a kind, and are left out of the others:\n",
+            *(_measures_need(name) for name in kinds.names("measures")),
+            "",
             *_kinds("data", "data", "Every entry of `data` has a `kind`, and the keys of that kind."),
             "## experiments\n",
             "Every entry is a grid of networks. It has these keys, or `like: NAME`, the name of another "
-            "experiment whose keys it takes over, and beside it those that differ.\n",
-            _table(keys(experiment)),
-            "### An axis\n",
-            "A list of values, or a range:\n",
-            _table(keys(defs["amounts"]["else"])),
-            "The `scale` is `linear` by default for widths, depths and seeds.\n",
-            "### What goes together\n",
-            _needs(experiment["pairs"]),
+            "experiment whose keys it inherits, and the keys that differ.\n",
+            _table(keys(parts["Experiment"])),
+            "### Axes\n",
+            "An axis is a list of values, or a range:\n",
+            _table(keys(parts["range_of_sigma"])),
+            "The default `scale` of widths, depths and seeds is `linear`.\n",
+            _needs(CHOICES, "Some choices need others:\n"),
             *_kinds(
-                "methods", "method", "`training.method` is a mapping: the `name`, and options of its own."
+                "networks", "networks", "`network` has a `kind`, mlp by default, and the keys of that kind."
             ),
+            *_kinds("methods", "optimize", "`training.method` has a `name`, and the keys of that method."),
             *_kinds(
                 "figures",
-                "figure",
-                "Under `style` stands what all figures share; every other entry is a figure.\n\n"
-                + _table([*keys(whole["properties"]["figures"]["properties"]["style"], "style.")])
-                + "\nEvery figure has a `kind` and these keys:\n\n"
-                + _table(keys(defs["figure"]["common"])),
+                "figures",
+                "`style` has the defaults of all figures; every other entry is a figure. Every figure has a "
+                f"`kind`, and these keys:\n\n{_common('figures_plane', FigureOptions)}",
+                common=(FigureOptions, FigureStyle),
             ),
             *_kinds(
                 "claims",
-                "claim",
-                f"{_sentence(defs['claim'])}\n\n`level`, {defs['level']['description']}, is 0.95 by default "
-                "and may stand beside the claims, for all of them. Every claim has a `statistic` and these "
-                "keys:\n\n" + _table(keys(defs["claim"]["common"])),
+                "claims.statistics",
+                "A claim has parts: weight decays, layers, measures. It is supported if all its parts are, "
+                "and contradicted if one of them is. `level` is the default of all claims; every other entry "
+                "is a claim. Every claim has a `statistic`, and these "
+                f"keys:\n\n{_common('statistics_rank_trend', ClaimOptions)}",
+                common=(ClaimOptions,),
             ),
         ]
     )
 
 
-def keys(part: Part, before: str = "", *, deep: bool = True) -> Iterator[Key]:
-    """The keys of a part of the schema, those of mappings in it too."""
-    for name, given in part.get("properties", {}).items():
-        about = _resolved(given)
-        inner = about if about.get("type") == "object" and "properties" in about else about.get("then", {})
-        nested = deep and bool(inner.get("properties")) and name != "measures"
+def keys(part: Part, before: str = "", names: Iterable[str] | None = None) -> Iterator[Key]:
+    """The keys of a part of the schema, with those of the mappings in it."""
+    properties = part.get("properties", {})
+    for name in properties if names is None else names:
+        about = properties[name]
+        inner = next(
+            (option for option in alternatives(about) if "properties" in option and not kind_of(option)), {}
+        )
+        inner = {} if name in SECTIONS or "from" in inner.get("properties", {}) else inner
         required = name in part.get("required", [])
         yield Key(
             f"{before}{name}",
-            _may_be(given, nested=nested, name=name),
-            "must be given" if required else _default(about, of_mapping=nested or name == "measures"),
-            _words(about) + _needed(about.get("needs")),
+            _may_be(name, about, nested=bool(inner)),
+            "must be given" if required else _default(about),
+            _description(about),
         )
-        if nested:
+        if inner:
             yield from keys(inner, f"{before}{name}.")
 
 
-def _kinds(title: str, part: str, about: str) -> Iterator[str]:
-    whole = schema()["$defs"][part]
+def _kinds(title: str, package: str, about: str, common: tuple[type[Options], ...] = ()) -> Iterator[str]:
+    """A section with every kind of a package; what all kinds have is in `about`."""
     yield f"## {title}\n"
     yield f"{about}\n"
-    for name, kind in whole["kinds"].items():
-        kind = kind or {}
+    shared = {name for options in common for name in options.model_fields}
+    for name in kinds.names(package):
+        options, part = kinds.options(package, name), schema()["$defs"][f"{package.split('.')[-1]}_{name}"]
         yield f"### {name}\n"
-        yield f"{_cell(_sentence(kind))}\n"
-        yield _table(keys(kind)) if kind.get("properties") else "It has no keys of its own.\n"
-        if rows := kind.get("draws"):
-            yield f"The experiment needs:\n\n{_needs(rows)}"
+        yield f"{_escaped(_sentence(part))}\n"
+        own = [
+            key
+            for key in options.model_fields
+            if key not in shared or key in vars(options).get("__annotations__", {})
+        ]
+        yield _table(keys(part, names=own)) if own else "It has no keys of its own.\n"
+        yield _needs(options.requires, "The experiment needs:\n")
 
 
-def _table(rows: Any) -> str:
-    lines = (f"| `{key.name}` | {' | '.join(map(_cell, key[1:]))} |" for key in rows)
+def _common(definition: str, options: type[Options]) -> str:
+    return _table(keys(schema()["$defs"][definition], names=options.model_fields))
+
+
+def _table(rows: Iterable[Key]) -> str:
+    lines = (f"| `{key.name}` | {' | '.join(map(_escaped, key[1:]))} |" for key in rows)
     return "\n".join([HEAD, *lines, ""])
 
 
-def _needs(rows: list[Part]) -> str:
-    lines = []
-    for row in rows:
-        when = " and ".join(f"`{key}` is {_condition(value)}" for key, value in row.get("when", {}).items())
-        asked = (
-            OWN_WORDS.get("".join(row["needs"]))
-            or row.get("words")
-            or ", ".join(f"`{key}` {_condition(value)}" for key, value in row["needs"].items())
-        )
-        lines.append(f"- where {when}: {asked}" if when else f"- {asked}")
-    return "\n".join([*dict.fromkeys(lines), ""])
+def _needs(requirements: Iterable[Requirement], title: str) -> str:
+    """What kinds or choices need, as a list under a title."""
+    lines = [
+        f"- if {_conditions(needs.when)}: {_conditions(needs.needs)}"
+        if needs.when
+        else f"- {_conditions(needs.needs)}"
+        for needs in requirements
+    ]
+    return "\n".join([title, *lines, ""]) if lines else ""
 
 
-def _needed(needs: Part | None) -> str:
-    if not needs:
-        return ""
-    return "; needs " + ", ".join(f"`{key}` {_condition(value)}" for key, value in needs.items())
+def _measures_need(name: str) -> str:
+    """What the choices of a module of measures need."""
+    options = kinds.options("measures", name)
+    return "\n".join(
+        f"- {_listed(needs.when or options.model_fields)}: {_conditions(needs.needs)}"
+        for needs in options.requires
+    )
 
 
-def _condition(value: Any) -> str:
-    if not isinstance(value, Mapping):
-        return f"`{written(value)}`".replace("'", "")
-    part = _resolved(value)
-    if "not" in part:
-        return part.get("words") or f"not {_condition(part['not'])}"
-    if part.keys() & {"items", "exclusiveMinimum"} and "type" not in part:
-        several = f"of {part['minItems']} or more values, " if "minItems" in part else ""
-        return f"{several}all greater than 0"
-    if "minimum" in part and "type" not in part:
-        return f"at least {part['minimum']}"
-    return allowed(part)
+def _listed(keys: Iterable[str]) -> str:
+    return ", ".join(f"`{key}`" for key in keys)
 
 
-def _may_be(given: Part, *, nested: bool, name: str) -> str:
-    if given.get("$ref") in AXES:
+def _conditions(conditions: Mapping[str, Condition]) -> str:
+    return ", ".join(f"`{key}` is {condition.words}" for key, condition in conditions.items())
+
+
+def _may_be(name: str, about: Part, *, nested: bool) -> str:
+    if name in SECTIONS:
+        return f"a mapping: {SECTIONS[name]}" if "title" not in about else allowed(about)
+    if any("from" in option.get("properties", {}) for option in alternatives(about)):
         return "an axis: a list, or a range"
-    about = _resolved(given)
-    if nested and about.get("type") == "object" and "words" not in about:
-        return "a mapping"
-    if about.get("type") == "object" and "words" not in about:
-        return f"a mapping: {ELSEWHERE.get(name, 'see below')}"
-    if about.get("by"):
-        return f"a mapping with `{about['by']}`: {ELSEWHERE.get(name, 'see below')}"
-    if about.get("type") == "array" and "enum" in about.get("items", {}):
-        return f"a list of some of {', '.join(about['items']['enum'])}"
     words = allowed(about).replace("a finite number", "a number")
-    if "else" in about and "$ref" in about["else"]:
-        one = _resolved(about["else"])
-        words += f"; {', '.join(one['enum'])}" if "enum" in one else ""
-    return words
+    return "a mapping" if nested and len(alternatives(about)) == 1 else words
 
 
-def _default(about: Part, *, of_mapping: bool) -> str:
-    if of_mapping or about.get("default") == {}:
+def _default(about: Part) -> str:
+    default = about.get("default", {})
+    if default == {}:
         return ""
-    if "default" not in about:
-        return "see there" if "if not given" in about.get("description", "") else ""
-    default = about["default"]
     values = default if isinstance(default, list) else [default]
     words = ", ".join(written(value).replace("'", "") for value in values)
     return f"`[{words}]`" if isinstance(default, list) else f"`{words}`"
 
 
-def _resolved(part: Part) -> dict[str, Any]:
-    """A part with what it refers to."""
-    if "$ref" not in part:
-        return dict(part)
-    referred = _resolved(schema()["$defs"][part["$ref"].removeprefix("#/$defs/")])
-    return {**referred, **{key: value for key, value in part.items() if key != "$ref"}}
-
-
-def _words(part: Part) -> str:
-    return " ".join(part.get("description", "").split())
+def _description(about: Part) -> str:
+    found = (part["description"] for part in [about, *alternatives(about)] if "description" in part)
+    words = " ".join(next(found, "").split()).removesuffix(".")
+    return words[:1].lower() + words[1:] if words[1:2].islower() else words
 
 
 def _sentence(part: Part) -> str:
-    words = _words(part)
+    words = _description(part)
     # a formula has no capital
     return f"{words if words[1:2] == '_' else words[:1].upper() + words[1:]}."
 
 
-def _cell(words: str) -> str:
+def _escaped(words: str) -> str:
     return words.replace("|", r"\|").replace("<", r"\<").replace("*", r"\*")

@@ -8,19 +8,44 @@ import numpy as np
 import torch
 import xarray as xr
 from numpy.typing import NDArray
+from pydantic import Field
 from scipy.sparse.linalg import LinearOperator, lobpcg
 from torch import Tensor
 
 from nrc.metadata import describe, flag_attributes
 from nrc.networks.activations import ACTIVATIONS
+from nrc.networks.options import smooth
 from nrc.objectives.hessian import Hessian
 from nrc.objectives.regularised_loss import RegularisedLoss
 from nrc.optimize.kfac import KFAC
+from nrc.options import Options as BaseOptions
+from nrc.options import Requirement, equal, positive
 from nrc.theory.spectra import EXACT
 
-__all__ = ["Extremum", "curvature", "dense_hessian", "smallest_dense", "smallest_found"]
+__all__ = ["Extremum", "Options", "curvature", "dense_hessian", "smallest_dense", "smallest_found"]
 
 Array = NDArray[np.float64]
+
+
+class Options(BaseOptions):
+    """Whether minima are told from saddles."""
+
+    requires = (
+        Requirement(
+            {
+                "network.activation": smooth,
+                "training.penalty": equal("factors"),
+                "grid.weight_decay": positive,
+            },
+            when={"curvature": equal(True)},
+        ),
+    )
+
+    curvature: bool = Field(
+        False,
+        description="whether to distinguish minima from saddles, by the smallest eigenvalue of the Hessian; "
+        "this costs more than most trainings",
+    )
 
 
 class Extremum(IntEnum):

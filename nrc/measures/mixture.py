@@ -4,13 +4,29 @@ from collections.abc import Mapping
 
 import numpy as np
 import xarray as xr
+from pydantic import Field
 
 from nrc.data.points import Points
 from nrc.grid import Stack
 from nrc.metadata import describe
+from nrc.options import Options as BaseOptions
+from nrc.options import Requirement, equal
 from nrc.theory.bounds import gaussian_wcss_bound, isotropic_wcss_quantile
 
-__all__ = ["mixture_bounds"]
+__all__ = ["Options", "mixture_bounds"]
+
+
+class Options(BaseOptions):
+    """The probability of Proposition 4.1."""
+
+    requires = (Requirement({"data.kind": equal("mixture")}),)
+
+    delta: float = Field(
+        0.05,
+        gt=0,
+        lt=1,
+        description="Proposition 4.1, on Gaussian mixtures, holds with probability at least 1 - delta",
+    )
 
 
 def mixture_bounds(stack: Stack, points: Mapping[int, Points], task: str, delta: float) -> xr.Dataset:

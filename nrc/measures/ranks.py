@@ -6,13 +6,27 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
+from pydantic import Field
 from sklearn.utils.extmath import randomized_svd
 from torch import Tensor
 
 from nrc.metadata import describe
+from nrc.options import Options as BaseOptions
 from nrc.theory import spectra
 
-__all__ = ["rank_measures"]
+__all__ = ["Options", "rank_measures"]
+
+
+class Options(BaseOptions):
+    """The tolerance of the numerical rank."""
+
+    numerical_rank_tolerance: float = Field(
+        1e-3,
+        gt=0,
+        lt=1,
+        description="the numerical rank counts singular values above this share of the largest one",
+    )
+
 
 Array = NDArray[np.float64]
 

@@ -6,19 +6,40 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from sklearn.utils.extmath import randomized_svd
 from torch import Tensor
 
 from nrc.measured_network import Batch, Seen
+from nrc.options import Options as BaseOptions
+from nrc.options import Requirement, at_least, equal
 from nrc.theory.clusters import kmeans
 from nrc.theory.collapse import between_directions, nc1
 from nrc.theory.moments import Partition, Spread, of_points
 
-__all__ = ["Spaces", "gather"]
+__all__ = ["Options", "Spaces", "gather"]
 
 # Coordinates in which the spread of points is exact. Where the points are too many to be kept, a wider
 # space is projected on the leading ones of those kept, and the lower bound on the TCV stays one.
 WIDE, LEADING = 1024, 256
+
+
+class Options(BaseOptions):
+    """Partitions into which k-means divides every space."""
+
+    requires = (Requirement({"training.penalty": equal("factors")}, when={"certified_ranks": at_least(1)}),)
+
+    kmeans_restarts: int = Field(
+        10, ge=1, description="runs of k-means++ behind the upper end of the TCV bracket"
+    )
+    certified_ranks: int = Field(
+        0,
+        ge=0,
+        description="largest rank K for which upper bounds on the tails of spectra beyond 1, 2, ..., K "
+        "singular values are certified (Theorem 3.4, projected), with partitions of every space by k-means "
+        "into as many clusters; 0 for none",
+    )
+
 
 Labels = NDArray[np.integer]
 # Sees a batch.

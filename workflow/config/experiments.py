@@ -1,138 +1,166 @@
-"""Experiments of the configuration: what depends on their data, and choices that do not go together."""
+"""Experiments of the configuration: defaults that depend on other choices, and choices that need others."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from nrc import kinds
 from nrc.data import Size
-from nrc.grid import AXES, spaced
-from workflow.config.inheritance import Likes
-from workflow.config.schema import dotted, kind_of, mistakes, schema, unmet, value_at, written
+from nrc.options import Requirement
+from workflow.config.inheritance import Inheritance
+from workflow.config.requirements import CHOICES, Unmet, unmet
+from workflow.config.words import NOTHING, dotted, value_at, written
 from workflow.config.yaml_files import ConfigurationError
 
-__all__ = ["axes_as_lists", "check_data", "check_experiment", "complete", "leave_out_measures"]
+__all__ = ["check_data", "check_experiment", "complete", "leave_out_measures"]
+
+# The default is the first method whose requirements an experiment meets; the last one has none.
+METHODS = ("varpro", "lbfgs")
 
 
-def check_data(name: str, data: str, known: Mapping[str, Any], sizes: dict[str, Size], likes: Likes) -> None:
-    """Check the data set of an experiment, once, and note its size.
+def check_data(data: Mapping[str, Any]) -> dict[str, Size]:
+    """Check data sets, and return the size of each.
 
     Raises
     ------
     ConfigurationError
     """
-    if data not in known:
+    sizes = {}
+    for name, entry in data.items():
+        module = kinds.module("data", entry["kind"])
+        options = module.Options(**{key: value for key, value in entry.items() if key != "kind"})
+        try:
+            module.check(options)
+            sizes[name] = module.size(options)
+        except (ValueError, OSError) as error:
+            raise ConfigurationError(f"configuration: data.{name}.{error}") from None
+    return sizes
+
+
+def complete(
+    name: str, experiment: dict[str, Any], data: Mapping[str, Any], inheritance: Inheritance
+) -> None:
+    """Fill in the defaults that depend on the data or on other choices.
+
+    Raises
+    ------
+    ConfigurationError
+        If the data do not exist, or the experiment must have a sigma.
+    """
+    key = inheritance.key(name, ("data",))
+    if experiment["data"] not in data:
+        known = f"one of {', '.join(data)}" if data else "an entry of data, which has none"
         raise ConfigurationError(
-            f"configuration: {likes.key(name, ('data',))} is {written(data)}, "
-            f"but must be one of {', '.join(known) or 'the entries of data, of which there is none'}"
+            f"configuration: {key} is {written(experiment['data'])}, but must be {known}"
         )
-    if data in sizes:
-        return
-    module = kinds.module("data", known[data]["kind"])
-    options = module.Options(**{key: value for key, value in known[data].items() if key != "kind"})
-    try:
-        module.check(options)
-        sizes[data] = module.size(options)
-    except (ValueError, OSError) as error:
-        raise ConfigurationError(f"configuration: data.{data}.{error}") from None
-
-
-def complete(name: str, experiment: dict[str, Any], data: Mapping[str, Any], likes: Likes) -> None:
-    """Fill in what depends on the data.
-
-    Raises
-    ------
-    ConfigurationError
-    """
-    for mistake in mistakes(experiment["grid"], kind_of("data", data).get("grid", {})):
-        raise ConfigurationError(
-            f"configuration: experiments.{name}.grid.{dotted(mistake.path)} {mistake.text}, "
-            f"for its data are of kind {data['kind']}"
+    entry, grid, training = data[experiment["data"]], experiment["grid"], experiment["training"]
+    if grid["sigma"] is None:
+        sigma = kinds.options("data", entry["kind"]).default_sigma  # type: ignore[attr-defined]
+        if sigma is None:
+            raise ConfigurationError(
+                f"configuration: experiments.{name}.grid.sigma is missing; it must be given, because the "
+                f"data {experiment['data']} are of kind {entry['kind']}"
+            )
+        grid["sigma"] = list(sigma)
+    if experiment["loss"] is None:
+        experiment["loss"] = "cross_entropy" if experiment["task"] == "classify" else "squared_error"
+    if training["method"] is None:
+        options = {method: kinds.options("optimize", method) for method in METHODS}
+        method = next(
+            method for method in METHODS if not any(unmet(options[method].requires, {}, experiment))
         )
-    axes_as_lists(name, experiment, likes)
-
-
-def leave_out_measures(name: str, experiment: dict[str, Any], data: Mapping[str, Any], likes: Likes) -> None:
-    """Leave out measures that other data or networks have, and refuse those that were asked for.
-
-    Raises
-    ------
-    ConfigurationError
-    """
-    measures, whole = experiment["measures"], {**experiment, "data": data}
-    for measure, about in schema()["$defs"]["measures"]["properties"].items():
-        # what is not asked for needs nothing
-        rows = [{"needs": about["needs"]}] if "needs" in about and measures[measure] else []
-        for need in unmet(rows, {}, whole):
-            if likes.overrides(name, measure):
-                part, *path = need.key.split(".")
-                at_data = dotted(("data", experiment["data"], *path))
-                where = at_data if part == "data" else likes.key(name, (part, *path))
-                raise ConfigurationError(
-                    f"configuration: {likes.key(name, ('measures', measure))} has no use where {where} is "
-                    f"{written(need.value)}, not {need.allowed}; leave it out"
-                )
-            measures.pop(measure, None)
-
-
-def axes_as_lists(name: str, experiment: dict[str, Any], likes: Likes) -> dict[str, Any]:
-    """Write every axis of the grid as a list of its values; return the experiment.
-
-    Raises
-    ------
-    ConfigurationError
-    """
-    grid = experiment["grid"]
-    experiment["grid"] = {axis: _values(likes.key(name, ("grid", axis)), axis, grid[axis]) for axis in AXES}
-    return experiment
-
-
-def _values(key: str, axis: str, values: list | dict[str, Any]) -> list[float | int]:
-    number = int if AXES[axis].integer else float
-    if isinstance(values, list):
-        return [number(value) for value in values]
-    start, stop, count, scale = (values[part] for part in ("from", "to", "count", "scale"))
-    if start >= stop:
-        raise ConfigurationError(
-            f"configuration: {key}.from is {start!r}, but must be less than {key}.to, which is {stop!r}"
-        )
-    if scale == "log" and start == 0:
-        raise ConfigurationError(f"configuration: {key}.from is 0, but must be greater than 0 on a log scale")
-    inner = spaced(start, stop, count, scale)
-    # whole numbers may coincide after rounding
-    return list(dict.fromkeys(number(round(value) if number is int else value) for value in inner))
+        training["method"] = {"name": method, **options[method]().model_dump()}
 
 
 def check_experiment(
-    name: str, experiment: Mapping[str, Any], data: Mapping[str, Any], size: Size, likes: Likes
+    name: str, experiment: Mapping[str, Any], data: Mapping[str, Any], size: Size, inheritance: Inheritance
 ) -> None:
-    """Refuse choices that do not go together.
+    """Refuse choices that exclude each other.
 
     Raises
     ------
     ConfigurationError
         With both keys, each where it was written.
     """
-    whole = {**experiment, "data": {**data, "with_y": size.outputs is not None}}
-    for need in unmet(schema()["$defs"]["experiment"]["pairs"], whole, whole):
-        when, key = (likes.key(name, tuple(part.split("."))) for part in (need.when, need.key))
-        needs = need.words or f"{need.key} to be {need.allowed}, but {key} is {written(need.value)}"
+    if experiment["task"] == "regress" and size.outputs is None:
         raise ConfigurationError(
-            f"configuration: {when} is {written(value_at(whole, need.when))}, which needs "
-            + needs.replace("{data}", experiment["data"])
+            f"configuration: {inheritance.key(name, ('task',))} is 'regress', which needs data with y, but "
+            f"the data {experiment['data']} have none"
         )
-    centroids = experiment["training"]["loss_on"] == "centroids"
-    points, what = (size.clusters, "centroids") if centroids else (size.points, "points")
-    plain, epochs = experiment["training"]["method"].get("plain_epochs", 0), experiment["training"]["epochs"]
-    if plain >= epochs:
-        key = likes.key(name, ("training", "method", "plain_epochs"))
-        raise ConfigurationError(
-            f"configuration: {key} is {plain}, but must be less than training.epochs, {epochs}: nothing "
-            "would be projected"
-        )
-    batch = experiment["training"]["method"].get("batch")
-    if None not in (batch, points) and batch > points:
-        key = likes.key(name, ("training", "method", "batch"))
-        raise ConfigurationError(
-            f"configuration: {key} is {batch}, but must be at most {points}, the number of {what} of "
-            f"{experiment['data']}"
-        )
+    whole = {**experiment, "data": data}
+    for path, tag, entry, requires in _choosers(experiment, data):
+        for fault in unmet(requires, entry, whole):
+            choice = fault.choice or tag
+            # a condition of the experiment itself where the entry does not have the key
+            at = (
+                (*path, *choice.split("."))
+                if value_at(entry, choice) is not NOTHING
+                else tuple(choice.split("."))
+            )
+            chosen = f"{_key(name, at, experiment, inheritance)} is {written(value_at(whole, at))}"
+            raise ConfigurationError(
+                f"configuration: {chosen}, which needs {_faulty(name, fault, experiment, inheritance)}"
+            )
+    _check_method(name, experiment, size, inheritance)
+
+
+def leave_out_measures(
+    name: str, experiment: dict[str, Any], data: Mapping[str, Any], inheritance: Inheritance
+) -> None:
+    """Leave out choices in what is measured that other data or networks have.
+
+    Raises
+    ------
+    ConfigurationError
+        If the experiment asks for such a choice.
+    """
+    measures, whole = experiment["measures"], {**experiment, "data": data}
+    for module in kinds.names("measures"):
+        options = kinds.options("measures", module)
+        for fault in unmet(options.requires, measures, whole):
+            for measure in [fault.choice] if fault.choice else list(options.model_fields):
+                if inheritance.asks_for(name, measure):
+                    key = inheritance.key(name, ("measures", measure))
+                    raise ConfigurationError(
+                        f"configuration: {key} is {written(measures[measure])}, which needs "
+                        f"{_faulty(name, fault, experiment, inheritance)}; leave it out"
+                    )
+                measures.pop(measure, None)
+
+
+Chooser = tuple[tuple[str, ...], str, Mapping[str, Any], Sequence[Requirement]]
+
+
+def _choosers(experiment: Mapping[str, Any], data: Mapping[str, Any]) -> Iterator[Chooser]:
+    """The entries of an experiment, each with its path, the key that names its kind, and its requirements."""
+    network, method = experiment["network"], experiment["training"]["method"]
+    yield (), "task", experiment, CHOICES
+    yield ("data",), "kind", data, kinds.options("data", data["kind"]).requires
+    yield ("network",), "kind", network, kinds.options("networks", network["kind"]).requires
+    yield ("training", "method"), "name", method, kinds.options("optimize", method["name"]).requires
+
+
+def _key(name: str, path: tuple[str, ...], experiment: Mapping[str, Any], inheritance: Inheritance) -> str:
+    """The key of a setting of an experiment, or of its data."""
+    if path[0] == "data" and len(path) > 1:
+        return dotted(("data", experiment["data"], *path[1:]))
+    return inheritance.key(name, path)
+
+
+def _faulty(name: str, fault: Unmet, experiment: Mapping[str, Any], inheritance: Inheritance) -> str:
+    """What is needed, and what is there."""
+    key = _key(name, tuple(fault.key.split(".")), experiment, inheritance)
+    return f"{fault.key} to be {fault.needed}, but {key} is {written(fault.value)}"
+
+
+def _check_method(name: str, experiment: Mapping[str, Any], size: Size, inheritance: Inheritance) -> None:
+    """Check the options of the method against the budget and the number of points."""
+    training = experiment["training"]
+    points = size.clusters if training["loss_on"] == "centroids" else size.points
+    options = {key: value for key, value in training["method"].items() if key != "name"}
+    try:
+        method: Any = kinds.options("optimize", training["method"]["name"])(**options)
+        method.check(training["epochs"], points)
+    except ValueError as error:
+        option, _, rest = str(error).partition(" ")
+        key = inheritance.key(name, ("training", "method", option))
+        raise ConfigurationError(f"configuration: {key} {rest}") from None

@@ -1,73 +1,73 @@
-"""Experiments like others: what they inherit, and where it was written."""
+"""Experiments that inherit the settings of another by `like`, and where each setting was written."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from workflow.config.schema import dotted, written
-from workflow.config.yaml_files import ConfigurationError, merged
+from workflow.config.overlays import merge
+from workflow.config.words import dotted, written
+from workflow.config.yaml_files import ConfigurationError
 
-__all__ = ["Likes"]
+__all__ = ["Inheritance"]
 
 
-class Likes:
-    """The experiments as they are written.
+class Inheritance:
+    """Experiments as they are written in the configuration.
 
     Parameters
     ----------
-    experiments : mapping
-        Their entries, by name.
-    measures : object
-        What the configuration says for every experiment.
+    content : mapping
+        The merged configuration, not checked yet.
     """
 
-    def __init__(self, experiments: Mapping[str, Any], measures: Any) -> None:
-        self.experiments, self.measures = experiments, measures
+    def __init__(self, content: Mapping[str, Any]) -> None:
+        experiments = content.get("experiments")
+        self.experiments: Mapping[str, Any] = experiments if isinstance(experiments, dict) else {}
+        self.measures = content.get("measures")
 
-    def chain(self, name: str, dropped: Collection[str] = ()) -> list[str]:
-        """The experiment, the one it is like, the one that is like, and so on; a dropped one ends it.
+    def ancestors(self, name: str, removed: Collection[str] = ()) -> list[str]:
+        """The experiment, the one whose settings it inherits, and so on, up to the first removed one.
 
         Raises
         ------
         ConfigurationError
-            If there is no such experiment, or the chain is a circle.
+            If there is no such experiment, or an experiment inherits from itself.
         """
-        chain = [name]
-        while chain[-1] not in dropped and "like" in self._entry(chain[-1]):
-            key, like = f"configuration: experiments.{chain[-1]}.like", self._entry(chain[-1])["like"]
-            if not isinstance(like, str) or like not in [*self.experiments, *dropped]:
-                others = ", ".join(other for other in self.experiments if other != chain[-1])
+        names = [name]
+        while names[-1] not in removed and "like" in self._entry(names[-1]):
+            key, like = f"configuration: experiments.{names[-1]}.like", self._entry(names[-1])["like"]
+            if not isinstance(like, str) or like not in [*self.experiments, *removed]:
+                others = ", ".join(other for other in self.experiments if other != names[-1])
                 raise ConfigurationError(f"{key} is {written(like)}, but must be one of {others}")
-            if like in chain:
+            if like in names:
+                circle = " like ".join([*names, like])
                 raise ConfigurationError(
-                    f"{key} closes a circle, {' like '.join([*chain, like])}; one of them must stand alone"
+                    f"{key} is {written(like)}, but no experiment may be like itself ({circle})"
                 )
-            chain.append(like)
-        return chain
+            names.append(like)
+        return names
 
     def inherited(self, name: str) -> Any:
-        """The entry with what it inherits, `like` itself left out."""
+        """The entry of an experiment with everything that it inherits, without `like`."""
         if not isinstance(self.experiments[name], dict):
             return self.experiments[name]
-        whole: dict[str, Any] = {}
-        for model in reversed(self.chain(name)):
-            whole = merged(whole, self.experiments[model])
+        full: dict[str, Any] = {}
+        for ancestor in reversed(self.ancestors(name)):
+            full = merge(full, self.experiments[ancestor])
         if isinstance(self.measures, dict):
-            whole["measures"] = merged(self.measures, whole.get("measures", {}))
-        return {key: value for key, value in whole.items() if key != "like"}
+            full["measures"] = merge(self.measures, full.get("measures", {}))
+        return {key: value for key, value in full.items() if key != "like"}
 
-    def overrides(self, name: str, measure: str) -> bool:
-        """Whether a choice in what is measured is the experiment's own, or of one it is like."""
-        return any(_has(self._entry(model), ("measures", measure)) for model in self.chain(name))
+    def asks_for(self, name: str, measure: str) -> bool:
+        """Whether an experiment, or one that it inherits from, has a choice among its own measures."""
+        return any(_has(self._entry(ancestor), ("measures", measure)) for ancestor in self.ancestors(name))
 
     def key(self, name: str, path: tuple[str | int, ...]) -> str:
-        """The key of an experiment, at the experiment that wrote it; a default is the experiment's own."""
-        whole = self.inherited(name)
+        """The key of a setting, in the experiment where it was written; a default is the experiment's own."""
         keys = tuple(part for part in path if isinstance(part, str))
-        if _has(whole, keys):
-            for model in self.chain(name):
-                if _has(self._entry(model), keys):
-                    return f"experiments.{model}.{dotted(path)}"
-        return f"experiments.{name}.{dotted(path)}"
+        origin = name
+        if _has(self.inherited(name), keys):
+            origin = next((a for a in self.ancestors(name) if _has(self._entry(a), keys)), name)
+        return f"experiments.{origin}.{dotted(path)}"
 
     def _entry(self, name: str) -> Mapping[str, Any]:
         entry = self.experiments[name]

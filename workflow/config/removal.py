@@ -1,71 +1,86 @@
-"""Entries that the configuration drops, and what goes with them."""
+"""Entries that the configuration removes, and entries that are removed because they depend on these."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from workflow.config.compatibility import names_of
-from workflow.config.inheritance import Likes
-from workflow.config.warm_starts import start_of
-from workflow.config.yaml_files import Written
+from workflow.config.inheritance import Inheritance
+from workflow.config.overlays import Layers
+from workflow.config.warm_starts import warm_start_of
 
-__all__ = ["Drops"]
+__all__ = ["Removal"]
 
 
-class Drops:
-    """What is dropped by `NAME: null`, and what hangs on it.
+class Removal:
+    """Entries that are removed by `NAME: null`, and entries that depend on them.
 
-    Experiments go with their data, with the one they are like and with the one they start from, figures
-    and claims with any experiment they are of.
+    An experiment depends on its data, on the experiment whose settings it inherits and on the one from whose
+    networks it starts; a figure and a claim depend on each of their experiments.
 
     Attributes
     ----------
-    asked, followed : dict
-        For each section the names that are dropped, and those that go with them.
+    asked, dependent : dict
+        For each section the names that are removed, and the names of entries that depend on them.
     """
 
-    def __init__(self, layers: Written, likes: Likes) -> None:
-        self.asked = layers.dropped
-        self.followed: dict[str, list[str]] = {section: [] for section in self.asked}
-        while falling := [name for name in likes.experiments if self._falls(name, likes)]:
-            for name in falling:
-                self.follow("experiments", name)
-        gone = self.gone("experiments")
+    def __init__(self, layers: Layers, inheritance: Inheritance) -> None:
+        self.content, self.asked = layers.content, layers.removed
+        self.dependent: dict[str, list[str]] = {section: [] for section in self.asked}
+        while names := [name for name in inheritance.experiments if self._depends(name, inheritance)]:
+            for name in names:
+                self.add("experiments", name)
         for section in ("figures", "claims"):
-            entries = layers.content.get(section)
-            for name, entry in entries.items() if isinstance(entries, dict) else ():
-                if isinstance(entry, Mapping) and set(names_of(entry.get("of"))) & set(gone):
-                    self.follow(section, name)
+            for name, entry in self._entries(section).items():
+                if isinstance(entry, Mapping) and set(names_of(entry.get("of"))) & set(
+                    self.all("experiments")
+                ):
+                    self.add(section, name)
 
-    def gone(self, section: str) -> list[str]:
-        return self.asked[section] + self.followed[section]
+    def all(self, section: str) -> list[str]:
+        """All names of a section that are removed."""
+        return self.asked[section] + self.dependent[section]
 
-    def follow(self, section: str, name: str) -> None:
-        """Drop an entry because of another."""
-        if name not in self.gone(section):
-            self.followed[section].append(name)
+    def add(self, section: str, name: str) -> None:
+        """Remove an entry because it depends on another."""
+        if name not in self.all(section):
+            self.dependent[section].append(name)
+
+    def kept(self) -> dict[str, Any]:
+        """The content without the removed entries."""
+        content = dict(self.content)
+        for section in self.asked:
+            if isinstance(content.get(section), dict):
+                entries, removed = self._entries(section), self.all(section)
+                content[section] = {name: entry for name, entry in entries.items() if name not in removed}
+        return content
 
     def line(self) -> str | None:
-        """What is dropped, and with it what; None if nothing is."""
+        """The sentence about all removed entries, None if there are none."""
         if not any(self.asked.values()):
             return None
-        one = sum(map(len, self.asked.values())) == 1
-        line = f"configuration: {_listed(self.asked)} {'is' if one else 'are'} dropped"
-        if any(self.followed.values()):
-            line += f", and with {'it' if one else 'them'} {_listed(self.followed)}"
+        single = sum(map(len, self.asked.values())) == 1
+        line = f"configuration: {_listed(self.asked)} {'is' if single else 'are'} removed"
+        if any(self.dependent.values()):
+            depend = "depends" if sum(map(len, self.dependent.values())) == 1 else "depend"
+            line += f", and with {'it' if single else 'them'} {_listed(self.dependent)}, which {depend} on "
+            line += "it" if single else "them"
         return line
 
-    def _falls(self, name: str, likes: Likes) -> bool:
-        """Whether an experiment that is still there hangs on what is gone."""
-        if name in self.gone("experiments"):
+    def _entries(self, section: str) -> Mapping[str, Any]:
+        entries = self.content.get(section)
+        return entries if isinstance(entries, dict) else {}
+
+    def _depends(self, name: str, inheritance: Inheritance) -> bool:
+        """Whether an experiment that is not removed depends on a removed entry."""
+        if name in self.all("experiments"):
             return False
-        chain = likes.chain(name, self.asked["experiments"])
-        if chain[-1] in self.asked["experiments"]:
+        ancestors = inheritance.ancestors(name, self.asked["experiments"])
+        if ancestors[-1] in self.asked["experiments"]:
             return True
-        wholes: list[Any] = [likes.inherited(model) for model in chain]
         return any(
-            whole.get("data") in self.asked["data"] or start_of(whole) in self.gone("experiments")
-            for whole in wholes
-            if isinstance(whole, Mapping)
+            entry.get("data") in self.asked["data"] or warm_start_of(entry) in self.all("experiments")
+            for entry in map(inheritance.inherited, ancestors)
+            if isinstance(entry, Mapping)
         )
 
 

@@ -1,81 +1,81 @@
-"""Experiments that go on from trained networks: of others, or of their own along an axis."""
+"""Experiments whose networks start from trained networks, of another experiment or along an axis."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from nrc.grid import AXES, notation
-from workflow.config.inheritance import Likes
-from workflow.config.schema import value_at, written
+from workflow.config.inheritance import Inheritance
+from workflow.config.words import value_at, written
 from workflow.config.yaml_files import ConfigurationError
 
-__all__ = ["along_of", "check_start", "start_of"]
+__all__ = ["axis_of_warm_start", "check_warm_start", "warm_start_of"]
 
-# What must be the same for the parameters to fit, and for both parts of the way to be of one problem.
+# What must be the same so that the parameters fit, and both parts of the training are on one problem.
 SAME = ("data", "task", "network")
 
 
-def start_of(experiment: Any) -> Any:
-    """Name of the experiment whose networks an experiment starts from, None if there is none."""
+def warm_start_of(experiment: Any) -> str | None:
+    """Name of the experiment from whose networks an experiment starts, None if there is none."""
     start = value_at(experiment, "training.warm_start")
     return start if isinstance(start, str) else None
 
 
-def along_of(experiment: Any) -> Any:
+def axis_of_warm_start(experiment: Any) -> str | None:
     """Axis along which each network of an experiment starts from the one before, None if there is none."""
     along = value_at(experiment, "training.warm_start.along")
     return along if isinstance(along, str) else None
 
 
-def check_start(name: str, experiments: Mapping[str, Any], likes: Likes) -> None:
-    """Check that an experiment finds each of its networks in the one that it starts from.
+def check_warm_start(name: str, experiments: Mapping[str, Any], inheritance: Inheritance) -> None:
+    """Check that each network of an experiment exists in the experiment from which it starts.
 
     Parameters
     ----------
     name : str
     experiments : mapping
         All experiments, complete.
-    likes : Likes
+    inheritance : Inheritance
 
     Raises
     ------
     ConfigurationError
         With what differs.
     """
-    start = start_of(experiments[name])
+    start = warm_start_of(experiments[name])
     if start is None:
         return
-    said = f"configuration: {likes.key(name, ('training', 'start'))} is {written(start)}"
+    key = f"configuration: {inheritance.key(name, ('training', 'warm_start'))} is {written(start)}"
     if start not in experiments:
         others = ", ".join(other for other in experiments if other != name)
-        raise ConfigurationError(f"{said}, but must be one of {others or 'other experiments'}, or null")
-    _refuse_circle(name, experiments, likes)
+        raise ConfigurationError(f"{key}, but must be one of {others or 'other experiments'}, or null")
+    _refuse_circle(name, experiments, inheritance)
     here, there = experiments[name], experiments[start]
-    for key in SAME:
-        if here[key] != there[key]:
+    for part in SAME:
+        if here[part] != there[part]:
             raise ConfigurationError(
-                f"{said}, but its {key} is {written(there[key])} and that of {name} {written(here[key])}; "
-                f"networks go on with the same {', '.join(SAME)} alone"
+                f"{key}, but the {part} of {start} is {written(there[part])} and the {part} of {name} is "
+                f"{written(here[part])}; both must have the same {', '.join(SAME)}"
             )
     for axis in AXES:
         if missing := [value for value in here["grid"][axis] if value not in there["grid"][axis]]:
             raise ConfigurationError(
-                f"{said}, which has no network of {axis} {notation(missing[0])}, and {name} has; give both "
-                "that value, or neither"
+                f"{key}, which has no network with {axis} {notation(missing[0])}, but {name} has; give this "
+                "value to both or to neither"
             )
     if set(here["stack"]) != set(there["stack"]):
         raise ConfigurationError(
-            f"{said}, but its stack is {written(there['stack'])} and that of {name} "
-            f"{written(here['stack'])}; a stack goes on from a stack along the same axes"
+            f"{key}, but the stack of {start} is {written(there['stack'])} and the stack of {name} is "
+            f"{written(here['stack'])}; both must have the same axes"
         )
 
 
-def _refuse_circle(name: str, experiments: Mapping[str, Any], likes: Likes) -> None:
-    chain = [name]
-    while (start := start_of(experiments.get(chain[-1]))) is not None:
-        if start in chain:
-            key = likes.key(chain[-1], ("training", "warm_start"))
+def _refuse_circle(name: str, experiments: Mapping[str, Any], inheritance: Inheritance) -> None:
+    names = [name]
+    while (start := warm_start_of(experiments.get(names[-1]))) is not None:
+        if start in names:
+            key = inheritance.key(names[-1], ("training", "warm_start"))
             raise ConfigurationError(
-                f"configuration: {key} closes a circle, {' from '.join([*chain, start])}; one of them must "
-                "start from initial weights"
+                f"configuration: {key} is {written(start)}, but no experiment may start from itself "
+                f"({' from '.join([*names, start])}); one of them must start from initial weights"
             )
-        chain.append(start)
+        names.append(start)

@@ -6,7 +6,7 @@ from typing import Any
 
 from nrc import kinds
 from nrc.grid import AXES, Stack, notation, number
-from workflow.config.warm_starts import along_of
+from workflow.config.warm_starts import axis_of_warm_start
 
 __all__ = [
     "cube_file",
@@ -66,7 +66,7 @@ def stack_of(name: str, cells: str, settings: Mapping[str, Any]) -> Stack:
         With the path to ask for, if a value is not a number in its one notation.
     """
     experiment = experiment_of(name, settings)
-    grid, along = experiment["grid"], along_of(experiment)
+    grid, along = experiment["grid"], axis_of_warm_start(experiment)
     parts = dict(part.partition("~")[::2] for part in cells.split("/"))
     mistakes = [f"{axis} is no axis" for axis in parts if axis not in AXES]
     axes, words = {}, []
@@ -125,7 +125,7 @@ def _before(name: str, cells: str, settings: Mapping[str, Any]) -> list[tuple[st
     less (up) or greater (down), for a path on the grid and off it.
     """
     experiment = experiment_of(name, settings)
-    start, along = experiment["training"]["warm_start"], along_of(experiment)
+    start, along = experiment["training"]["warm_start"], axis_of_warm_start(experiment)
     if along is None:
         return [] if start is None else [(start, cells)]
     axes = stack_of(name, cells, settings).axes

@@ -1,8 +1,9 @@
 CLAIMS = SETTINGS["claims"]
 # the cubes of all claims, by experiment and kind of cube
 CLAIM_CUBES = {
-    f"{name}/{cube_of_claim(claim)}": cube_file(name, cube_of_claim(claim))
+    f"{name}/{cube}": cube_file(name, cube)
     for claim in CLAIMS.values()
+    for cube in [cube_of("claims", claim)]
     for name in claim["of"]
 }
 STATISTICS = sorted({f"nrc.claims.statistics.{claim['statistic']}" for claim in CLAIMS.values()})
@@ -25,7 +26,7 @@ rule judge_claims:
         ENVIRONMENT
     params:
         code=code_of("judge_claims.py", *STATISTICS),
-        made_by=[cube_by(e, cube_of_claim(claim)) for claim in CLAIMS.values() for e in claim["of"]],
+        made_by=[cube_by(e, cube_of("claims", claim)) for claim in CLAIMS.values() for e in claim["of"]],
         settings=literal(ordered_json(job_settings.claims_slice)),
         cubes=[f"{cube}={path}" for cube, path in CLAIM_CUBES.items()],
     shell:

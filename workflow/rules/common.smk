@@ -14,10 +14,11 @@ from nrc import kinds
 from workflow.lib import paths, job_settings
 from workflow.lib.code_digest import code_digest, summary_of
 from workflow.lib.commit import commit_of
-from workflow.config.compatibility import names_of, centroid_counterparts
+from workflow.config.compatibility import cube_of, names_of
+from workflow.config.counterparts import centroid_counterpart, centroid_counterparts
 from workflow.lib.paths import cube_file
-from workflow.config.load import cube_of_claim, cube_of_figure, read_settings, centroid_counterpart
-from workflow.config.warm_starts import start_of
+from workflow.config.load import read_settings
+from workflow.config.warm_starts import warm_start_of
 
 ROOT = Path(os.path.relpath(workflow.basedir))
 SCRIPTS = quote(str(ROOT / "workflow/scripts"))
@@ -38,8 +39,8 @@ SETTINGS = or_exit(
     workflow.config_settings.config,
 )
 EXPERIMENTS, DATA = SETTINGS["experiments"], SETTINGS["data"]
-if workflow.is_main_process and SETTINGS["dropped"]:
-    logger.info(SETTINGS["dropped"])
+if workflow.is_main_process and SETTINGS["removed"]:
+    logger.info(SETTINGS["removed"])
 
 # Programs run with the Python of Snakemake, whether an environment is activated or not, and with the library in this
 # folder, whatever is installed. The checkpoint interval changes no result, and so it is not a parameter of jobs.
@@ -155,7 +156,7 @@ def data_by(data):
 def networks_by(experiment):
     """Digest of everything from which the networks of an experiment are made, except the cell."""
     training = or_exit(job_settings.training_of_any, experiment, SETTINGS)
-    start = start_of(EXPERIMENTS[experiment])
+    start = warm_start_of(EXPERIMENTS[experiment])
     # of all methods only the one of the experiment
     code = code_of("train.py", f"nrc.optimize.{training['training']['method']['name']}")
     before = networks_by(start) if start else None

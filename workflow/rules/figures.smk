@@ -17,7 +17,7 @@ rule no_such_figure:
 for name, figure in SETTINGS["figures"].items():
     # experiments by their titles in the figure
     of = figure["of"] if isinstance(figure["of"], dict) else {e: e for e in figure["of"]}
-    cubes = {title: cube_file(experiment, cube_of_figure(figure)) for title, experiment in of.items()}
+    cubes = {title: cube_file(experiment, cube_of("figures", figure)) for title, experiment in of.items()}
     kind = f"nrc.figures.{figure['kind']}"
 
     rule:
@@ -42,7 +42,7 @@ for name, figure in SETTINGS["figures"].items():
             ENVIRONMENT
         params:
             code=code_of("plot.py", kind),
-            made_by=[cube_by(experiment, cube_of_figure(figure)) for experiment in of.values()],
+            made_by=[cube_by(experiment, cube_of("figures", figure)) for experiment in of.values()],
             settings=literal(ordered_json(job_settings.figure_slice, name)),
             cubes=literal([f"{title}={cube}" for title, cube in cubes.items()]),
         shell:

@@ -27,8 +27,8 @@ def main(
     ],
 ) -> None:
     settings = read_settings([PROJECT / "config.yaml", *files])
-    if dropped := settings.pop("dropped"):
-        print(dropped, file=sys.stderr)
+    if removed := settings.pop("removed"):
+        print(removed, file=sys.stderr)
     print(yaml.dump(settings, None, _Dumper, sort_keys=False, default_flow_style=None, width=110), end="")
 
 

@@ -99,10 +99,6 @@ def main(
             progress_log(int(cells[0]), progress, here)
             report(here)
 
-        wall_clock = training["wall_clock"]
-        if wall_clock is not None:  # of the stack; a part's clock goes on from its state
-            wall_clock += float(state.get("seconds", 0)) - spent
-
         end = minimise(
             turned,
             axes.into(some, theta[cells].to(device)),
@@ -110,7 +106,6 @@ def main(
             tolerance=training["tolerance"],
             epochs=training["epochs"],
             window=block,
-            wall_clock=wall_clock,
             look=snapshots,
             state=state,
             report=after_step,
@@ -162,7 +157,7 @@ def start_of(settings: Mapping, file: str | None, stack: Stack, architecture: Ar
     if along is None and (start is None) != (file is None):
         raise ValueError(f"training.warm_start is {start}, but --warm-start is {file}; give both, or neither")
     if file is None:
-        return Start(initial_parameters(stack, architecture, settings["network"]["gain"]))
+        return Start(initial_parameters(stack, architecture, 1.0))
     return read_start(file, stack, along)
 
 

@@ -1,0 +1,146 @@
+"""What the tiny pipeline draws, judges and reports, held against its cubes."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tools.findings import blocks, found
+
+
+def numbers(checkout, figure) -> pd.DataFrame:
+    return pd.read_csv(checkout.folder / f"results/figures/{figure}.csv")
+
+
+def caption(checkout, figure) -> str:
+    return " ".join(checkout.read(f"results/figures/{figure}.rst").split())
+
+
+def test_the_numbers_of_the_plane_are_the_measures(finished):
+    table = numbers(finished, "figure1")
+    cube = finished.load("results/mixture/measures.nc").squeeze()
+    plane, curves = (table[table["panel"] == name] for name in ("plane", "variation"))
+    assert len(plane) == 3 * 2 * 2
+    for row in plane.itertuples():
+        at = cube["relative_distance"].sel(layer=row.layer, sigma=row.sigma, weight_decay=row.weight_decay)
+        assert row.relative_distance == float(at)
+        assert (row.converged, row.stopped, row.dead) == (1, 0, 0)
+    assert curves["tcv_upper"].tolist() == cube["tcv_upper"].sel(source=0, weight_decay=0.01).values.tolist()
+    assert "4 of 4 networks converged, 0 stopped before they were stationary, 0 died" in caption(
+        finished, "figure1"
+    )
+
+
+def test_the_figure_of_bounds_draws_every_layer(finished):
+    table = numbers(finished, "bounds")
+    cube = finished.load("results/mixture/measures.nc")
+    assert len(table) == 4 * 3
+    assert set(table["status"]) == {"converged"}
+    for row in table.itertuples():
+        at = cube.sel(weight_decay=row.weight_decay, sigma=row.sigma, layer=row.layer).squeeze()
+        assert row.distance == pytest.approx(float(np.sqrt((at["singular_values"][2:] ** 2).sum())))
+        assert row.distance <= row.bound_measured == float(at["bound_measured"].min("source"))
+        assert row.bound_measured <= row.bound_segments <= row.bound_analytic
+    assert "12 of 12 layers are drawn; 0 are void" in caption(finished, "bounds")
+
+
+def test_the_numbers_of_figure_2_are_the_shifts(finished):
+    table = numbers(finished, "figure2")
+    assert len(table) == 2 * 2 * 3
+    for penalty, name in (
+        ("penalty on the product", "linear_product"),
+        ("penalty on the factors", "linear"),
+    ):
+        shift = finished.load(f"results/{name}/shift.nc").squeeze()
+        for row in table[table["panel"] == penalty].itertuples():
+            at = shift.sel(weight_decay=row.weight_decay, sigma=row.sigma)
+            assert row.shift == pytest.approx(float(at["shift"].median()))
+            assert (row.shift_least, row.shift_largest) == pytest.approx(
+                (float(at["shift"].min()), float(at["shift"].max()))
+            )
+            assert row.elsewhere == int((at["at_minimum"] == 0).sum())
+    assert caption(finished, "figure2").count("12 of 12 pairs converged") == 2
+
+
+def test_the_numbers_of_the_forecast_are_of_the_cube(finished):
+    table = numbers(finished, "forecast")
+    cube = finished.load("results/linear/measures.nc").squeeze()
+    assert len(table) == cube["forecast"].size
+    for row in table.itertuples():
+        at = cube.sel(weight_decay=row.weight_decay, sigma=row.sigma, seed=row.seed)
+        each = at.sel(layer=row.layer, index=row.index)
+        assert row.forecast == float(each["forecast"])
+        assert row.singular_values == float(each["singular_values"])
+        assert row.at_minimum == float(at["at_minimum"])
+
+
+def test_spectra_are_the_looks(finished):
+    cube = finished.load("results/mnist/measures.nc")
+    table = numbers(finished, "figure3")
+    wcss = table[(table["panel"] == "class WCSS") & (table["layer"] == 1)]
+    expected = cube["snapshot_wcss"].sel(source=1).squeeze().median("seed").values
+    drawn = wcss.pivot(index="weight_decay", columns="snapshot", values="value")
+    np.testing.assert_allclose(drawn, expected)
+
+
+def test_rank_curves_are_the_measures_of_joined_experiments(finished):
+    """Figure 4 joins two experiments of other widths, Figure 5 two of other depths."""
+    for figure, axis, names in (
+        ("figure4", "width", ("width", "mnist")),
+        ("figure5", "depth", ("depth", "width")),
+    ):
+        table = numbers(finished, figure)
+        cubes = [finished.load(f"results/{name}/measures.nc") for name in names]
+        assert set(table[axis]) == {cube[axis].item() for cube in cubes}
+        for cube in cubes:
+            ranks = cube["stable_rank"].squeeze(["sigma", "width", "depth"])
+            middle = ranks.sel(layer=2) if axis == "width" else ranks.mean("layer")
+            for row in table[table[axis] == cube[axis].item()].itertuples():
+                at = middle.sel(weight_decay=row.weight_decay)
+                assert row.median == pytest.approx(float(at.median()))
+                assert (row.least, row.largest) == pytest.approx((float(at.min()), float(at.max())))
+    others = set(numbers(finished, "figure4_supplement")["measure"])
+    assert others == {"numerical_rank", "exact_rank", "effective_rank", "relative_distance", "mp_soft_rank"}
+
+
+def test_the_findings_of_a_run_are_what_its_files_say(finished):
+    numbers = found(finished.folder / "results")
+    cube = finished.load("results/mixture/measures.nc")
+    assert numbers["plane"]["layers"] == 4 * 3
+    assert numbers["plane"]["collapsed"] == int((cube["relative_distance"] <= 0.1).sum())
+    audited = pd.read_csv(finished.folder / "results/audit.csv")
+    assert numbers["audit"][-1] == {"statement": "violations", "checked": 0, "rows": len(audited)}
+    assert [row["verdict"] for row in numbers["claims"]] == ["inconclusive"] * 28
+    mnist = finished.load("results/mnist_stationary/measures.nc")
+    nc1 = mnist["nc1"].sel(source=2).median("seed").values.ravel()
+    told = numbers["mnist"]["at stationary points"]["NC1, last hidden space"]
+    np.testing.assert_allclose(told, nc1)
+    ratio = (np.log(1.25), 1.0, 1.5)
+    branches = dict.fromkeys(
+        ("down_ends", "random_jumps", "overtaken", "crossing", "up_ends"),
+        dict(zip(("mean", "low", "high"), ratio, strict=True)) | {"count": 3},
+    )
+    steps = {"step": 1.05, "widths": {"cliff": [0.1, 0.2], "cliff_whole": [0.2, 0.3]}}
+    text = blocks({**numbers, "branches": {"both": 1, "cells": 2, "lower": 1, "ratios": branches, **steps}})
+    assert "1 of 2 cells" in text["branches"]
+    assert f"{told[0]:#.3g}" in text["mnist"]
+
+
+def test_claims_have_a_verdict_each(finished):
+    claims = finished.load("results/claims.nc")
+    assert claims["verdict"].attrs["flag_meanings"] == "supported contradicted inconclusive"
+    assert set(np.unique(claims["verdict"])) <= {0, 1, 2}
+    assert claims.sizes["claim"] == 28
+    # nothing is decided by two seeds
+    assert (claims["part_verdict"] == 2).all()
+    assert (claims["verdict"] == 2).all()
+    page = finished.read("results/claims.md")
+    assert page.count("\n## ") == page.count("**inconclusive**") == 28
+    assert len(pd.read_csv(finished.folder / "results/claims.csv")) == claims.sizes["part"]
+
+
+def test_the_report_shows_figures_with_their_counts(checkout):
+    checkout.snakemake(options=["--report", "report.html"])
+    words = " ".join(checkout.read("report.html").replace("\\n", " ").split())
+    assert "Tanh autoencoders, 3 layers of width 4; 24 points of blobs" in words
+    assert "4 of 4 networks converged, 0 stopped before they were stationary, 0 died" in words
+    assert "results/figures/figure1.png" in words
