@@ -1,8 +1,11 @@
 """Which settings differ from those that results were made with, by the keys of the configuration."""
 
+from types import SimpleNamespace
+
+from snakemake_logger_plugin_nrc.dry_run import changes, estimate
 from support.configurations import desk, read
 from workflow.lib import job_settings
-from workflow.lib.changed_settings import Changed, changed_keys, in_lines, settings_among
+from workflow.lib.changed_settings import changed_keys
 from workflow.lib.paths import stack_files, stack_of
 
 CHANGES = """
@@ -10,9 +13,8 @@ device: cpu
 data: {blobs: {separation: 3}}
 experiments:
   mixture:
-    network: {bias: true}
     grid: {sigma: [0.1, 0.5]}
-    training: {tolerance: 1.0e-4}
+    training: {tolerance: 1.0e-4, epochs: 700}
     measures: {delta: 0.2}
 figures: {figure1: {certified: 0.2}}
 claims: {transition: {at_most: 0.7}}
@@ -26,14 +28,13 @@ def keys(tmp_path, rule, name, part, *arguments):
     return changed_keys(rule, name, part(*arguments, old), part(*arguments, new), data_of)
 
 
-def test_every_slice_is_told_in_keys_of_the_configuration(tmp_path):
+def test_differences_of_each_slice_have_keys_of_the_configuration(tmp_path):
     training = {
-        "experiments.mixture.network.bias": (False, True),
+        "experiments.mixture.training.epochs": (30000, 700),
         "experiments.mixture.training.tolerance": (1e-8, 1e-4),
     }
-    assert keys(tmp_path, "make_mixture", "blobs", job_settings.data_slice, "blobs", 0) == {
-        "data.blobs.separation": (2, 3)
-    }
+    separation = {"data.blobs.separation": (2, 3)}
+    assert keys(tmp_path, "make_mixture", "blobs", job_settings.data_slice, "blobs", 0) == separation
 
     def of_stack(settings):
         (path, *_) = stack_files("train", "mixture", settings["experiments"]["mixture"])
@@ -42,60 +43,66 @@ def test_every_slice_is_told_in_keys_of_the_configuration(tmp_path):
 
     found = keys(tmp_path, "train_stack", "mixture", of_stack)
     assert found.pop("experiments.mixture.grid.sigma")[1] == [0.1, 0.5]
-    assert found.pop("device") == ("auto", "cpu")
-    assert found == training
+    assert found == training | {"device": ("auto", "cpu")}
     found = keys(tmp_path, "measure", "mixture", job_settings.measure_slice, "mixture")
-    assert found["data.blobs.separation"] == (2, 3)
+    assert separation.items() <= found.items()
     assert found["experiments.mixture.measures.delta"][1] == 0.2
     whole = keys(tmp_path, "collect", "mixture", job_settings.whole_slice, "mixture")
-    assert training.items() <= whole.items()
-    assert whole["data.blobs.separation"] == (2, 3)
+    assert (training | separation).items() <= whole.items()
     found = keys(tmp_path, "plot_figure1", "", job_settings.figure_slice, "figure1")
     assert found["figures.figure1.certified"][1] == 0.2
-    assert training.items() <= found.items()
-    assert found["data.blobs.separation"] == (2, 3)
+    assert (training | separation).items() <= found.items()
     assert "experiments.mixture.measures.delta" in keys(tmp_path, "audit", "", job_settings.audit_slice)
-    assert list(keys(tmp_path, "judge_claims", "", job_settings.claims_slice)) == [
-        "claims.transition.at_most"
-    ]
+    assert [*keys(tmp_path, "judge_claims", "", job_settings.claims_slice)] == ["claims.transition.at_most"]
 
 
-def test_an_entry_that_comes_or_goes_is_one_line(tmp_path):
-    old = desk()
-    new = read(
-        tmp_path,
-        "experiments: {mnist: null}\nclaims: {mine: {statistic: transition_width, statement: a, of: mixture, to: 0.5, at_most: 1}}",
-    )
-    data_of = {name: experiment["data"] for name, experiment in old["experiments"].items()}
-    of = {"judge_claims": job_settings.claims_slice, "summarise": job_settings.summary_slice}
-    jobs = [Changed(rule, changed_keys(rule, "", part(old), part(new), data_of)) for rule, part in of.items()]
-    lines = in_lines(jobs)
-    assert "  claims.tail: dropped (judge_claims, summarise)" in lines
-    assert "  claims.mine: added (judge_claims, summarise)" in lines
-    assert "  figures.figure3: dropped (summarise)" in lines
-    assert "  experiments.mnist: dropped (summarise)" in lines
-    assert all(line.count(".") == 1 for line in lines[1:])
+def job(number, rule, settings, folder, seconds=None, old=None, **wildcards):
+    """A job of a dry run, whose output exists if it ran with old settings."""
+    output, log, benchmark = (folder / f"{number}.{ending}" for ending in ("nc", "log", "tsv"))
+    if old is not None:
+        output.touch()
+        log.write_text(f"settings: {old}\nand more\n", encoding="utf-8")
+    if seconds:
+        benchmark.write_text(f"s\th:m:s\n{seconds}\t0:00:01\n", encoding="utf-8")
+    return SimpleNamespace(
+        rule_name=rule, output=[str(output)], log=[str(log)], benchmark=str(benchmark), input=[], threads=2,
+        wildcards=wildcards, shellcmd=f"python x.py --settings '{settings}' --log a",
+    )  # fmt: skip
 
 
-def test_each_key_is_one_short_line():
+def test_each_key_is_one_short_line(tmp_path):
+    settings = {"experiments": {"a": {"data": "b"}}}
+    old, new = '{"training": {"epochs": 100}}', '{"training": {"epochs": 200}}'
+    long, short = f'{{"figure": {{"title": "{"x" * 500}"}}}}', '{"figure": {"title": null}}'
     jobs = [
-        Changed("train_stack", {"a.epochs": (100, 200), "a.grid.sigma": ([0.1, 0.2], [0.1, 0.3, 0.4])}),
-        Changed("train_stack", {"a.epochs": (100, 200)}),
-        Changed("collect", {"a.epochs": (100, 200), "a.statement": ("x" * 500, None)}),
-        *(Changed(f"plot_{n}", {"a.statement": ("x" * 500, None)}) for n in range(9)),
-        Changed("measure", {}),
+        *(job(n, "train_stack", new, tmp_path, old=old, experiment="a") for n in (1, 2)),
+        job(3, "train_stack", new, tmp_path, experiment="a"),
+        job(4, "plot_f", short, tmp_path, old=long),
+        job(5, "measure", new, tmp_path, old=new, experiment="a"),
     ]
-    assert in_lines(jobs) == [
+    assert changes(jobs, settings) == [
         "Changed since the results were made:",
-        "  a.epochs: 100 -> 200 (2 train_stack, collect)",
-        "  a.grid.sigma: without 0.2, with 0.3, 0.4 (train_stack)",
-        f"  a.statement: {'x' * 37}... -> null (collect, 9 figures)",
-        "  code: measure",
+        "  experiments.a.training.epochs: 100 -> 200 (2 train_stack)",
+        f"  figures.f.title: {'x' * 37}... -> null (plot_f)",
+        "  no setting, but code, an input file or a forced run: measure",
     ]
-    assert in_lines([]) == []
+    assert changes([jobs[2]], settings) == [], "it has no results"
 
 
-def test_settings_are_found_among_what_snakemake_recorded():
-    assert settings_among(["'abc'", "['d', 'e']", repr('{"delta": {"a": 0.1}}')]) == {"delta": {"a": 0.1}}
-    assert settings_among(["'abc'"]) == {}
-    assert changed_keys("train_stack", "a", {}, {"x": 1}, {}) == {}, "nothing is known of the old ones"
+def test_an_entry_that_is_added_or_removed_is_one_key(tmp_path):
+    claim = "{statistic: transition_width, statement: a, of: mixture, to: 0.5, at_most: 1}"
+    new = read(tmp_path, f"experiments: {{mnist: null}}\nclaims: {{mine: {claim}}}")
+    found = changed_keys("summarise", "", *map(job_settings.summary_slice, (desk(), new)), {})
+    assert {"claims.tail", "claims.mine", "figures.figure3", "experiments.mnist"} <= found.keys()
+    assert all(key.count(".") == 1 for key in found)
+
+
+def test_the_time_is_estimated_from_benchmark_files(tmp_path):
+    jobs = [job(1, "collect", "{}", tmp_path, seconds=100), job(2, "collect", "{}", tmp_path)]
+    assert estimate(jobs, 4) == (
+        "About 2 min on 4 cores, by the times in results/benchmarks: 1 job as long as last time, 1 job as similar ones."
+    )
+    assert estimate(jobs, None).startswith("About 7 min on one core, ")
+    assert estimate([job(3, "audit", "{}", tmp_path / "nowhere")], 4) == (
+        "No estimate of the time, because results/benchmarks has no times of such jobs."
+    )

@@ -1,6 +1,7 @@
-"""How far a run is, from its jobs and the files that they write."""
+"""How far a run is, by its events and the files that its jobs write."""
 
 import os
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,15 +9,16 @@ import xarray as xr
 
 from nrc import netcdf
 from nrc.status import TerminationReason
-from workflow.lib.progress import MEASURING, TRAINING, Job, Progress, duration, ends_of
+from snakemake_logger_plugin_nrc.progress import Run, duration, status_counts
 from workflow.lib.progress_file import ProgressFile
 
-ENDED = [
-    TerminationReason.TOLERANCE,
-    TerminationReason.EPOCHS,
-    TerminationReason.DIVERGED,
-    TerminationReason.COLLAPSED_TO_ZERO,
-]
+REASONS = [TerminationReason[name] for name in ("TOLERANCE", "EPOCHS", "DIVERGED", "COLLAPSED_TO_ZERO")]
+GRID = {"weight_decay": [1, 2], "sigma": [0, 1], "width": [4], "depth": [2], "seed": [0, 1]}
+CONFIGURATION = {
+    "settings": {"experiments": {"a": {"data": "b", "grid": GRID, "stack": ["weight_decay", "sigma"]}}},
+    "stack_of": lambda experiment, cells: range(4),
+    "size_of": lambda data: SimpleNamespace(points=9000, features=10),
+}
 
 
 class Clock:
@@ -26,11 +28,11 @@ class Clock:
         return self.now
 
 
-def write(path, ended, residual):
-    """A file that tells how cells ended."""
+def write(path, reasons, residual):
+    """A file of networks that terminated for some reasons."""
     arrays = {
-        "status": np.array([code.status for code in ended], np.int8),
-        "termination_reason": np.array(ended, np.int8),
+        "status": np.array([code.status for code in reasons], np.int8),
+        "termination_reason": np.array(reasons, np.int8),
         "relative_residual": np.array(residual),
     }
     about = {"long_name": "made up", "units": "1"}
@@ -40,82 +42,74 @@ def write(path, ended, residual):
 
 @pytest.fixture
 def run(tmp_path):
-    """Two stacks of four cells to train and to measure, and a figure."""
-    jobs = {
-        n: Job(TRAINING, str(tmp_path / f"{n}.nc"), str(tmp_path / f"{n}.log"), cells=4, numbers=90000)
-        for n in (0, 1)
-    }
-    jobs |= {n + 2: jobs[n]._replace(rule=MEASURING) for n in (0, 1)}
+    """Two stacks of four networks to train and to measure, and a figure."""
     clock = Clock()
-    return Progress({**jobs, 4: Job("plot_figure1")}, clock), jobs, clock
+    stats = {"train_stack": 2, "measure": 2, "plot_figure1": 1, "total": 5}
+    rules = ["train_stack", "train_stack", "measure", "measure", "plot_figure1"]
+    jobs = [
+        SimpleNamespace(
+            jobid=n, rule_name=rule, output=[str(tmp_path / f"{n}.nc")], log=[str(tmp_path / f"{n}.log")],
+            wildcards={"experiment": "a", "cells": f"seed~{n}"},
+        )
+        for n, rule in enumerate(rules)
+    ]  # fmt: skip
+    return Run(stats, CONFIGURATION, clock), jobs, clock
 
 
-def test_how_cells_ended_is_counted(tmp_path):
-    ends, worst = ends_of(write(tmp_path / "cells.nc", ENDED, [1e-9, 0.5, np.nan, 0.0]))
-    assert ends == {"converged": 1, "stopped": 1, "diverged": 1, "collapsed_to_zero": 1}
+def report(job, when, **progress):
+    """Write what a training has done by a time."""
+    file = ProgressFile.file(job.log[0])
+    ProgressFile(**progress).tell(job.log[0])
+    os.utime(file, (when, when))
+    return file
+
+
+def test_networks_are_counted_by_status(tmp_path):
+    counts, worst = status_counts(write(tmp_path / "cells.nc", REASONS, [1e-9, 0.5, np.nan, 0.0]))
+    assert counts == {"converged": 1, "stopped": 1, "diverged": 1, "collapsed_to_zero": 1}
     assert worst == 0.5
 
 
 def test_progress_follows_the_jobs(run):
     progress, jobs, clock = run
-    assert progress.plan == "5 jobs to run, 8 networks to train, 8 networks to measure"
-    assert progress.look() == (0, "0/8 networks, 0 converged")
-    progress.start([0])
-    ProgressFile(ended=1, converged=1, share=0.5).tell(jobs[0].log)
-    os.utime(ProgressFile.file(jobs[0].log), (clock.now, clock.now))
-    done, words = progress.look()
-    assert done == pytest.approx(jobs[0].work * 1.5 / 4), "one of four cells, and half of another"
-    assert words == "1/8 networks, 1 converged"
-    ProgressFile.remove(jobs[0].log)
-    assert progress.look() == (done, words), "as long as it is not done"
-    write(jobs[0].output, ENDED, [1e-9, 0.5, np.nan, 0.0])
+    assert progress.progress() == (0, "0 networks trained, 0 converged, 0/5 jobs")
+    progress.start(jobs[0])
+    file = report(jobs[0], clock.now, ended=1, converged=1, share=0.5)
+    share, words = progress.progress()
+    assert words == "1 network trained, 1 converged, 0/5 jobs"
+    file.unlink()
+    assert progress.progress() == (share, words), "until the job is done"
+    write(jobs[0].output[0], REASONS, [1e-9, 0.5, np.nan, 0.0])
     clock.now += 10
     progress.finish(0)
-    done, words = progress.look()
-    assert done == jobs[0].work
-    left = duration(10 * (progress.work - done) / done)
-    assert words == f"{left} left, 4/8 networks, 1 converged, 3 stopped (worst 5.0e-01)"
+    done, words = progress.progress()
+    assert done == pytest.approx(share * 4 / 1.5), "one of four networks, and half of another"
+    left = duration(10 / done - 10)
+    assert words == f"{left} left, 4 networks trained, 1 converged, 1/5 jobs"
     clock.now += 5
-    assert progress.look()[1].startswith(f"{duration(10 * (progress.work - done) / done - 5)} left")
-    for number in (1, 2, 3, 4):
-        if number == 2:
-            assert progress.look()[1].endswith(", 0/8 measured")
-        progress.start([number])
-        write(jobs[1].output, [TerminationReason.TOLERANCE] * 4, [1e-9] * 4)
-        progress.finish(number)
-    done, words = progress.look()
-    assert done == pytest.approx(progress.work)
-    assert words == "8/8 networks, 5 converged, 3 stopped (worst 5.0e-01)"
+    assert progress.progress()[1].startswith(f"{duration(10 / done - 15)} left")
+    progress.start(jobs[1])
+    progress.fail(1)
+    assert progress.progress()[1].endswith(", 1 failed")
+    for job in jobs[1:]:
+        progress.start(job)
+        write(job.output[0], [TerminationReason.TOLERANCE] * 4, [1e-9] * 4)
+        progress.finish(job.jobid)
+    assert progress.progress() == (pytest.approx(1), "8 networks trained, 5 converged, 5/5 jobs")
 
 
-def test_what_an_earlier_run_left_or_nobody_can_read_is_nothing(run):
+def test_old_and_unreadable_reports_count_as_nothing(run):
     progress, jobs, clock = run
-    ProgressFile(ended=3).tell(jobs[0].log)
-    os.utime(ProgressFile.file(jobs[0].log), (clock.now - 100, clock.now - 100))
-    ProgressFile.file(jobs[1].log).write_text('{"termination_reason": 1', encoding="utf-8")
-    progress.start([0, 1])
-    assert progress.look() == (0, "0/8 networks, 0 converged")
+    report(jobs[0], clock.now - 100, ended=3)
+    ProgressFile.file(jobs[1].log[0]).write_text('{"termination_reason": 1', encoding="utf-8")
+    progress.start(jobs[0])
+    progress.start(jobs[1])
+    assert progress.progress() == (0, "0 networks trained, 0 converged, 0/5 jobs")
 
 
-def test_other_runs_count_what_they_have():
-    progress = Progress({1: Job(MEASURING, cells=3, numbers=9), 2: Job("collect")})
-    progress.finish(1)
-    assert progress.look()[1].startswith("3/3 networks measured")
-    progress = Progress({1: Job("collect"), 2: Job("audit")})
+def test_runs_without_training_count_what_they_do(run):
+    progress = Run({"measure": 1, "collect": 1, "total": 2}, CONFIGURATION)
+    progress.start(run[1][2])
     progress.finish(2)
-    progress.finish(7)  # a target rule
-    assert progress.look()[1].startswith("1/2 jobs")
-    assert progress.plan == "2 jobs to run"
-
-
-def test_a_training_that_cannot_tell_goes_on(tmp_path):
-    ProgressFile(ended=1).tell(tmp_path / "nowhere/x.log")
-    ProgressFile.remove(tmp_path / "nowhere/x.log")
-    assert ProgressFile.told(tmp_path / "nowhere/x.log", since=0) == ProgressFile()
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"), [(0.4, "0 s"), (89, "89 s"), (90, "2 min"), (3600, "60 min"), (8000, "2 h 13 min")]
-)
-def test_times_are_in_words(seconds, words):
-    assert duration(seconds) == words
+    assert progress.progress()[1] == "4 networks measured, 1/2 jobs"
+    assert Run({"audit": 2, "total": 2}, {}).progress() == (0, "0/2 jobs")

@@ -17,7 +17,10 @@ from support.forked_snakemake import run_snakemake
 __all__ = ["PARTS", "PROJECT", "TINY", "Checkout", "copy_project", "digests"]
 
 PROJECT = Path(__file__).parents[2]
-PARTS = ("Snakefile", "config.yaml", "nrc", "workflow", "resources", "envs", "profiles")
+PARTS = (
+    *("Snakefile", "config.yaml", "nrc", "snakemake_logger_plugin_nrc", "workflow", "resources", "envs"),
+    "profiles",
+)
 TINY = "workflow/scales/tiny.yaml"
 TARGET_RULES = ("all", "data", "train", "measures", "figures", "report")
 

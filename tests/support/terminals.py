@@ -1,4 +1,4 @@
-"""A command in a terminal of its own, and what stands there in the end."""
+"""A command in a terminal of its own, and the lines that are left on it."""
 
 import fcntl
 import os
@@ -14,8 +14,10 @@ __all__ = ["in_terminal", "lines_left"]
 PIECES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\r\n]|[^\r\n\x1b]+")
 
 
-def in_terminal(command: Sequence[str], folder: Path, columns: int = 80) -> tuple[int, str]:
-    """Run a command in a terminal of some columns: its exit status, and all that it wrote."""
+def in_terminal(
+    command: Sequence[str], folder: Path, columns: int = 80, interrupt_at: bytes | None = None
+) -> tuple[int, str]:
+    """Run a command in a terminal, with Ctrl-C when some text is written: its exit status and its output."""
     process, terminal = pty.fork()
     if process == 0:
         os.chdir(folder)
@@ -26,6 +28,8 @@ def in_terminal(command: Sequence[str], folder: Path, columns: int = 80) -> tupl
     try:
         while more := os.read(terminal, 65536):
             written += more
+            if interrupt_at and interrupt_at in written:
+                interrupt_at = os.write(terminal, b"\x03") and None
     except OSError:  # the end of a terminal
         pass
     os.close(terminal)
@@ -34,14 +38,19 @@ def in_terminal(command: Sequence[str], folder: Path, columns: int = 80) -> tupl
 
 
 def lines_left(written: str) -> list[str]:
-    """The lines that stand on a terminal, each without what was written over."""
-    lines, line, at = [], "", 0
+    """The lines that are left on a terminal, without what was overwritten or erased."""
+    lines, row, at = [""], 0, 0
     for piece in PIECES.findall(written):
         if piece == "\n":
-            lines.append(line.rstrip())
-            line, at = "", 0
+            row, at = row + 1, 0
+            lines += [""] * (row == len(lines))
         elif piece == "\r":
             at = 0
+        elif piece == "\x1b[2K":
+            lines[row] = ""
+        elif piece == "\x1b[1A":
+            row -= 1
         elif not piece.startswith("\x1b"):
-            line, at = line[:at].ljust(at) + piece + line[at + len(piece) :], at + len(piece)
-    return [*lines, line.rstrip()]
+            lines[row] = lines[row][:at].ljust(at) + piece + lines[row][at + len(piece) :]
+            at += len(piece)
+    return [line.rstrip() for line in lines]

@@ -1,48 +1,18 @@
 """Which settings differ from those that results were made with."""
 
-import ast
 import json
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
-__all__ = ["Changed", "changed_keys", "in_lines", "leaves", "settings_among"]
+__all__ = ["changed_keys", "difference", "leaves"]
 
-# Letters of a value, and figures named, in a line.
-LONGEST, MOST_NAMES = 40, 3
+# Letters of a value in a line.
+LONGEST = 40
 UNSET, ENTRY = object(), object()
 
 Key = str
 Path = tuple[str, ...]
 Differences = dict[Key, tuple[Any, Any]]
-
-
-class Changed(NamedTuple):
-    """A job to run again because its parameters differ from the recorded ones.
-
-    Attributes
-    ----------
-    rule : str
-    keys : mapping
-        Keys of the configuration, each with its old and its new value; none where the code differs.
-    """
-
-    rule: str
-    keys: Differences
-
-
-def settings_among(parameters: Iterable[str]) -> dict[str, Any]:
-    """The settings among the parameters of a job, which Snakemake records by their repr.
-
-    Examples
-    --------
-    >>> settings_among(["'9f86d0'", "'{\\"delta\\": 0.1}'"])
-    {'delta': 0.1}
-    """
-    for parameter in parameters:
-        value = ast.literal_eval(parameter)
-        if isinstance(value, str) and value.startswith("{"):
-            return json.loads(value)
-    return {}
 
 
 def changed_keys(
@@ -84,21 +54,6 @@ def _whole_entries(values: Mapping[Path, Any], branches: set[Path]) -> dict[Path
         top = next((path[:length] for length in range(1, len(path)) if path[:length] not in branches), path)
         found[top] = value if top == path else ENTRY
     return found
-
-
-def in_lines(jobs: Iterable[Changed]) -> list[str]:
-    """What to tell of jobs that run again: a line for each key, with old and new value, and one for code."""
-    keys: dict[Key, tuple[Any, Any]] = {}
-    rules: dict[Key, dict[str, int]] = {}
-    code: dict[str, int] = {}
-    for job in jobs:
-        keys |= {key: values for key, values in job.keys.items() if key not in keys}
-        for counts in [rules.setdefault(key, {}) for key in job.keys] or [code]:
-            counts[job.rule] = counts.get(job.rule, 0) + 1
-    lines = [f"  {key}: {_difference(*values)} ({_counted(rules[key])})" for key, values in keys.items()]
-    if code:
-        lines.append(f"  code: {_counted(code)}")
-    return ["Changed since the results were made:", *lines] if lines else []
 
 
 def leaves(settings: Mapping[str, Any], above: Path = ()) -> dict[Path, Any]:
@@ -146,7 +101,14 @@ def _key_of_experiment(name: str, path: list[str], data_of: Mapping[str, str]) -
     return ".".join(filter(None, ("experiments", name, first, *rest)))
 
 
-def _difference(old: Any, new: Any) -> str:
+def difference(old: Any, new: Any) -> str:
+    """An old and a new value in words; of a list what is removed and what is added.
+
+    Examples
+    --------
+    >>> difference(100, 200), difference([0.1, 0.2], [0.1, 0.3, 0.4])
+    ('100 -> 200', 'without 0.2, with 0.3, 0.4')
+    """
     if ENTRY in (old, new):
         return "added" if old is UNSET else "dropped" if new is UNSET else "another"
     if isinstance(old, list) and isinstance(new, list):
@@ -165,11 +127,3 @@ def _short(value: Any) -> str:
         ", ".join(map(_short, value)) if isinstance(value, list) and value else json.dumps(value).strip('"')
     )
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
-
-
-def _counted(rules: Mapping[str, int]) -> str:
-    """Rules and the numbers of their jobs; of many figures their number."""
-    plots = [rule for rule in rules if rule.startswith("plot_")]
-    several = set(plots) if len(plots) > MOST_NAMES else set()
-    told = [rule if count == 1 else f"{count} {rule}" for rule, count in rules.items() if rule not in several]
-    return ", ".join([*told, f"{len(several)} figures"] if several else told)

@@ -108,12 +108,14 @@ def call(main: Callable[..., None], options: Mapping[str, Any] | Sequence[str]) 
 def run(main: Callable[..., None]) -> None:
     """Run a program on its command line; an error ends it with one line, without a traceback.
 
-    With a log all output of the process goes there, including the traceback of an error. The terminal gets
-    only the error, and nothing if the environment variable NRC_ERRORS is `log`.
+    With a log all output of the process goes there, after its settings, and the traceback of an error too.
+    The terminal gets only the error, and nothing if the environment variable NRC_ERRORS is `log`.
     """
     options = vars(parser_of(main).parse_args())
     log = options["log"]
     terminal = _open_log(log)
+    if log is not None and "settings" in options:  # a dry run compares them with those of the next run
+        print(f"settings: {json.dumps(options['settings'])}", flush=True)
     try:
         call(main, options)
     except Exception as error:

@@ -40,7 +40,7 @@ SETTINGS = or_exit(
 )
 EXPERIMENTS, DATA = SETTINGS["experiments"], SETTINGS["data"]
 if workflow.is_main_process and SETTINGS["removed"]:
-    logger.info(SETTINGS["removed"])
+    logger.warning(SETTINGS["removed"])
 
 # Programs run with the Python of Snakemake, whether an environment is activated or not, and with the library in this
 # folder, whatever is installed. The checkpoint interval changes no result, and so it is not a parameter of jobs.
@@ -200,3 +200,30 @@ wildcard_constraints:
     seed="[0-9]+",
     # weight_decay~0.1/sigma~all/width~20/depth~4/seed~0, whose values the rules check
     cells=".+",
+
+
+onstart:
+    Path("results").mkdir(exist_ok=True)
+    if not os.access("results", os.W_OK):
+        sys.exit(
+            "Error: results/ cannot be written; give write permission there, or choose another --directory"
+        )
+
+
+onerror:
+    logger.info("", extra={"nrc": {"unfinished": True}})
+
+
+# what snakemake_logger_plugin_nrc needs beside Snakemake's events
+if workflow.is_main_process:
+    logger.info(
+        f"{len(EXPERIMENTS)} experiments, {len(SETTINGS['figures'])} figures, {len(SETTINGS['claims'])} claims",
+        extra={
+            "nrc": {
+                "settings": SETTINGS,
+                "cores": workflow.resource_settings.cores,
+                "stack_of": stack_named,
+                "size_of": size_of,
+            }
+        },
+    )
