@@ -1,4 +1,4 @@
-"""The explorer: the page's bytes and numbers, and what a person does with it in a real browser."""
+"""The explorer: the bytes and the numbers of its page, and its use in a browser."""
 
 import base64
 import json
@@ -37,14 +37,14 @@ def cubes_of(text):
     for number, (name, about) in enumerate(about_of(text).items()):
         packed = re.search(f'<script id="cube-{number}"[^>]*>(.*?)</script>', text).group(1)
         numbers = np.frombuffer(zlib.decompress(base64.b64decode(packed)), "<f4")
-        sizes = {dim: len(told["values"]) for dim, told in about["dimensions"].items()}
+        sizes = {dim: len(found["values"]) for dim, found in about["dimensions"].items()}
         variables = {}
-        for variable, told in about["variables"].items():
-            shape = [sizes[dim] for dim in told["dimensions"]]
+        for variable, found in about["variables"].items():
+            shape = [sizes[dim] for dim in found["dimensions"]]
             mine, numbers = np.split(numbers, [int(np.prod(shape))])
-            variables[variable] = told["dimensions"], mine.reshape(shape)
+            variables[variable] = found["dimensions"], mine.reshape(shape)
         assert not len(numbers)
-        coords = {dim: np.array(told["values"], float) for dim, told in about["dimensions"].items()}
+        coords = {dim: np.array(found["values"], float) for dim, found in about["dimensions"].items()}
         cubes[name] = xr.Dataset(variables, coords)
     return cubes
 
@@ -89,12 +89,12 @@ def test_the_page_says_what_each_variable_is():
     made["residual"] = made["distance"].assign_attrs(
         long_name="norm ||r_l||", units="m", reference="eq. 4", comment="made up"
     )
-    told = about_of(page({"one": made}, commands("one")))["one"]
-    assert told["variables"]["residual"] == {
+    found = about_of(page({"one": made}, commands("one")))["one"]
+    assert found["variables"]["residual"] == {
         "dimensions": [*AXES, "layer"],
         **{"long_name": "norm ||r_l||", "units": "m", "reference": "eq. 4", "comment": "made up"},
     }
-    assert told["attributes"]["clusters"] == made_up.K
+    assert found["attributes"]["clusters"] == made_up.K
 
 
 def test_the_page_asks_for_nothing_and_no_name_ends_its_elements():
@@ -106,7 +106,7 @@ def test_the_page_asks_for_nothing_and_no_name_ends_its_elements():
     assert text.count('id="plotly"') == 1
 
 
-def test_a_cube_without_a_command_is_told_in_one_line(tmp_path):
+def test_a_cube_without_a_command_is_refused_in_one_line(tmp_path):
     from nrc import netcdf
 
     netcdf.save(made_up.cube("strange"), tmp_path / "measures.nc")
@@ -150,8 +150,8 @@ def test_the_command_of_every_network_is_a_target(finished):
 def test_a_name_with_a_space_is_quoted():
     from workflow.lib.job_settings import explorer_slice
 
-    told = explorer_slice({"experiments": {"my plane": {}}})["commands"]["my plane"]["train it"]
-    assert shlex.split(told) == ["snakemake", "results/my plane/train/CELLS.nc"]
+    found = explorer_slice({"experiments": {"my plane": {}}})["commands"]["my plane"]["train it"]
+    assert shlex.split(found) == ["snakemake", "results/my plane/train/CELLS.nc"]
 
 
 # ---- the page in a browser
@@ -172,15 +172,21 @@ def made_up_page(tmp_path_factory):
 
 @pytest.fixture
 def opened(browser, made_up_page):
-    """The page of made-up cubes, at its start; whoever looks at it must find nothing in the console."""
+    """The page of made-up cubes as at its start; after the test its console must be empty."""
     browser.resize(*DESK)
-    browser.open(made_up_page[0], ready=READY)
+    if browser.current_url.partition("#")[0] == made_up_page[0].resolve().as_uri():
+        browser.execute_async_script("enter({}).then(show).then(arguments[0])")
+        browser.execute_script("document.querySelectorAll('details').forEach((part) => (part.open = false))")
+        browser.wait(READY)
+    else:
+        browser.open(made_up_page[0], ready=READY)
+    browser.complaints()
     yield browser
     assert browser.complaints() == []
 
 
 def place_of(browser, x, y):
-    """Where a square of the plane is in the window."""
+    """The place of a square of the plane in the window."""
     return browser.execute_script(
         """const [x, y] = arguments; const plane = node("plane"); plane.scrollIntoView({block: "center"});
         const box = plane.querySelector(".nsewdrag").getBoundingClientRect();
@@ -230,7 +236,7 @@ def test_a_click_shows_the_network(opened, made_up_page):
     )
     for figure, variable, beside in (
         ("spectrum", "singular_values", ("forecast", "forecast, layer 1")),
-        ("tail", "relative_tail", ("tail_bound", "certified, layer 1")),
+        ("tail", "relative_tail", ("tail_bound", "upper bound, layer 1")),
     ):
         curves = drawn(opened, figure)
         for layer in (1, 2, 3):
@@ -240,8 +246,8 @@ def test_a_click_shows_the_network(opened, made_up_page):
         np.testing.assert_array_equal(
             np.float32(curves[beside[1]]["y"]), np.float32(cell[beside[0]].sel(layer=1))
         )
-        assert len({curve["symbol"] for curve in curves.values()}) == 4, "told apart without colours"
-    assert len(drawn(opened, "way")) == 3
+        assert len({curve["symbol"] for curve in curves.values()}) == 4, "distinguishable without colours"
+    assert len(drawn(opened, "trajectory")) == 3
     assert (
         opened.text("#commands code")
         == "snakemake unlucky/weight_decay~0.1/sigma~0.3/width~4/depth~3/seed~0.nc"
@@ -282,15 +288,15 @@ def test_the_plane_shows_what_is_chosen(opened, made_up_page):
     opened.choose("#choose-layer", "3")
     opened.wait(READY)
     assert np.isnan(colours_of(opened)).all()
-    assert "no number: 4 of 4 squares" in opened.text("#legend")
-    assert "This network has no layer 3." in opened.text("#absent")
+    assert "no number, 4 of 4 squares" in opened.text("#legend")
+    assert "This network has no layer 3." in opened.text("#notes")
 
 
-def test_every_end_is_marked_and_said(opened):
+def test_every_outcome_is_marked_and_explained(opened):
     def marked():
         names = ["stopped", "diverged", "collapsed_to_zero"]
         traces = opened.value(
-            "node('plane').data.slice(2).map(({x, y}) => [...x].map((at, i) => [at, y[i]]))"
+            "node('plane').data.slice(1).map(({x, y}) => [...x].map((at, i) => [at, y[i]]))"
         )
         return dict(zip(names, traces, strict=True))
 
@@ -299,24 +305,24 @@ def test_every_end_is_marked_and_said(opened):
     assert np.isnan(colours_of(opened)).tolist() == [[False, False, True], [False, False, True]]
     legend = opened.text("#legend")
     for words in (
-        "stopped, not stationary: 2 of 6",
+        "stopped before it was stationary: 2 of 6",
         "diverged: 1 of 6",
-        "dead: all weights at the origin: 1 of 6",
+        "collapsed to zero: 1 of 6",
     ):
         assert words in legend
-    assert "no number: 2 of 6 squares" in legend
+    assert "no number, 2 of 6 squares" in legend
     assert "2 of 6 networks converged" in legend
     opened.choose("#choose-seed", "1")
     opened.wait(READY)
     assert marked()["stopped"] == [[1, 0]]
-    for square, ended, said in (
-        ((2, 0), "stopped: diverged", "It diverged"),
-        ((2, 1), "dead: the weights went to the origin", "It is dead"),
-        ((1, 0), "stopped: found no descent", ""),
+    for square, reason, note in (
+        ((2, 0), "stopped: diverged", "The network diverged"),
+        ((2, 1), "collapsed to zero: the weights collapsed to zero", "The network collapsed to zero"),
+        ((1, 0), "stopped: found no direction of descent", ""),
     ):
         click_square(opened, *square)
-        assert facts_of(opened)["termination_reason"] == [ended]
-        assert said in opened.text("#absent")
+        assert facts_of(opened)["training"] == [reason]
+        assert note in opened.text("#notes")
 
 
 def test_two_networks_are_compared(opened, made_up_page):
@@ -363,7 +369,7 @@ def test_the_keyboard_does_all_that_the_mouse_does(opened):
     assert at == [1, 0]
     opened.press("ARROW_LEFT", "ARROW_UP", "ARROW_UP")
     assert opened.value("[state.cell.sigma, state.cell.weight_decay]") == [0, 1], "it ends at the edge"
-    assert opened.text("#said").startswith("weight decay 0.1, sigma 0.1: relative distance 0.")
+    assert opened.text("#announcement").startswith("weight decay 0.1, sigma 0.1: relative distance 0.")
     opened.press("ENTER", "ARROW_RIGHT")
     opened.wait(READY)
     assert facts_of(opened)["sigma"] == ["0.3", "0.1"]
@@ -378,13 +384,13 @@ def test_the_keyboard_does_all_that_the_mouse_does(opened):
     assert opened.value("document.activeElement.id") == "pin", "and on to the network"
 
 
-def test_everything_has_a_name_for_those_who_do_not_see_it(opened):
+def test_everything_has_a_name_for_screen_readers(opened):
     assert opened.value("[...document.querySelectorAll('select')].every((s) => s.labels.length === 1)")
     assert opened.value("[...document.querySelectorAll('button')].every((b) => b.textContent.trim() !== '')")
-    for figure in ("spectrum", "tail", "way", "wcss"):
+    for figure in ("spectrum", "tail", "trajectory", "wcss"):
         assert opened.value(f"node('{figure}').getAttribute('aria-label')")
     assert opened.value("node('plane').getAttribute('aria-describedby')") == "keys"
-    assert opened.value("node('said').getAttribute('aria-live')") == "polite"
+    assert opened.value("node('announcement').getAttribute('aria-live')") == "polite"
 
 
 def test_a_link_reproduces_the_view(opened, made_up_page):
@@ -405,7 +411,7 @@ def test_a_link_reproduces_the_view(opened, made_up_page):
     assert opened.value("state.picks.layer") == 1
 
 
-def test_another_experiment_shows_the_network_most_like_the_one_before(opened, made_up_page):
+def test_another_experiment_shows_the_most_similar_network(opened, made_up_page):
     """By its values, not by its place: weight decay and noise by factors."""
     cubes = made_up_page[1]
     click_square(opened, 1, 1)
@@ -419,11 +425,11 @@ def test_another_experiment_shows_the_network_most_like_the_one_before(opened, m
         assert float(there) == decays[np.abs(np.log(decays / float(before["weight_decay"]))).argmin()]
 
 
-def test_an_address_of_what_is_not_here_is_told(opened, made_up_page):
+def test_an_address_of_absent_networks_is_explained(opened, made_up_page):
     cell = "weight_decay~7/sigma~0.1/width~4/depth~3/seed~0"
     opened.open(made_up_page[0], hash=f"#experiment=nothing&cell={cell}&layer=99", ready=READY)
     assert opened.text("#fault") == (
-        f"The address asks for what is not here: experiment nothing; network {cell}."
+        f"The address asks for what this page does not contain: experiment nothing; network {cell}."
     )
     assert opened.value("state.experiment") == "unlucky"
     opened.open(made_up_page[0], ready=READY)
@@ -456,7 +462,7 @@ def test_the_page_fits_the_window(opened, made_up_page, size):
     assert facts_of(opened)["sigma"] == ["1"]
 
 
-def test_all_numbers_and_what_they_were_made_with_can_be_seen(opened, made_up_page):
+def test_all_numbers_and_settings_can_be_shown(opened, made_up_page):
     cube = made_up_page[1]["unlucky"]
     click_square(opened, 0, 1)
     opened.click("#all-numbers summary")
@@ -464,11 +470,11 @@ def test_all_numbers_and_what_they_were_made_with_can_be_seen(opened, made_up_pa
     rows = opened.value(
         "[...document.querySelectorAll('#all-numbers tbody tr')].map((row) => [...row.cells].map((c) => c.textContent))"
     )
-    told = {name: value for name, value, _ in rows}
-    assert len(told) == len(cube.data_vars)
+    found = {name: value for name, value, _ in rows}
+    assert len(found) == len(cube.data_vars)
     cell = cube.sel(weight_decay=0.1, sigma=0.1, seed=0).squeeze()
-    assert told["status"] == "converged"
-    assert float(told["stable rank, layer 1"]) == pytest.approx(float(cell["stable_rank"][0]), rel=1e-6)
+    assert found["status"] == "converged"
+    assert float(found["stable rank, layer 1"]) == pytest.approx(float(cell["stable_rank"][0]), rel=1e-6)
     opened.click("#made-from summary")
     opened.wait("document.querySelectorAll('#made-from dt').length > 0")
     assert "clusters" in opened.text("#made-from")
@@ -481,11 +487,11 @@ def test_the_command_can_be_copied(opened):
     assert opened.value("getSelection().toString()") == opened.text("#commands code")
 
 
-def test_what_the_page_of_a_run_commands_is_planned(browser, finished):
+def test_the_commands_of_the_page_of_a_run_are_planned(browser, finished):
     """From a click on the page to a dry run of its command."""
     browser.resize(*DESK)
     browser.open(finished.folder / "results/explorer.html", ready=READY)
-    for experiment in ("mixture", "linear", "mnist"):
+    for experiment in ("mixture", "mnist"):
         browser.choose("#choose-experiment", experiment)
         browser.wait(f"state.experiment === '{experiment}'")
         browser.wait(READY)

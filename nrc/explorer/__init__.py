@@ -2,8 +2,8 @@
 
 __all__ = ["PARTS"]
 
-# What the page is made of, beside numbers and plotly.js: its scripts in the order in which they run.
+# The parts of the page besides numbers and plotly.js, with scripts in the order in which they run.
 PARTS = (
     *("page.html", "page.css", "cubes.js", "state.js", "choices.js"),
-    *("ticks.js", "plane.js", "network.js", "curves.js", "page.js"),
+    *("plane.js", "network.js", "curves.js", "page.js"),
 )

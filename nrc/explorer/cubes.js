@@ -1,16 +1,23 @@
-// The numbers: what the page knows of each experiment, and the cubes of its measures.
+// The numbers: what the page contains of each experiment, and the cubes of its measures.
 
 const ABOUT = JSON.parse(document.getElementById("about").textContent);
 const EXPERIMENTS = Object.keys(ABOUT);
 const cubes = {};
-const LEAST = "least";
+const SMALLEST = "smallest";
 
 const node = (id) => document.getElementById(id);
 const range = (count) => Array.from({ length: count }, (_, i) => i);
-/** The name of a dimension, for an axis. */
-const axisName = (of, dim) =>
-  of.dimensions[dim].long_name.replace(/\blambda\b/, "λ").replace(/\bsigma\b/, "σ");
 const words = (name) => name.replaceAll("_", " ");
+
+/** An element with properties and children. */
+function element(tag, properties = {}, ...children) {
+  const made = Object.assign(document.createElement(tag), properties);
+  made.append(...children);
+  return made;
+}
+
+/** The title of an axis along a dimension. */
+const axisTitle = (of, dim) => of.dimensions[dim].long_name.replace(/\blambda\b/, "λ").replace(/\bsigma\b/, "σ");
 
 /** The bytes of an embedded file. */
 async function unpacked(id) {
@@ -19,7 +26,7 @@ async function unpacked(id) {
   return new Response(stream).arrayBuffer();
 }
 
-/** The measures of an experiment. A place gives an index to each dimension. */
+/** The measures of an experiment. A place gives an index for each dimension. */
 class Cube {
   constructor(name, buffer) {
     Object.assign(this, ABOUT[name], { name });
@@ -41,7 +48,7 @@ class Cube {
   }
 
   number(variable, place) {
-    if (place.source === LEAST && this.has(variable, "source")) {
+    if (place.source === SMALLEST && this.has(variable, "source")) {
       const all = this.curve(variable, place, "source").filter((value) => !isNaN(value));
       return all.length ? Math.min(...all) : NaN;
     }
@@ -58,17 +65,17 @@ class Cube {
     return this.flags[variable][this.number(variable, place)] ?? "missing";
   }
 
-  end(place) {
+  outcome(place) {
     return this.flag("termination_reason", place) === "diverged" ? "diverged" : this.flag("status", place);
   }
 
-  /** Numbers of the layers there are. */
+  /** Indices of the layers of a network. */
   layers(place) {
     const depth = Number(this.dimensions.depth.values[place.depth]);
     return range(Math.min(depth, this.size("layer")));
   }
 
-  /** The place of a network in paths, and back. */
+  /** The place of a network as in paths of files, and back. */
   path(place) {
     return this.axes.map((axis) => `${axis}~${this.dimensions[axis].values[place[axis]]}`).join("/");
   }
@@ -87,7 +94,8 @@ async function cubeOf(name) {
   return cubes[name];
 }
 
-function told(value, digits = 4) {
+/** A number as text. */
+function format(value, digits = 4) {
   if (isNaN(value)) return "missing";
   if (!isFinite(value)) return "beyond 32 bits";
   if (Number.isInteger(value) && Math.abs(value) < 2 ** 24) return String(value);
@@ -97,7 +105,7 @@ function told(value, digits = 4) {
 }
 
 /** A value of an axis in few letters. */
-const brief = (text) => (text.length > 6 ? told(Number(text), 3) : text);
+const brief = (text) => (text.length > 6 ? format(Number(text), 3) : text);
 
 function median(values) {
   const sorted = values.filter((value) => !isNaN(value)).sort((a, b) => a - b);

@@ -3,32 +3,41 @@
 const REASONS = {
   tolerance: "reached the tolerance",
   collapsed_to_zero: "the weights collapsed to zero",
-  epochs: "spent its epochs",
-  wall_clock: "spent its time",
-  no_descent: "found no descent",
-  diverged: "diverged",
+  epochs: "used all epochs",
+  no_descent: "found no direction of descent",
 };
 
-/** The chosen network and the pinned one, if it is another. */
-function compared() {
-  const one = { of: cube(), place: state.cell, look: CHOSEN };
-  const { pin } = state;
-  if (!pin) return [one];
-  const other = { of: cubes[pin.experiment], place: pin.cell, look: PINNED };
-  const same = other.of === one.of && other.of.path(other.place) === one.of.path(one.place);
-  return same ? [one] : [one, other];
-}
+// Numbers of the full network that come first in the table.
+const FACTS = {
+  relative_residual: "relative residual",
+  evaluations: "epochs",
+  iterations: "iterations",
+  loss: "loss without the penalty",
+  train_accuracy: "accuracy on training points",
+  test_accuracy: "accuracy on test points",
+};
 
-/** Where a network differs from those beside it, in words. */
-function label({ of, place }) {
-  const differs = (axis) => compared().some((other) => valueOf(other, axis) !== valueOf({ of, place }, axis));
-  const axes = of.axes.filter((axis) => (compared().length > 1 ? differs(axis) : of.size(axis) > 1));
-  const others = compared().some((other) => other.of !== of);
-  const values = axes.map((axis) => `${words(axis)} ${brief(valueOf({ of, place }, axis))}`);
-  return [...(others ? [of.name] : []), ...values].join(", ");
+/** The chosen network, and the pinned one if it is another network. */
+function compared() {
+  const chosen = { of: cube(), place: state.cell, style: CHOSEN };
+  if (!state.pin) return [chosen];
+  const pinned = { of: cubes[state.pin.experiment], place: state.pin.cell, style: PINNED };
+  const same = pinned.of === chosen.of && pinned.of.path(pinned.place) === chosen.of.path(chosen.place);
+  return same ? [chosen] : [chosen, pinned];
 }
 
 const valueOf = ({ of, place }, axis) => of.dimensions[axis].values[place[axis]];
+
+/** The values in which a network differs from the other one. */
+function label(network) {
+  const all = compared();
+  const differs = (axis) => all.some((other) => valueOf(other, axis) !== valueOf(network, axis));
+  const axes = network.of.axes.filter((axis) => (all.length > 1 ? differs(axis) : network.of.size(axis) > 1));
+  const values = axes.map((axis) => `${words(axis)} ${brief(valueOf(network, axis))}`);
+  return [...(all.some((other) => other.of !== network.of) ? [network.of.name] : []), ...values].join(", ");
+}
+
+let waiting = 0;
 
 function drawNetwork() {
   const networks = compared();
@@ -36,204 +45,160 @@ function drawNetwork() {
   node("network-title").textContent = `The chosen network${beside}`;
   actions(networks);
   facts(networks);
-  absent(networks);
+  notes(networks[0]);
   commands(networks[0]);
   if (node("all-numbers").open) allNumbers();
   if (node("made-from").open) madeFrom();
-  const curves = [spectrum, tail, residual, ([network]) => way(network), wcss];
-  oneByOne(curves.map((curve) => () => curve(networks)));
+  // curves wait until no other network is chosen, such as by a key that is held down
+  node("curves").setAttribute("aria-busy", "true");
+  clearTimeout(waiting);
+  waiting = setTimeout(() => {
+    CURVES.forEach((curves) => curves(networks));
+    node("curves").setAttribute("aria-busy", "false");
+  }, 20);
 }
 
-let turn = 0;
-
-/** Draw curves with a look at the screen between, until another network is chosen. */
-function oneByOne(drawings) {
-  const mine = ++turn;
-  node("curves").setAttribute("aria-busy", "true");
-  const next = () => {
-    if (mine !== turn) return;
-    if (drawings.length) {
-      drawings.shift()();
-      requestAnimationFrame(() => setTimeout(next));
-    } else node("curves").setAttribute("aria-busy", "false");
-  };
-  next();
+function button(text, act, properties = {}) {
+  const made = element("button", { type: "button", textContent: text, ...properties });
+  made.addEventListener("click", () => act(made));
+  return made;
 }
 
 function actions(networks) {
   const of = cube();
-  const button = (text, pressed, act) => {
-    const made = document.createElement("button");
-    made.type = "button";
-    made.textContent = text;
-    if (pressed !== null) made.setAttribute("aria-pressed", pressed);
-    made.addEventListener("click", act);
-    return made;
-  };
-  const pin = button(networks.length > 1 ? "Pin it instead" : "Pin it to compare", null, togglePin);
-  pin.id = "pin";
-  const free = button("Let go of the pinned one", null, unpin);
-  free.id = "unpin";
-  const parts = [...(networks.length > 1 || !state.pin ? [pin] : []), ...(state.pin ? [free] : [])];
+  const parts = [];
+  if (networks.length > 1 || !state.pin)
+    parts.push(button(networks.length > 1 ? "Pin this one instead" : "Pin to compare", togglePin, { id: "pin" }));
+  if (state.pin) parts.push(button("Unpin", unpin, { id: "unpin" }));
   if (of.size("seed") > 1) {
-    parts.push(Object.assign(document.createElement("span"), { textContent: "seed" }));
-    of.dimensions.seed.values.forEach((seed, i) =>
-      parts.push(button(seed, i === state.cell.seed, () => move({ seed: i }))),
+    const seeds = of.dimensions.seed.values.map((seed, i) =>
+      button(seed, () => move({ seed: i }), { ariaPressed: String(i === state.cell.seed) }),
     );
+    parts.push(element("span", {}, "seed"), ...seeds);
   }
-  if (state.pin && networks.length === 1)
-    parts.push(Object.assign(document.createElement("span"), { textContent: "pinned: now choose another" }));
+  if (state.pin && networks.length === 1) parts.push(element("span", {}, "pinned: choose another network"));
   node("actions").replaceChildren(...parts);
 }
 
-/** Rows of a table with a column for each network. */
+/** Fill a table with a column for each network. */
 function table(target, networks, rows) {
-  const row = (cells, tag, looks = []) => {
-    const line = document.createElement("tr");
-    cells.forEach((text, i) => {
-      const cell = document.createElement(i === 0 || tag === "th" ? "th" : "td");
-      if (tag === "th") cell.scope = "col";
-      else if (i === 0) cell.scope = "row";
-      cell.textContent = text;
-      if (looks[i]) cell.className = looks[i];
-      line.append(cell);
-    });
-    return line;
-  };
-  const head = document.createElement("thead");
-  const body = document.createElement("tbody");
-  if (networks.length > 1) head.append(row(["", "● chosen", "◇ pinned"], "th", ["", "chosen", "pinned"]));
-  body.append(...rows.map((cells) => row(cells, "td")));
-  target.replaceChildren(head, body);
+  const heads = [["", ""], ["● chosen", "chosen"], ["◇ pinned", "pinned"]];
+  const head = heads.map(([text, className]) => element("th", { scope: "col", className }, text));
+  const body = rows.map(([name, ...values]) =>
+    element("tr", {}, element("th", { scope: "row" }, name), ...values.map((value) => element("td", {}, value))),
+  );
+  target.replaceChildren(
+    element("thead", {}, ...(networks.length > 1 ? [element("tr", {}, ...head)] : [])),
+    element("tbody", {}, ...body),
+  );
 }
-
-// Numbers of the whole network that are told first.
-const FACTS = {
-  relative_residual: "relative residual",
-  evaluations: "epochs over the data",
-  iterations: "iterations",
-  loss: "loss without the penalty",
-  train_accuracy: "classified right, train points",
-  test_accuracy: "classified right, test points",
-};
 
 function facts(networks) {
   const of = cube();
-  const numbers = (variable, digits) =>
-    networks.map((network) => {
-      const place = within(network.of, { ...network.place, ...choice() });
-      return network.of.variables[variable] ? told(network.of.number(variable, place), digits) : "not measured";
-    });
-  const ended = ({ of, place }) => {
-    const reason = of.flag("termination_reason", place);
-    return `${of.flag("status", place)}: ${REASONS[reason] ?? words(reason)}`;
+  const reason = (network) => {
+    const name = network.of.flag("termination_reason", network.place);
+    return `${words(network.of.flag("status", network.place))}: ${REASONS[name] ?? words(name)}`;
   };
   const rows = of.axes.map((axis) => [words(axis), ...networks.map((network) => valueOf(network, axis))]);
   if (networks.some((network) => network.of !== of))
     rows.unshift(["experiment", ...networks.map((network) => network.of.name)]);
-  rows.push(["termination_reason", ...networks.map(ended)]);
+  rows.push(["training", ...networks.map(reason)]);
   for (const [variable, name] of Object.entries(FACTS))
-    if (networks.some((network) => network.of.variables[variable])) rows.push([name, ...numbers(variable)]);
+    if (networks.some((network) => network.of.variables[variable]))
+      rows.push([name, ...networks.map((network) => numberOf(network, variable, 4))]);
   if (!FACTS[state.measure])
-    rows.push([`${words(state.measure)}${whereOf(state.measure)}`, ...numbers(state.measure, 7)]);
+    rows.push([
+      `${words(state.measure)}${whereOf(state.measure)}`,
+      ...networks.map((network) => numberOf(network, state.measure, 7)),
+    ]);
   table(node("facts"), networks, rows);
 }
 
-/** The choices that a measure takes, in words. */
+/** A number of a network at the chosen layer, source, position and snapshot, as text. */
+function numberOf({ of, place }, variable, digits) {
+  if (!of.variables[variable]) return "not measured";
+  if (of.flags[variable]) return words(of.flag(variable, place));
+  const inside = ([dim, at]) => [dim, at === SMALLEST || !of.dimensions[dim] || at < of.size(dim) ? at : NaN];
+  const all = Object.fromEntries(Object.entries({ ...place, ...choice() }).map(inside));
+  return format(of.number(variable, all), digits);
+}
+
+/** The layer, source, position and snapshot of a measure, in words. */
 function whereOf(measure) {
   const of = cube();
   const names = { layer: "layer ", source: "features z", index: "position ", snapshot: "after epochs " };
   const parts = extras(of, measure).map((dim) => {
     const at = choice()[dim];
-    if (at === LEAST) return "least over sources";
-    return `${names[dim]}${of.dimensions[dim].values[at]}`;
+    return at === SMALLEST ? "smallest over sources" : `${names[dim]}${of.dimensions[dim].values[at]}`;
   });
-  return parts.length ? `, ${parts.join(", ")}` : "";
-}
-
-/** A place in another cube: beyond its end there is nothing. */
-function within(of, place) {
-  const inside = ([dim, at]) => at === LEAST || !of.dimensions[dim] || at < of.size(dim);
-  return Object.fromEntries(Object.entries(place).map(([dim, at]) => [dim, inside([dim, at]) ? at : NaN]));
+  return parts.map((part) => `, ${part}`).join("");
 }
 
 function commands({ of, place }) {
   const lines = Object.entries(of.commands).map(([does, command]) => {
-    const box = document.createElement("div");
-    box.className = "command";
-    const about = Object.assign(document.createElement("span"), { textContent: does });
-    const code = document.createElement("code");
-    code.textContent = command.replace("CELLS", of.path(place));
-    const button = Object.assign(document.createElement("button"), { type: "button", textContent: "Copy" });
-    button.setAttribute("aria-label", `Copy the command to ${does}`);
-    button.addEventListener("click", () => copy(code, button));
-    box.append(about, code, button);
-    return box;
+    const code = element("code", {}, command.replace("CELLS", of.path(place)));
+    const act = button("Copy", (made) => copy(code, made), { ariaLabel: `Copy the command to ${does}` });
+    return element("div", { className: "command" }, element("span", {}, does), code, act);
   });
   node("commands").replaceChildren(...lines);
 }
 
-async function copy(code, button) {
-  const selection = getSelection();
-  selection.selectAllChildren(code);
+async function copy(code, made) {
+  getSelection().selectAllChildren(code);
   try {
     await navigator.clipboard.writeText(code.textContent);
-    button.textContent = "Copied";
+    made.textContent = "Copied";
   } catch {
-    button.textContent = document.execCommand("copy") ? "Copied" : "Selected";
+    made.textContent = document.execCommand("copy") ? "Copied" : "Selected";
   }
 }
 
 function allNumbers() {
   const networks = compared();
-  const rows = Object.keys(cube().variables).map((name) => [
+  const rows = Object.entries(cube().variables).map(([name, { long_name }]) => [
     `${words(name)}${whereOf(name)}`,
-    ...networks.map(({ of, place }) => {
-      if (!of.variables[name]) return "not measured";
-      if (of.flags[name]) return of.flag(name, place);
-      return told(of.number(name, within(of, { ...place, ...choice() })), 7);
-    }),
-    cube().variables[name].long_name,
+    ...networks.map((network) => numberOf(network, name, 7)),
+    long_name,
   ]);
   table(node("all-numbers").querySelector("table"), networks, rows);
 }
 
 function madeFrom() {
   const { attributes, left_out } = cube();
-  const parts = Object.entries(attributes).map(([key, value]) => {
-    if (key !== "settings") return [key, String(value)];
-    const text = JSON.stringify(JSON.parse(value), null, 1);
-    // lists of values in a line each
-    return [key, text.replace(/\[[^[\]{}]*\]/g, (list) => list.replace(/\s+/g, " "))];
-  });
-  if (left_out.length) parts.push(["in the file, but not here", left_out.join(", ")]);
-  const nodes = parts.flatMap(([key, value]) => {
-    const text = document.createElement(key === "settings" ? "pre" : "span");
-    text.textContent = value;
-    const about = document.createElement("dd");
-    about.append(text);
-    return [Object.assign(document.createElement("dt"), { textContent: key }), about];
-  });
+  const { settings, ...others } = attributes;
+  const parts = {
+    ...others,
+    // each list of values in one line
+    ...(settings && {
+      settings: JSON.stringify(JSON.parse(settings), null, 1).replace(/\[[^[\]{}]*\]/g, (list) =>
+        list.replace(/\s+/g, " "),
+      ),
+    }),
+    ...(left_out.length && { "variables of the file that are not on this page": left_out.join(", ") }),
+  };
+  const nodes = Object.entries(parts).flatMap(([key, value]) => [
+    element("dt", {}, key),
+    element("dd", {}, element(key === "settings" ? "pre" : "span", {}, String(value))),
+  ]);
   node("made-from").querySelector("dl").replaceChildren(...nodes);
 }
 
-/** What the experiment does not have, said where a curve would stand. */
-function absent(networks) {
-  const { of } = networks[0];
+/** Why some curves and numbers are missing. */
+function notes({ of, place }) {
   const curves = {
     forecast: "the forecast of linear networks",
-    tail_bound: "the certified curve",
-    snapshot_singular_values: "snapshots on the way",
+    tail_bound: "the upper bound on the tail",
+    snapshot_singular_values: "snapshots during training",
   };
-  const lacks = Object.keys(curves).filter((name) => !of.variables[name]);
-  const why = {
-    diverged: "It diverged: there are no measures of it.",
-    collapsed_to_zero: "It is dead: all singular values are 0, and relative measures are missing.",
+  const missing = Object.keys(curves).filter((name) => !of.variables[name]);
+  const outcomes = {
+    diverged: "The network diverged and has no measures.",
+    collapsed_to_zero: "The network collapsed to zero: all singular values are 0, and relative measures are missing.",
   };
-  const said = [
-    of.layers(state.cell).includes(state.picks.layer) ? "" : `This network has no layer ${state.picks.layer + 1}.`,
-    why[of.end(state.cell)],
-    lacks.length ? `Not measured in ${of.name}: ${lacks.map((name) => curves[name]).join(", ")}.` : "",
+  const texts = [
+    of.layers(place).includes(state.picks.layer) ? "" : `This network has no layer ${state.picks.layer + 1}.`,
+    outcomes[of.outcome(place)],
+    missing.length ? `Not measured in ${of.name}: ${missing.map((name) => curves[name]).join(", ")}.` : "",
   ];
-  node("absent").textContent = said.filter(Boolean).join(" ");
+  node("notes").textContent = texts.filter(Boolean).join(" ");
 }

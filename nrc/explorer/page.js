@@ -1,29 +1,25 @@
-// What a person does, and how the page begins.
+// Actions of the user, and the start of the page.
 
-/** Show all anew. */
+/** Draw the page. */
 function show() {
   titles();
   choices();
   drawPlane();
-  say();
+  announce();
   drawNetwork();
   remember();
 }
 
-/** Choose another network; the plane stays what it is, unless it goes through another place. */
+/** Choose another network; the plane is drawn again only if it shows other networks. */
 function move(to) {
   const free = [state.x, state.y, ...(overSeeds() ? ["seed"] : [])];
-  const through = cube().axes.filter((axis) => !free.includes(axis));
-  const another = through.some((axis) => axis in to && to[axis] !== state.cell[axis]);
+  const others = Object.keys(to).some((axis) => !free.includes(axis) && to[axis] !== state.cell[axis]);
   state.cell = { ...state.cell, ...to };
-  if (another) {
-    show();
-    return;
-  }
+  if (others) return show();
   Plotly.relayout("plane", { shapes: outlines() });
-  say();
+  announce();
   drawNetwork();
-  remember();
+  return remember();
 }
 
 function togglePin() {
@@ -58,8 +54,8 @@ function pressed(event) {
 }
 
 async function begin() {
-  if (!EXPERIMENTS.length) throw new Error("There is no experiment in this page.");
-  if (!("DecompressionStream" in window)) throw new Error("This browser is too old to unpack the numbers.");
+  if (!EXPERIMENTS.length) throw new Error("This page contains no experiment.");
+  if (!("DecompressionStream" in window)) throw new Error("This browser is too old to decompress the numbers.");
   const code = document.createElement("script");
   code.textContent = new TextDecoder().decode(await unpacked("plotly"));
   document.head.append(code);

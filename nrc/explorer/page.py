@@ -1,4 +1,4 @@
-"""The explorer's page: the cubes of all experiments, and what draws them, in one file that needs no other."""
+"""The page of the explorer: one HTML file with the cubes of all experiments and the code that draws them."""
 
 import base64
 import json
@@ -18,20 +18,20 @@ from nrc.grid import AXES, notation
 
 __all__ = ["contents", "packed", "page", "shown"]
 
-# The dimensions beside those of the grid along which the page can choose; matrices have others.
+# Dimensions besides the axes of the grid along which the page can choose; matrices have others.
 CHOICES = ("layer", "source", "index", "snapshot")
 
 
 def page(cubes: Mapping[str, xr.Dataset], commands: Mapping[str, Mapping[str, str]]) -> str:
-    """The page, HTML with all that it needs, the same text for the same cubes.
+    """The page as HTML; the same cubes give the same text.
 
     Parameters
     ----------
     cubes : mapping
         Measures of each experiment.
     commands : mapping
-        For each experiment the commands that make one of its networks again, by what they do, with the word
-        CELLS for the network's place in the grid.
+        For each experiment the commands that train and measure one of its networks, by what they do, with the
+        word CELLS for the place of the network in the grid.
 
     Examples
     --------
@@ -46,7 +46,7 @@ def page(cubes: Mapping[str, xr.Dataset], commands: Mapping[str, Mapping[str, st
     return template.render(
         style=parts["page.css"],
         code="\n".join(text for part, text in parts.items() if part.endswith(".js")),
-        # no name of an experiment ends the element that holds it
+        # a name of an experiment must not close the element
         about=json.dumps(about, ensure_ascii=False).replace("<", "\\u003c"),
         packed={"plotly": _compressed(get_plotlyjs().encode())}
         | {f"cube-{number}": packed(cube) for number, cube in enumerate(cubes.values())},
@@ -54,7 +54,7 @@ def page(cubes: Mapping[str, xr.Dataset], commands: Mapping[str, Mapping[str, st
 
 
 def contents(cube: xr.Dataset) -> dict[str, Any]:
-    """What a cube says of itself, for JSON: values of its dimensions, its variables in order, its attributes.
+    """Dimensions, variables and attributes of a cube, for JSON.
 
     Examples
     --------
@@ -76,7 +76,7 @@ def contents(cube: xr.Dataset) -> dict[str, Any]:
             if dim in kept.dims
         },
         "variables": {
-            str(name): {"dimensions": list(variable.dims), **_told(variable.attrs)}
+            str(name): {"dimensions": list(variable.dims), **_described(variable.attrs)}
             for name, variable in kept.data_vars.items()
         },
         "flags": {
@@ -90,7 +90,7 @@ def contents(cube: xr.Dataset) -> dict[str, Any]:
 
 
 def packed(cube: xr.Dataset) -> str:
-    """The numbers of all variables shown, one after the other: 32-bit floats, zlib, base64.
+    """The numbers of all shown variables in one sequence: 32-bit floats, zlib, base64.
 
     Examples
     --------
@@ -99,14 +99,14 @@ def packed(cube: xr.Dataset) -> str:
     >>> len(numbers) == sum(variable.size for variable in shown(cube).data_vars.values())
     True
     """
-    # what is beyond 32 bits is infinite
+    # larger numbers become infinite
     with np.errstate(over="ignore"):
         data = b"".join(np.asarray(v.values, "<f4").tobytes() for v in shown(cube).data_vars.values())
     return _compressed(data)
 
 
 def shown(cube: xr.Dataset) -> xr.Dataset:
-    """The variables that are a number for each network, layer, source, index and snapshot, in this order.
+    """The variables without other dimensions than the axes, layer, source, index and snapshot, in this order.
 
     Examples
     --------
@@ -120,9 +120,9 @@ def shown(cube: xr.Dataset) -> xr.Dataset:
     return cube[names].transpose(*order)
 
 
-def _told(attributes: Mapping[str, Any]) -> dict[str, str]:
-    told = ("long_name", "units", "reference", "comment")
-    return {key: attributes[key] for key in told if key in attributes}
+def _described(attributes: Mapping[str, Any]) -> dict[str, str]:
+    keys = ("long_name", "units", "reference", "comment")
+    return {key: attributes[key] for key in keys if key in attributes}
 
 
 def _codes(variable: xr.DataArray) -> list[str]:
@@ -130,7 +130,7 @@ def _codes(variable: xr.DataArray) -> list[str]:
 
 
 def _plain(value: Any) -> Any:
-    """An attribute of a file as JSON has it."""
+    """An attribute as a value of JSON."""
     value = value.item() if isinstance(value, np.generic) else value
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
