@@ -7,6 +7,7 @@ from itertools import chain
 
 import yaml
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 import nrc
@@ -39,7 +40,11 @@ def test_the_lock_file_meets_the_requirements_of_the_project():
     requirements = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
     pins = [Requirement(pin) for pin in PIN.findall(read("requirements.lock"))]
     for requirement in map(Requirement, requirements):
-        versions = [next(iter(pin.specifier)).version for pin in pins if pin.name == requirement.name]
+        versions = [
+            next(iter(pin.specifier)).version
+            for pin in pins
+            if pin.name == canonicalize_name(requirement.name)
+        ]
         assert versions, requirement
         assert all(map(requirement.specifier.contains, versions)), requirement
 
