@@ -25,6 +25,7 @@ SMALL = {
     "nrc/types.py": "value = 1\n",
     "nrc/kind.py": "from nrc.deep import FIRST\n",
     "nrc/version.py": '__version__ = "1"\n',
+    "workflow/__init__.py": "",
     "workflow/lib/__init__.py": "",
     "workflow/lib/program.py": "run = 1\n",
     "workflow/scripts/go.py": (
@@ -48,7 +49,7 @@ def small(tmp_path) -> Path:
     for file, text in SMALL.items():
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).write_text(text, encoding="utf-8")
-    shutil.copy(SCRIPTS / "pipeline/code.py", tmp_path / "workflow/lib")
+    shutil.copy(PROJECT / "workflow/lib/code_digest.py", tmp_path / "workflow/lib")
     return tmp_path
 
 
@@ -63,7 +64,7 @@ def digest(folder: Path, *kinds: str) -> str:
 def test_the_closure_sees_through_modules_packages_and_functions(small):
     assert closure(small) == {
         *("nrc", "nrc.a", "nrc.deep", "nrc.deep.b", "nrc.deep.c", "nrc.deep.d", "nrc.late"),
-        *("pipeline", "workflow.lib.program"),
+        *("workflow", "workflow.lib", "workflow.lib.program"),
     }
 
 
@@ -108,7 +109,7 @@ def test_the_place_does_not_count(small, tmp_path_factory):
 def project(tmp_path_factory) -> Path:
     """A copy of this project's code, to edit."""
     folder = tmp_path_factory.mktemp("project")
-    for part in ("nrc", "workflow/scripts"):
+    for part in ("nrc", "workflow"):
         shutil.copytree(PROJECT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
     return folder
 
@@ -169,7 +170,7 @@ def test_the_closure_holds_what_python_imports(program):
         capture_output=True,
         check=True,
     ).stdout
-    first_party = {name for name in said.split() if name.partition(".")[0] in ("nrc", "pipeline")}
+    first_party = {name for name in said.split() if name.partition(".")[0] in ("nrc", "workflow")}
     assert "nrc.netcdf" in first_party
     assert first_party <= code_in(PROJECT).closure(SCRIPTS / f"{program}.py")
 
@@ -187,9 +188,9 @@ def test_the_project_imports_modules_and_what_they_define():
     for file in [*LIBRARY, *SCRIPTS.glob("**/*.py")]:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
-                lazy = {alias.name for alias in node.names} & {"nrc", "pipeline"}
+                lazy = {alias.name for alias in node.names} & {"nrc", "workflow"}
                 # the release number, which no program depends on
-                assert not lazy or file.name == "labels.py", f"{file} imports {lazy}"
+                assert not lazy or file.name == "metadata.py", f"{file} imports {lazy}"
             if isinstance(node, ast.ImportFrom) and node.module == "nrc":
                 for alias in node.names:
                     place = PROJECT / "nrc" / alias.name

@@ -100,38 +100,31 @@ def test_the_curves_are_the_numbers_of_the_dataset():
     assert bottom < np.min(tail.get_ydata()[:-1]), "all of the curve is visible"
 
 
-def test_layers_have_their_names():
+def test_layers_have_their_names_and_the_order_of_the_option():
     titles, above = panels(nrc.plot(measured()))
     assert titles == ["module 0", "module 2", "module 4"]
     assert above == r"$\lambda=0.01$, relative residual 3.2e-03"
     long = measured({"encoder.layers.0.self_attention.out_proj": 30, "head": 10})
-    titles, _ = panels(nrc.plot(long))
-    assert titles == ["encoder.layers.0.\nself_attention.\nout_proj", "head"]
+    assert panels(nrc.plot(long))[0] == ["encoder.layers.0.\nself_attention.\nout_proj", "head"]
     assert "into layer1.0.conv1" in labels(nrc.plot(recorded(RESNET)))
     assert panels(nrc.plot(recorded()))[1] == "", "a recorder knows no weight decay"
+    assert panels(nrc.plot(measured(RESNET), layers=["fc", "conv1"]))[0] == ["fc", "conv1"]
+    rows = nrc.plot(cube(sigma=[0.0]), "certified", layers=[3, 1]).axes[::2]
+    assert [axis.get_ylabel() for axis in rows] == ["layer 3", "layer 1"]
 
 
 def test_a_network_from_a_file_has_its_cell_in_the_title():
     made = end(cube(), TerminationReason.EPOCHS, weight_decay=0.01)
-    one = made.sel(weight_decay=0.1, sigma=0.3, seed=1)
-    titles, above = panels(nrc.plot(one, "certified"))
+    titles, above = panels(nrc.plot(made.sel(weight_decay=0.1, sigma=0.3, seed=1), "certified"))
     assert titles == ["layer 1", "layer 2", "layer 3"]
     assert above == r"$\lambda=0.1$, $\sigma=0.3$, 1 of 1 converged"
     other = made.sel(weight_decay=0.01, sigma=0.3, seed=1)
     assert panels(nrc.plot(other, "spectra"))[1] == r"$\lambda=0.01$, 0 of 1 converged"
 
 
-def test_layers_are_drawn_in_the_order_of_the_option():
-    assert panels(nrc.plot(measured(RESNET), layers=["fc", "conv1"]))[0] == ["fc", "conv1"]
-    assert panels(nrc.plot(recorded(), layers=["4"]))[0] == ["module 4"]
-    rows = nrc.plot(cube(sigma=[0.0]), "certified", layers=[3, 1]).axes[::2]
-    assert [axis.get_ylabel() for axis in rows] == ["layer 3", "layer 1"]
-
-
 def test_a_layer_without_a_bound_has_a_note_and_its_tail():
     figure = nrc.plot(measured(without=["0"]))
-    notes = [[text.get_text() for text in axis.texts] for axis in figure.axes]
-    assert notes == [["no bound"], [], []]
+    assert [[text.get_text() for text in axis.texts] for axis in figure.axes] == [["no bound"], [], []]
     assert len(figure.axes[0].lines[1].get_xdata()) == 20
     figure = nrc.plot(measured(room=90))
     assert all([text.get_text() for text in axis.texts] == ["bound above 1: void"] for axis in figure.axes)
@@ -152,13 +145,12 @@ def test_the_unit_of_snapshots_is_in_their_coordinate(coordinate, unit):
 
 
 def test_the_class_wcss_is_without_inputs_and_logarithmic_if_it_varies_widely():
-    figure = nrc.plot(recorded(RESNET))
-    assert (figure.axes[-1].get_yscale(), len(figure.axes[-1].lines)) == ("log", len(RESNET) - 1)
-    flat = recorded()
+    axis = nrc.plot(recorded(RESNET)).axes[-1]
+    assert (axis.get_yscale(), len(axis.lines)) == ("log", len(RESNET) - 1)
+    flat, unlabelled = recorded(), recorded()
     flat["snapshot_wcss"] = 1 + 0.01 * flat["snapshot_wcss"]
     axis = nrc.plot(flat).axes[-1]
     assert (axis.get_yscale(), axis.get_ylim()[0], len(axis.lines)) == ("linear", 0, 2)
-    unlabelled = recorded()
     unlabelled["snapshot_wcss"][:] = np.nan
     assert len(nrc.plot(unlabelled).axes) == 3, "no empty panel"
 
@@ -171,11 +163,8 @@ def test_bounds_of_one_network_have_a_mark_for_each_layer_on_equal_scales():
         assert len(axis.collections) == 2
     assert labels(figure) == ["module 0", "module 2", "equality"]
     assert figure.get_suptitle().endswith("2 of 3 layers have a bound and a distance above 0")
-    assert labels(nrc.plot(measured(RESNET), "bounds"))[0] == "conv1"
-    flat = measured({"4": K})
-    assert [text.get_text() for text in nrc.plot(flat, "bounds").axes[0].texts] == [
-        "no layer has both above 0"
-    ]
+    (text,) = nrc.plot(measured({"4": K}), "bounds").axes[0].texts
+    assert text.get_text() == "no layer has both above 0"
 
 
 # Style and notebooks.
@@ -186,7 +175,7 @@ def test_the_default_colour_map_is_that_of_the_kind():
         dataset = recorded() if kind == "spectra" else measured()
         colours = [
             [line.get_color() for line in nrc.plot(dataset, kind, **options).axes[0].lines]
-            for options in ({}, {"colour_map": default}, {"colour_map": "magma"})
+            for options in ({}, {"colour_map": default}, {"colour_map": "rocket"})
         ]
         assert colours[0] == colours[1] != colours[2], kind
 
@@ -205,43 +194,35 @@ def test_a_notebook_displays_a_figure_that_keeps_its_style():
     assert file.getbuffer().nbytes > 1000
 
 
-def test_plot_is_the_function_whatever_is_imported():
+def test_plot_is_a_function_and_not_a_module():
     importlib.import_module("nrc.figures.notebook")
     assert callable(nrc.plot)
-    assert {"plot", "load"} <= set(nrc.__all__)
-    assert "plot" in dir(nrc)
-    with pytest.raises(ModuleNotFoundError):
-        importlib.import_module("nrc.plot")
+    assert {"plot", "load"} <= set(nrc.__all__) & set(dir(nrc))
 
 
-# Errors, in one line.
+NO_VALUES = "which has no values in the dataset: nrc.Recorder returns snapshots"
 
 
 @pytest.mark.parametrize(
-    ("dataset", "asked", "error", "message"),
+    ("dataset", "options", "error", "message"),
     [
         ("measures.nc", {}, TypeError, "plot draws a Dataset, such as nrc.measure and nrc.load return, not str"),
         (measured(), {"layer": ["0"]}, TypeError, "plot has no option 'layer'; its options are layers and colour_map"),
         (measured(), {"layers": ["0", "1"]}, ValueError, "there is no layer '1'; the layers are '0', '2' and '4'"),
         (measured(), {"layers": []}, ValueError, "layers is empty; the layers are '0', '2' and '4'"),
         (measured(), {"kind": "plane"}, ValueError, "kind is 'plane', but must be one of spectra, certified, tails, bounds"),
-        (measured(), {"kind": "spectra"}, ValueError, "spectra draws snapshot_singular_values, which has no values in the dataset: nrc.Recorder"),
-        (of_spectra(), {"kind": "certified"}, ValueError, "certified draws tail_bound, which has no values in the dataset"),
-        (measured(weight_decay=0.0), {"kind": "bounds"}, ValueError, "bounds draws bound_measured, which has no values in the dataset"),
-        (measured()[["loss"]], {}, ValueError, "the dataset has no variable that plot draws: nrc.Recorder returns snapshots"),
+        (measured(), {"kind": "spectra"}, ValueError, f"spectra draws snapshot_singular_values, {NO_VALUES}"),
+        (measured(weight_decay=0.0), {"kind": "bounds"}, ValueError, f"bounds draws bound_measured, {NO_VALUES}"),
+        (measured()[["loss"]], {}, ValueError, "the dataset has no variable that plot draws: nrc.Recorder returns"),
         (measured(), {"colour_map": "virdis"}, ValueError, "colour_map is 'virdis', but must be the name of a colour map"),
-        (cube(weight_decay=range(9)), {"kind": "certified"}, ValueError, "the figure draws at most 8 pairs of weight decay and sigma"),
-        (cube(width=[4, 8]), {"kind": "certified"}, ValueError, "the figure draws one width, but one has 4 and 8"),
+        (cube(weight_decay=range(9)), {"kind": "certified"}, ValueError, "the figure draws at most 8 pairs of weight decay"),
     ],
 )  # fmt: skip
-def test_a_dataset_that_cannot_be_drawn_is_refused_in_one_line(dataset, asked, error, message):
+def test_a_dataset_that_cannot_be_drawn_is_refused_in_one_line(dataset, options, error, message):
     with pytest.raises(error) as caught:
-        nrc.plot(dataset, **asked)
+        nrc.plot(dataset, **options)
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
-
-
-# The form of a cube.
 
 
 def test_a_network_in_the_form_of_a_cube_has_all_axes():
@@ -249,12 +230,10 @@ def test_a_network_in_the_form_of_a_cube_has_all_axes():
     assert {axis: own.sizes[axis] for axis in AXES} == dict.fromkeys(AXES, 1)
     assert own["weight_decay"].item() == 0.01
     assert np.isnan(own["sigma"].item())
-    assert own["relative_tail"].squeeze().values == pytest.approx(
-        measured()["relative_tail"].values, nan_ok=True
-    )
+    tails = own["relative_tail"].squeeze().values
+    assert tails == pytest.approx(measured()["relative_tail"].values, nan_ok=True)
     made = cube()
     assert of_network(made).identical(made)
-    one = made.sel(weight_decay=0.1, seed=[1])
-    assert of_network(one)["weight_decay"].values.tolist() == [0.1]
+    assert of_network(made.sel(weight_decay=0.1, seed=[1]))["weight_decay"].values.tolist() == [0.1]
     assert of_network(measured().assign(width=4))["width"].values.tolist() == [4]
     assert list(SMALL) == own["layer"].values.tolist()
