@@ -3,7 +3,7 @@
 A kind is a module of its package that has a class `Options` (`nrc.options`).
 """
 
-import ast
+import re
 import sys
 from collections.abc import Mapping
 from functools import cache
@@ -22,6 +22,12 @@ LIGHT = (
     *("collections.abc", "typing", "typing_extensions", "pydantic"),
     *("nrc.options", "nrc.fields", "nrc.grid", "nrc.networks.options"),
     *("nrc.data.options", "nrc.optimize.options", "nrc.figures.options", "nrc.claims.options"),
+)
+# The class of options, and imports from these modules.
+DECLARATIONS = re.compile(
+    rf"^from (?:{'|'.join(map(re.escape, LIGHT))}) import (?:\([^)]*\)|.*)$"
+    r"|^class Options\(.*\n(?:(?: .*|\):)?\n)*",
+    re.MULTILINE,
 )
 
 
@@ -91,19 +97,7 @@ def options(package: str, name: str) -> type[Options]:
         found: type[Options] = sys.modules[full].Options
         return found
     file = ROOT.joinpath(*package.split("."), f"{name}.py")
-    tree = ast.parse(file.read_bytes(), file)
-    tree.body = [node for node in tree.body if _declares(node)]
     namespace = {"__name__": full}
-    exec(compile(tree, file, "exec"), namespace)
+    exec("\n".join(DECLARATIONS.findall(file.read_text(encoding="utf-8"))), namespace)
     declared: type[Options] = namespace["Options"]  # type: ignore[assignment]
     return declared
-
-
-def _declares(node: ast.stmt) -> bool:
-    """Whether a statement is the class of options or an import that it may need."""
-    match node:
-        case ast.ImportFrom(module=str(name)):
-            return name in LIGHT
-        case ast.ClassDef(name="Options"):
-            return True
-    return False

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from workflow.config.models import BRANCH
+from workflow.config.field_types import BRANCH
 from workflow.config.schema import allowed, alternatives, chosen, kind_of, part_at
 from workflow.config.words import dotted, value_at, written
 
