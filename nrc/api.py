@@ -1,4 +1,4 @@
-"""One network of one's own, measured: any torch module, on one's own data."""
+"""The measures of any torch module on your own data."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -32,11 +32,11 @@ __all__ = ["measure", "spectra"]
 
 Array = NDArray[np.float64]
 
-# Share of the largest singular value above which one counts for the numerical rank.
+# The numerical rank counts singular values above this share of the largest.
 NUMERICAL = 1e-3
 
 
-@torch.inference_mode(False)  # there are gradients, whatever the mode of who calls
+@torch.inference_mode(False)  # gradients are needed in whatever mode the caller is
 def measure(
     model: nn.Module,
     x: ArrayLike | Tensor,
@@ -54,65 +54,66 @@ def measure(
     svd: str | None = None,
     progress: bool | None = None,
 ) -> xr.Dataset:
-    """Spectra and ranks of every layer, variability of every space, and how low a rank Theorem 3.4 certifies.
+    """Spectra and ranks of every layer, variability of every space, and the bounds of Theorem 3.4.
 
-    What the pipeline measures on its networks, on any module. The loss is a mean over points, and weight
-    decay lambda that of `torch.optim.SGD` and `Adam`, a penalty (lambda/2) ||W||^2: where training has ended,
-    the gradient in each weight is -lambda W, and `residual` is 0. The decoupled decay of `AdamW` is no
-    penalty: its end points are no stationary points of any loss, and `residual` is not small there.
+    The measures are those of the pipeline, for any module. The loss is a mean over points, and weight decay
+    lambda is that of `torch.optim.SGD` and `Adam`, a penalty (lambda/2) ||W||^2: at the end of training the
+    gradient in each weight is -lambda W, and `residual` is 0. The decoupled decay of `AdamW` is not a
+    penalty: its end points are not stationary points of a loss, and their `residual` is not small.
 
     Parameters
     ----------
     model : Module
-        In eval mode; it is left as it is. Its Linear, Conv1d, Conv2d and Conv3d layers are measured, and the
-        projections of its MultiheadAttention: kernels unfolded to (outputs, inputs/groups * positions), tied
-        weights once. On a CPU or a GPU; in float64 there, whatever its precision.
+        In eval mode; it is not changed. The measured layers are its Linear, Conv1d, Conv2d and Conv3d layers,
+        with kernels unfolded to (outputs, inputs/groups * positions), and the projections of its
+        MultiheadAttention; tied weights are measured once. It may be on a CPU or a GPU; the computation is in
+        float64 in any case.
     x : array
         Inputs (points, ...). A memory-mapped array is read batch by batch.
     y : array, optional
-        Targets (points, ...), as the loss takes them; classes (points,) or distributions over them for the
-        cross-entropy. The labels if not given.
+        Targets (points, ...) of the loss; classes (points,) or distributions over them for the cross-entropy.
+        The labels by default.
     labels : integer array, optional
-        Known class of each point, 0, 1, ..., K-1. If not given: `y`, where it holds classes and `clusters`
-        is not given.
+        Known class of each point, 0, 1, ..., K-1. By default `y`, if it holds classes and `clusters` is not
+        given.
     clusters : int, optional
-        K, where there are no labels: what is about known classes is missing then.
+        K, if there are no labels: measures of known classes are missing then.
     weight_decay : float or mapping
-        lambda, or that of each parameter by its name in `named_parameters`, 0 for the others. Bounds are
-        void, and missing, where it is 0.
+        lambda, or a mapping from names in `named_parameters` to values, with 0 for other parameters. Bounds
+        are void, and therefore missing, where it is 0.
     loss : str or callable
         `cross_entropy`; `squared_error`, half the squared norm; or a function of outputs and targets that
-        gives the loss of each point, (points,). At centroids targets are means, and must be real.
+        returns the loss of each point, (points,). Losses are also evaluated at mean targets, which are real.
     sources : "all" or sequence of str
-        Spaces whose centroids are tried: `input`, or modules that the features enter. They are cuts: all
-        that follows depends on them alone. Inside of a skip connection there is none.
+        Spaces whose centroids are used: `input`, or modules that the features enter. They are cuts, spaces
+        that determine all later features. There is none inside a skip connection.
     restarts : int
         Runs of k-means.
     batch : int, optional
-        Points at a time, 256 if not given. Memory is that of a batch, of 1 GiB of features, and of the
-        centroids; it does not grow with the number of points. Data are passed twice, once with gradients,
-        and a third time where their features are more than that: k-means then sees a sample.
+        Points per batch, 256 by default. Memory holds a batch, 1 GiB of features and the centroids; it does
+        not grow with the number of points. The data are passed twice, once with gradients, and a third time
+        if their features exceed 1 GiB, when k-means is fitted to a sample.
     seed : int
-        Of k-means and what is drawn at random.
+        Seed of k-means and of permuted labels.
     certified_ranks : int
-        Partitions into 1, ..., this many sets certify tails, too.
+        The bounds on tails also use partitions into 1, ..., this many sets.
     svd : {"exact", "randomized"}, optional
-        The randomized one finds the 256 largest singular values of each layer; what needs the others is
-        missing. Not given, exact, and refused for a layer where that takes minutes.
+        The randomized method computes the 256 largest singular values of each layer; measures that need the
+        others are missing. By default exact, but an error for a layer for which that takes minutes.
     progress : bool, optional
-        Whether there are progress bars, of what takes longer than a second; on a terminal if not said.
+        Whether to show progress bars after one second; on a terminal by default.
 
     Returns
     -------
     Dataset
-        Dimensions `layer` (names of modules), `source`, `index`, and the variables of the pipeline's files;
-        each says what it is in `long_name`, and why it may be missing in `comment`. `loss`,
-        `gradient_norm` and `relative_residual` are those of the measured layers.
+        Dimensions `layer` (names of modules), `source` and `index`, and the variables of the pipeline's
+        files, which are described by `long_name` and `comment`. `loss`, `gradient_norm` and
+        `relative_residual` are those of the measured layers.
 
     Raises
     ------
     TypeError, ValueError
-        In one line that names the argument.
+        With the name of the argument, in one line.
 
     Examples
     --------
@@ -133,38 +134,38 @@ def measure(
     known = labels_of(labels, y, clusters, len(points))
     k = clusters_of(known, clusters, len(points))
     targets = targets_of(y, known, len(points))
-    restarts, seed = count("restarts", restarts), count("seed", seed, least=0)
-    certified_ranks = count("certified_ranks", certified_ranks, least=0, most=len(points))
-    seen = MeasuredModule(model, points, targets, loss, sources=sources, batch=batch, progress=progress)
-    decay = weight_decay_of(seen, weight_decay)
+    restarts, seed = count("restarts", restarts), count("seed", seed, smallest=0)
+    certified_ranks = count("certified_ranks", certified_ranks, smallest=0, points=len(points))
+    network = MeasuredModule(model, points, targets, loss, sources=sources, batch=batch, progress=progress)
+    decay = weight_decay_of(network, weight_decay)
     measured = measure_networks(
-        seen,
+        network,
         labels=None if known is None else known[None],
         clusters=k,
         weight_decay=decay,
-        collapsed=_collapsed(seen.weights),
+        collapsed=_collapsed(network.weights),
         seeds=[seed],
         kmeans_restarts=restarts,
         numerical_rank_tolerance=NUMERICAL,
         certified_ranks=certified_ranks,
-        leading=leading(seen.layers, seen.weights, svd),
+        leading=leading(network.layers, network.weights, svd),
     ).isel(cell=0)
-    if seen.tied:
-        measured["layer"].attrs["tied"] = json.dumps(seen.tied)
-    pull = _plain(weight_decay)
-    one = {"weight_decay": pull} if isinstance(pull, float) else {}
-    told = {
+    if network.tied:
+        measured["layer"].attrs["tied"] = json.dumps(network.tied)
+    plain_decay = _plain(weight_decay)
+    uniform = {"weight_decay": plain_decay} if isinstance(plain_decay, float) else {}
+    settings = {
         "experiment": type(model).__name__,
         "loss": loss if isinstance(loss, str) else getattr(loss, "__name__", type(loss).__name__),
-        "weight_decay": pull,
+        "weight_decay": plain_decay,
         "restarts": restarts,
         "certified_ranks": certified_ranks,
         "seed": seed,
     }
-    versions = {"torch": str(torch.__version__), "device": str(seen.device), "precision": "float64"}
-    sizes = {"clusters": k, "points": seen.points, "dimension": int(np.prod(points.shape[1:]))}
-    of_all = _of_all_layers(seen, measured["residual"].values, decay[0])
-    return measured.assign(of_all).assign_attrs(provenance(told, **versions) | sizes | one)
+    versions = {"torch": str(torch.__version__), "device": str(network.device), "precision": "float64"}
+    sizes = {"clusters": k, "points": network.points, "dimension": int(np.prod(points.shape[1:]))}
+    totals = _totals(network, measured["residual"].values, decay[0])
+    return measured.assign(totals).assign_attrs(provenance(settings, **versions) | sizes | uniform)
 
 
 def _collapsed(weights: Sequence[Tensor]) -> NDArray[np.bool_]:
@@ -173,21 +174,22 @@ def _collapsed(weights: Sequence[Tensor]) -> NDArray[np.bool_]:
 
 
 def _plain(weight_decay: float | Mapping[str, float]) -> float | dict[str, float]:
-    """A number, or numbers by name, as a file can hold them."""
+    """The weight decay in types that a file can hold."""
     if isinstance(weight_decay, Mapping):
         return {name: float(value) for name, value in weight_decay.items()}
     return float(weight_decay)
 
 
-def _of_all_layers(seen: MeasuredModule, residuals: Array, decay: Array) -> dict[str, xr.DataArray]:
-    """The loss, the norm of the residual of all layers, and it over the pull of weight decay."""
-    loss, residual = seen.gradient()[0].item(), np.linalg.norm(residuals)
-    pull = np.linalg.norm([of * w.norm().item() for of, w in zip(decay, seen.weights, strict=True)])
+def _totals(network: MeasuredModule, residuals: Array, decay: Array) -> dict[str, xr.DataArray]:
+    """The loss, and the residual of all layers together."""
+    loss, residual = network.gradient()[0].item(), np.linalg.norm(residuals)
+    norms = [w.norm().item() for w in network.weights]
+    penalty = np.linalg.norm([of_layer * norm for of_layer, norm in zip(decay, norms, strict=True)])
     values = {
         "loss": (loss, "mean loss, without weight decay", ""),
         "gradient_norm": (residual, "norm ||r|| of the residual of all measured layers", "eq. 4"),
         "relative_residual": (
-            relative_residual(torch.tensor(residual), torch.tensor(pull)).item(),
+            relative_residual(torch.tensor(residual), torch.tensor(penalty)).item(),
             "||r|| / (lambda ||W||), all measured layers together",
             "eq. 4",
         ),
@@ -204,7 +206,7 @@ def spectra(model: nn.Module, *, svd: str | None = None) -> xr.Dataset:
     Parameters
     ----------
     model : Module
-        In any mode; layers as in `measure`.
+        In any mode; the layers are those of `measure`.
     svd : {"exact", "randomized"}, optional
         As in `measure`.
 
@@ -216,7 +218,7 @@ def spectra(model: nn.Module, *, svd: str | None = None) -> xr.Dataset:
     Raises
     ------
     TypeError, ValueError
-        As `measure`.
+        As in `measure`.
 
     Examples
     --------
@@ -230,5 +232,7 @@ def spectra(model: nn.Module, *, svd: str | None = None) -> xr.Dataset:
     collapsed = _collapsed(weights)
     ranks = rank_measures(weights, collapsed, None, NUMERICAL, leading(names, weights, svd)).isel(cell=0)
     named = coordinates(names, [], ranks.sizes["index"])
-    told = provenance({"experiment": type(model).__name__}, torch=str(torch.__version__), precision="float64")
-    return ranks.assign_coords(layer=named["layer"], index=named["index"]).assign_attrs(told)
+    attributes = provenance(
+        {"experiment": type(model).__name__}, torch=str(torch.__version__), precision="float64"
+    )
+    return ranks.assign_coords(layer=named["layer"], index=named["index"]).assign_attrs(attributes)

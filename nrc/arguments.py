@@ -1,4 +1,4 @@
-"""What a user gives of a network and its data, checked and brought into one form."""
+"""Checks and conversions of the arguments of `nrc.measure`, `nrc.spectra` and `nrc.Recorder`."""
 
 from collections.abc import Mapping, Sequence
 from numbers import Real
@@ -25,17 +25,17 @@ __all__ = [
     "weight_decay_of",
 ]
 
-# Inputs or targets, a row each.
+# Inputs or targets, one row per point.
 Points = NDArray[Any] | Tensor
 
-# Multiplications and additions of an exact SVD beyond which one must ask for it: a minute or more.
+# Operations of an exact SVD beyond which it must be requested: they take a minute or more.
 COSTLY = 1e12
-# Singular values that the randomized one finds.
+# Singular values that the randomized SVD computes.
 LEADING = 256
 
 
 def check_module(model: Any) -> None:
-    """See to it that a model is a module.
+    """Check that a model is a module.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def check_module(model: Any) -> None:
 
 
 def check_mode(model: nn.Module) -> None:
-    """See to it that a module and all in it are in eval mode.
+    """Check that a module and its children are in eval mode.
 
     Raises
     ------
@@ -60,12 +60,12 @@ def check_mode(model: nn.Module) -> None:
     """
     for name, module in model.named_modules():
         if module.training:
-            called = name or type(model).__name__
-            raise ValueError(f"model: {called} is in training mode; call model.eval() first")
+            place = name or type(model).__name__
+            raise ValueError(f"model: {place} is in training mode; call model.eval() first")
 
 
 def check_loss(loss: Any) -> None:
-    """See to it that a loss is a name, or a function.
+    """Check that a loss is a name or a function.
 
     Raises
     ------
@@ -73,15 +73,15 @@ def check_loss(loss: Any) -> None:
     """
     if isinstance(loss, str):
         if loss not in LOSSES:
-            raise ValueError(f"loss is {loss!r}, but must be {' or '.join(LOSSES)}, or a function")
+            raise ValueError(f"loss is {loss!r}, but must be {', '.join(LOSSES)} or a function")
     elif not callable(loss):
         raise TypeError(
             f"loss is a {type(loss).__name__}, but must be a name or a function of outputs and targets"
         )
 
 
-def count(name: str, value: Any, least: int = 1, most: int | None = None) -> int:
-    """An integer in a range, up to the number of points.
+def count(name: str, value: Any, smallest: int = 1, points: int | None = None) -> int:
+    """An integer of at least `smallest` and, if the number of points is given, at most that.
 
     Raises
     ------
@@ -97,35 +97,35 @@ def count(name: str, value: Any, least: int = 1, most: int | None = None) -> int
     """
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise TypeError(f"{name} is {value!r}, but must be an integer")
-    if value < least:
-        raise ValueError(f"{name} is {value}, but must be at least {least}")
-    if most is not None and value > most:
-        raise ValueError(f"{name} is {value}, but there are {most} points")
+    if value < smallest:
+        raise ValueError(f"{name} is {value}, but must be at least {smallest}")
+    if points is not None and value > points:
+        raise ValueError(f"{name} is {value}, but must be at most {points}, the number of points")
     return int(value)
 
 
 def data_of(x: Any) -> Points:
-    """Inputs (points, ...), a tensor or an array, as they are.
+    """Inputs (points, ...) as a tensor or an array.
 
     Raises
     ------
     TypeError, ValueError
-        If they are no numbers, or no rows.
+        If they are not numbers, or not one row per point.
     """
     points: Points = x if isinstance(x, Tensor) else np.asanyarray(x)
     _check_numbers("x", points)
     if points.ndim < 2 or len(points) == 0:
-        raise ValueError(f"x has shape {tuple(points.shape)}, but must be (points, ...), with a row a point")
+        raise ValueError(f"x has shape {tuple(points.shape)}, but must be (points, ...), one row per point")
     return points
 
 
 def labels_of(labels: Any, y: Any, clusters: int | None, points: int) -> NDArray[np.int64] | None:
-    """The known class of each point, 0, ..., K-1; those of y if it holds classes and nothing else is given.
+    """The known class of each point, 0, ..., K-1; y if it holds classes and no clusters are given.
 
     Raises
     ------
     TypeError, ValueError
-        If there is not one class a point, a number is left out, or there is one class only.
+        If there is not one class per point, a class has no point, or there is only one class.
 
     Examples
     --------
@@ -140,56 +140,58 @@ def labels_of(labels: Any, y: Any, clusters: int | None, points: int) -> NDArray
         name, labels = "y", y
     found = _array(labels)
     if found.dtype.kind not in "iu":
-        raise TypeError(f"{name} are {found.dtype}, but must be integers, the class of each point")
+        raise TypeError(f"{name} have type {found.dtype}, but must be integers, the class of each point")
     if found.shape != (points,):
-        raise ValueError(f"{name} have shape {found.shape}, but must have ({points},), a class a point of x")
+        raise ValueError(
+            f"{name} have shape {found.shape}, but must have ({points},), one class per point of x"
+        )
     present = np.unique(found)
     if present[0] < 0:
         raise ValueError(f"{name} must be 0, 1, ..., K-1, but one is {present[0]}")
     if len(gaps := np.flatnonzero(present != np.arange(len(present)))):
         raise ValueError(f"{name} must be 0, 1, ..., K-1 with a point of each, but no point has {gaps[0]}")
     if len(present) == 1:
-        raise ValueError(f"{name} are all {present[0]}, but there must be points of two classes at least")
+        raise ValueError(f"{name} are all {present[0]}, but must be of at least two classes")
     return found.astype(np.int64)
 
 
 def clusters_of(labels: NDArray[np.int64] | None, clusters: Any, points: int) -> int:
-    """K, that of the labels if there are any.
+    """K, from the labels if there are any.
 
     Raises
     ------
     TypeError, ValueError
-        If it is not known, contradicts the labels, or is not in 2..N.
+        If it is unknown, contradicts the labels, or is not in 2..N.
     """
     if clusters is not None:
-        clusters = count("clusters", clusters, least=2, most=points)
+        clusters = count("clusters", clusters, smallest=2, points=points)
     if labels is None:
         if clusters is None:
-            raise ValueError("clusters: give their number, or labels, or classes as y, which are integers")
+            raise ValueError("clusters: pass their number, or labels, or integer classes as y")
         return int(clusters)
     classes = int(labels.max()) + 1
     if clusters not in (None, classes):
-        raise ValueError(f"clusters is {clusters}, but labels are of {classes} classes; leave one out")
+        raise ValueError(f"clusters is {clusters}, but labels have {classes} classes; pass only one of them")
     return classes
 
 
 def targets_of(y: Any, labels: NDArray[np.int64] | None, points: int) -> Tensor:
-    """Classes (points,) or real targets (points, ...), the labels if none are given.
+    """Classes (points,) or real targets (points, ...), by default the labels.
 
     Raises
     ------
     TypeError, ValueError
-        If there are none, not one a point, or one is no number or not finite.
+        If there are none, there is not one per point, or a value is not a finite number.
     """
     if y is None:
         if labels is None:
-            raise ValueError("y: give targets, or labels that are classes")
+            raise ValueError("y: pass targets, or labels as classes")
         return torch.from_numpy(labels)
     _check_numbers("y", _array(y))
     found = torch.tensor(_array(y))
     if found.ndim == 0 or len(found) != points:
         shape = tuple(found.shape)
-        raise ValueError(f"y has shape {shape}, but must have ({points}, ...), a target a point of x")
+        raise ValueError(f"y has shape {shape}, but must have ({points}, ...), one target per point of x")
     if not found.is_floating_point():
         return found.long()
     if not found.isfinite().all():
@@ -197,34 +199,36 @@ def targets_of(y: Any, labels: NDArray[np.int64] | None, points: int) -> Tensor:
     return found.double()
 
 
-def weight_decay_of(seen: MeasuredModule, given: Any) -> NDArray[np.float64]:
+def weight_decay_of(network: MeasuredModule, given: Any) -> NDArray[np.float64]:
     """lambda of each layer, (1, layers).
 
     Raises
     ------
     TypeError, ValueError
-        If one is no number, negative, or of no parameter.
+        If a value is not a number, negative, or for an unknown parameter.
     """
-    by_name = given if isinstance(given, Mapping) else dict.fromkeys(seen.parameters, given)
+    by_name = given if isinstance(given, Mapping) else dict.fromkeys(network.parameters, given)
     for name, value in by_name.items():
-        if name not in seen.parameters:
-            like = next(iter(seen.parameters))
-            raise ValueError(f"weight_decay: {name!r} is no parameter of the model; one is {like!r}")
+        if name not in network.parameters:
+            example = next(iter(network.parameters))
+            raise ValueError(
+                f"weight_decay: {name!r} is not a parameter of the model; a parameter is {example!r}"
+            )
         if isinstance(value, bool) or not isinstance(value, Real):
-            raise TypeError(f"weight_decay is {value!r}, but must be a number, or a number by parameter name")
+            raise TypeError(f"weight_decay is {value!r}, but must be a number, or numbers by parameter name")
         if not 0 <= float(value) < np.inf:
             raise ValueError(f"weight_decay is {value}, but must be finite and at least 0")
-    decays = [[by_name[name] for name in of if name in by_name] for of in seen.parameters_of_layers]
-    return np.array([[float(of[0]) if of else 0.0 for of in decays]])
+    decays = [[by_name[name] for name in names if name in by_name] for names in network.parameters_of_layers]
+    return np.array([[float(values[0]) if values else 0.0 for values in decays]])
 
 
 def leading(names: Sequence[str], weights: Sequence[Tensor], svd: str | None) -> int | None:
-    """How many singular values are found of each layer, None for all.
+    """The number of singular values to compute of each layer, None for all.
 
     Raises
     ------
     ValueError
-        If a layer is so large that one must choose.
+        If a layer is so large that the method must be chosen.
 
     Examples
     --------
@@ -241,15 +245,15 @@ def leading(names: Sequence[str], weights: Sequence[Tensor], svd: str | None) ->
         if (operations := 4 * large * small**2) > COSTLY and svd is None:
             raise ValueError(
                 f"svd: layer {name} is {w.shape[1]} x {w.shape[2]}, and its exact singular values take "
-                f'{operations:.1e} operations, a minute or more of a processor; choose svd="exact", or '
-                f'svd="randomized" for the {LEADING} largest'
+                f'{operations:.1e} operations, a minute or more; choose svd="exact", or svd="randomized" for '
+                f"the {LEADING} largest"
             )
     return None
 
 
 def _check_numbers(name: str, values: Points) -> None:
     if not isinstance(values, Tensor) and values.dtype.kind not in "biuf":
-        raise TypeError(f"{name} is an array of {values.dtype}, but must be one of real numbers")
+        raise TypeError(f"{name} is an array of {values.dtype}, but must be an array of real numbers")
 
 
 def _are_integers(values: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Holding statements against what was measured: how many numbers, how many violations, how much room."""
+"""The audit: the inequalities of the paper, checked on measured numbers."""
 
 from dataclasses import dataclass
 
@@ -11,10 +11,10 @@ from nrc.grid import AXES, notation
 
 __all__ = ["STATEMENTS", "Statement", "audit"]
 
-# What rounding may add to a quantity of order 1.
+# Rounding may increase a quantity by this much without a violation.
 ABSOLUTE, RELATIVE = 1e-12, 1e-9
-# A statement that holds with probability 1 - delta is refuted by so many violations that chance
-# brings them with at most this probability.
+# A statement that holds with probability 1 - delta is refuted by a number of violations that is exceeded by
+# chance with at most this probability.
 LEVEL = 1e-3
 COLUMNS = (
     *("statement", "description", "checked", "void", "violations", "allowed"),
@@ -29,15 +29,15 @@ class Statement:
     Attributes
     ----------
     name : str
-        Number of the statement.
+        Number of the statement in the paper.
     description : str
         The inequality in words.
     quantity, bound : str
-        Names of the measures. Where the bound is missing the statement is void.
-    source : {"each", "least", "inputs"}
-        Whether it holds for each source, for the least bound over sources, or for the inputs alone.
+        Names of the measures. The statement is void where the bound is missing.
+    source : {"each", "smallest", "inputs"}
+        Whether it holds for each source, for the smallest bound over sources, or for the inputs alone.
     random : bool
-        Whether it holds with probability 1 - delta for each draw of the data, instead of always.
+        Whether it holds with probability 1 - delta for each draw of the data instead of always.
 
     Examples
     --------
@@ -56,7 +56,7 @@ class Statement:
     def sides(self, measures: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
         """Quantity and bound, of one shape."""
         quantity, bound = measures[self.quantity], measures[self.bound]
-        if self.source == "least":
+        if self.source == "smallest":
             bound = bound.min("source")
         if self.source == "inputs":
             quantity = quantity.sel(source=0, drop=True)
@@ -96,43 +96,43 @@ STATEMENTS = (
     ),
     Statement(
         "Theorem 3.4, measured",
-        "distance to rank K at most (residual + gap) / lambda, least over sources and partitions",
+        "distance to rank K at most (residual + gap) / lambda, smallest over sources and partitions",
         "distance",
         "bound_measured",
-        source="least",
+        source="smallest",
     ),
     Statement(
         "Theorem 3.4, projected",
-        "distance to rank K at most what of W_l leaves the space of the centroid gradient",
+        "distance to rank K at most the norm of W_l outside the space of the centroid gradient",
         "distance",
         "bound_projected",
     ),
     Statement(
-        "Theorem 3.4, projected, in order",
+        "Theorem 3.4, projected bound in order",
         "the projected bound at most the measured one",
         "bound_projected",
         "bound_measured",
     ),
     Statement(
-        "Theorem 3.4, certified spectra",
-        "tail beyond r at most what centroid gradients certify of it by r directions",
+        "Theorem 3.4, bound on tails",
+        "tail beyond r at most its bound by r directions of centroid gradients",
         "relative_tail",
         "tail_bound",
     ),
     Statement(
         "Theorem 3.4, analytic",
-        "distance to rank K at most (residual + (M / 2) WCSS) / lambda, least over sources and partitions",
+        "distance to rank K at most (residual + (M / 2) WCSS) / lambda, smallest over sources and partitions",
         "distance",
         "bound_analytic",
-        source="least",
+        source="smallest",
     ),
     Statement(
         "Theorem 3.4 along segments",
         "distance to rank K at most (residual + bound along segments) / lambda, "
-        "least over sources and partitions",
+        "smallest over sources and partitions",
         "distance",
         "bound_segments",
-        source="least",
+        source="smallest",
     ),
     Statement(
         "Proposition 4.1",
@@ -191,15 +191,15 @@ def audit(measures: xr.Dataset, delta: float | None) -> pd.DataFrame:
     measures : Dataset
         Cube of an experiment.
     delta : float or None
-        Random statements hold with probability 1 - delta. None is for a cube without them.
+        Random statements hold with probability 1 - delta; None for a cube without random statements.
 
     Returns
     -------
     DataFrame
-        A row for each statement whose measures the cube has, maybe none: numbers checked, void and
-        violated, how many violations are allowed, the smallest, median and largest ratio of
-        quantity to bound, and where the largest is. The numbers of a random statement are draws of
-        the data: one a seed.
+        One row per statement whose measures are in the cube: the numbers that are checked, void and violated,
+        the number of violations that are allowed, the smallest, median and largest ratio of quantity to
+        bound, and the place of the largest. A random statement is counted once per draw of the data, which is
+        once per seed.
 
     Examples
     --------
@@ -223,7 +223,7 @@ def audit(measures: xr.Dataset, delta: float | None) -> pd.DataFrame:
 def _check(statement: Statement, measures: xr.Dataset, delta: float | None) -> dict[str, object]:
     quantity, bound = statement.sides(measures)
     checked = quantity.notnull() & bound.notnull()
-    # 0/0, at cells without any noise say, is no violation and no ratio either
+    # 0/0, as in cells without noise, is neither a violation nor a ratio
     ratio = (quantity / bound).where(checked & (np.maximum(quantity, bound) > ABSOLUTE))
     counted = {
         "checked": checked,
@@ -248,7 +248,7 @@ def _check(statement: Statement, measures: xr.Dataset, delta: float | None) -> d
 
 
 def _place(ratio: xr.DataArray) -> str:
-    """Where the largest value is, in the notation of paths."""
+    """The place of the largest value, in the notation of paths."""
     at = ratio[ratio.argmax(...)]
     cell = "/".join(f"{axis}~{notation(at[axis].item())}" for axis in AXES)
     return f"{cell} {' '.join(f'{name} {at[name].item()}' for name in at.coords if name not in AXES)}".strip()

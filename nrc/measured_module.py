@@ -1,9 +1,9 @@
-"""Any torch module as a network that is measured: its layers, its sources, and the gradients from them on.
+"""Any torch module as a measured network: its layers, its sources, and the gradients after each source.
 
-A layer is a weight matrix: of a linear layer, a kernel unfolded to (outputs, inputs * positions), or a
-projection of an attention. A source is a space of features that everything after it depends on alone, a
-cut: the input, or what enters a module that holds a layer. Whether it is one is tried, with features there
-and other inputs before.
+A layer is a weight matrix: the weight of a linear layer, a kernel unfolded to (outputs, inputs * positions),
+or a projection of an attention. A source is a cut, a space of features that determines all later ones: the
+input, or the features that enter a module with a layer. Cuts are found by experiment: the outputs must not
+change if these features are kept and the inputs are replaced.
 """
 
 import copy
@@ -35,20 +35,20 @@ __all__ = [
     "weights_of",
 ]
 
-# Of outputs (points, ...) and targets (points, ...): the loss of each point, (points,).
+# The loss of each point, (points,), from outputs (points, ...) and targets (points, ...).
 Loss = Callable[[Tensor, Tensor], Tensor]
 T = TypeVar("T")
-# Sees the first tensor that enters a module, if one does, and may give another in its place.
-See = Callable[[Tensor | None], Tensor | None]
+# Receives the first tensor that enters a module, or None, and may return a replacement.
+Intercept = Callable[[Tensor | None], Tensor | None]
 
 KINDS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
-# What tells that outputs differ, and are not rounded otherwise, of the largest.
+# Relative to the largest output: a larger difference is more than rounding.
 TOLERANCE = 1e-8
-# Bytes of features that are kept at once.
+# Bytes of features in memory.
 MEMORY = 2**30
 # Seconds after which a progress bar appears.
 DELAY = 1.0
-# Points in a batch unless said, and points on which the module is tried.
+# Points in a batch by default, and points for experiments with the module.
 BATCH, FEW = 256, 4
 
 
@@ -63,11 +63,11 @@ class Layer:
     Attributes
     ----------
     name : str
-        As in `named_modules`; a packed projection of an attention as if it were separate: `q_proj`.
+        As in `named_modules`; the parts of a packed projection of an attention are called `q_proj`, ...
     parameters : tuple of str
-        Names of the parameter that holds it, several if it is tied.
+        Names of the parameter, several if it is tied.
     rows : slice
-        Of the parameter's first axis.
+        The layer's part of the parameter's first axis.
     """
 
     name: str
@@ -75,22 +75,22 @@ class Layer:
     rows: slice = field(default_factory=lambda: slice(None))
 
     def matrix(self, parameter: Tensor) -> Tensor:
-        """The parameter, or something of its shape, as (1, n_l, n_{l-1}) in float64 on the CPU."""
+        """The layer's part of the parameter or of its gradient, (1, n_l, n_{l-1}) in float64 on the CPU."""
         return parameter.detach()[self.rows].flatten(1)[None].cpu().double()
 
 
 @dataclass(frozen=True)
 class Source:
-    """A space of features that everything after it depends on alone.
+    """A space of features that determines all later ones.
 
     Attributes
     ----------
     name : str
-        `input`, or that of the outermost module that the features enter.
+        `input`, or the name of the outermost module that the features enter.
     module : Module, optional
         None for the input.
     shape : tuple of int
-        Of the features of a point.
+        Shape of the features of a point.
     """
 
     name: str
@@ -99,12 +99,12 @@ class Source:
 
 
 def layers_of(model: nn.Module) -> list[Layer]:
-    """The layers of a module, a tied one once.
+    """The layers of a module; a tied layer occurs once.
 
     Raises
     ------
     ValueError
-        If there is none, or a weight is computed from other parameters or not there yet.
+        If there is no layer, or a weight is computed from other parameters or is not initialised.
 
     Examples
     --------
@@ -121,9 +121,9 @@ def layers_of(model: nn.Module) -> list[Layer]:
             parameter = module._parameters.get(own)
             if parameter is None or isinstance(parameter, nn.UninitializedParameter) or parameter.is_meta:
                 raise ValueError(
-                    f"model: {called}.{own} is no parameter with values; take off its parametrization "
-                    "(torch.nn.utils.parametrize.remove_parametrizations), run a lazy module once, or bring "
-                    "it from the meta device to another"
+                    f"model: {called}.{own} is not an initialised parameter; remove its parametrization "
+                    "(torch.nn.utils.parametrize.remove_parametrizations), call a lazy module once, or move "
+                    "the model off the meta device"
                 )
             key = id(parameter), rows.start
             found.setdefault(key, Layer(called, tuple(names[id(parameter)]), rows))
@@ -141,7 +141,7 @@ def weights_of(layers: Sequence[Layer], parameters: Mapping[str, Tensor]) -> lis
     Raises
     ------
     DivergedError
-        If one has a value that is not finite.
+        If a value is not finite.
 
     Examples
     --------
@@ -157,7 +157,7 @@ def weights_of(layers: Sequence[Layer], parameters: Mapping[str, Tensor]) -> lis
 
 
 def parameters_of(model: nn.Module) -> dict[str, nn.Parameter]:
-    """All parameters by name, a tied one by each."""
+    """All parameters by name; a tied parameter occurs under each of its names."""
     return {
         f"{name}.{own}".lstrip("."): parameter
         for name, module in model.named_modules()
@@ -166,7 +166,7 @@ def parameters_of(model: nn.Module) -> dict[str, nn.Parameter]:
 
 
 def _matrices(name: str, module: nn.Module) -> Iterator[tuple[str, str, slice]]:
-    """Names of the matrices of a module itself, of their parameters, and which rows they are."""
+    """The matrices of a module without its children: their names, parameters and rows."""
     if isinstance(module, KINDS):
         yield name, "weight", slice(None)
     elif isinstance(module, nn.MultiheadAttention):
@@ -179,32 +179,31 @@ def _matrices(name: str, module: nn.Module) -> Iterator[tuple[str, str, slice]]:
 
 
 class ModuleFeatures:
-    """A module and the inputs that it sees: its layers, its sources and their features.
+    """A module with inputs: its layers, its sources and the features in them.
 
-    In float64, whatever the module's own precision, in eval mode, and in batches.
+    The module is copied, converted to float64 and evaluated in batches in eval mode.
 
     Parameters
     ----------
     model : Module
-        A copy is used.
     x : array
         Inputs (points, ...).
     sources : "all" or sequence of str
     batch : int
         Points in a batch.
     progress : bool, optional
-        Whether there are progress bars, of what takes longer than a second; on a terminal if not said.
+        Whether to show progress bars after one second; on a terminal by default.
 
     Raises
     ------
     TypeError, ValueError
-        If the module cannot be measured or does not take the inputs, in one line.
+        If the module cannot be measured or does not accept the inputs.
 
     Examples
     --------
     >>> model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 2))
-    >>> seen = ModuleFeatures(model, torch.randn(8, 3))
-    >>> seen.layers, seen.sources, seen.below.tolist()
+    >>> network = ModuleFeatures(model, torch.randn(8, 3))
+    >>> network.layers, network.sources, network.below.tolist()
     (['0', '2'], ['input', '2'], [[True, False], [True, True]])
     """
 
@@ -232,12 +231,12 @@ class ModuleFeatures:
 
     @property
     def parameters_of_layers(self) -> list[tuple[str, ...]]:
-        """Names of the parameter of each layer."""
+        """The names of the parameter of each layer."""
         return [layer.parameters for layer in self._layers]
 
     @property
     def tied(self) -> dict[str, tuple[str, ...]]:
-        """The parameters of each layer that has several names for one."""
+        """The names of the parameter of each tied layer."""
         return {layer.name: layer.parameters for layer in self._layers if len(layer.parameters) > 1}
 
     @property
@@ -246,14 +245,14 @@ class ModuleFeatures:
 
     @cached_property
     def below(self) -> NDArray[np.bool_]:
-        """A layer that acts on nothing else has its whole gradient where the features are held."""
+        """A layer is below a source if its gradient is the same with the features held constant."""
         x = self._few()
-        whole, columns = self._uses(self._run(x)), list[list[bool]]()
+        full, columns = self._uses(self._run(x)), list[list[bool]]()
         with torch.no_grad():
             features = self._features(x, self._sources)
         for source, z in zip(self._sources, features, strict=True):
             held = self._uses(self._run(x, source, z))
-            pairs = zip(held, whole, strict=True)
+            pairs = zip(held, full, strict=True)
             columns.append([g is not None and h is not None and not _differ(h, g) for g, h in pairs])
         return np.array(columns).T
 
@@ -265,16 +264,16 @@ class ModuleFeatures:
     def sizes(self) -> list[int]:
         return [int(np.prod(source.shape)) for source in self._sources]
 
-    def features(self, doing: str) -> Iterator[tuple[slice, list[Tensor]]]:
-        """Which points, and their features of each source, (1, points, n_k)."""
-        for rows in self.track(self._slices(), doing):
+    def features(self, description: str) -> Iterator[tuple[slice, list[Tensor]]]:
+        """The rows of a batch, and the features in each source, (1, points, n_k)."""
+        for rows in self.track(self._slices(), description):
             with torch.no_grad():
                 found = self._features(self._inputs(rows), self._sources)
             yield rows, [z.flatten(1)[None].cpu() for z in found]
 
-    def track(self, things: Sequence[T], doing: str) -> Iterable[T]:
-        # in a notebook a bar is text that stays in the file, so there it must be asked for
-        return tqdm(things, doing, leave=False, disable=self._disable, delay=DELAY)
+    def track(self, items: Sequence[T], description: str) -> Iterable[T]:
+        # in a notebook a bar is text that stays in the file, so it is shown there on request only
+        return tqdm(items, description, leave=False, disable=self._disable, delay=DELAY)
 
     def _slices(self) -> list[slice]:
         return [
@@ -293,25 +292,25 @@ class ModuleFeatures:
         return x.double()
 
     def _run(self, x: Tensor, at: Source | None = None, z: Tensor | None = None) -> Tensor:
-        """The outputs of inputs, with other features at a source."""
+        """The outputs for inputs x, with the features at a source replaced by z."""
         with _every_module_runs(), ExitStack() as stack:
             if at is not None and at.module is not None:
                 stack.enter_context(_entering(at.module, lambda _: None if z is None else z.clone()))
             elif at is not None and z is not None:
                 x = z
-            output: Tensor = self._model(x.clone())  # a module may write into what enters it
+            output: Tensor = self._model(x.clone())  # a module may write into its input
             return output
 
     def _features(self, x: Tensor, sources: Sequence[Source]) -> list[Tensor]:
-        """What enters each source."""
+        """The features in each source."""
         found: dict[str, Tensor] = {}
 
-        def keep(name: str) -> See:
-            def see(z: Tensor | None) -> None:
+        def keep(name: str) -> Intercept:
+            def store(z: Tensor | None) -> None:
                 assert z is not None, "a source has features"
-                found[name] = z.clone()  # what comes after may write into it
+                found[name] = z.clone()  # later modules may write into it
 
-            return see
+            return store
 
         with _every_module_runs(), ExitStack() as stack:
             for source in sources:
@@ -323,39 +322,39 @@ class ModuleFeatures:
         return [found[source.name] for source in sources]
 
     def _few(self) -> Tensor:
-        """Some points from all over the data, which may be sorted."""
+        """A few points spread over the data, which may be sorted."""
         return self._inputs(np.linspace(0, self.points - 1, min(FEW, self.points)).astype(np.int64))
 
     def _checked_output(self) -> Tensor:
-        """Outputs of a few points: they are a function of each point alone."""
+        """The outputs of a few points, each of which must be a function of its point alone."""
         x = self._few()
         with torch.no_grad():
             try:
                 output = self._run(x)
-            except Exception as error:  # whatever torch or the module says
-                said = str(error).partition("\n")[0]
+            except Exception as error:  # torch and modules raise errors of any type
+                reason = str(error).partition("\n")[0]
                 raise ValueError(
-                    f"x: the model fails at points of shape {tuple(x.shape[1:])} and {x.dtype} ({said})"
+                    f"x: the model fails at points of shape {tuple(x.shape[1:])} and {x.dtype} ({reason})"
                 ) from error
             _check_output(output, len(x))
             again, alone = self._run(x), self._run(_first(x))
         if _differ(output, again):
             raise ValueError(
-                "model: two passes over the same points differ, so it draws random numbers in eval mode; "
+                "model: two evaluations at the same points differ, so it uses random numbers in eval mode; "
                 "make it deterministic"
             )
         if _differ(output[:1], alone):
             raise ValueError(
-                "model: the output of a point depends on the points beside it, but the loss is a mean over "
-                "points; use running statistics in place of those of a batch"
+                "model: the output of a point depends on the other points of its batch, but the loss is a "
+                "mean over points; use running statistics instead of batch statistics"
             )
         return output
 
     def _calls(self) -> list["_Call"]:
-        """Each call of a module in order, of the whole model first."""
+        """The calls of all modules in order, beginning with the model itself."""
         calls: list[_Call] = []
 
-        def note(name: str, module: nn.Module) -> See:
+        def note(name: str, module: nn.Module) -> Intercept:
             return lambda z: calls.append(_Call(name, module, z, -1 if z is None else z._version))
 
         with torch.no_grad(), _every_module_runs(), ExitStack() as stack:
@@ -365,19 +364,19 @@ class ModuleFeatures:
         return calls
 
     def _cuts(self, calls: Sequence["_Call"]) -> list[Source]:
-        """The input, and what enters modules that hold a layer, if all that follows depends on it alone."""
-        tried = self._entered(calls)
+        """The candidates that are cuts: they determine all later features."""
+        candidates = self._entered(calls)
         with torch.no_grad():
             x = self._few()
-            pairs = zip(self._features(x, tried), self._features(_first(x), tried), strict=True)
+            pairs = zip(self._features(x, candidates), self._features(_first(x), candidates), strict=True)
             return [
                 source
-                for source, (z, alone) in zip(tried, pairs, strict=True)
+                for source, (z, alone) in zip(candidates, pairs, strict=True)
                 if self._is_cut(source, z, alone)
             ]
 
     def _entered(self, calls: Sequence["_Call"]) -> list[Source]:
-        """The input, and what enters modules that hold a layer, if it has a row of numbers for each point."""
+        """The candidates: the input, and tensors with one row per point that enter a module with a layer."""
         holders = {prefix for layer in self._layers for name in layer.parameters for prefix in _holders(name)}
         found, known, called = list[Source](), set[tuple[int, int]](), set[str]()
         for time, call in enumerate(calls):
@@ -385,20 +384,21 @@ class ModuleFeatures:
             called.add(call.name)
             if first and call.name in holders and z is not None and self._is_features(z):
                 name, module = (call.name, call.module) if time else ("input", None)
-                # of modules that the same features enter, the outermost is called first
+                # if the same features enter several modules, the outermost is called first
                 if call.key not in known:
                     found.append(Source(name, module, tuple(z.shape[1:])))
                 known.add(call.key)
         return found
 
     def _is_features(self, z: Tensor) -> bool:
-        """Whether it has a row of real numbers for each point."""
+        """Whether it has one row of real numbers per point."""
         return z.is_floating_point() and z.ndim > 1 and len(z) == len(self._output)
 
     def _is_cut(self, source: Source, z: Tensor, alone: Tensor) -> bool:
-        """Whether the same features there, and other inputs before, have the same outputs.
+        """Whether the outputs stay the same if the features are kept and the inputs are replaced.
 
-        And the features of a point are its own: the first axis may be another that is as long.
+        The features of a point must also depend on that point alone: the first axis may be a different one of
+        the same length.
         """
         x = self._few()
         other = x.flip(0) + 1 if x.is_floating_point() else x.flip(0)
@@ -408,66 +408,65 @@ class ModuleFeatures:
     def _chosen(self, cuts: list[Source], names: str | Sequence[str]) -> list[Source]:
         if not cuts:
             raise ValueError(
-                "x: integers have no centroids, and all features of a point enter no module of the model; "
-                "give x as features, or measure the weights alone by nrc.spectra"
+                "x: integers have no centroids, and no module of the model receives all features of a point; "
+                "pass features as x, or measure the weights alone by nrc.spectra"
             )
         if names == "all":
             return cuts
         names, known = [names] if isinstance(names, str) else list(names), [of.name for of in cuts]
         if unknown := [name for name in names if name not in known]:
             raise ValueError(
-                f"sources: {unknown[0]!r} is no space on which all that follows depends alone; "
-                f"there are {', '.join(known)}"
+                f"sources: {unknown[0]!r} does not determine all later features; "
+                f"choose from {', '.join(known)}"
             )
         if not names:
-            raise ValueError(f"sources is empty; there are {', '.join(known)}")
+            raise ValueError(f"sources is empty; choose from {', '.join(known)}")
         return [source for source in cuts if source.name in names]
 
     def _gradients(self, value: Tensor) -> list[Tensor | None]:
-        """Of a number in every layer, (1, n_l, n_{l-1}) each, None where it does not depend on the layer."""
+        """The gradient in every layer, (1, n_l, n_{l-1}) each; None if the value does not depend on it."""
         if not value.requires_grad:
-            raise ValueError("model: no layer has a gradient; outputs or the loss cannot be differentiated")
+            raise ValueError("model: no layer has a gradient; outputs and loss must be differentiable")
         parameters = [self.parameters[layer.parameters[0]] for layer in self._layers]
         found = torch.autograd.grad(value, parameters, allow_unused=True)
         return [None if g is None else of.matrix(g) for of, g in zip(self._layers, found, strict=True)]
 
     def _uses(self, output: Tensor) -> list[Tensor | None]:
-        """The gradients of a combination of outputs."""
+        """The gradients of a linear combination of the outputs."""
         share = torch.arange(1, output.numel() + 1, dtype=torch.float64, device=self.device) / output.numel()
         return self._gradients((share.view_as(output) * output).sum())
 
 
 class MeasuredModule(ModuleFeatures):
-    """A module, inputs and targets, and the loss that compares them.
+    """A module with inputs, targets and the loss.
 
-    Beside one batch and the module there are at most `MEMORY` bytes of features in memory, and numbers for
-    the centroids.
+    Memory holds the module, one batch, the centroids and at most `MEMORY` bytes of features.
 
     Parameters
     ----------
     model, x, sources, batch, progress
         As `ModuleFeatures`.
     y : Tensor
-        Real targets (points, ...), or classes (points,), of which distributions are made.
+        Real targets (points, ...), or classes (points,), which are converted to distributions.
     loss : str or callable
         A key of `nrc.networks.losses.LOSSES`, or a function of outputs and targets.
 
     Raises
     ------
     TypeError, ValueError
-        As `ModuleFeatures`, or if outputs, targets and loss do not fit each other.
+        As `ModuleFeatures`, or if outputs, targets and loss are inconsistent.
 
     Examples
     --------
     >>> model, x = torch.nn.Linear(3, 2, bias=False), torch.eye(3)
-    >>> seen = MeasuredModule(model, x, model(x).detach().double() + 1, "squared_error")
-    >>> loss, (gradient,) = seen.gradient()
-    >>> round(loss.item(), 6), gradient.mul(3).round().tolist()
+    >>> network = MeasuredModule(model, x, model(x).detach().double() + 1, "squared_error")
+    >>> loss, (gradient,) = network.gradient()
+    >>> loss.item(), gradient.mul(3).tolist()
     (1.0, [[[-1.0, -1.0, -1.0], [-1.0, -1.0, -1.0]]])
     """
 
-    def __init__(self, model: nn.Module, x: Any, y: Tensor, loss: str | Loss, **how: Any) -> None:
-        super().__init__(model, x, **how)
+    def __init__(self, model: nn.Module, x: Any, y: Tensor, loss: str | Loss, **settings: Any) -> None:
+        super().__init__(model, x, **settings)
         self._y, self._loss = _targets(y, loss, self._output), loss
 
     @property
@@ -478,8 +477,8 @@ class MeasuredModule(ModuleFeatures):
     def capacity(self) -> int:
         return max(BATCH, MEMORY // (8 * sum(size + self.outputs for size in self.sizes)))
 
-    def batches(self, doing: str) -> Iterator[Batch]:
-        for rows, z in self.features(doing):
+    def batches(self, description: str) -> Iterator[Batch]:
+        for rows, z in self.features(description):
             yield rows, z, _by_row(self._y[rows])
 
     def gradient(self) -> tuple[Tensor, list[Tensor]]:
@@ -507,7 +506,7 @@ class MeasuredModule(ModuleFeatures):
     def _backward(self, output: Tensor, y: Tensor, shares: Tensor) -> tuple[float, list[Tensor]]:
         """sum_i p_i ell_i, and its gradient in every layer."""
         y, shares = y.to(self.device), shares.to(self.device)
-        output = output.reshape(len(y), *self._output.shape[1:])  # that of one point may be squeezed
+        output = output.reshape(len(y), *self._output.shape[1:])  # the output of one point may be squeezed
         if isinstance(self._loss, str):
             (value,), _ = LOSSES[self._loss].gradient(
                 _by_row(output), _by_row(y), shares[None, :, None], FRESH
@@ -520,7 +519,7 @@ class MeasuredModule(ModuleFeatures):
 
 @dataclass(frozen=True)
 class _Call:
-    """A call of a module, and the features that enter it; their version grows when they are written to."""
+    """A call of a module with the features that enter it; in-place changes increase their version."""
 
     name: str
     module: nn.Module
@@ -533,14 +532,14 @@ class _Call:
 
 
 def _holders(parameter: str) -> list[str]:
-    """Names of the modules around a parameter, the inner ones first."""
+    """Names of the modules that contain a parameter, the innermost first."""
     parts = parameter.split(".")[:-1]
     return [".".join(parts[:count]) for count in range(len(parts), -1, -1)]
 
 
 @contextmanager
-def _entering(module: nn.Module, see: See, every_call: bool = False) -> Iterator[None]:
-    """Show the first tensor that enters a module, at its first call; what is returned takes its place."""
+def _entering(module: nn.Module, intercept: Intercept, every_call: bool = False) -> Iterator[None]:
+    """Intercept the first tensor that enters a module, at its first call or at every call."""
     calls = 0
 
     def hook(
@@ -551,7 +550,7 @@ def _entering(module: nn.Module, see: See, every_call: bool = False) -> Iterator
         if calls > 1 and not every_call:
             return None
         z = next((value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)), None)
-        other = see(z)
+        other = intercept(z)
         if other is None:
             return None
         return (
@@ -568,7 +567,7 @@ def _entering(module: nn.Module, see: See, every_call: bool = False) -> Iterator
 
 @contextmanager
 def _every_module_runs() -> Iterator[None]:
-    """In torch's fast path of transformers the modules inside are not called."""
+    """Turn off torch's fast path of transformers, which does not call the modules inside."""
     before = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
@@ -578,15 +577,15 @@ def _every_module_runs() -> Iterator[None]:
 
 
 def _in_float64(model: nn.Module) -> nn.Module:
-    """A copy in float64 and eval mode, of which only the layers follow a gradient."""
+    """A copy in float64 and eval mode, in which only the layers require a gradient."""
     layers = {name for layer in layers_of(model) for name in layer.parameters}
     if (device := next(model.parameters()).device).type == "mps":
-        raise ValueError(f"model: it is on {device.type}, which has no float64; measure it on the CPU")
+        raise ValueError(f"model: it is on {device.type}, which has no float64; move it to the CPU")
     try:
         double = copy.deepcopy(model).double().eval()
     except (RuntimeError, TypeError) as error:
-        said = str(error).partition("\n")[0]
-        raise TypeError(f"model: it cannot be copied ({said}); take off what is no parameter") from error
+        reason = str(error).partition("\n")[0]
+        raise TypeError(f"model: it cannot be copied ({reason}); use parameters and buffers") from error
     for name, parameter in parameters_of(double).items():
         parameter.requires_grad_(name in layers)
     return double
@@ -594,28 +593,29 @@ def _in_float64(model: nn.Module) -> nn.Module:
 
 def _check_output(output: Any, points: int) -> None:
     if not isinstance(output, Tensor) or output.ndim == 0 or len(output) != points:
-        shape = f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else f"a {type(output).__name__}"
+        shape = (
+            f"of shape {tuple(output.shape)}" if isinstance(output, Tensor) else f"a {type(output).__name__}"
+        )
         raise TypeError(
-            f"model: of {points} points it gives {shape}, but a tensor with an output for each is needed, "
-            f"({points}, ...)"
+            f"model: its output for {points} points is {shape}, but must be a tensor ({points}, ...)"
         )
     if not output.isfinite().all():
-        raise DivergedError("model: its outputs are not finite at a few points; every number must be")
+        raise DivergedError("model: its outputs are not finite; every number must be")
 
 
 def _targets(y: Tensor, loss: str | Loss, output: Tensor) -> Tensor:
-    """Real targets (points, ...) that the loss takes with outputs of the first points."""
+    """Real targets (points, ...), checked against the loss and the outputs of a few points."""
     if not y.is_floating_point():
         if loss != "cross_entropy":
             raise TypeError(
-                "y: integers are classes, but every loss other than cross_entropy needs real targets, for it "
-                "also gets their means; of classes make torch.nn.functional.one_hot(y).double(), "
-                'or leave loss="cross_entropy"'
+                "y: integers are classes, but losses other than cross_entropy need real targets, because "
+                "they are also evaluated at mean targets; pass torch.nn.functional.one_hot(y).double(), "
+                'or use loss="cross_entropy"'
             )
         classes = output.shape[-1]
         if y.ndim != 1 or y.min() < 0 or y.max() >= classes:
             raise ValueError(
-                f"y: classes of outputs of {classes} numbers must be (points,), in 0..{classes - 1}, but "
+                f"y: classes must have shape (points,) and be in 0..{classes - 1} for {classes} outputs, but "
                 f"have shape {tuple(y.shape)} and are in {int(y.min())}..{int(y.max())}"
             )
         y = nn.functional.one_hot(y, classes).double()
@@ -628,19 +628,21 @@ def _targets(y: Tensor, loss: str | Loss, output: Tensor) -> Tensor:
             f"under {loss}"
         )
     elif loss == "cross_entropy" and ((y < 0).any() or ((y.sum(1) - 1).abs() > TOLERANCE).any()):
-        raise ValueError("y: under cross_entropy real targets are distributions, at least 0 with a sum of 1")
+        raise ValueError("y: real targets of cross_entropy must be distributions, at least 0 with a sum of 1")
     return y
 
 
 def _check_loss(loss: Loss, output: Tensor, y: Tensor) -> None:
     found = loss(output, y)
     if not isinstance(found, Tensor) or found.shape != (len(y),):
-        shape = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else f"a {type(found).__name__}"
-        raise ValueError(f"loss: of {len(y)} points it gives {shape}, but must give one each, ({len(y)},)")
+        shape = f"of shape {tuple(found.shape)}" if isinstance(found, Tensor) else f"a {type(found).__name__}"
+        raise ValueError(
+            f"loss: its value for {len(y)} points is {shape}, but must be a tensor of shape ({len(y)},)"
+        )
 
 
 def _first(x: Tensor) -> Tensor:
-    """The first point in place of each."""
+    """The first point, repeated."""
     return x[:1].expand_as(x)
 
 

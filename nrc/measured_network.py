@@ -1,6 +1,6 @@
-"""What a network is to its measures: matrices, the spaces below them, and gradients, on some data.
+"""The interface through which measures see a network on its data: matrices, feature spaces and gradients.
 
-Stacks of `nrc.networks.mlp` and any torch module (`nrc.measured_module`) are measured through this alone.
+Stacks of `nrc.networks.mlp` and any torch module (`nrc.measured_module`) implement it.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,22 +14,22 @@ from torch import Tensor
 
 from nrc.networks.mlp import Network
 
-__all__ = ["Batch", "MeasuredStack", "Seen"]
+__all__ = ["Batch", "MeasuredNetwork", "MeasuredStack"]
 
 T = TypeVar("T")
-# Which points, their features of each source (cells, points, n_k), and targets (cells, points, m).
+# The rows of some points, their features in each source (cells, points, n_k), and targets (cells, points, m).
 Batch = tuple[slice, Sequence[Tensor], Tensor]
 
 
-class Seen(Protocol):
-    """Networks that see data: one, or the cells of a stack. All tensors are in float64 on the CPU.
+class MeasuredNetwork(Protocol):
+    """One network or the cells of a stack, with data. All tensors are in float64 on the CPU.
 
     Attributes
     ----------
     layers, sources : sequence
-        What layers and sources are called.
+        Names or numbers.
     below : (layers, sources) mask
-        Whether a layer acts on what the features of a source become, and on nothing else.
+        Whether the inputs of a layer are a function of the features of a source alone.
     weights : sequence of Tensor
         W_l, (cells, n_l, n_{l-1}) each.
     points : int
@@ -39,7 +39,7 @@ class Seen(Protocol):
     outputs : int
         Numbers in the target of a point.
     capacity : int
-        Points whose features may be in memory at once, of all sources.
+        Number of points whose features in all sources fit into memory together.
     """
 
     @property
@@ -59,12 +59,12 @@ class Seen(Protocol):
     @property
     def capacity(self) -> int: ...
 
-    def batches(self, doing: str) -> Iterator[Batch]:
-        """All points once, in order, none overwritten later; `doing` says what for, on a progress bar."""
+    def batches(self, description: str) -> Iterator[Batch]:
+        """Each point once, in order, in memory that is not reused; the description is for a progress bar."""
         ...
 
-    def track(self, things: Sequence[T], doing: str) -> Iterable[T]:
-        """The same things, with a progress bar where it is wanted."""
+    def track(self, items: Sequence[T], description: str) -> Iterable[T]:
+        """The items, with a progress bar if progress is shown."""
         ...
 
     def gradient(self) -> tuple[Tensor, Sequence[Tensor]]:
@@ -72,31 +72,31 @@ class Seen(Protocol):
         ...
 
     def gradient_from(self, source: int, z: Tensor, y: Tensor, shares: Tensor) -> Sequence[Tensor | None]:
-        """Gradient of sum_i p_i ell(f(z_i), y_i), f the network from a source on, in every layer.
+        """The gradient of sum_i p_i ell(f(z_i), y_i) in every layer, with f the network after a source.
 
         Parameters
         ----------
         source : int
-            Its place.
+            Position in `sources`.
         z, y, shares : Tensor
             Features (cells, points, n_k), targets (cells, points, m), weights p_i (cells, points).
 
         Returns
         -------
         sequence of Tensor or None
-            None for a layer that the source is not below.
+            None for a layer whose inputs are not a function of the source alone.
         """
         ...
 
 
 @dataclass(frozen=True)
 class MeasuredStack:
-    """The networks of a stack on their data: layers 1, ..., L, and sources z^0, ..., z^{L-1}.
+    """A stack of networks on its data, with layers 1, ..., L and sources z^0, ..., z^{L-1}.
 
     Attributes
     ----------
-    network : Network
-        In float64.
+    networks : Network
+        The networks of all cells, in float64.
     x, y : Tensor
         Inputs (cells, points, n_0) and targets (cells, points, n_L).
 
@@ -109,20 +109,20 @@ class MeasuredStack:
     --------
     >>> weights = [torch.eye(2).double()[None], torch.ones(1, 1, 2).double()]
     >>> x, y = torch.ones(1, 3, 2).double(), torch.zeros(1, 3, 1).double()
-    >>> seen = MeasuredStack(nrc.networks.mlp.Network(weights, "linear"), x, y)
-    >>> seen.below.tolist()
+    >>> stack = MeasuredStack(nrc.networks.mlp.Network(weights, "linear"), x, y)
+    >>> stack.below.tolist()
     [[True, False], [True, True]]
-    >>> loss, gradient = seen.gradient()
+    >>> loss, gradient = stack.gradient()
     >>> loss.tolist(), gradient[1].tolist()
     ([2.0], [[[2.0, 2.0]]])
     """
 
-    network: Network
+    networks: Network
     x: Tensor
     y: Tensor
 
     def __post_init__(self) -> None:
-        self.network.check(self.x, self.y)
+        self.networks.check(self.x, self.y)
 
     @property
     def layers(self) -> range:
@@ -138,7 +138,7 @@ class MeasuredStack:
 
     @property
     def weights(self) -> Sequence[Tensor]:
-        return self.network.weights
+        return self.networks.weights
 
     @property
     def points(self) -> int:
@@ -154,23 +154,23 @@ class MeasuredStack:
 
     @property
     def capacity(self) -> int:
-        return self.points  # a stack is split by what its training needs, which is more
+        return self.points  # training needs more memory and has split the stack already
 
     @cached_property
     def features(self) -> list[Tensor]:
         """z^0, ..., z^L, (cells, points, n_l) each."""
-        return self.network.features(self.x)
+        return self.networks.features(self.x)
 
-    def batches(self, doing: str) -> Iterator[Batch]:
+    def batches(self, description: str) -> Iterator[Batch]:
         yield slice(0, self.points), self.features[:-1], self.y
 
-    def track(self, things: Sequence[T], doing: str) -> Iterable[T]:
-        return things
+    def track(self, items: Sequence[T], description: str) -> Iterable[T]:
+        return items
 
     def gradient(self) -> tuple[Tensor, Sequence[Tensor]]:
-        loss, gradient, _ = self.network.gradient_at(self.features, self.y, None)
+        loss, gradient, _ = self.networks.gradient_at(self.features, self.y, None)
         return loss, gradient
 
     def gradient_from(self, source: int, z: Tensor, y: Tensor, shares: Tensor) -> Sequence[Tensor | None]:
-        _, gradient, _ = self.network.after(source).gradient(z, y, shares)
+        _, gradient, _ = self.networks.after(source).gradient(z, y, shares)
         return [None] * source + gradient

@@ -1,4 +1,4 @@
-"""Spectra and within-class variability of a network on its way, recorded from one's own training loop."""
+"""Spectra and within-class variability of a network during training, recorded from your own loop."""
 
 from typing import Any
 
@@ -21,27 +21,28 @@ __all__ = ["Recorder"]
 class Recorder:
     """Singular values of every layer and WCSS of the classes in every space, while a network trains.
 
-    The first look is at once, at the initial weights. Then call it where a step of training ends, an epoch
-    or a batch: it looks at each `every`-th call. Looks are in eval mode and change nothing: mode, gradients
-    and random numbers are as before. Where weights or outputs are no longer finite a look has no values.
+    The first snapshot is taken at once, of the initial weights. Call the recorder after each step of
+    training, an epoch or a batch: it takes a snapshot at every `every`-th call. Snapshots are taken in eval
+    mode and leave mode, gradients and random numbers unchanged. They have missing values if weights or
+    outputs are not finite.
 
     Parameters
     ----------
     model : Module
         In any mode.
     x : array
-        Inputs (points, ...) to look at.
+        Inputs (points, ...).
     labels : integer array
         Class of each point, 0, 1, ..., K-1.
     every : int
-        Calls between looks.
+        Calls between snapshots.
     batch : int, optional
-        Points at a time, 256 if not given.
+        Points per batch, 256 by default.
 
     Raises
     ------
     TypeError, ValueError
-        As `nrc.measure`.
+        As in `nrc.measure`.
 
     Examples
     --------
@@ -64,59 +65,66 @@ class Recorder:
         self._model, self._x = model, data_of(x)
         known = labels_of(labels, None, None, len(self._x))
         if known is None:
-            raise ValueError("labels: give the class of each point")
+            raise ValueError("labels: pass the class of each point")
         self._labels, self._every = torch.from_numpy(known)[None], count("every", every)
         self._batch = BATCH if batch is None else count("batch", batch)
-        self._calls, self._looks = 0, dict[int, xr.Dataset]()
-        self._look()
+        self._calls, self._snapshots = 0, dict[int, xr.Dataset]()
+        self._record()
 
     def __call__(self) -> None:
-        """Count a step of training, and look if it is time."""
+        """Count a step of training, and take a snapshot if it is due."""
         self._calls += 1
         if self._calls % self._every == 0:
-            self._look()
+            self._record()
 
     def dataset(self) -> xr.Dataset:
-        """All looks, and one now: dimensions `snapshot` (calls), `layer`, `source` and `index`."""
-        self._look()
-        calls = xr.DataArray(list(self._looks), dims="snapshot", attrs={"long_name": "calls", "units": "1"})
-        looks = xr.concat(list(self._looks.values()), "snapshot", join="outer").assign_coords(snapshot=calls)
-        # a space may be a cut at some looks only: a skip connection whose weight starts at 0
-        sources = dict.fromkeys(name for look in self._looks.values() for name in look["source"].values)
-        looks = looks.sel(source=list(sources))
+        """All snapshots and one of now, with dimensions `snapshot` (calls), `layer`, `source` and `index`."""
+        self._record()
+        snapshots = list(self._snapshots.values())
+        attributes = {"long_name": "calls", "units": "1"}
+        calls = xr.DataArray(list(self._snapshots), dims="snapshot", attrs=attributes)
+        dataset = xr.concat(snapshots, "snapshot", join="outer").assign_coords(snapshot=calls)
+        # a space may be a cut in some snapshots only, as beside a skip connection whose weight starts at 0
+        sources = dict.fromkeys(name for snapshot in snapshots for name in snapshot["source"].values)
+        dataset = dataset.sel(source=list(sources))
         about = {name: attributes for name, (_, attributes) in ABOUT.items()}
-        told = {"experiment": type(self._model).__name__, "every": self._every}
-        sizes = {"clusters": int(self._labels.max()) + 1, "points": len(self._x)}
-        return describe(looks, **about).assign_attrs(provenance(told, torch=str(torch.__version__)) | sizes)
+        settings = {"experiment": type(self._model).__name__, "every": self._every}
+        sizes = {"clusters": self._classes, "points": len(self._x)}
+        return describe(dataset, **about).assign_attrs(
+            provenance(settings, torch=str(torch.__version__)) | sizes
+        )
 
-    def _look(self) -> None:
-        if self._calls in self._looks:
+    @property
+    def _classes(self) -> int:
+        return int(self._labels.max()) + 1
+
+    def _record(self) -> None:
+        if self._calls in self._snapshots:
             return
         try:
-            self._looks[self._calls] = self._seen()
+            self._snapshots[self._calls] = self._snapshot()
         except DivergedError:
-            if not self._looks:
+            if not self._snapshots:
                 raise
-            self._looks[self._calls] = xr.full_like(self._looks[0], np.nan)
+            self._snapshots[self._calls] = xr.full_like(self._snapshots[0], np.nan)
 
     @torch.inference_mode(False)
-    def _seen(self) -> xr.Dataset:
-        seen = ModuleFeatures(self._model, self._x, batch=self._batch, progress=False)
-        s = singular_values(seen.weights)[0]
+    def _snapshot(self) -> xr.Dataset:
+        network = ModuleFeatures(self._model, self._x, batch=self._batch, progress=False)
+        s = singular_values(network.weights)[0]
         return xr.Dataset(
             {
                 "snapshot_singular_values": (("layer", "index"), s),
-                "snapshot_wcss": ("source", self._wcss(seen)),
+                "snapshot_wcss": ("source", self._wcss(network)),
             },
-            coordinates(seen.layers, seen.sources, s.shape[1]),
+            coordinates(network.layers, network.sources, s.shape[1]),
         )
 
-    def _wcss(self, seen: ModuleFeatures) -> NDArray[np.float64]:
-        """WCSS of the classes in each space, missing where it overflows; classes as targets add nothing."""
-        classes = int(self._labels.max()) + 1
-        sums = [Moments(1, classes, size) for size in seen.sizes]
-        for rows, z in seen.features("features"):
-            for of_source, features in zip(sums, z, strict=True):
+    def _wcss(self, network: ModuleFeatures) -> NDArray[np.float64]:
+        """WCSS of the classes in each space, missing where it overflows; classes as targets do not vary."""
+        moments = [Moments(1, self._classes, size) for size in network.sizes]
+        for rows, z in network.features("features"):
+            for of_source, features in zip(moments, z, strict=True):
                 of_source.update(features, self._labels[:, rows])
-        wcss = np.array([of.squares.sum().item() / seen.points for of in sums])
+        wcss = np.array([of_source.squares.sum().item() / network.points for of_source in moments])
         return np.where(np.isfinite(wcss), wcss, np.nan)

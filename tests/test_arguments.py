@@ -1,4 +1,4 @@
-"""What nrc.measure refuses: in one line, that begins with the argument."""
+"""Errors of nrc.measure, nrc.spectra and nrc.Recorder: one line that begins with the argument."""
 
 import numpy as np
 import pytest
@@ -49,11 +49,11 @@ NUMBERS = LABELS.astype(float)
         (2 * LABELS, "labels must be 0, 1, ..., K-1 with a point of each, but no point has 1"),
         (np.where(LABELS == 2, 10**12, LABELS), "labels must be 0, 1, ..., K-1 with a point of each, but no point has 2"),
         (LABELS - 1, "labels must be 0, 1, ..., K-1, but one is -1"),
-        (0 * LABELS, "labels are all 0, but there must be points of two classes at least"),
-        (NUMBERS, "labels are float64, but must be integers"),
-        (torch.from_numpy(NUMBERS), "labels are float64, but must be integers"),
-        (LABELS > 0, "labels are bool, but must be integers"),
-        ([str(label) for label in LABELS], "labels are <U1, but must be integers"),
+        (0 * LABELS, "labels are all 0, but must be of at least two classes"),
+        (NUMBERS, "labels have type float64, but must be integers"),
+        (torch.from_numpy(NUMBERS), "labels have type float64, but must be integers"),
+        (LABELS > 0, "labels have type bool, but must be integers"),
+        ([str(label) for label in LABELS], "labels have type <U1, but must be integers"),
     ],
 )  # fmt: skip
 def test_labels_are_classes_from_0_with_a_point_of_each(labels, message):
@@ -65,13 +65,16 @@ def test_labels_are_classes_from_0_with_a_point_of_each(labels, message):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"y": Y}, "clusters: give their number, or labels, or classes as y, which are integers"),
-        ({"labels": LABELS, "clusters": 4}, "clusters is 4, but labels are of 3 classes; leave one out"),
-        ({"clusters": POINTS + 1}, "clusters is 25, but there are 24 points"),
+        ({"y": Y}, "clusters: pass their number, or labels, or integer classes as y"),
+        (
+            {"labels": LABELS, "clusters": 4},
+            "clusters is 4, but labels have 3 classes; pass only one of them",
+        ),
+        ({"clusters": POINTS + 1}, "clusters is 25, but must be at most 24, the number of points"),
         ({"clusters": 1}, "clusters is 1, but must be at least 2"),
         ({"clusters": 2.0}, "clusters is 2.0, but must be an integer"),
-        ({"y": None}, "clusters: give their number, or labels, or classes as y, which are integers"),
-        ({"y": None, "clusters": 2}, "y: give targets, or labels that are classes"),
+        ({"y": None}, "clusters: pass their number, or labels, or integer classes as y"),
+        ({"y": None, "clusters": 2}, "y: pass targets, or labels as classes"),
     ],
 )
 def test_clusters_are_a_number_where_there_are_no_labels(settings, message):
@@ -98,7 +101,7 @@ def test_where_two_are_one_the_error_is_of_y():
         (torch.from_numpy(changed(X, 17, 2, value=np.nan)), "x has values that are not finite"),
         (X[:, :4], "x: the model fails at points of shape (4,) and torch.float64"),
         ((9 * X).astype(np.uint8), "x: the model fails at points of shape (5,) and torch.uint8"),
-        ([["a"] * 5] * POINTS, "x is an array of <U1, but must be one of real numbers"),
+        ([["a"] * 5] * POINTS, "x is an array of <U1, but must be an array of real numbers"),
     ],
 )
 def test_inputs_are_rows_of_finite_numbers_that_the_model_takes(x, message):
@@ -118,14 +121,14 @@ def test_inputs_are_rows_of_finite_numbers_that_the_model_takes(x, message):
         (Y[:-1], {}, "y has shape (23, 3), but must have (24, ...)"),
         (1.0, {}, "y has shape (), but must have (24, ...)"),
         (changed(Y, 23, 0, value=np.nan), {}, "y has values that are not finite"),
-        ([["a"] * 3] * POINTS, {}, "y is an array of <U1, but must be one of real numbers"),
-        (LABELS, {}, "y: integers are classes, but every loss other than cross_entropy needs real targets"),
+        ([["a"] * 3] * POINTS, {}, "y is an array of <U1, but must be an array of real numbers"),
+        (LABELS, {}, "y: integers are classes, but losses other than cross_entropy need real targets"),
         (LABELS, {"loss": lambda output, y: functional.cross_entropy(output, y, reduction="none")}, "y: integers are classes"),
-        (2 * LABELS, {"loss": "cross_entropy"}, "y: classes of outputs of 3 numbers must be (points,), in 0..2, but have shape (24,) and are in 0..4"),
-        (LABELS - 1, {"loss": "cross_entropy"}, "y: classes of outputs of 3 numbers must be (points,), in 0..2"),
-        (LABELS[:, None], {"loss": "cross_entropy"}, "y: classes of outputs of 3 numbers must be (points,), in 0..2, but have shape (24, 1)"),
-        (Y - 0.5, {"loss": "cross_entropy"}, "y: under cross_entropy real targets are distributions"),
-        (2 * Y, {"loss": "cross_entropy"}, "y: under cross_entropy real targets are distributions"),
+        (2 * LABELS, {"loss": "cross_entropy"}, "y: classes must have shape (points,) and be in 0..2 for 3 outputs, but have shape (24,) and are in 0..4"),
+        (LABELS - 1, {"loss": "cross_entropy"}, "y: classes must have shape (points,) and be in 0..2 for 3 outputs"),
+        (LABELS[:, None], {"loss": "cross_entropy"}, "y: classes must have shape (points,) and be in 0..2 for 3 outputs, but have shape (24, 1)"),
+        (Y - 0.5, {"loss": "cross_entropy"}, "y: real targets of cross_entropy must be distributions"),
+        (2 * Y, {"loss": "cross_entropy"}, "y: real targets of cross_entropy must be distributions"),
     ],
 )  # fmt: skip
 def test_targets_are_what_the_loss_takes(y, settings, message):
@@ -199,20 +202,20 @@ def returning(form):
         (lambda: with_a_value("2.weight", np.nan), "model: weights of layer 2 are not finite"),
         (lambda: with_a_value("0.weight", -np.inf), "model: weights of layer 0 are not finite"),
         (lambda: with_a_value("2.bias", np.nan), "model: its outputs are not finite"),
-        (lambda: nn.Sequential(nn.Linear(5, 3), Noise()), "model: two epochs over the same points differ, so it draws random numbers"),
-        (batch_statistics, "model: the output of a point depends on the points beside it"),
+        (lambda: nn.Sequential(nn.Linear(5, 3), Noise()), "model: two evaluations at the same points differ, so it uses random numbers"),
+        (batch_statistics, "model: the output of a point depends on the other points of its batch"),
         (lambda: network().train(), "model: Sequential is in training mode; call model.eval() first"),
         (partly_training, "model: 1 is in training mode; call model.eval() first"),
-        (lambda: returning(lambda z: (z, z)), "model: of 4 points it gives a tuple, but a tensor"),
-        (lambda: returning(lambda z: {"logits": z}), "model: of 4 points it gives a dict, but a tensor"),
-        (lambda: returning(lambda z: z[0]), "model: of 4 points it gives shape (3,), but a tensor"),
-        (lambda: returning(lambda z: z.mean()), "model: of 4 points it gives shape (), but a tensor"),
+        (lambda: returning(lambda z: (z, z)), "model: its output for 4 points is a tuple, but must be a tensor"),
+        (lambda: returning(lambda z: {"logits": z}), "model: its output for 4 points is a dict, but must be a tensor"),
+        (lambda: returning(lambda z: z[0]), "model: its output for 4 points is of shape (3,), but must be a tensor"),
+        (lambda: returning(lambda z: z.mean()), "model: its output for 4 points is of shape (), but must be a tensor"),
         (lambda: returning(lambda z: z.round().long().double()), "model: no layer has a gradient"),
-        (lambda: parametrizations.spectral_norm(nn.Linear(5, 3)), "model: ParametrizedLinear.weight is no parameter with values; take off its parametrization"),
-        (lambda: nn.Sequential(parametrizations.weight_norm(nn.Linear(5, 3))), "model: 0.weight is no parameter with values"),
-        (pruned, "model: 0.weight is no parameter with values"),
-        (lambda: nn.Sequential(nn.LazyLinear(3)), "model: 0.weight is no parameter with values"),
-        (lambda: network().to("meta"), "model: 0.weight is no parameter with values"),
+        (lambda: parametrizations.spectral_norm(nn.Linear(5, 3)), "model: ParametrizedLinear.weight is not an initialised parameter; remove its parametrization"),
+        (lambda: nn.Sequential(parametrizations.weight_norm(nn.Linear(5, 3))), "model: 0.weight is not an initialised parameter"),
+        (pruned, "model: 0.weight is not an initialised parameter"),
+        (lambda: nn.Sequential(nn.LazyLinear(3)), "model: 0.weight is not an initialised parameter"),
+        (lambda: network().to("meta"), "model: 0.weight is not an initialised parameter"),
         (with_a_tensor, "model: it cannot be copied (Only Tensors created explicitly by the user"),
         (lambda: {"a": 1}, "model is a dict, but must be a torch.nn.Module"),
         (lambda: network, "model is a function, but must be a torch.nn.Module"),
@@ -225,10 +228,10 @@ def test_models_are_functions_of_a_point_with_weights_that_are_there(build, mess
     line = refused(model)
     assert line.startswith(message)
     if any(
-        word in message for word in ("no layer that", "weights of layer", "no parameter", "must be a torch")
+        word in message for word in ("no layer that", "weights of layer", "initialised", "must be a torch")
     ):
         assert refused(model, call=lambda model, x, y: nrc.spectra(model)) == line
-    if "draws" not in message and "training" not in message:
+    if "random" not in message and "training" not in message:
         if "no layer has" in message:
             nrc.Recorder(model, X, LABELS)
         else:
@@ -247,22 +250,22 @@ def test_models_are_functions_of_a_point_with_weights_that_are_there(build, mess
         ({"weight_decay": True}, "weight_decay is True, but must be a number"),
         ({"weight_decay": None}, "weight_decay is None, but must be a number"),
         ({"weight_decay": {"0.weight": -1}}, "weight_decay is -1, but must be finite and at least 0"),
-        ({"weight_decay": {"0": 0.1}}, "weight_decay: '0' is no parameter of the model; one is '0.weight'"),
-        ({"loss": "hinge"}, "loss is 'hinge', but must be squared_error or cross_entropy, or a function"),
+        ({"weight_decay": {"0": 0.1}}, "weight_decay: '0' is not a parameter of the model; a parameter is '0.weight'"),
+        ({"loss": "hinge"}, "loss is 'hinge', but must be squared_error, cross_entropy or a function"),
         ({"loss": 3}, "loss is a int, but must be a name or a function of outputs and targets"),
-        ({"loss": lambda output, y: (output - y).square()}, "loss: of 4 points it gives shape (4, 3), but must give one each, (4,)"),
-        ({"loss": functional.mse_loss}, "loss: of 4 points it gives shape (), but must give one each, (4,)"),
-        ({"loss": lambda output, y: 0.0}, "loss: of 4 points it gives a float, but must give one each, (4,)"),
-        ({"sources": "1"}, "sources: '1' is no space on which all that follows depends alone; there are input, 2"),
-        ({"sources": ["input", "z"]}, "sources: 'z' is no space on which all that follows depends alone"),
-        ({"sources": []}, "sources is empty; there are input, 2"),
+        ({"loss": lambda output, y: (output - y).square()}, "loss: its value for 4 points is of shape (4, 3), but must be a tensor of shape (4,)"),
+        ({"loss": functional.mse_loss}, "loss: its value for 4 points is of shape (), but must be a tensor of shape (4,)"),
+        ({"loss": lambda output, y: 0.0}, "loss: its value for 4 points is a float, but must be a tensor of shape (4,)"),
+        ({"sources": "1"}, "sources: '1' does not determine all later features; choose from input, 2"),
+        ({"sources": ["input", "z"]}, "sources: 'z' does not determine all later features"),
+        ({"sources": []}, "sources is empty; choose from input, 2"),
         ({"restarts": 0}, "restarts is 0, but must be at least 1"),
         ({"restarts": 1.5}, "restarts is 1.5, but must be an integer"),
         ({"batch": 0}, "batch is 0, but must be at least 1"),
         ({"batch": "all"}, "batch is 'all', but must be an integer"),
         ({"seed": -1}, "seed is -1, but must be at least 0"),
         ({"certified_ranks": -1}, "certified_ranks is -1, but must be at least 0"),
-        ({"certified_ranks": 25}, "certified_ranks is 25, but there are 24 points"),
+        ({"certified_ranks": 25}, "certified_ranks is 25, but must be at most 24, the number of points"),
         ({"svd": "fast"}, "svd is 'fast', but must be 'exact' or 'randomized'"),
     ],
 )  # fmt: skip

@@ -17,13 +17,14 @@ from nrc.networks.mlp import Network
 from nrc.optimize.line_search import weak_wolfe
 from nrc.optimize.minimise import minimise
 from nrc.status import TerminationReason
-from nrc.theory.centroids import centroid_gap, centroid_gap_bound, centroid_gradient, centroids
+from nrc.theory.centroids import centroid_gap, centroid_gap_bound, centroids
 from nrc.theory.segments import segment_gap_bound
 from nrc.training.checkpoint import Checkpoint
 from nrc.training.snapshots import Snapshots
 from nrc.training.trained_file import cells_of
 from support.pretended_gpu import GPU, pretended_gpu
 from support.problems import METHODS, autoencoders, classifiers, mixture, normal
+from support.references import centroid_gradient
 from workflow.lib import training
 
 # what torch refuses on a GPU, or does in another order each time (its notes on determinism)

@@ -39,7 +39,7 @@ def settings(**others):
             "penalty": "factors",
             "precision": "float64",
         },
-        "measures": {"tcv_lower": "spectral", "delta": 0.05},
+        "measures": {"delta": 0.05},
     } | others
 
 

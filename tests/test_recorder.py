@@ -201,8 +201,8 @@ def test_in_every_mode_of_torch():
     ("settings", "message"),
     [
         ({"labels": DIGIT[:-1]}, "labels have shape (299,), but must have (300,)"),
-        ({"labels": None}, "labels: give the class of each point"),
-        ({"labels": DIGIT * 1.0}, "labels are float64, but must be integers"),
+        ({"labels": None}, "labels: pass the class of each point"),
+        ({"labels": DIGIT * 1.0}, "labels have type float64, but must be integers"),
         ({"every": 0}, "every is 0, but must be at least 1"),
         ({"batch": 0}, "batch is 0, but must be at least 1"),
         ({"x": X[:, 0]}, "x has shape (300,), but must be (points, ...)"),

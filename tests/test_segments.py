@@ -7,8 +7,9 @@ import torch
 from nrc.networks.activations import ACTIVATIONS
 from nrc.networks.mlp import Network
 from nrc.theory import segments
-from nrc.theory.centroids import centroid_gap, centroid_gap_bound, centroid_gradient
+from nrc.theory.centroids import centroid_gap, centroid_gap_bound
 from nrc.theory.segments import Enclosure, Jet, Matrix, segment_gap_bound
+from support.references import centroid_gradient
 
 # torch's own, when it loads its vmap
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:FutureWarning")

@@ -1,1 +1,1 @@
-"""What is measured on the networks of a stack, a chapter a module."""
+"""Measures of networks, one module per topic."""

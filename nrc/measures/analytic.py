@@ -1,4 +1,4 @@
-"""Bounds that need no gradient at centroids, for networks whose second derivatives are known: Lemma 3.3."""
+"""Bounds from second derivatives, for networks whose activation and loss have them (Lemma 3.3)."""
 
 import numpy as np
 import torch
@@ -6,8 +6,8 @@ import xarray as xr
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nrc.measured_network import MeasuredStack, Seen
-from nrc.measures.stationarity import BELOW, LEMMA, THEOREM, VOID
+from nrc.measured_network import MeasuredNetwork, MeasuredStack
+from nrc.measures.stationarity import LEMMA, NOT_BELOW, THEOREM, VOID
 from nrc.metadata import describe
 from nrc.theory.bounds import distance_bound
 from nrc.theory.centroids import centroid_gap_bound
@@ -18,9 +18,9 @@ __all__ = ["analytic_bounds"]
 Array = NDArray[np.float64]
 Labels = NDArray[np.integer]
 
-NO_BOUND = f"{BELOW}, or activation and loss have no M"
+BOUNDS = {"gap_bound": centroid_gap_bound, "gap_bound_segments": segment_gap_bound}
+NO_BOUND = f"{NOT_BELOW}, or activation and loss have no M"
 ALONG = "second derivatives along the segments from centroids to points"
-NAMES = ("gap_bound", "gap_bound_segments")
 ABOUT = {
     "gap_bound": {"long_name": "bound (M/2) WCSS on gap", "comment": NO_BOUND, **LEMMA},
     "gap_bound_best": {"long_name": "bound (M/2) WCSS on gap_best", "comment": NO_BOUND, **LEMMA},
@@ -40,14 +40,19 @@ ABOUT = {
 
 
 def analytic_bounds(
-    seen: Seen, labels: Labels | None, best: list[Tensor], residual: Array, weight_decay: Array, clusters: int
+    network: MeasuredNetwork,
+    labels: Labels | None,
+    best: list[Tensor],
+    residual: Array,
+    weight_decay: Array,
+    clusters: int,
 ) -> xr.Dataset:
-    """Bounds on the gaps of both partitions, and on the distance to rank K that they give.
+    """Bounds on the gaps of both partitions, and the bounds on the distance to rank K that follow.
 
     Parameters
     ----------
-    seen : Seen
-        No M is known of networks that are not of the stacked family.
+    network : MeasuredNetwork
+        The bounds are missing if it is not a `MeasuredStack`.
     labels : (cells, points) integer array or None
         Known classes.
     best : list of Tensor
@@ -59,39 +64,31 @@ def analytic_bounds(
 
     Examples
     --------
-    Of one linear layer, whose gap is 0.5 at the points (2, 1) and (2, -1) in one set:
+    One linear layer, whose gap is 0.5 at the points (2, 1) and (2, -1) in one set:
 
     >>> x = torch.tensor([[[2.0, 1.0], [2.0, -1.0]]]).double()
     >>> layer = torch.diag(torch.tensor([0.8, 0.5])).double()
-    >>> seen = nrc.measured_network.MeasuredStack(nrc.networks.mlp.Network([layer[None]], "linear"), x, x)
+    >>> stack = nrc.measured_network.MeasuredStack(nrc.networks.mlp.Network([layer[None]], "linear"), x, x)
     >>> residual, decay, one_set = np.array([[0.0]]), np.array([[1.0]]), np.array([[0, 0]])
-    >>> found = analytic_bounds(seen, one_set, [torch.from_numpy(one_set)], residual, decay, 1)
-    >>> round(found["bound_segments"].item(), 6), round(found["bound_analytic"].item(), 4)
+    >>> found = analytic_bounds(stack, one_set, [torch.from_numpy(one_set)], residual, decay, 1)
+    >>> found["bound_segments"].item(), round(found["bound_analytic"].item(), 4)
     (0.5, 2.0806)
     """
-    shape = *residual.shape, len(seen.sources)
-    known, found = np.full((2, len(NAMES), *shape), np.nan)
-    if isinstance(seen, MeasuredStack):
+    known, found = np.full((2, len(BOUNDS), *residual.shape, len(network.sources)), np.nan)
+    if isinstance(network, MeasuredStack):
         for k, partition in enumerate(best):
-            for into, of in ((known, labels), (found, partition)):
-                if of is not None:
-                    after = (
-                        seen.network.after(k),
-                        seen.features[k],
-                        seen.y,
-                        torch.as_tensor(of).long(),
-                        clusters,
-                    )
-                    into[0, :, k:, k] = centroid_gap_bound(*after)
-                    into[1, :, k:, k] = segment_gap_bound(*after)
-    dims = ("cell", "layer", "source")
-    gaps = {
-        f"{name}{suffix}": (dims, of)
-        for suffix, both in (("", known), ("_best", found))
-        for name, of in zip(NAMES, both, strict=True)
-    }
+            after = network.networks.after(k), network.features[k], network.y
+            for gaps, sets in ((known, labels), (found, partition)):
+                if sets is not None:
+                    for gap, bound in zip(gaps, BOUNDS.values(), strict=True):
+                        gap[:, k:, k] = bound(*after, torch.as_tensor(sets).long(), clusters)
     bounds = [
         distance_bound(residual[:, :, None], gap, weight_decay[:, :, None]) for gap in np.fmin(known, found)
     ]
-    named = zip(("bound_analytic", "bound_segments"), bounds, strict=True)
-    return describe(xr.Dataset(gaps | {name: (dims, bound) for name, bound in named}), **ABOUT)
+    columns = {
+        **dict(zip(BOUNDS, known, strict=True)),
+        **{f"{name}_best": gap for name, gap in zip(BOUNDS, found, strict=True)},
+        **dict(zip(("bound_analytic", "bound_segments"), bounds, strict=True)),
+    }
+    dims = ("cell", "layer", "source")
+    return describe(xr.Dataset({name: (dims, values) for name, values in columns.items()}), **ABOUT)

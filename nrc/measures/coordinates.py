@@ -1,4 +1,4 @@
-"""Coordinates that measures share: layers of a network, and the sources, spaces of features below them."""
+"""Coordinates of measures: the layers of a network, its sources, and positions in a spectrum."""
 
 from collections.abc import Sequence
 
@@ -11,9 +11,14 @@ __all__ = ["coordinates"]
 def coordinates(
     layers: Sequence[int | str], sources: Sequence[int | str], longest: int
 ) -> dict[str, xr.DataArray]:
-    """What layers and sources are called, and places in a spectrum of at most so many singular values.
+    """Coordinates for the dimensions `layer`, `source` and `index`.
 
-    Layers are 1..L and sources 0..L-1 in a stack; in a torch module they are modules.
+    Parameters
+    ----------
+    layers, sources : sequence
+        1..L and 0..L-1 in a stack, names of modules in a torch module.
+    longest : int
+        The largest number of singular values of a layer.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Rank, variability and stationarity of the networks of a stack (dimensions cell, layer, index, source)."""
+"""All measures of networks on data, with dimensions cell, layer, index and source."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nrc.measured_network import Seen
+from nrc.measured_network import MeasuredNetwork
 from nrc.measures.analytic import analytic_bounds
 from nrc.measures.coordinates import coordinates
 from nrc.measures.ranks import rank_measures
@@ -22,7 +22,7 @@ __all__ = ["accuracy", "measure", "without"]
 
 
 def measure(
-    seen: Seen,
+    network: MeasuredNetwork,
     *,
     labels: NDArray[np.integer] | None,
     clusters: int,
@@ -30,37 +30,34 @@ def measure(
     collapsed: NDArray[np.bool_],
     seeds: Sequence[int],
     kmeans_restarts: int = 10,
-    tcv_lower: str = "spectral",
     numerical_rank_tolerance: float = 1e-3,
     certified_ranks: int = 0,
     leading: int | None = None,
 ) -> xr.Dataset:
-    """Rank of every layer, within-class variability of every space, and how far from stationary.
+    """Rank of every layer, variability of every space, and residuals, gaps and bounds.
 
     Parameters
     ----------
-    seen : Seen
-        Networks, and the data that they see.
+    network : MeasuredNetwork
+        The networks and their data.
     labels : (cells, points) integer array or None
-        Known class or blob of each point, from 0; without them, what is about known classes is missing.
+        Known class or blob of each point, from 0; measures of known classes are missing without them.
     clusters : int
         K.
     weight_decay : (cells, layers) array or None
-        lambda, penalty on the factors; None leaves out residuals and the bounds that they give.
+        lambda of the penalty on the factors; residuals and bounds are left out if it is None.
     collapsed : (cells,) mask
-        Cells whose weights are 0: relative measures are missing.
+        Cells whose weights are 0 up to rounding: relative measures are missing.
     seeds : sequence of int
-        Seed of k-means for each cell.
+        The seed of each cell, for k-means and permuted labels.
     kmeans_restarts : int
-        k-means++ runs behind the upper end of the TCV bracket.
-    tcv_lower : {"spectral", "semidefinite"}
-        Lower end of the bracket.
+        Runs of k-means++ for the upper end of the TCV bracket.
     numerical_rank_tolerance : float
         The numerical rank counts singular values above this share of the largest.
     certified_ranks : int
-        Partitions into 1, ..., this many sets certify tails, too.
+        The bounds on tails also use partitions into 1, ..., this many sets.
     leading : int, optional
-        Of layers with more singular values, only so many are computed, by a randomized method.
+        The number of singular values that a randomized method computes of each layer that has more.
 
     Raises
     ------
@@ -69,34 +66,35 @@ def measure(
 
     Examples
     --------
-    The minimum of one linear layer, of points (2, 1) and (2, -1) in one set:
+    The minimum of one linear layer, for the points (2, 1) and (2, -1) in one set:
 
     >>> x = torch.tensor([[[2.0, 1.0], [2.0, -1.0]]]).double()
     >>> layer = torch.diag(torch.tensor([0.8, 0.5])).double()
-    >>> seen = nrc.measured_network.MeasuredStack(nrc.networks.mlp.Network([layer[None]], "linear"), x, x)
-    >>> of = {"labels": np.array([[0, 0]]), "clusters": 1, "weight_decay": np.array([[1.0]])}
-    >>> found = measure(seen, **of, collapsed=np.array([False]), seeds=[0])
-    >>> [round(found[name].item(), 6) for name in ("distance", "bound_measured", "tcv_upper")]
+    >>> stack = nrc.measured_network.MeasuredStack(nrc.networks.mlp.Network([layer[None]], "linear"), x, x)
+    >>> settings = {"labels": np.array([[0, 0]]), "clusters": 1, "weight_decay": np.array([[1.0]])}
+    >>> found = measure(stack, **settings, collapsed=np.array([False]), seeds=[0])
+    >>> [found[name].item() for name in ("distance", "bound_measured", "tcv_upper")]
     [0.5, 0.5, 2.0]
     """
     ranks = 0 if weight_decay is None else certified_ranks
-    spaces = gather(seen, labels, clusters, restarts=kmeans_restarts, seeds=seeds, ranks=ranks)
+    spaces = gather(network, labels, clusters, restarts=kmeans_restarts, seeds=seeds, ranks=ranks)
     parts = [
-        rank_measures(seen.weights, collapsed, clusters, numerical_rank_tolerance, leading),
-        variability(spaces, clusters, tcv_lower),
+        rank_measures(network.weights, collapsed, clusters, numerical_rank_tolerance, leading),
+        variability(spaces, clusters),
     ]
     if weight_decay is not None:
-        _, gradient = seen.gradient()
-        at_centroids = stationarity(seen, gradient, weight_decay, spaces, clusters)
-        of_classes = seen, labels, spaces.labels, at_centroids["residual"].values, weight_decay, clusters
-        parts += [at_centroids, analytic_bounds(*of_classes)]
-    # of fewer singular values than certified tails, some are missing
+        _, gradient = network.gradient()
+        at_centroids = stationarity(network, gradient, weight_decay, spaces, clusters)
+        residual = at_centroids["residual"].values
+        analytic = analytic_bounds(network, labels, spaces.labels, residual, weight_decay, clusters)
+        parts += [at_centroids, analytic]
+    # bounds on tails may need more places than there are computed singular values
     measured = xr.merge(parts, join="outer", compat="equals")
-    return measured.assign_coords(coordinates(seen.layers, seen.sources, measured.sizes["index"]))
+    return measured.assign_coords(coordinates(network.layers, network.sources, measured.sizes["index"]))
 
 
 def accuracy(network: Network, x: Tensor, labels: NDArray[np.integer], name: str) -> xr.Dataset:
-    """Share of points (cells, points, n_0) whose largest output is their label, as `{name}_accuracy`.
+    """Share of points (cells, points, n_0) whose largest output is at their label, as `{name}_accuracy`.
 
     Examples
     --------
@@ -106,14 +104,14 @@ def accuracy(network: Network, x: Tensor, labels: NDArray[np.integer], name: str
     """
     right = network.features(x)[-1].argmax(-1) == torch.from_numpy(labels)
     dataset = xr.Dataset({f"{name}_accuracy": ("cell", right.double().mean(1).numpy())})
-    about = {"long_name": f"share of the {name} points classified right"}
+    about = {"long_name": f"share of correctly classified {name} points"}
     return describe(dataset, **{f"{name}_accuracy": about})
 
 
 def without(measured: xr.Dataset, cells: NDArray[np.bool_]) -> xr.Dataset:
-    """The measures with those of some cells missing: networks that diverged have no end to measure.
+    """The dataset with missing values for some cells, whose networks diverged.
 
-    The space of the inputs, which no network made, keeps its numbers.
+    The space of the inputs keeps its values because it does not depend on the network.
 
     Examples
     --------

@@ -30,7 +30,7 @@ class Options(BaseOptions):
 
 Array = NDArray[np.float64]
 
-COLLAPSED_ONLY = {"comment": "missing where the cell is collapsed"}
+RELATIVE = {"comment": "missing where the cell collapsed to zero"}
 ABOUT = {
     "singular_values": {
         "long_name": "singular values",
@@ -39,26 +39,26 @@ ABOUT = {
     "relative_tail": {
         "long_name": "relative tail beyond the first index singular values",
         "reference": "eq. 22",
-        **COLLAPSED_ONLY,
+        **RELATIVE,
     },
     "rank_needed": {
-        "long_name": f"least rank with a relative tail of at most {spectra.NEAR:g} beyond it",
-        **COLLAPSED_ONLY,
+        "long_name": f"smallest rank with a relative tail of at most {spectra.NEAR:g} beyond it",
+        **RELATIVE,
     },
-    "stable_rank": {"long_name": "stable rank ||W||^2 / ||W||_2^2", **COLLAPSED_ONLY},
+    "stable_rank": {"long_name": "stable rank ||W||^2 / ||W||_2^2", **RELATIVE},
     "exact_rank": {
         "long_name": f"exact rank, singular values above {spectra.EXACT:g} of the largest",
-        **COLLAPSED_ONLY,
+        **RELATIVE,
     },
     "effective_rank": {
         "long_name": "effective rank, exponential of the entropy of the spectrum",
         "reference": "Roy & Vetterli 2007",
-        **COLLAPSED_ONLY,
+        **RELATIVE,
     },
     "mp_soft_rank": {
         "long_name": "Marchenko-Pastur edge over the largest eigenvalue of W'W",
         "reference": "Martin & Mahoney 2018",
-        **COLLAPSED_ONLY,
+        **RELATIVE,
     },
 }
 
@@ -77,34 +77,31 @@ def rank_measures(
     weights : sequence of Tensor
         (cells, n_l, n_{l-1}) each.
     collapsed : (cells,) mask
-        Cells whose relative measures are 0/0 and so missing.
+        Cells whose weights are 0 up to rounding: their relative measures are 0/0 and therefore missing.
     clusters : int or None
-        K, the rank of the relative distance; without it there is none.
+        K, the rank of the distances, which are left out if it is None.
     tolerance : float
         tau of the numerical rank.
     leading : int, optional
-        Of layers with more singular values, only so many are computed, by a randomized method (Halko,
-        Martinsson & Tropp 2011); what needs the others is missing. They are a little too small, so tails,
-        from these and from the norm of the layer, are a little too large.
+        The number of singular values that a randomized method computes of each layer that has more (Halko,
+        Martinsson & Tropp 2011); measures that need the others are missing. The values are slightly too
+        small, so tails, which follow from them and the norm of the layer, are slightly too large.
 
     Examples
     --------
     >>> ranks = rank_measures([torch.diag(torch.tensor([2.0, 1.0, 1.0]))[None]], np.array([False]), 1, 1e-3)
-    >>> ranks["stable_rank"].values.tolist(), ranks["distance"].values.round(4).tolist()
+    >>> ranks["stable_rank"].values.tolist(), ranks["distance"].values.tolist()
     ([[1.5]], [[1.4142]])
     """
     # layers of different sizes have spectra of different lengths: missing beyond the shorter
-    dataset = xr.concat(
-        [_of_layer(w.double().numpy(), collapsed, clusters, tolerance, leading) for w in weights],
-        "layer",
-        join="outer",
-    )
+    layers = [_of_layer(w.double().numpy(), collapsed, clusters, tolerance, leading) for w in weights]
+    dataset = xr.concat(layers, "layer", join="outer")
     above = f"numerical rank, singular values above {tolerance:g} of the largest"
-    about = {**ABOUT, "numerical_rank": {"long_name": above, **COLLAPSED_ONLY}}
+    about = {**ABOUT, "numerical_rank": {"long_name": above, **RELATIVE}}
     if clusters is not None:
         to_rank = f"distance to rank {clusters}, the number of clusters"
         about["distance"] = {"long_name": to_rank, "reference": "Theorem 3.4"}
-        about["relative_distance"] = {"long_name": f"relative {to_rank}", **COLLAPSED_ONLY}
+        about["relative_distance"] = {"long_name": f"relative {to_rank}", **RELATIVE}
     return describe(dataset, **about)
 
 
@@ -113,33 +110,33 @@ def _of_layer(
 ) -> xr.Dataset:
     shape, missing = w.shape[1:], np.full(len(w), np.nan)
     count = min(shape) if leading is None else min(leading, *shape)
-    all_known = count == min(shape)
-    s = np.linalg.svd(w, compute_uv=False) if all_known else _leading(w, count)
-    # where some are not known, one more stands for all of them in sums of squares
-    whole = s if all_known else np.concatenate([s, _norm_of_others(w, s)], axis=1)
-    alive_whole = np.where(collapsed[:, None], 0, whole)
-    alive = alive_whole[:, : s.shape[1]]
-    tail = spectra.relative_tail(alive_whole)[:, : s.shape[1]]
+    complete = count == min(shape)
+    s = np.linalg.svd(w, compute_uv=False) if complete else _leading(w, count)
+    # if some are unknown, one more value represents all of them in sums of squares
+    all_values = s if complete else np.concatenate([s, _norm_of_others(w, s)], axis=1)
+    spectrum = np.where(collapsed[:, None], 0, all_values)
+    leading_values = spectrum[:, :count]
+    tail = spectra.relative_tail(spectrum)[:, :count]
 
     def counted(rank: Array, share: float) -> Array:
-        return np.where(all_known | (s[:, -1] <= share * s[:, 0]), rank, np.nan)
+        return np.where(complete | (s[:, -1] <= share * s[:, 0]), rank, np.nan)
 
     measures = {
         "singular_values": (("cell", "index"), s),
         "relative_tail": (("cell", "index"), tail),
         "rank_needed": ("cell", spectra.rank_within(tail)),
-        "stable_rank": ("cell", spectra.stable_rank(alive_whole)),
-        "numerical_rank": ("cell", counted(spectra.numerical_rank(alive, tolerance), tolerance)),
-        "exact_rank": ("cell", counted(spectra.exact_rank(alive), spectra.EXACT)),
-        "effective_rank": ("cell", spectra.effective_rank(alive) if all_known else missing),
-        "mp_soft_rank": ("cell", spectra.mp_soft_rank(alive_whole, shape)),
+        "stable_rank": ("cell", spectra.stable_rank(spectrum)),
+        "numerical_rank": ("cell", counted(spectra.numerical_rank(leading_values, tolerance), tolerance)),
+        "exact_rank": ("cell", counted(spectra.exact_rank(leading_values), spectra.EXACT)),
+        "effective_rank": ("cell", spectra.effective_rank(spectrum) if complete else missing),
+        "mp_soft_rank": ("cell", spectra.mp_soft_rank(spectrum, shape)),
     }
     if clusters is not None:
-        known = all_known or clusters <= s.shape[1]
-        distances = spectra.distance(whole, clusters), spectra.relative_distance(alive_whole, clusters)
+        known = complete or clusters <= count
+        distances = spectra.distance(all_values, clusters), spectra.relative_distance(spectrum, clusters)
         for name, distance in zip(("distance", "relative_distance"), distances, strict=True):
             measures[name] = "cell", distance if known else missing
-    return xr.Dataset(measures, {"index": np.arange(1, s.shape[1] + 1)})
+    return xr.Dataset(measures, {"index": np.arange(1, count + 1)})
 
 
 def _leading(w: Array, count: int) -> Array:

@@ -1,4 +1,4 @@
-"""The spaces of features under partitions, gathered in one pass over the data, or two where they are many."""
+"""Partitions of the points in every source, in one pass over the data or in two."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from pydantic import Field
 from sklearn.utils.extmath import randomized_svd
 from torch import Tensor
 
-from nrc.measured_network import Batch, Seen
+from nrc.measured_network import Batch, MeasuredNetwork
 from nrc.options import Options as BaseOptions
 from nrc.options import Requirement, at_least, equal
 from nrc.theory.clusters import kmeans
@@ -19,8 +19,8 @@ from nrc.theory.moments import Partition, Spread, of_points
 
 __all__ = ["Options", "Spaces", "gather"]
 
-# Coordinates in which the spread of points is exact. Where the points are too many to be kept, a wider
-# space is projected on the leading ones of those kept, and the lower bound on the TCV stays one.
+# Up to WIDE coordinates the spread of points is exact. A wider space of points that exceed the memory is
+# projected on the LEADING directions of the sample in memory, which keeps the lower bound on the TCV valid.
 WIDE, LEADING = 1024, 256
 
 
@@ -30,7 +30,7 @@ class Options(BaseOptions):
     requires = (Requirement({"training.penalty": equal("factors")}, when={"certified_ranks": at_least(1)}),)
 
     kmeans_restarts: int = Field(
-        10, ge=1, description="runs of k-means++ behind the upper end of the TCV bracket"
+        10, ge=1, description="runs of k-means++ for the upper end of the TCV bracket"
     )
     certified_ranks: int = Field(
         0,
@@ -42,48 +42,45 @@ class Options(BaseOptions):
 
 
 Labels = NDArray[np.integer]
-# Sees a batch.
+# Receives a batch.
 Observer = Callable[[slice, Sequence[Tensor], Tensor], None]
-# The clusters of a batch of points of a source, (cells, points), from its rows, its place, z and y.
+# The clusters of a batch, (cells, points), from its rows, the number of the source, z and y.
 Assign = Callable[[slice, int, Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class Spaces:
-    """What is known of the points in every source.
+    """Partitions and spread of the points in every source.
 
     Attributes
     ----------
     classes : list of Partition, optional
         The known classes, for each source.
     best : list of Partition
-        The one of lower WCSS of the classes and k-means into as many sets.
+        The classes or the sets of k-means, whichever have the lower WCSS.
     labels : list of Tensor
         The cluster of each point in `best`, (cells, points).
-    random : list of Partition
-        Sets of the sizes of the classes, drawn at random.
+    permuted : list of Partition
+        Sets by permuted labels.
     more : list of list of Partition
-        k-means into 1, 2, ... sets.
+        Sets of k-means for 1, 2, ... clusters.
     nc1 : Tensor, optional
         (cells, sources)
     spreads : list of Spread
-        Of features and targets side by side.
-    kept : list of Tensor
-        Features and targets side by side, (cells, points, n_k + m), of all points or of a sample.
+        The spread of features and targets side by side.
     """
 
     classes: list[Partition] | None
     best: list[Partition]
     labels: list[Tensor]
-    random: list[Partition]
+    permuted: list[Partition]
     more: list[list[Partition]]
     nc1: Tensor | None
     spreads: list[Spread]
-    kept: list[Tensor]
 
 
 def gather(
-    seen: Seen,
+    network: MeasuredNetwork,
     labels: Labels | None,
     clusters: int,
     *,
@@ -91,23 +88,24 @@ def gather(
     seeds: Sequence[int],
     ranks: int = 0,
 ) -> Spaces:
-    """Look at all points, and once more where they are too many to be kept.
+    """Partition the points in every source by their classes, by permuted labels and by k-means.
 
-    k-means sees the points that are kept; its centres then part all of them.
+    If the points exceed the memory, k-means is fitted to a sample; each point then belongs to the nearest
+    centre.
 
     Parameters
     ----------
-    seen : Seen
+    network : MeasuredNetwork
     labels : (cells, points) integer array or None
         Known class of each point, from 0.
     clusters : int
         K.
     restarts : int
-        k-means++ runs.
+        Runs of k-means++.
     seeds : sequence of int
-        For each cell, of k-means and of what is drawn at random.
+        The seed of each cell.
     ranks : int
-        k-means also parts the points into 1, ..., this many sets.
+        k-means also partitions the points into 1, ..., this many sets.
 
     Raises
     ------
@@ -120,41 +118,44 @@ def gather(
 
     >>> x = torch.tensor([[[2.0, 1.0], [2.0, -1.0]]]).double()
     >>> layer = torch.diag(torch.tensor([0.8, 0.5])).double()
-    >>> seen = nrc.measured_network.MeasuredStack(nrc.networks.mlp.Network([layer[None]], "linear"), x, x)
-    >>> spaces = gather(seen, np.zeros((1, 2), dtype=int), 1, restarts=1, seeds=[0])
-    >>> [of.wcss.item() for of in spaces.classes], spaces.labels[0].tolist()
+    >>> stack = nrc.measured_network.MeasuredStack(nrc.networks.mlp.Network([layer[None]], "linear"), x, x)
+    >>> spaces = gather(stack, np.zeros((1, 2), dtype=int), 1, restarts=1, seeds=[0])
+    >>> [partition.wcss.item() for partition in spaces.classes], spaces.labels[0].tolist()
     ([2.0], [[0, 0]])
     """
-    cells, kept = len(seeds), _Kept(seen, seeds[0])
-    random = _Parted(seen, cells, clusters, _known(_shuffled(labels, seen.points, clusters, seeds)))
-    classes = None if labels is None else _Parted(seen, cells, clusters, _known(labels))
-    _look(seen.batches("features"), kept, random, classes)
-    _check(classes)
-    spaces = kept.spaces()
-    numbers = clusters, *range(1, ranks + 1)
-    found, *more = (_Parted(seen, cells, r, _nearest(spaces, r, restarts, seeds)) for r in numbers)
-    spreads = _Spreads([None if kept.all else _basis(space) for space in spaces])
+    cells, memory = len(seeds), _Memory(network, seeds[0])
+    permuted = _Partitions(
+        network, cells, clusters, _given(_permuted(labels, network.points, clusters, seeds))
+    )
+    classes = None if labels is None else _Partitions(network, cells, clusters, _given(labels))
+    _show(network.batches("features"), memory, permuted, classes)
+    if classes is not None:
+        _check_no_empty_cluster(classes.partitions[0])
+    spaces = memory.spaces()
+    counts = clusters, *range(1, ranks + 1)
+    found, *more = (_Partitions(network, cells, k, _nearest(spaces, k, restarts, seeds)) for k in counts)
+    spreads = _Spreads([None if memory.complete else _basis(space) for space in spaces])
     collapse = None if classes is None else _Collapse(classes)
-    _look(kept.batches() if kept.all else seen.batches("clusters"), found, *more, spreads, collapse)
+    batches = memory.batches if memory.complete else network.batches("clusters")
+    _show(batches, found, *more, spreads, collapse)
     return Spaces(
         None if classes is None else classes.partitions,
         *_better(classes, found),
-        random.partitions,
+        permuted.partitions,
         [of.partitions for of in more],
         None if collapse is None else collapse.nc1(),
         spreads.spreads,
-        spaces,
     )
 
 
-def _check(classes: "_Parted | None") -> None:
-    if classes is not None and (empty := (classes.partitions[0].features.sizes == 0).nonzero()).numel():
+def _check_no_empty_cluster(classes: Partition) -> None:
+    if (empty := (classes.features.sizes == 0).nonzero()).numel():
         cell, cluster = empty[0].tolist()
         raise ValueError(f"cluster {cluster} of cell {cell} is empty; every cluster needs a point")
 
 
-def _better(classes: "_Parted | None", found: "_Parted") -> tuple[list[Partition], list[Tensor]]:
-    """In each cell and source the partition of lower WCSS, with its labels."""
+def _better(classes: "_Partitions | None", found: "_Partitions") -> tuple[list[Partition], list[Tensor]]:
+    """The partition of lower WCSS in each cell and source, with its labels."""
     if classes is None:
         return found.partitions, found.labels
     best, labels = [], []
@@ -166,81 +167,76 @@ def _better(classes: "_Parted | None", found: "_Parted") -> tuple[list[Partition
     return best, labels
 
 
-def _look(batches: Iterable[Batch], *observers: Observer | None) -> None:
+def _show(batches: Iterable[Batch], *observers: Observer | None) -> None:
     for batch in batches:
-        for observe in observers:
-            if observe is not None:
-                observe(*batch)
+        for observer in observers:
+            if observer is not None:
+                observer(*batch)
 
 
-class _Kept:
-    """The points whose features stay in memory: all, or a sample of the capacity in order."""
+class _Memory:
+    """The points whose features stay in memory: all of them, or a sample of the capacity, in order."""
 
-    def __init__(self, seen: Seen, seed: int) -> None:
-        self.all = seen.points <= seen.capacity
-        rng = np.random.default_rng(seed)
-        few = np.arange(seen.points) if self.all else rng.choice(seen.points, seen.capacity, replace=False)
-        self.rows, self._parts = np.sort(few), list[Batch]()
+    def __init__(self, network: MeasuredNetwork, seed: int) -> None:
+        points, capacity = network.points, network.capacity
+        self.complete, rng = points <= capacity, np.random.default_rng(seed)
+        sample = np.arange(points) if self.complete else rng.choice(points, capacity, replace=False)
+        self._rows, self.batches = np.sort(sample), list[Batch]()
 
     def __call__(self, rows: slice, z: Sequence[Tensor], y: Tensor) -> None:
-        few = self.rows[slice(*np.searchsorted(self.rows, [rows.start, rows.stop]))] - rows.start
-        here = slice(None) if self.all else few
-        self._parts.append((rows, [of[:, here] for of in z], y[:, here]))
-
-    def batches(self) -> Iterable[Batch]:
-        return self._parts
+        here = self._rows[slice(*np.searchsorted(self._rows, [rows.start, rows.stop]))] - rows.start
+        chosen = slice(None) if self.complete else here
+        self.batches.append((rows, [features[:, chosen] for features in z], y[:, chosen]))
 
     def spaces(self) -> list[Tensor]:
-        """Features and targets side by side, of each source."""
-        y = torch.cat([y for _, _, y in self._parts], dim=1)
-        return [
-            torch.cat([torch.cat(z, dim=1), y], dim=2)
-            for z in zip(*(z for _, z, _ in self._parts), strict=True)
-        ]
+        """Features and targets side by side in each source, (cells, points, n_k + m)."""
+        y = torch.cat([y for _, _, y in self.batches], dim=1)
+        sources = zip(*(z for _, z, _ in self.batches), strict=True)
+        return [torch.cat([torch.cat(z, dim=1), y], dim=2) for z in sources]
 
 
-class _Parted:
-    """Sums over the clusters of a partition of each source."""
+class _Partitions:
+    """A partition of each source, with the labels of the points."""
 
-    def __init__(self, seen: Seen, cells: int, clusters: int, assign: Assign) -> None:
-        self.partitions = [Partition.empty(cells, clusters, n, seen.outputs) for n in seen.sizes]
-        self._assign, self._labels = assign, [list[Tensor]() for _ in seen.sizes]
+    def __init__(self, network: MeasuredNetwork, cells: int, clusters: int, assign: Assign) -> None:
+        self.partitions = [Partition.empty(cells, clusters, n, network.outputs) for n in network.sizes]
+        self._assign, self._labels = assign, [list[Tensor]() for _ in network.sizes]
 
     def __call__(self, rows: slice, z: Sequence[Tensor], y: Tensor) -> None:
-        for k, (partition, of_source) in enumerate(zip(self.partitions, z, strict=True)):
-            labels = self._assign(rows, k, of_source, y)
-            partition.update(of_source, y, labels)
+        for k, (partition, features) in enumerate(zip(self.partitions, z, strict=True)):
+            labels = self._assign(rows, k, features, y)
+            partition.update(features, y, labels)
             self._labels[k].append(labels)
 
     @property
     def labels(self) -> list[Tensor]:
-        """The cluster of each point, (cells, points), of each source."""
-        return [torch.cat(of, dim=1) for of in self._labels]
+        """The cluster of each point in each source, (cells, points)."""
+        return [torch.cat(batches, dim=1) for batches in self._labels]
 
 
 class _Spreads:
-    """The spread of features and targets in each source, where given along the columns of a basis."""
+    """The spread of features and targets in each source, along the columns of a basis if there is one."""
 
     def __init__(self, bases: Sequence[Tensor | None]) -> None:
         self._bases, self.spreads = bases, [Spread() for _ in bases]
 
     def __call__(self, rows: slice, z: Sequence[Tensor], y: Tensor) -> None:
-        for spread, of_source, basis in zip(self.spreads, z, self._bases, strict=True):
-            space = torch.cat([of_source, y], dim=2)
+        for spread, features, basis in zip(self.spreads, z, self._bases, strict=True):
+            space = torch.cat([features, y], dim=2)
             spread.update(space if basis is None else space @ basis)
 
 
 class _Collapse:
-    """NC1 of the features, of known classes."""
+    """NC1 of the features with respect to the known classes."""
 
-    def __init__(self, classes: _Parted) -> None:
+    def __init__(self, classes: _Partitions) -> None:
         self._classes, self._labels = classes.partitions, classes.labels[0]
-        self._directions = [between_directions(of) for of in self._classes]
+        self._directions = [between_directions(partition) for partition in self._classes]
         self._squares = torch.zeros(len(self._labels), len(self._classes), dtype=torch.float64)
 
     def __call__(self, rows: slice, z: Sequence[Tensor], y: Tensor) -> None:
-        for k, (of_source, directions) in enumerate(zip(z, self._directions, strict=True)):
-            deviations = of_source - of_points(self._classes[k].features.means, self._labels[:, rows])
+        for k, (features, directions) in enumerate(zip(z, self._directions, strict=True)):
+            deviations = features - of_points(self._classes[k].features.means, self._labels[:, rows])
             self._squares[:, k] += (deviations @ directions).square().sum((1, 2))
 
     def nc1(self) -> Tensor:
@@ -250,13 +246,13 @@ class _Collapse:
         return torch.stack([nc1(squares, q, points) for squares, q in columns], dim=1)
 
 
-def _known(labels: Labels) -> Assign:
-    """The same clusters in every source."""
+def _given(labels: Labels) -> Assign:
+    """The given labels in every source."""
     return lambda rows, k, z, y: torch.from_numpy(labels[:, rows]).long()
 
 
 def _nearest(spaces: Sequence[Tensor], clusters: int, restarts: int, seeds: Sequence[int]) -> Assign:
-    """The nearest centre of k-means on the points that are kept."""
+    """The nearest centre of k-means, which is fitted to the points in memory."""
     fits = [
         [kmeans(points, clusters, restarts, seed) for points, seed in zip(space.numpy(), seeds, strict=True)]
         for space in spaces
@@ -270,10 +266,10 @@ def _nearest(spaces: Sequence[Tensor], clusters: int, restarts: int, seeds: Sequ
     return assign
 
 
-def _shuffled(labels: Labels | None, points: int, clusters: int, seeds: Sequence[int]) -> Labels:
-    """The labels shuffled among the points; without labels those of sets of equal sizes."""
-    drawn = [np.arange(points) % clusters] * len(seeds) if labels is None else labels
-    return np.stack([np.random.default_rng(s).permutation(of) for s, of in zip(seeds, drawn, strict=True)])
+def _permuted(labels: Labels | None, points: int, clusters: int, seeds: Sequence[int]) -> Labels:
+    """The labels, permuted among the points; without labels, those of sets of equal sizes."""
+    sets = [np.arange(points) % clusters] * len(seeds) if labels is None else labels
+    return np.stack([np.random.default_rng(s).permutation(of) for s, of in zip(seeds, sets, strict=True)])
 
 
 def _basis(space: Tensor) -> Tensor | None:

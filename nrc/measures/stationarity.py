@@ -1,4 +1,4 @@
-"""How far from stationary every layer is, and what that bounds: Lemma 3.3, Theorem 3.4, Proposition 3.1."""
+"""Residuals and gaps of every layer, and the bounds that follow (Lemma 3.3, Theorem 3.4, Proposition 3.1)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nrc.measured_network import Seen
+from nrc.measured_network import MeasuredNetwork
 from nrc.measures.spaces import Spaces
 from nrc.metadata import describe
 from nrc.objectives.residual import layer_residuals
@@ -22,20 +22,20 @@ __all__ = ["stationarity"]
 
 Array = NDArray[np.float64]
 
-BELOW = "missing where the source is not below the layer"
+NOT_BELOW = "missing where the source is not below the layer"
 VOID = "or weight decay is 0: the theorem is void there"
 POSITIONS = "or rho is above K, in layers that act on many positions of a point"
 GAP = "norm of the gradient of the loss less that of the centroid-based loss"
 RHO = "measured rank of the gradient of the centroid-based loss"
-CERTIFIED = "missing where the cell is dead or weight decay is 0"
-LEMMA, THEOREM, SHARPENED, PROPOSITION = (
+TAIL = "missing where the cell collapsed to zero or weight decay is 0"
+LEMMA, THEOREM, PROJECTED, PROPOSITION = (
     {"reference": name} for name in ("Lemma 3.3", "Theorem 3.4", "Theorem 3.4, projected", "Proposition 3.1")
 )
-RANK = {"comment": f"singular values above {RANK_TOLERANCE:g} of the largest; {BELOW}", **PROPOSITION}
+RANK = {"comment": f"singular values above {RANK_TOLERANCE:g} of the largest; {NOT_BELOW}", **PROPOSITION}
 ABOUT = {
     "residual": {"long_name": "norm ||r_l|| of the residual of the layer", "reference": "eq. 4"},
-    "gap": {"long_name": f"{GAP}, known classes", "comment": BELOW, **LEMMA},
-    "gap_best": {"long_name": f"{GAP}, best partition found", "comment": BELOW, **LEMMA},
+    "gap": {"long_name": f"{GAP}, known classes", "comment": NOT_BELOW, **LEMMA},
+    "gap_best": {"long_name": f"{GAP}, best partition found", "comment": NOT_BELOW, **LEMMA},
     "rho": {"long_name": f"{RHO}, known classes", **RANK},
     "rho_best": {"long_name": f"{RHO}, best partition found", **RANK},
     "rho_bound": {
@@ -44,42 +44,42 @@ ABOUT = {
     },
     "bound_measured": {
         "long_name": "bound on the distance to rank K, (||r_l|| + gap) / lambda, smaller gap",
-        "comment": f"{BELOW}, {POSITIONS}, {VOID}",
+        "comment": f"{NOT_BELOW}, {POSITIONS}, {VOID}",
         **THEOREM,
     },
     "bound_projected": {
         "long_name": "bound on the distance to rank K, W_l outside the space of the centroid gradient",
-        "comment": f"smaller of column and row space, and of both partitions; {BELOW}, {VOID}",
-        **SHARPENED,
+        "comment": f"smaller of column and row space, and of both partitions; {NOT_BELOW}, {VOID}",
+        **PROJECTED,
     },
     "bound_permuted": {
-        "long_name": "bound_projected with the labels shuffled among the points: what any K sets certify",
-        "comment": f"{BELOW}, {VOID}",
-        **SHARPENED,
+        "long_name": "bound_projected with permuted labels, a control: sets of the same sizes",
+        "comment": f"{NOT_BELOW}, {VOID}",
+        **PROJECTED,
     },
     "tail_bound": {
-        "long_name": "bound on relative_tail by the spaces of centroid gradients, least over sources",
-        "comment": f"0 where these fill the layer; {CERTIFIED}, and beyond the rank of every gradient",
-        **SHARPENED,
+        "long_name": "bound on relative_tail by the spaces of centroid gradients, smallest over sources",
+        "comment": f"0 where these fill the layer; {TAIL}, and beyond the rank of every gradient",
+        **PROJECTED,
     },
     "certified_rank": {
-        "long_name": f"least rank of which a matrix is certified within a relative distance of {NEAR:g}",
-        "comment": f"missing where none below the full rank is, and {CERTIFIED.removeprefix('missing ')}",
-        **SHARPENED,
+        "long_name": f"smallest rank of a matrix that is certainly within a relative distance of {NEAR:g}",
+        "comment": f"missing where none below the full rank is, and {TAIL.removeprefix('missing ')}",
+        **PROJECTED,
     },
 }
 
 
 def stationarity(
-    seen: Seen, gradient: Sequence[Tensor], weight_decay: Array, spaces: Spaces, clusters: int
+    network: MeasuredNetwork, gradient: Sequence[Tensor], weight_decay: Array, spaces: Spaces, clusters: int
 ) -> xr.Dataset:
-    """Residuals, gaps to the gradients at centroids, and what these bound and certify.
+    """Residuals, gaps to the gradients at centroids, and bounds on distances and tails.
 
     Parameters
     ----------
-    seen : Seen
+    network : MeasuredNetwork
     gradient : sequence of Tensor
-        Of the loss in W_1, ..., W_L, (cells, n_l, n_{l-1}) each.
+        The gradient of the loss in W_1, ..., W_L, (cells, n_l, n_{l-1}) each.
     weight_decay : (cells, layers) array
     spaces : Spaces
     clusters : int
@@ -87,32 +87,35 @@ def stationarity(
 
     Examples
     --------
-    Theorem 3.4 is sharp at the minimum of one linear layer, of points (2, 1) and (2, -1) in one set:
+    Theorem 3.4 is sharp at the minimum of one linear layer, for the points (2, 1) and (2, -1) in one set:
 
     >>> x = torch.tensor([[[2.0, 1.0], [2.0, -1.0]]]).double()
     >>> layer = torch.diag(torch.tensor([0.8, 0.5])).double()
-    >>> seen = nrc.measured_network.MeasuredStack(nrc.networks.mlp.Network([layer[None]], "linear"), x, x)
-    >>> spaces = nrc.measures.spaces.gather(seen, np.array([[0, 0]]), 1, restarts=1, seeds=[0])
-    >>> found = stationarity(seen, seen.gradient()[1], np.array([[1.0]]), spaces, 1)
-    >>> [round(found[name].item(), 6) for name in ("residual", "gap", "bound_measured", "bound_projected")]
+    >>> stack = nrc.measured_network.MeasuredStack(nrc.networks.mlp.Network([layer[None]], "linear"), x, x)
+    >>> spaces = nrc.measures.spaces.gather(stack, np.array([[0, 0]]), 1, restarts=1, seeds=[0])
+    >>> found = stationarity(stack, stack.gradient()[1], np.array([[1.0]]), spaces, 1)
+    >>> [abs(found[name].item()) for name in ("residual", "gap", "bound_measured", "bound_projected")]
     [0.0, 0.5, 0.5, 0.5]
     """
-    r = layer_residuals(gradient, seen.weights, torch.from_numpy(weight_decay)).numpy()
-    known, best, random = (
-        _at_centroids(seen, gradient, partitions, clusters, doing)
-        for partitions, doing in (
+    r = layer_residuals(gradient, network.weights, torch.from_numpy(weight_decay)).numpy()
+    known, best, permuted = (
+        _at_centroids(network, gradient, partitions, clusters, description)
+        for partitions, description in (
             (spaces.classes, "known classes"),
             (spaces.best, "best partitions"),
-            (spaces.random, "random sets"),
+            (spaces.permuted, "permuted labels"),
         )
     )
-    more = [_at_centroids(seen, gradient, of, len(of[0].shares.T), "more clusters") for of in spaces.more]
+    more = [
+        _at_centroids(network, gradient, partitions, count, "more clusters")
+        for count, partitions in enumerate(spaces.more, start=1)
+    ]
     void = np.where(weight_decay > 0, 0, np.nan)
     # a gradient of a rank above K bounds the distance to that rank, and not to K
-    gap = np.fmin(*(np.where(of.rho <= clusters, of.gap, np.nan) for of in (known, best)))
-    relative = _relative_tails(seen, (known, best, *more), max(clusters, len(more))) + void[:, :, None]
-    full = np.array([min(w.shape[1:]) for w in seen.weights])
-    rank = rank_within(relative)
+    gap = np.fmin(*(np.where(part.rho <= clusters, part.gap, np.nan) for part in (known, best)))
+    tails = _relative_tails(network, (known, best, *more), max(clusters, len(more))) + void[:, :, None]
+    full = np.array([min(w.shape[1:]) for w in network.weights])
+    rank = rank_within(tails)
     dims = ("cell", "layer", "source")
     dataset = xr.Dataset(
         {
@@ -124,19 +127,28 @@ def stationarity(
             "rho_bound": (("cell", "source"), _distinct_centroids(spaces.classes or spaces.best)),
             "bound_measured": (dims, distance_bound(r[:, :, None], gap, weight_decay[:, :, None])),
             "bound_projected": (dims, np.fmin(known.at_k, best.at_k) + void[:, :, None]),
-            "bound_permuted": (dims, random.at_k + void[:, :, None]),
-            "tail_bound": ((*dims[:2], "index"), relative),
+            "bound_permuted": (dims, permuted.at_k + void[:, :, None]),
+            "tail_bound": ((*dims[:2], "index"), tails),
             "certified_rank": (dims[:2], np.where(rank < full, rank, np.nan)),
         },
-        {"index": np.arange(1, relative.shape[2] + 1)},
+        {"index": np.arange(1, tails.shape[2] + 1)},
     )
     return describe(dataset, **ABOUT)
 
 
 @dataclass(frozen=True)
 class _AtCentroids:
-    """`gap`, `rho`, W_l outside K directions `at_k`, (cells, layers, sources); the least over sources of
-    W_l outside r directions, `beyond` (cells, layers, r)."""
+    """Measures of the gradients at the centroids of a partition of each source.
+
+    Attributes
+    ----------
+    gap, rho : array
+        (cells, layers, sources)
+    at_k : array
+        Norm of W_l outside K directions of the gradient, (cells, layers, sources).
+    beyond : array
+        The same outside r directions, the smallest over sources, (cells, layers, r).
+    """
 
     gap: Array
     rho: Array
@@ -145,36 +157,41 @@ class _AtCentroids:
 
 
 def _at_centroids(
-    seen: Seen, gradient: Sequence[Tensor], partitions: Sequence[Partition] | None, clusters: int, doing: str
+    network: MeasuredNetwork,
+    gradient: Sequence[Tensor],
+    partitions: Sequence[Partition] | None,
+    clusters: int,
+    description: str,
 ) -> _AtCentroids:
-    """What a partition of each source says of the layers that it is below; missing without one."""
-    shape = len(seen.weights[0]), len(seen.layers), len(seen.sources)
-    longest = max(min(w.shape[1:]) for w in seen.weights)
+    """The measures in every layer above a source; missing elsewhere, or if there is no partition."""
+    shape = len(network.weights[0]), len(network.layers), len(network.sources)
+    longest = max(min(w.shape[1:]) for w in network.weights)
     gap, rho, at_k = np.full((3, *shape), np.nan)
     beyond = np.full((*shape[:2], longest), np.nan)
-    for k, of in enumerate(seen.track(partitions or (), doing)):
-        at_centroids = seen.gradient_from(k, of.features.means, of.targets.means, of.shares)
-        for l, g in enumerate(at_centroids):
+    for k, partition in enumerate(network.track(partitions or (), description)):
+        z, y = partition.features.means, partition.targets.means
+        for l, g in enumerate(network.gradient_from(k, z, y, partition.shares)):
             if g is not None:
-                rank, bounds = (found.numpy() for found in outside_gradient(seen.weights[l], g))
+                rank, bounds = (found.numpy() for found in outside_gradient(network.weights[l], g))
                 gap[:, l, k] = centroid_gap([gradient[l]], [g])[:, 0].numpy()
                 rho[:, l, k], at_k[:, l, k] = rank, bounds[:, min(clusters, bounds.shape[1]) - 1]
                 beyond[:, l, : bounds.shape[1]] = np.fmin(beyond[:, l, : bounds.shape[1]], bounds)
     return _AtCentroids(gap, rho, at_k, beyond)
 
 
-def _relative_tails(seen: Seen, parts: Sequence[_AtCentroids], least: int) -> Array:
-    """What is certified beyond r directions over ||W_l||, (cells, layers, r).
+def _relative_tails(network: MeasuredNetwork, parts: Sequence[_AtCentroids], count: int) -> Array:
+    """Bounds on the relative tails beyond r directions, (cells, layers, r).
 
-    Up to the largest rank of a gradient, or a number of sets: beyond it nothing is added.
+    They end at the largest rank of a gradient, or at `count` if that is larger: further directions add
+    nothing.
     """
-    norms = torch.stack([w.norm(dim=(1, 2)) for w in seen.weights], dim=1).numpy()
-    tails = np.fmin.reduce([of.beyond for of in parts]) / np.where(norms > 0, norms, np.nan)[:, :, None]
-    last = np.fmax.reduce([np.fmax.reduce(of.rho, axis=2) for of in parts])
-    return np.where(np.arange(tails.shape[2]) < np.fmax(last, least)[:, :, None], tails, np.nan)
+    norms = torch.stack([w.norm(dim=(1, 2)) for w in network.weights], dim=1).numpy()
+    tails = np.fmin.reduce([part.beyond for part in parts]) / np.where(norms > 0, norms, np.nan)[:, :, None]
+    last = np.fmax.reduce([np.fmax.reduce(part.rho, axis=2) for part in parts])
+    return np.where(np.arange(tails.shape[2]) < np.fmax(last, count)[:, :, None], tails, np.nan)
 
 
 def _distinct_centroids(partitions: Sequence[Partition]) -> NDArray[np.integer]:
     """Number of distinct pairs of centroids of features and targets, (cells, sources)."""
-    pairs = [(of.features.means, of.targets.means) for of in partitions]
+    pairs = [(partition.features.means, partition.targets.means) for partition in partitions]
     return np.stack([gradient_rank_bound(*pair) for pair in pairs], axis=1)

@@ -1,1 +1,1 @@
-"""The mathematics: a chapter a module, functions of arrays alone."""
+"""The mathematics of the paper as functions of arrays, one module per topic."""

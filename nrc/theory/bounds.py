@@ -1,4 +1,4 @@
-"""The statements of the paper as functions."""
+"""Bounds of the paper as functions of arrays."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -10,7 +10,7 @@ __all__ = ["distance_bound", "gaussian_wcss_bound", "gradient_rank_bound", "isot
 def gradient_rank_bound(z: ArrayLike, y: ArrayLike) -> np.ndarray:
     """Bound on the rank of the gradient in W_l, l > k: the number of distinct pairs (z_i^k, y_i) (Prop. 3.1).
 
-    Each pair adds a matrix of rank 1 to the gradient of the squared error, equal pairs the same one.
+    Each pair adds a matrix of rank 1 to the gradient, and equal pairs add the same matrix.
 
     Parameters
     ----------
@@ -35,13 +35,13 @@ def gradient_rank_bound(z: ArrayLike, y: ArrayLike) -> np.ndarray:
 
 
 def gaussian_wcss_bound(covariances: ArrayLike, sizes: ArrayLike, delta: float) -> float:
-    """Bound on the WCSS of the blobs of a Gaussian mixture (Proposition 4.1).
+    """Bound on the WCSS of the clusters of a Gaussian mixture (Proposition 4.1).
 
     With probability at least 1 - delta, and with s = log(K / delta),
 
         WCSS <= sum_i (N_i/N) (tr S_i + 2 ||S_i|| sqrt(s/N_i) + 2 ||S_i||_2 s/N_i),
 
-    by the Laurent-Massart inequality for each blob and a union bound. It also bounds TCV_K of the
+    by the Laurent-Massart inequality for each cluster and a union bound. It also bounds TCV_K of the
     points. For pairs (x, x) it doubles.
 
     Parameters
@@ -56,34 +56,34 @@ def gaussian_wcss_bound(covariances: ArrayLike, sizes: ArrayLike, delta: float) 
     Raises
     ------
     ValueError
-        If there is not one square covariance a size, or delta is not in (0, 1).
+        If there is not one square covariance per size, or delta is not in (0, 1).
 
     Examples
     --------
-    One blob of 4 points with unit covariance in 4 dimensions, s = 1: 4 + 2 * 2 * sqrt(1/4) + 2/4.
+    One cluster of 4 points with unit covariance in 4 dimensions, s = 1: 4 + 2 * 2 * sqrt(1/4) + 2/4.
 
-    >>> round(gaussian_wcss_bound([np.eye(4)], [4], delta=np.exp(-1)), 6)
+    >>> gaussian_wcss_bound([np.eye(4)], [4], delta=np.exp(-1))
     6.5
     """
     covariances, sizes = np.asarray(covariances, dtype=np.float64), np.asarray(sizes)
     if covariances.shape != (len(sizes), *2 * covariances.shape[-1:]):
         raise ValueError(
             f"covariances have shape {covariances.shape}, but {len(sizes)} square matrices are needed, "
-            "one a size"
+            "one per size"
         )
     _check_probability(delta)
     s = np.log(len(sizes) / delta)
     trace = np.trace(covariances, axis1=1, axis2=2)
     frobenius = np.linalg.norm(covariances, axis=(1, 2))
     spectral = np.linalg.norm(covariances, ord=2, axis=(1, 2))
-    blob = trace + 2 * frobenius * np.sqrt(s / sizes) + 2 * spectral * s / sizes
-    return float((sizes / sizes.sum() * blob).sum())
+    per_cluster = trace + 2 * frobenius * np.sqrt(s / sizes) + 2 * spectral * s / sizes
+    return float((sizes / sizes.sum() * per_cluster).sum())
 
 
 def isotropic_wcss_quantile(
     sigma: ArrayLike, *, dimension: int, points: int, clusters: int, delta: float
 ) -> np.ndarray:
-    """Exact (1 - delta) quantile of the WCSS of isotropic blobs: N WCSS / sigma^2 ~ chi^2_{d(N-K)}.
+    """Exact (1 - delta) quantile of the WCSS of isotropic clusters: N WCSS / sigma^2 ~ chi^2_{d(N-K)}.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def isotropic_wcss_quantile(
     --------
     With two degrees of freedom the quantile of chi^2 is -2 log(delta), here 6:
 
-    >>> round(float(isotropic_wcss_quantile(1, dimension=1, points=3, clusters=1, delta=np.exp(-3))), 6)
+    >>> float(isotropic_wcss_quantile(1, dimension=1, points=3, clusters=1, delta=np.exp(-3)))
     2.0
     """
     _check_probability(delta)
@@ -114,7 +114,7 @@ def isotropic_wcss_quantile(
 def distance_bound(residual: ArrayLike, gap: ArrayLike, weight_decay: ArrayLike) -> np.ndarray:
     """Bound on the distance of W_l to the matrices of rank K, (||r_l|| + gap_{k,l}) / lambda (Theorem 3.4).
 
-    It holds at any weights, for every source k below layer l and every partition into K clusters.
+    It holds at any weights, for any source k below layer l and any partition into K clusters.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def distance_bound(residual: ArrayLike, gap: ArrayLike, weight_decay: ArrayLike)
     Returns
     -------
     array
-        Missing where the weight decay is 0: the theorem is void there.
+        Missing where the weight decay is 0, because the theorem is void there.
 
     Examples
     --------

@@ -1,8 +1,8 @@
-"""The centroid-based loss: the network after layer k, trained on one weighted point a cluster (eq. 8).
+"""The centroid-based loss: the loss of the layers after z^k on one weighted point per cluster (eq. 8).
 
-Its gradient has rank at most K in every layer, which is what makes Theorem 3.4 work. Lemma 3.3
-bounds how far it is from the gradient of the loss: both sides of the lemma are here. Everywhere
-the network is what is left after layer k alone, `Network.after(k)`, and z the features z^k.
+Its gradient has rank at most K in every layer, the basis of Theorem 3.4. Lemma 3.3 bounds its distance, the
+gap, to the gradient of the loss. In this module `network` consists of the layers after z^k,
+`Network.after(k)`, and z are the features z^k.
 """
 
 import torch
@@ -15,16 +15,15 @@ from nrc.networks.mlp import Network
 __all__ = [
     "centroid_gap",
     "centroid_gap_bound",
-    "centroid_gradient",
     "centroids",
     "outside_gradient",
     "second_derivative_bound",
     "singular_directions",
 ]
 
-# What rounding leaves of a singular value that is 0, of the largest.
+# Singular values below this share of the largest are 0 up to rounding.
 RANK_TOLERANCE = 1e-10
-# Random combinations of a gradient's columns to begin with: a few more than most have clusters.
+# Initial number of random combinations of a gradient's columns: more than most data have clusters.
 DIRECTIONS = 64
 
 # Bounds on the norm of a function of (z, y), and of its first and second derivative.
@@ -39,7 +38,7 @@ def centroids(points: Tensor, labels: Tensor, clusters: int) -> tuple[Tensor, Te
     points : Tensor
         (cells, points, p)
     labels : Tensor
-        Cluster of each point, integers from 0, (cells, points).
+        Cluster of each point, (cells, points), integers from 0.
     clusters : int
         K.
 
@@ -53,7 +52,7 @@ def centroids(points: Tensor, labels: Tensor, clusters: int) -> tuple[Tensor, Te
     Raises
     ------
     ValueError
-        If a cluster is empty, a label is K or more, or there is not one label a point.
+        If a cluster is empty, a label is K or more, or there is not one label per point.
 
     Examples
     --------
@@ -64,7 +63,7 @@ def centroids(points: Tensor, labels: Tensor, clusters: int) -> tuple[Tensor, Te
     """
     if labels.shape != points.shape[:2]:
         raise ValueError(
-            f"labels have shape {tuple(labels.shape)}, but must have {tuple(points.shape[:2])}, one a point"
+            f"labels have shape {tuple(labels.shape)}, but must have {tuple(points.shape[:2])}, one per point"
         )
     if labels.max() >= clusters:
         raise ValueError(f"a label is {int(labels.max())}, but must be less than K = {clusters}")
@@ -74,37 +73,6 @@ def centroids(points: Tensor, labels: Tensor, clusters: int) -> tuple[Tensor, Te
         cell, cluster = (sizes == 0).nonzero()[0].tolist()
         raise ValueError(f"cluster {cluster} of cell {cell} is empty; every cluster needs a point")
     return (members.mT @ points) / sizes[:, :, None], sizes / points.shape[1]
-
-
-def centroid_gradient(network: Network, z: Tensor, y: Tensor, labels: Tensor, clusters: int) -> list[Tensor]:
-    """Gradient of the centroid-based loss at layer k in W_{k+1}, ..., W_L.
-
-    Parameters
-    ----------
-    network : Network
-        After layer k.
-    z : Tensor
-        Features z^k, (cells, points, n_k). Their centroids are held fixed.
-    y : Tensor
-        Targets (cells, points, n_L).
-    labels, clusters
-        As in `centroids`.
-
-    Raises
-    ------
-    ValueError
-        If the arrays do not fit each other, a value is not finite, or a cluster is empty.
-
-    Examples
-    --------
-    >>> network = Network([torch.eye(1)[None]], "linear")       # f(z) = z
-    >>> z, y, one_set = torch.tensor([[[0.0], [2.0]]]), torch.zeros(1, 2, 1), torch.zeros(1, 2).long()
-    >>> [g.item() for g in centroid_gradient(network, z, y, one_set, 1)], network.gradient(z, y)[1][0].item()
-    ([1.0], 2.0)
-    """
-    network.check(z, y)
-    (z_mean, shares), (y_mean, _) = centroids(z, labels, clusters), centroids(y, labels, clusters)
-    return network.gradient(z_mean, y_mean, shares)[1]
 
 
 def centroid_gap(gradient: list[Tensor], at_centroids: list[Tensor]) -> Tensor:
@@ -118,7 +86,7 @@ def centroid_gap(gradient: list[Tensor], at_centroids: list[Tensor]) -> Tensor:
     Returns
     -------
     Tensor
-        (cells, L - k), a column a layer.
+        (cells, L - k), one column per layer.
 
     Examples
     --------
@@ -139,14 +107,14 @@ def outside_gradient(w: Tensor, at_centroids: Tensor) -> tuple[Tensor, Tensor]:
                           = min(||(I - P) (r_l - Delta)||, ||(r_l - Delta) (I - Q)||) / lambda
                          <= (||r_l|| + gap_{k,l}) / lambda,
 
-    for P W_l and W_l Q have rank rho at most. Only the part of residual and gap that leaves the spaces
-    counts. The first form is computed: it takes no difference of gradients. For r < rho, P_r and Q_r, of
-    the r leading singular vectors of G, bound dist(W_l, M_r) in the same way; the equality has
-    (I - P_r) G in addition.
+    because P W_l and W_l Q have rank rho at most. Only the part of residual and gap outside the spaces
+    counts. The first form is computed because it needs no difference of gradients. For r < rho the
+    projections P_r and Q_r onto the r leading singular vectors of G bound dist(W_l, M_r) in the same way; the
+    equality then has the additional term (I - P_r) G.
 
-    In a layer that sees each point once, rho is K at most. In one that acts on many positions of a point,
-    a convolution or one on tokens, it is K times their number at most: if that is all of the layer, the
-    bound is 0 at the full rank and says nothing.
+    In a layer that acts on each point once, rho is K at most. In a layer that acts on many positions of a
+    point, such as a convolution or a layer on tokens, rho is K times their number at most. If G has the full
+    rank of the layer, the bound is 0 at that rank and void.
 
     Parameters
     ----------
@@ -158,15 +126,15 @@ def outside_gradient(w: Tensor, at_centroids: Tensor) -> tuple[Tensor, Tensor]:
     rho : Tensor
         (cells,)
     bounds : Tensor
-        On dist(W_l, M_r) for r = 1, ..., min(n_l, n_{l-1}), (cells, r); as at rho beyond it.
+        Bounds on dist(W_l, M_r) for r = 1, ..., min(n_l, n_{l-1}), (cells, r), constant from rho on.
 
     Examples
     --------
     >>> w = torch.diag(torch.tensor([5.0, 3.0, 2.0])).double()[None]
     >>> g = torch.diag(torch.tensor([2.0, 1.0, 0.0])).double()[None]
     >>> rho, bounds = outside_gradient(w, g)
-    >>> rho.tolist(), [round(bound**2) for bound in bounds[0].tolist()]
-    ([2], [13, 4, 4])
+    >>> rho.tolist(), bounds.square().tolist()
+    ([2], [[13.0, 4.0, 4.0]])
     """
     u, s, vh = singular_directions(at_centroids)
     counts = s > RANK_TOLERANCE * s[:, :1]
@@ -178,24 +146,24 @@ def outside_gradient(w: Tensor, at_centroids: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _left(outside: Tensor, along: Tensor) -> Tensor:
-    """Norm of what is left of a matrix without its components along the first r directions, (cells, r).
+    """Norm of a matrix without its components along the first r directions, (cells, r).
 
     Parameters
     ----------
     outside : Tensor
-        What is outside of all directions, (cells, n_l, n_{l-1}).
+        The part outside all directions, (cells, n_l, n_{l-1}).
     along : Tensor
-        Its components along each, (cells, directions, n).
+        The components along each direction, (cells, directions, n).
     """
     squares = torch.cat([along.square().sum(2), outside.square().sum((1, 2))[:, None]], dim=1)
     return squares.flip(1).cumsum(1).flip(1)[:, 1:].sqrt()
 
 
 def singular_directions(g: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """U, s and V' of the singular values above `RANK_TOLERANCE` of the largest, and perhaps more.
+    """U, s and V' of at least the singular values above `RANK_TOLERANCE` of the largest.
 
-    A gradient at centroids has low rank. So a large one is first projected onto random combinations of
-    its columns (Halko, Martinsson & Tropp 2011), ever more of them until nothing but rounding is left.
+    Gradients at centroids have low rank. Large ones are therefore projected onto random combinations of their
+    columns (Halko, Martinsson & Tropp 2011), whose number is doubled until the rest is rounding.
 
     Parameters
     ----------
@@ -205,7 +173,7 @@ def singular_directions(g: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     Examples
     --------
     >>> u, s, vh = singular_directions(torch.ones(1, 2, 3).double())
-    >>> u.shape, s.pow(2).round().tolist()
+    >>> u.shape, s.pow(2).tolist()
     (torch.Size([1, 2, 2]), [[6.0, 0.0]])
     """
     count = DIRECTIONS
@@ -228,25 +196,31 @@ def centroid_gap_bound(network: Network, z: Tensor, y: Tensor, labels: Tensor, c
 
     Parameters
     ----------
-    network, z, y, labels, clusters
-        As in `centroid_gradient`.
+    network : Network
+        The layers after z^k.
+    z : Tensor
+        Features z^k, (cells, points, n_k).
+    y : Tensor
+        Targets (cells, points, n_L).
+    labels, clusters
+        As in `centroids`.
 
     Returns
     -------
     Tensor
-        (cells, L - k), a column a layer; missing where there is no M: the activation has no bounded
-        derivatives, or the loss is not the squared error.
+        (cells, L - k), one column per layer; missing if there is no M because the activation has no bounded
+        derivatives or the loss is not the squared error.
 
     Raises
     ------
     ValueError
-        As `centroid_gradient`.
+        If the arrays are inconsistent, a value is not finite, or a cluster is empty.
 
     Examples
     --------
-    >>> network = Network([torch.eye(1)[None]], "linear")       # its gap is 1 here, and its WCSS
+    >>> network = Network([torch.eye(1)[None]], "linear")       # gap and WCSS are 1 here
     >>> z, y, one_set = torch.tensor([[[0.0], [2.0]]]), torch.zeros(1, 2, 1), torch.zeros(1, 2).long()
-    >>> round(centroid_gap_bound(network, z, y, one_set, 1).item(), 4)
+    >>> centroid_gap_bound(network, z, y, one_set, 1).item()
     1.2071
     """
     network.check(z, y)
@@ -255,7 +229,7 @@ def centroid_gap_bound(network: Network, z: Tensor, y: Tensor, labels: Tensor, c
     points = torch.cat([z, y], dim=2)
     means, _ = centroids(points, labels, clusters)
     distance = (points - means.gather(1, labels[:, :, None].expand_as(points))).norm(dim=2)
-    # a cluster's convex hull is in the ball around its centroid that holds its points
+    # the ball around a centroid that contains the points of the cluster also contains their convex hull
     radius = z.new_zeros(means.shape[:2]).scatter_reduce(1, labels, distance, "amax")
     z_mean, y_mean = torch.split(means, [z.shape[2], y.shape[2]], dim=2)
     m = second_derivative_bound(network, z_mean, y_mean, radius)
@@ -266,19 +240,19 @@ def centroid_gap_bound(network: Network, z: Tensor, y: Tensor, labels: Tensor, c
 def second_derivative_bound(network: Network, z: Tensor, y: Tensor, radius: Tensor) -> Tensor:
     """A bound on M_{k,l}, the norm of the second derivative of g(z, y) = grad_{W_l} ell(f^{k->L}(z), y).
 
-    The norm is that of the bilinear operator in (z, y), its supremum taken over a ball around each
+    The norm is the norm of the bilinear operator in (z, y), with the supremum over a ball around each
     point. With a^j = W_j z^{j-1}, and delta^j the derivative of ell in a^j, g = delta^l z^{l-1}' for
 
         delta^L = f - y,    delta^j = phi'(a^j) * W_{j+1}' delta^{j+1}.
 
-    Products, chains and ||W_j||_2 bound each of them together with its first two derivatives. As g
-    is affine in y, D^2 g has a block D_zz of norm at most A and blocks D_zy of norm at most B, and
+    Product rule, chain rule and ||W_j||_2 bound each of them and its first two derivatives. Because g is
+    affine in y, D^2 g has a block D_zz of norm at most A and blocks D_zy of norm at most B, and
     ||D^2 g|| <= ||[[A, B], [B, 0]]||_2 = (A + sqrt(A^2 + 4 B^2)) / 2.
 
     Parameters
     ----------
     network : Network
-        After layer k.
+        The layers after z^k.
     z, y : Tensor
         Centres of the balls, (cells, clusters, n_k) and (cells, clusters, n_L).
     radius : Tensor
@@ -287,13 +261,12 @@ def second_derivative_bound(network: Network, z: Tensor, y: Tensor, radius: Tens
     Returns
     -------
     Tensor
-        (cells, clusters, L - k), a column a layer; missing where the activation has no bounded
-        derivatives.
+        (cells, clusters, L - k), one column per layer; missing if the activation has no bounded derivatives.
 
     Examples
     --------
     >>> network, centre = Network([torch.eye(1)[None]], "linear"), torch.zeros(1, 1, 1)
-    >>> round(second_derivative_bound(network, centre, centre, torch.ones(1, 1)).item(), 4)      # 1 + sqrt(2)
+    >>> second_derivative_bound(network, centre, centre, torch.ones(1, 1)).item()      # 1 + sqrt(2)
     2.4142
     """
     depth, bounds = len(network.weights), ACTIVATIONS[network.activation].derivative_bounds

@@ -1,4 +1,4 @@
-"""Variability within classes without its scale: how much of the features' variance it is, and NC1."""
+"""Variability within classes relative to the variability between them."""
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ __all__ = ["between_directions", "nc1", "wcss_share"]
 def wcss_share(classes: Partition) -> Tensor:
     """WCSS of features over their variance, tr Sigma_W / tr (Sigma_W + Sigma_B), between 0 and 1, (cells,).
 
-    Missing where all features are one.
+    Missing where all features are equal.
 
     Examples
     --------
@@ -27,11 +27,11 @@ def wcss_share(classes: Partition) -> Tensor:
 
 
 def between_directions(classes: Partition) -> Tensor:
-    """Directions v_j between the means of classes over their scale s_j, (cells, n, K), 0 beyond the rank.
+    """Directions v_j between class means divided by their scale s_j, (cells, n, K), 0 beyond the rank.
 
     Sigma_B = sum_i (N_i/N) (mean of class i - mean of all)(...)' = sum_j s_j^2 v_j v_j', of rank K - 1 at
-    most. A direction with s_j below 1e-5 of the largest is none, as a singular value is 0 for the exact rank:
-    training leaves of it what the tolerance allows, and 1 / s_j would be anything.
+    most. Directions with s_j below 1e-5 of the largest are left out, as in the exact rank: such an s_j
+    depends on the tolerance of training, and 1 / s_j would be arbitrary.
 
     Parameters
     ----------
@@ -59,26 +59,26 @@ def between_directions(classes: Partition) -> Tensor:
 def nc1(squares: Tensor, directions: Tensor, points: int) -> Tensor:
     """NC1 = tr(Sigma_W Sigma_B^+) / K, the first measure of neural collapse (Papyan, Han & Donoho 2020).
 
-    Each direction between classes counts by its own scale: a linear change of the features within these
-    directions changes nothing. So a direction in which the means nearly agree may decide the number.
+    Each direction between classes counts relative to its own scale, so NC1 is invariant under linear maps of
+    the features within these directions, and a direction in which the means nearly agree may dominate it.
 
     Parameters
     ----------
     squares : Tensor
         Sum over points of ||(z - mean of its class)' Q||^2, (cells,).
     directions : Tensor
-        Q, as `between_directions`.
+        Q, from `between_directions`.
     points : int
         N.
 
     Returns
     -------
     Tensor
-        (cells,), missing where the means of all classes are one.
+        (cells,), missing where the means of all classes are equal.
 
     Examples
     --------
-    >>> q = torch.tensor([[[0.5, 0.0]]])       # of classes {0, 2} and {4, 6}
+    >>> q = torch.tensor([[[0.5, 0.0]]])       # from the classes {0, 2} and {4, 6}
     >>> nc1(torch.tensor([4 * 0.5**2]), q, 4).tolist()
     [0.125]
     """

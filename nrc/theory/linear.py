@@ -1,4 +1,4 @@
-"""Closed forms for linear networks: where training can end, and how far centroids move it (Section 5).
+"""Closed forms for linear networks: minimisers and critical points, on data and on centroids (Section 5).
 
 A linear network is its product W = W_L ... W_1 of shape (m, d). Points are rows: x is (..., N, d),
 y is (..., N, m), and leading axes are a stack.
@@ -6,15 +6,13 @@ y is (..., N, m), and leading axes are a stack.
 *Penalty on the product*: the objective is (1/2N) ||W X - Y||^2 + (lambda/2) ||W||^2 with X = x',
 Y = y'; by Remark 5.2 it is least squares on [X, sqrt(N lambda) I] and [Y, 0].
 
-*Penalty on the factors*, which is weight decay: (lambda/2) sum_l ||W_l||^2 is least, over all
-factors of W, at (lambda L/2) sum_j s_j(W)^{2/L}. An autoencoder with XX'/N = V diag(c) V' decouples
+*Penalty on the factors*, which is weight decay: the minimum of (lambda/2) sum_l ||W_l||^2 over all
+factors of W is (lambda L/2) sum_j s_j(W)^{2/L}. An autoencoder with XX'/N = V diag(c) V' decouples
 into a scalar problem for each direction, min_s (c/2) (s - 1)^2 + (lambda L/2) s^{2/L}, and each
 layer has the singular values u_j = s_j^{1/L}.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,31 +22,13 @@ __all__ = [
     "Autoencoder",
     "at_centroids",
     "centroid_shift_bounds",
-    "critical_points",
     "critical_values",
     "minimiser",
-    "objective",
     "rank_restriction_bound",
     "transition_weight_decay",
 ]
 
 Array = NDArray[np.float64]
-
-
-def objective(w: ArrayLike, x: ArrayLike, y: ArrayLike, weight_decay: float) -> Array:
-    """(1/2N) ||W X - Y||^2 + (lambda/2) ||W||^2, shape (...), for w of shape (..., m, d).
-
-    Examples
-    --------
-    >>> x = np.array([[1], [-1]])
-    >>> float(objective([[1]], x, 2 * x, weight_decay=1))
-    1.0
-    """
-    w, x, y = map(np.asarray, (w, x, y))
-    error = x @ w.swapaxes(-1, -2) - y
-    loss: Array = (error**2).sum((-2, -1)) / (2 * x.shape[-2])
-    penalty: Array = weight_decay * (w**2).sum((-2, -1)) / 2
-    return loss + penalty
 
 
 def minimiser(x: ArrayLike, y: ArrayLike, weight_decay: float, rank: int | None = None) -> Array:
@@ -63,55 +43,20 @@ def minimiser(x: ArrayLike, y: ArrayLike, weight_decay: float, rank: int | None 
 
     Examples
     --------
-    Inputs with XX'/N = I, of which the targets are 3 and 1 times a direction:
+    Inputs with XX'/N = I, and targets that are 3 and 1 times a direction:
 
     >>> x = np.sqrt(2) * np.eye(2)
     >>> y = x * [3, 1]
-    >>> minimiser(x, y, weight_decay=0.5).round(6).tolist()
+    >>> minimiser(x, y, weight_decay=0.5).tolist()
     [[2.0, 0.0], [0.0, 0.666667]]
     >>> minimiser(x, y, weight_decay=0.5, rank=1).round(6).tolist()
     [[2.0, 0.0], [0.0, 0.0]]
     """
     u, s, vt, inverse_root = _whitened(x, y, weight_decay)
-    rank = s.shape[-1] if rank is None else _checked(rank, s.shape[-1])
+    largest = s.shape[-1]
+    if rank is not None and not 1 <= rank <= largest:
+        raise ValueError(f"rank is {rank}, but must be in 1..{largest}")
     return (u[..., :rank] * s[..., None, :rank]) @ vt[..., :rank, :] @ inverse_root
-
-
-def critical_points(
-    x: ArrayLike, y: ArrayLike, weight_decay: float, rank: int
-) -> Iterator[tuple[tuple[int, ...], Array, Array]]:
-    """All critical points on matrices of rank `rank` (Theorem 5.1), the global minimiser first.
-
-    Yields
-    ------
-    J : tuple of int
-        The singular directions kept, from 0.
-    W_J : array
-        (..., m, d)
-    value : array
-        The objective at W_J, (...): that of 0 less sum_{j in J} s_j^2 / 2N.
-
-    Raises
-    ------
-    ValueError
-        As `minimiser`.
-
-    Examples
-    --------
-    Learn either direction, and the other one is the error:
-
-    >>> x = np.sqrt(2) * np.eye(2)
-    >>> [(j, round(float(value), 6)) for j, w, value in critical_points(x, x * [3, 1], 0, rank=1)]
-    [((0,), 0.5), ((1,), 4.5)]
-    """
-    u, s, vt, inverse_root = _whitened(x, y, weight_decay)
-    x, y = np.asarray(x), np.asarray(y)
-    _checked(rank, s.shape[-1])
-    for kept in combinations(range(s.shape[-1]), rank):
-        j = list(kept)
-        w = (u[..., j] * s[..., None, j]) @ vt[..., j, :] @ inverse_root
-        value = ((y**2).sum((-2, -1)) - (s[..., j] ** 2).sum(-1)) / (2 * x.shape[-2])
-        yield kept, w, value
 
 
 def centroid_shift_bounds(
@@ -121,7 +66,7 @@ def centroid_shift_bounds(
 
     With E and F the residuals of inputs and targets to their centroids, the first bound is
     (||F E'|| + ||Wbar*||_2 ||E E'||) / (N lambda), and the second, which is larger,
-    (WCSS / lambda) (1/2 + ||Wbar*||_2). As rank Wbar* <= K, both bound dist(W*, M_K) too.
+    (WCSS / lambda) (1/2 + ||Wbar*||_2). Because rank Wbar* <= K, both also bound dist(W*, M_K).
 
     Parameters
     ----------
@@ -146,7 +91,7 @@ def centroid_shift_bounds(
     Two points in one cluster: Wbar* = 0.8, E E' = F E' = 2, and the WCSS of (x, x) is 2:
 
     >>> x = [[1], [3]]
-    >>> [round(float(bound), 6) for bound in centroid_shift_bounds(x, x, [0, 0], weight_decay=1)]
+    >>> [float(bound) for bound in centroid_shift_bounds(x, x, [0, 0], weight_decay=1)]
     [1.8, 2.6]
     """
     if not weight_decay > 0:
@@ -161,12 +106,12 @@ def centroid_shift_bounds(
 
 
 def rank_restriction_bound(tcv_of_targets: ArrayLike, weight_decay: float) -> Array:
-    """Bound on ||W* - W_K||, W_K the minimiser on rank at most K: sqrt(TCV_K(Y) / lambda) (Theorem 5.4).
+    """Bound sqrt(TCV_K(Y) / lambda) on ||W* - W_K||, with W_K the minimiser on rank at most K (Theorem 5.4).
 
     Parameters
     ----------
     tcv_of_targets : array
-        TCV_K of the targets alone, or an upper bound on it.
+        TCV_K of the targets, or an upper bound on it.
     weight_decay : float
         lambda > 0.
 
@@ -181,21 +126,21 @@ def rank_restriction_bound(tcv_of_targets: ArrayLike, weight_decay: float) -> Ar
 
 
 def transition_weight_decay(c: ArrayLike, depth: int) -> Array:
-    """The weight decay on the factors above which a direction is not learnt, shape of c.
+    """The weight decay on the factors above which a direction is not learnt, of the shape of c.
 
-    The scalar problem's minimum is at s = 0 from lambda = c ((L-2)/(L-1))^{(L-2)/L} / (L-1) on: there
-    its value equals that of the local minimum at s = (L-2)/(L-1).
+    The minimum of the scalar problem is at s = 0 from lambda = c ((L-2)/(L-1))^{(L-2)/L} / (L-1) on, where
+    its value equals the value of the local minimum at s = (L-2)/(L-1).
 
     Parameters
     ----------
     c : array
         Eigenvalues of XX'/N.
     depth : int
-        L > 1; one layer learns every direction at any weight decay, so that it is infinite.
+        L. One layer learns all directions at any weight decay: the result is infinite.
 
     Examples
     --------
-    Two layers learn a direction up to a weight decay of its eigenvalue, and deeper networks less far:
+    Two layers learn a direction up to a weight decay of its eigenvalue, and deeper networks up to less:
 
     >>> transition_weight_decay([3, 1], depth=2).tolist()
     [3.0, 1.0]
@@ -212,10 +157,10 @@ def transition_weight_decay(c: ArrayLike, depth: int) -> Array:
 def critical_values(
     c: ArrayLike, weight_decay: ArrayLike, depth: int, penalty: str
 ) -> tuple[Array, NDArray[np.bool_]]:
-    """Singular value of the product in a direction that is learnt, and whether the minimum learns it.
+    """Singular value of the product in each direction if it is learnt, and whether the minimum learns it.
 
-    For a penalty on the product it is c / (c + lambda). For one on the factors it is the larger root
-    of c (1 - u^L) u^{L-2} = lambda, u = s^{1/L}: the local minimum of the scalar problem beside 0.
+    For a penalty on the product the value is c / (c + lambda). For a penalty on the factors u = s^{1/L} is
+    the larger root of c (1 - u^L) u^{L-2} = lambda, the local minimum of the scalar problem beside 0.
 
     Parameters
     ----------
@@ -232,21 +177,21 @@ def critical_values(
     s : array
         0 where there is no such value.
     learnt : boolean array
-        Whether it is the global minimum.
+        Whether s is the global minimum.
 
     Examples
     --------
-    Two layers have s = 1 - lambda / c where that is above 0:
+    Two layers have s = 1 - lambda / c if that is above 0:
 
     >>> s, learnt = critical_values([1, 0.2], 0.5, depth=2, penalty="factors")
-    >>> s.round(6).tolist(), learnt.tolist()
+    >>> s.tolist(), learnt.tolist()
     ([0.5, 0.0], [True, False])
     >>> s, learnt = critical_values([1, 0.25], 0.25, depth=2, penalty="product")
     >>> s.tolist(), learnt.tolist()
     ([0.8, 0.5], [True, True])
     """
     c, weight_decay = np.broadcast_arrays(np.asarray(c, dtype=np.float64), weight_decay)
-    # what is left of eigenvalues that are 0
+    # eigenvalues that are 0 up to rounding
     c = np.where(c > c.shape[-1] * np.finfo(np.float64).eps * c.max(-1, keepdims=True), c, 0)
     if penalty == "product" or depth == 1:
         s = np.divide(c, c + weight_decay, out=np.zeros_like(c), where=c > 0)
@@ -269,27 +214,27 @@ def critical_values(
 
 @dataclass(frozen=True)
 class Autoencoder:
-    """All points where training a linear autoencoder can end, for a stack of cells.
+    """The possible end points of training a linear autoencoder, for a stack of cells.
 
-    They are V diag(s_J) V', with the critical value s_j of the directions in a set J of at most
-    min(n_0, ..., n_L), and 0 elsewhere. With a penalty on the product these are the critical points
-    of Theorem 5.1 with Remark 5.2; with one on the factors, the local minima of all the scalar
-    problems. The minimum learns the directions that lower the loss, those of largest c first.
+    They are V diag(s_J) V', with the critical value s_j in the directions of a set J of at most min(n_0, ...,
+    n_L) directions, and 0 elsewhere. With a penalty on the product they are the critical points of Theorem
+    5.1 with Remark 5.2; with a penalty on the factors, the local minima of all scalar problems. The minimum
+    learns the directions that reduce the loss, in the order of falling c.
 
     Attributes
     ----------
     directions : array
-        V, (cells, d, d), by falling c.
+        V, (cells, d, d), in the order of falling c.
     c : array
         Eigenvalues of XX'/N, (cells, d), falling.
     values : array
         s, (cells, d).
     learnt : boolean array
-        Directions of the global minimum, (cells, d).
+        Whether the global minimum learns a direction, (cells, d).
 
     Examples
     --------
-    Points with XX'/N = diag(1, 0.2): of the two directions the first is learnt, with s = 1 - lambda.
+    Points with XX'/N = diag(1, 0.2): the first direction is learnt, with s = 1 - lambda.
 
     >>> x = np.diag(np.sqrt([2, 0.4]))[None]
     >>> cell = Autoencoder.of(x, [0.5], sizes=(2, 2, 2), penalty="factors")
@@ -324,13 +269,13 @@ class Autoencoder:
         return self.product(self.learnt)
 
     def nearest(self, w: Array) -> NDArray[np.bool_]:
-        """Directions (cells, d) of the critical point nearest to products w (cells, d, d)."""
+        """The learnt directions (cells, d) of the critical point nearest to products w (cells, d, d)."""
         coefficients: Array = np.einsum("cij,cik,ckj->cj", self.directions, w, self.directions)
         return (self.values > 0) & (coefficients > self.values / 2)
 
 
 def at_centroids(points: Array, labels: ArrayLike) -> Array:
-    """Every point (..., N, p) moved to the centroid of its cluster.
+    """The points (..., N, p), each replaced by the centroid of its cluster.
 
     Examples
     --------
@@ -352,9 +297,3 @@ def _whitened(x: ArrayLike, y: ArrayLike, weight_decay: float) -> tuple[Array, A
     inverse_root = (axes / np.sqrt(moments)[..., None, :]) @ axes.swapaxes(-1, -2)
     u, s, vt = np.linalg.svd(y.swapaxes(-1, -2) @ x @ inverse_root, full_matrices=False)
     return u, s, vt, inverse_root
-
-
-def _checked(rank: int, largest: int) -> int:
-    if not 1 <= rank <= largest:
-        raise ValueError(f"rank is {rank}, but must be in 1..{largest}")
-    return rank

@@ -1,8 +1,8 @@
-"""Sums over points that come in batches: clusters, and the singular values of all points.
+"""Means, sums of squares and singular values of points that arrive in batches.
 
-A batch is merged by the difference of means (Chan, Golub & LeVeque 1983), and means are kept as small
-offsets from an origin among the points. So nothing cancels: a sum of squares is as accurate as that of all
-points at once, and rounds by the spread of the points and not by their mean.
+Batches are merged by the difference of their means (Chan, Golub & LeVeque 1983), and means are stored as
+offsets from an origin among the points. There is no cancellation: sums of squares are as accurate as those of
+all points at once, and rounding errors are relative to the spread of the points and not to their mean.
 """
 
 from dataclasses import dataclass, field
@@ -20,12 +20,12 @@ class Moments:
     Parameters
     ----------
     cells, clusters, size : int
-        Of partitions side by side, of sets in each, of coordinates of a point.
+        Numbers of partitions side by side, of clusters in each, and of coordinates of a point.
 
     Attributes
     ----------
     sizes : Tensor
-        Points of each cluster, (cells, clusters).
+        Number of points of each cluster, (cells, clusters).
     means : Tensor
         (cells, clusters, size); 0 for a cluster without points.
     squares : Tensor
@@ -51,7 +51,7 @@ class Moments:
         return self._origins.add(self._offsets)
 
     def update(self, points: Tensor, labels: Tensor) -> None:
-        """Add points (cells, points, size) of clusters (cells, points), integers from 0."""
+        """Add points (cells, points, size) with labels (cells, points), integers from 0."""
         members = one_hot(labels, self.sizes.shape[1]).to(points.dtype)
         sizes = members.sum(1)
         averages = members.mT / sizes.clamp(min=1)[:, :, None]
@@ -69,7 +69,7 @@ class Moments:
 
 @dataclass
 class Partition:
-    """Clusters of points of one space, features and targets each.
+    """The moments of features and targets of one space.
 
     Attributes
     ----------
@@ -80,7 +80,7 @@ class Partition:
     >>> partition = Partition.empty(cells=1, clusters=2, features=1, targets=1)
     >>> z, y = torch.tensor([[[0.0], [2.0], [7.0]]]).double(), torch.zeros(1, 3, 1).double()
     >>> partition.update(z, y, torch.tensor([[0, 0, 1]]))
-    >>> round(partition.wcss.item(), 6), round(partition.mean.item(), 6)
+    >>> partition.wcss.item(), partition.mean.item()
     (0.666667, 3.0)
     """
 
@@ -89,11 +89,11 @@ class Partition:
 
     @classmethod
     def empty(cls, cells: int, clusters: int, features: int, targets: int) -> "Partition":
-        """Of no points yet, of so many features and targets."""
+        """A partition without points, for these numbers of features and targets."""
         return cls(Moments(cells, clusters, features), Moments(cells, clusters, targets))
 
     def update(self, z: Tensor, y: Tensor, labels: Tensor) -> None:
-        """Add points: features (cells, points, n_k), targets (cells, points, m), clusters (cells, points)."""
+        """Add features (cells, points, n_k) and targets (cells, points, m) with labels (cells, points)."""
         self.features.update(z, labels)
         self.targets.update(y, labels)
 
@@ -104,44 +104,47 @@ class Partition:
 
     @property
     def wcss(self) -> Tensor:
-        """Of features and targets side by side, (cells,) (eq. 6)."""
+        """The WCSS of features and targets side by side, (cells,) (eq. 6)."""
         squares = self.features.squares.sum(1) + self.targets.squares.sum(1)
         return squares / self.features.sizes.sum(1)
 
     @property
     def variance(self) -> Tensor:
-        """tr (Sigma_W + Sigma_B) of the features, (cells,)."""
+        """The variance of the features, tr (Sigma_W + Sigma_B), (cells,)."""
         deviations = self.features.means - self.mean[:, None]
         between = (self.shares * deviations.square().sum(2)).sum(1)
         return self.features.squares.sum(1) / self.features.sizes.sum(1) + between
 
     @property
     def mean(self) -> Tensor:
-        """Of all features, (cells, n_k)."""
+        """The mean of all features, (cells, n_k)."""
         return (self.shares[:, :, None] * self.features.means).sum(1)
 
     def better(self, other: "Partition") -> "Partition":
-        """In each cell the one of lower WCSS; this one where they are equal."""
+        """The partition of lower WCSS in each cell; this partition if both are equal."""
         wins = other.wcss < self.wcss
-        both = (other.features, self.features), (other.targets, self.targets)
-        return Partition(*(_chosen(wins, *pair) for pair in both))
+        pairs = (other.features, self.features), (other.targets, self.targets)
+        return Partition(*(_chosen(wins, *pair) for pair in pairs))
 
 
 @dataclass
 class Spread:
-    """Singular values of centred points, from a triangular factor that each batch is added to.
+    """Singular values of centred points, from a triangular factor that each batch updates.
+
+    They bound the total cluster variation from below: K centroids span an affine space of dimension K - 1, so
+    TCV_K >= (1/N) sum_{i > K-1} s_i^2 (Zha et al. 2001; Ding & He 2004), which is ``beyond(K - 1)``.
 
     Attributes
     ----------
     rows : Tensor, optional
-        A matrix of the same singular values, (cells, rows, size).
+        A matrix with the same singular values, (cells, rows, size).
 
     Examples
     --------
     >>> spread = Spread()
     >>> for batch in ([[[1.0, 0.0], [-1.0, 0.0]]], [[[0.0, 3.0], [0.0, -3.0]]]):
     ...     spread.update(torch.tensor(batch, dtype=torch.float64))
-    >>> round(spread.beyond(1).item(), 6)
+    >>> spread.beyond(1).item()
     0.5
     """
 
@@ -165,7 +168,7 @@ class Spread:
         self.rows, self._mean, self._points = rows, mean, self._points + count
 
     def beyond(self, rank: int) -> Tensor:
-        """(1/N) sum_{i > rank} s_i^2, (cells,): what the best affine fit of a rank leaves."""
+        """(1/N) sum_{i > rank} s_i^2, the mean squared error of the best affine fit of a rank, (cells,)."""
         assert self.rows is not None, "no points"
         squares: Tensor = torch.linalg.svdvals(self.rows)[:, rank:].square().sum(1)
         return squares / self._points

@@ -1,14 +1,14 @@
-"""Lemma 3.3 along segments: second derivatives are bounded only where the remainder looks at them.
+"""Lemma 3.3 along segments: second derivatives are bounded where they enter the remainder.
 
 With p_j = (z_j^k, y_j), c_j the centroid of its cluster and g_j(t) = grad_{W_l} ell at the point
 c_j + t (p_j - c_j), the first-order terms cancel at centroids, and Taylor's remainder leaves
 
     gap_{k,l} <= (1/N) sum_j int_0^1 (1 - t) ||g_j''(t)|| dt.
 
-Each segment is cut into pieces. On a piece all that depends on t is enclosed around its value in the
-middle, so the bound tends to this integral as the pieces become short, while `centroid_gap_bound`
-multiplies suprema that the network does not attain at once. In here a point is a column,
-(cells, n, points), and derivatives are in s, which runs over [-1, 1] on a piece.
+Each segment is cut into pieces. On a piece all functions of t are enclosed around their values in the middle,
+so the bound tends to this integral as the pieces become short, while `centroid_gap_bound` multiplies suprema
+that the network does not attain at the same place. In this module a point is a column, (cells, n, points),
+and derivatives are in s, which runs over [-1, 1] on a piece.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -26,25 +26,25 @@ from nrc.theory.centroids import centroids
 
 __all__ = ["segment_gap_bound"]
 
-# Of each segment: time is proportional to them, and more than a few gain little.
+# Pieces of each segment: time is proportional to their number, and more of them improve the bound little.
 PIECES = 3
-# Numbers in an array of a block, so that its arrays stay in a core's cache.
+# Numbers in an array of a block, chosen so that its arrays fit into a core's cache.
 BLOCK = 2**14
 
 
 @dataclass(frozen=True)
 class Enclosure:
-    """A function of s that is nowhere far from its value at s = 0.
+    """A function of s with bounds on the distance to its value at s = 0.
 
     Attributes
     ----------
     middle : Tensor
         The value at 0, (cells, n, points).
     radius : Tensor
-        How far each entry goes from there at most, likewise.
+        A bound on the distance of each entry, likewise.
     reach : Tensor or float
-        A bound on the norm of the difference, (cells, 1, points), of use where it is less than that of
-        `radius`: spectral norms bound it.
+        A bound on the norm of the difference, (cells, 1, points), by spectral norms. It is used where it is
+        smaller than the norm of `radius`.
     """
 
     middle: Tensor
@@ -72,11 +72,11 @@ class Enclosure:
     def __mul__(self, other: "Enclosure") -> "Enclosure":
         """Entry by entry."""
         radius = torch.addcmul(self.largest * other.radius, self.radius, other.absolute)
-        reach = _most(self.largest) * other.ball + self.ball * _most(other.absolute)
+        reach = _largest(self.largest) * other.ball + self.ball * _largest(other.absolute)
         return Enclosure(self.middle * other.middle, radius, reach)
 
     def within(self, derivative: "Enclosure") -> "Enclosure":
-        """No function goes further than its derivative takes it."""
+        """The enclosure, tightened by the mean value theorem."""
         radius = torch.minimum(self.radius, derivative.largest)
         reach = torch.minimum(self.ball, _norm(derivative.middle) + derivative.ball)
         return Enclosure(self.middle, radius, reach)
@@ -111,15 +111,15 @@ class Jet:
 
     @classmethod
     def of(cls, value: Enclosure, first: Enclosure, second: Enclosure) -> "Jet":
-        """Enclosed no wider than the derivatives allow."""
+        """The jet with enclosures tightened by the derivatives."""
         first = first.within(second)
         return cls(value.within(first), first, second)
 
     @classmethod
     def line(cls, middle: Tensor, step: Tensor) -> "Jet":
         """middle + s step."""
-        none = torch.zeros_like(step)
-        return cls(Enclosure(middle, step.abs()), Enclosure(step, none), Enclosure(none, none))
+        zero = torch.zeros_like(step)
+        return cls(Enclosure(middle, step.abs()), Enclosure(step, zero), Enclosure(zero, zero))
 
     def shifted(self, by: Tensor) -> "Jet":
         return replace(self, value=replace(self.value, middle=self.value.middle + by))
@@ -137,11 +137,11 @@ class Jet:
         )
 
     def through(self, matrix: Matrix) -> "Jet":
-        """The same after a linear map."""
+        """The function after a linear map."""
         return Jet.of(matrix @ self.value, matrix @ self.first, matrix @ self.second)
 
     def activated(self, activation: str) -> tuple["Jet", "Jet"]:
-        """phi and phi' of it, by the chain rule."""
+        """phi and phi' of the function, by the chain rule."""
         phi, d1, d2, d3 = _over_range(activation, self.value)
         slope = Jet.of(d1, d2 * self.first, d3 * (self.first * self.first) + d2 * self.second)
         value = Jet.of(phi, d1 * self.first, slope.first * self.first + d1 * self.second)
@@ -168,20 +168,20 @@ def segment_gap_bound(
     Parameters
     ----------
     network, z, y, labels, clusters
-        As in `nrc.theory.centroids.centroid_gradient`.
+        As in `nrc.theory.centroids.centroid_gap_bound`.
     pieces : int
-        How many pieces each segment is cut into.
+        Number of pieces of each segment.
 
     Returns
     -------
     Tensor
-        (cells, L - k), a column a layer; missing where the activation is not smooth, or the loss is
-        not the squared error.
+        (cells, L - k), one column per layer; missing if the activation is not smooth or the loss is not the
+        squared error.
 
     Raises
     ------
     ValueError
-        As `centroid_gradient`.
+        As in `nrc.theory.centroids.centroid_gap_bound`.
 
     Examples
     --------
@@ -216,7 +216,7 @@ def segment_gap_bound(
 
 
 def _segments(points: Tensor, labels: Tensor, clusters: int) -> tuple[Tensor, Tensor]:
-    """Where they start, at centroids, and the way from there to the points."""
+    """The starts of the segments, at centroids, and the steps from there to the points."""
     means, _ = centroids(points, labels, clusters)
     start = means.gather(1, labels[:, :, None].expand_as(points)).mT
     return start, points.mT - start
@@ -245,7 +245,7 @@ def _second_derivatives(
 
 
 def _over_range(activation: str, a: Enclosure) -> list[Enclosure]:
-    """phi and its first three derivatives where a goes: their extremes are at ends and turning points."""
+    """phi and its first three derivatives on the range of a, with extremes at ends and turning points."""
     value = ACTIVATIONS[activation].value
     low, middle, high = (value(a.middle + sign * a.radius, None) for sign in (-1, 0, 1))
     enclosures = [Enclosure(middle, torch.maximum(high - middle, middle - low))]
@@ -258,7 +258,7 @@ def _over_range(activation: str, a: Enclosure) -> list[Enclosure]:
 
 
 def _derivatives(activation: str) -> list[tuple[Callable[[Tensor], Tensor], tuple[float, ...]]]:
-    """The first three derivatives in terms of phi, each with its turning points; none if one is missing."""
+    """The first three derivatives in terms of phi, each with its turning points; empty if one is missing."""
     about = ACTIVATIONS[activation]
     if about.curvature is None or about.third is None or about.turning is None:
         return []
@@ -271,11 +271,11 @@ def _inner(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _norm(x: Tensor) -> Tensor:
-    """Of each column, (cells, 1, points); several times as fast as torch's along this axis."""
+    """The norm of each column, (cells, 1, points); several times as fast as torch along this axis."""
     return _inner(x, x).sqrt()
 
 
-def _most(x: Tensor) -> Tensor:
+def _largest(x: Tensor) -> Tensor:
     return x.amax(1, keepdim=True)
 
 

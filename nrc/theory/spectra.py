@@ -1,7 +1,7 @@
-"""Measures of rank, all functions of the singular values alone.
+"""Measures of rank as functions of the singular values.
 
-Every function takes singular values ``s`` of shape (..., n), in descending order. The relative
-measures are nan where all are 0: they are 0/0 for a zero matrix. ||W|| is the Frobenius norm.
+The functions take singular values ``s`` of shape (..., n), in descending order. Relative measures are missing
+(nan) for a zero matrix because they are 0/0. ||W|| is the Frobenius norm.
 """
 
 import numpy as np
@@ -23,11 +23,11 @@ __all__ = [
 
 Array = NDArray[np.float64]
 
-# Share of s_1 above which a singular value counts for the exact rank. Training to a stationary point leaves
-# no singular value in between: a layer that is rank-deficient there has its next one at most 1e-5 of the
-# last, and it goes to 0 with the residual.
+# Share of s_1 above which a singular value counts for the exact rank. At the end of training there is a gap:
+# the first singular value beyond the rank is at most 1e-5 of the last within it, and tends to 0 with the
+# residual.
 EXACT = 1e-5
-# A matrix within this relative distance of a rank is near it.
+# A matrix within this relative distance of the matrices of a rank is near that rank.
 NEAR = 0.1
 
 
@@ -70,17 +70,17 @@ def relative_distance(s: ArrayLike, rank: int) -> Array:
 
 
 def rank_within(tail: ArrayLike) -> Array:
-    """The least r whose relative tail, or bound on it, is at most `NEAR`, shape (...).
+    """The smallest r whose relative tail, or a bound on it, is at most `NEAR`, shape (...).
 
     Parameters
     ----------
     tail : (..., n) array
-        For r = 1..n. Missing ones count as too large.
+        For r = 1..n. Missing values count as too large.
 
     Returns
     -------
     array
-        Missing where there is none.
+        Missing where there is no such r.
 
     Examples
     --------
@@ -99,7 +99,7 @@ def numerical_rank(s: ArrayLike, tolerance: float) -> Array:
     >>> float(numerical_rank([1, 0.5, 0.01], tolerance=0.1))
     2.0
 
-    A zero matrix has none:
+    It is missing for a zero matrix:
 
     >>> float(numerical_rank([0, 0], tolerance=0.1))
     nan
@@ -109,7 +109,7 @@ def numerical_rank(s: ArrayLike, tolerance: float) -> Array:
 
 
 def exact_rank(s: ArrayLike) -> Array:
-    """Number of singular values that are not 0 but for the accuracy of training, shape (...).
+    """Number of singular values that are not 0 up to the accuracy of training, shape (...).
 
     Examples
     --------
@@ -127,7 +127,7 @@ def stable_rank(s: ArrayLike) -> Array:
     >>> float(stable_rank([2, 1, 1]))
     1.5
 
-    For a stack of matrices, a row of singular values each:
+    For a stack of matrices, with one row of singular values each:
 
     >>> stable_rank([[2, 1, 1], [1, 1, 1]]).tolist()
     [1.5, 3.0]
@@ -142,7 +142,7 @@ def effective_rank(s: ArrayLike) -> Array:
 
     Examples
     --------
-    Equal singular values count fully, and one that is 0 does not:
+    Equal singular values count fully, and zeros do not:
 
     >>> effective_rank([[1, 1, 1], [1, 1, 0]]).round(6).tolist()
     [3.0, 2.0]
@@ -162,7 +162,7 @@ def mp_soft_rank(s: ArrayLike, shape: tuple[int, int]) -> Array:
 
     Examples
     --------
-    Of the identity matrix of size 4, whose stable rank is 4:
+    The identity matrix of size 4, whose stable rank is 4:
 
     >>> float(mp_soft_rank([1, 1, 1, 1], (4, 4)))
     4.0

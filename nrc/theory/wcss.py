@@ -18,7 +18,7 @@ def wcss(points: ArrayLike, labels: ArrayLike) -> NDArray[np.float64]:
 
     Examples
     --------
-    Each point is at distance 1 from the centroid of its cluster:
+    Each point has distance 1 from the centroid of its cluster:
 
     >>> float(wcss([[0], [2], [5], [7]], [0, 0, 1, 1]))
     1.0

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from nrc.theory.centroids import centroids
 from support.zoo import CLASSES
 
 DECAY = 0.02
@@ -146,3 +147,9 @@ def assert_bounds_hold(found):
     assert not (found["relative_tail"] > found["tail_bound"] + 1e-9).any()
     assert (found["tcv_lower"] <= found["tcv_upper"] * (1 + 1e-9)).all()
     assert (found["tcv_upper"] <= found["wcss_class"] * (1 + 1e-9)).all()
+
+
+def centroid_gradient(network, z, y, labels, clusters):
+    """Gradient of the centroid-based loss in W_{k+1}, ..., W_L, from the features z^k of the layers after z^k."""
+    (z_means, shares), (y_means, _) = centroids(z, labels, clusters), centroids(y, labels, clusters)
+    return network.gradient(z_means, y_means, shares)[1]
