@@ -170,12 +170,16 @@ class Options(BaseModel):
         Raises
         ------
         ValueError
-            In one line, with the first option that is unknown, missing or out of its limits.
+            In one line, with the first option that is unknown, missing or not allowed.
         """
         try:
             return cls.model_validate(values)
         except ValidationError as error:
             first = error.errors()[0]
-            key = ".".join(str(part) for part in first["loc"])
-            value = "" if first["type"] == "missing" else f" is {first['input']!r}"
-            raise ValueError(f"{key}{value}: {first['msg']}") from None
+            key, kind = ".".join(map(str, first["loc"])), first["type"]
+            must = first["msg"].removeprefix("Value error, ").replace("Input should", "must", 1)
+            if kind in ("missing", "extra_forbidden"):
+                fault = f"{key} is missing" if kind == "missing" else f"there is no option {key}"
+            else:
+                fault = f"{key} is {first['input']!r}, but {must}" if key else must
+            raise ValueError(fault) from None

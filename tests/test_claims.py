@@ -337,7 +337,11 @@ def test_without_claims_the_files_have_no_rows(tmp_path):
 def test_the_program_names_the_claim_that_cannot_be_judged(tmp_path):
     wide = growing_with_width([0.1, 0.3])
     with pytest.raises(ValueError, match=r"^claim bad: --cubes gives no elsewhere/measures"):
-        judged_by_program(tmp_path, {"bad": claim("width_growth", of=["wide", "elsewhere"])}, wide=wide)
+        judged_by_program(
+            tmp_path, {"bad": claim("width_growth", at_most=0, of=["wide", "elsewhere"])}, wide=wide
+        )
     with pytest.raises(ValueError, match=r"^claim bad: at.width is 5, but must be one of 4, 8, 16, 32"):
-        judged_by_program(tmp_path, {"bad": claim("width_growth", of=["wide"], at={"width": 5})}, wide=wide)
+        judged_by_program(
+            tmp_path, {"bad": claim("width_growth", at_most=0, of=["wide"], at={"width": 5})}, wide=wide
+        )
     assert not list(tmp_path.glob("claims.*"))

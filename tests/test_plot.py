@@ -157,8 +157,8 @@ def test_nothing_is_written_where_a_part_fails(tmp_path):
     for others, message in (
         ({"at": {"width": 5}}, "at.width is 5, but must be one of 4"),
         ({"of": ["two"]}, "the figure needs cubes of two, but has cubes of one"),
-        ({"colour_map": "virdis"}, "figure my_figure: colour_map is 'virdis': Input should be 'viridis'"),
-        ({"certified": 0}, "figure my_figure: certified is 0: Input should be greater than 0"),
+        ({"colour_map": "virdis"}, "figure my_figure: colour_map is 'virdis', but must be 'viridis'"),
+        ({"certified": 0}, "figure my_figure: certified is 0, but must be greater than 0"),
     ):
         with pytest.raises(ValueError, match=message):
             run(tmp_path, "plane", {"one": cube()}, **others)

@@ -131,7 +131,7 @@ def statistic_of(claim: ClaimOptions) -> ModuleType:
     Examples
     --------
     >>> from nrc.claims.statistics.depth_growth import Options
-    >>> statistic_of(Options(of=["deep"], statement="Rank does not grow.")).__name__
+    >>> statistic_of(Options(of=["deep"], statement="Rank does not grow.", at_most=0.1)).__name__
     'nrc.claims.statistics.depth_growth'
     """
     return kinds.module("claims.statistics", type(claim).__module__.rpartition(".")[2])
