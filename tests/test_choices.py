@@ -1,4 +1,4 @@
-"""Data, tasks, networks and methods in other pairs than the paper's, in one run, each computed again by hand."""
+"""Data, tasks, networks and methods in other pairs than in the paper, in one run, each computed again by hand."""
 
 import json
 

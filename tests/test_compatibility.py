@@ -152,21 +152,15 @@ CLAIMS = [
     *((statistic, "many", {}, "") for statistic in ANY),
     *((statistic, "product", {}, "") for statistic in ANY),
     *((statistic, "noisy_snapshots", {}, "") for statistic in OF_SNAPSHOTS),
-    *(
-        (statistic, "quiet", {}, "training.snapshot_every is null, but must be given")
-        for statistic in OF_SNAPSHOTS
-    ),
+    *((statistic, "quiet", {}, "training.snapshot_every is null") for statistic in OF_SNAPSHOTS),
     *((statistic, "several", {"sigma": [0.5, 1]}, "") for statistic in OF_SHIFTS),
     *((statistic, "lonely", {"sigma": [0.5, 1]}, NO_COUNTERPART) for statistic in OF_SHIFTS),
     *((statistic, "one", {}, "network.activation is 'tanh', but must be linear") for statistic in OF_SHIFTS),
     ("slope_in_sigma", "factors", {}, "grid.sigma is [0.0, 0.5, 1.0], but must be greater than 0"),
     ("shift_trend", "factors", {}, ""),
     *((statistic, "many", {}, "") for statistic in ALONG),
-    *(
-        (statistic, "many", {axis: 8 if axis == "width" else 3}, f"grid.{axis} is [")
-        for statistic, axis in ALONG.items()
-    ),
-]
+    *((name, "many", {axis: {"width": 8, "depth": 3}[axis]}, f"grid.{axis} is [") for name, axis in ALONG.items()),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("statistic", "of", "at", "message"), CLAIMS)

@@ -141,20 +141,12 @@ def test_entries_that_depend_on_removed_ones_are_removed_with_them(tmp_path):
     ("text", "line"),
     [
         # data, with an experiment of other data that inherits from one of theirs
-        (
-            "data: {blobs: null}\nexperiments: {a: {like: mixture, data: small_blobs}, b: {like: a}}",
-            "data blobs is removed, and with it experiments mixture, mixture_cells, a, b, figures figure1, bounds, "
-            "certified, claims transition, transition_whole, which depend on it",
-        ),
+        ("data: {blobs: null}\nexperiments: {a: {like: mixture, data: small_blobs}, b: {like: a}}", "data blobs is removed, and with it experiments mixture, mixture_cells, a, b, figures figure1, bounds, certified, claims transition, transition_whole, which depend on it"),
         ("figures: {figure1: null}\nclaims: {head: null}", "figures figure1, claims head are removed"),
         # the experiment on centroids with which others are compared
-        (
-            "experiments: {linear_centroids: null}",
-            "experiments linear_centroids is removed, and with it figures figure2, claims quadratic_factors, "
-            "quadratic_factors_global, decrease_factors, decrease_factors_global, which depend on it",
-        ),
+        ("experiments: {linear_centroids: null}", "experiments linear_centroids is removed, and with it figures figure2, claims quadratic_factors, quadratic_factors_global, decrease_factors, decrease_factors_global, which depend on it"),
     ],
-)
+)  # fmt: skip
 def test_the_removed_entries_are_reported(tmp_path, text, line):
     assert read(tmp_path, text)["removed"] == f"configuration: {line}"
 

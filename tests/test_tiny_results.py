@@ -1,4 +1,4 @@
-"""What the tiny pipeline draws, judges and reports, held against its cubes."""
+"""What the tiny pipeline draws, judges and reports agrees with its cubes."""
 
 import numpy as np
 import pandas as pd

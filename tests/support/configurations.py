@@ -8,11 +8,17 @@ from typing import Any
 import pytest
 import yaml
 
+from workflow.config import overlays
 from workflow.config.load import ConfigurationError, read_settings
+from workflow.config.yaml_files import read_yaml
 
 PROJECT = Path(__file__).parents[2]
 CONFIG = PROJECT / "config.yaml"
 SCALES = PROJECT / "workflow/scales"
+
+# hundreds of tests lay a text over config.yaml, which is parsed once for all of them
+_parsed = cache(read_yaml)
+overlays.read_yaml = lambda file: _parsed(CONFIG) if file == CONFIG else read_yaml(file)
 
 # All that must be given, and no more.
 SMALL = """

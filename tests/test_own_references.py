@@ -1,4 +1,4 @@
-"""Networks of one's own against other libraries, plain loops, and losses of torch."""
+"""Your own networks against other libraries, plain loops, and losses of torch."""
 
 import contextlib
 import copy
@@ -45,8 +45,8 @@ def weightwatcher():
         return model, details, esds
 
 
-def test_linear_layers_are_those_of_weightwatcher(weightwatcher):
-    """Where a kernel has many positions WeightWatcher takes a matrix of each, of which only ||W|| is the same."""
+def test_spectra_agree_with_weightwatcher(weightwatcher):
+    """For a kernel with many positions WeightWatcher has a matrix per position; only ||W|| agrees."""
     model, details, esds = weightwatcher
     found = nrc.spectra(model)
     # a kernel of one position is a matrix
@@ -63,7 +63,7 @@ def test_linear_layers_are_those_of_weightwatcher(weightwatcher):
 
 
 @pytest.mark.parametrize("kind", ["no biases", "in place", "2d", "residual"])
-def test_variability_is_that_of_a_loop_over_points(kind):
+def test_variability_agrees_with_a_loop_over_points(kind):
     model, x = ZOO[kind]()
     y = np.random.default_rng(6).dirichlet(np.ones(3), POINTS)
     found, reference = nrc.measure(model, x, y, labels=LABELS), Reference(model, x)
@@ -90,7 +90,7 @@ def test_variability_is_that_of_a_loop_over_points(kind):
         assert at["tcv_lower"].item() == pytest.approx((s[2:] ** 2).sum() / POINTS, rel=1e-9)
 
 
-def test_losses_are_those_of_torch():
+def test_losses_agree_with_torch():
     model, x = ZOO["no biases"]()
     output = copy.deepcopy(model).double()(torch.from_numpy(x)).detach()
     y = torch.from_numpy(np.random.default_rng(6).dirichlet(np.ones(3), POINTS))
@@ -113,7 +113,7 @@ def smooth(output, y):
     return functional.smooth_l1_loss(output, y, reduction="none", beta=0.3).mean(1)
 
 
-def test_a_loss_of_ones_own_is_followed_by_autograd():
+def test_your_own_loss_is_differentiated_by_autograd():
     model, x = ZOO["2d"]()
     y = np.random.default_rng(6).normal(size=(POINTS, 3))
     found = nrc.measure(model, x, y, labels=LABELS, weight_decay=DECAY, loss=smooth, batch=10)
@@ -130,7 +130,7 @@ def test_a_loss_of_ones_own_is_followed_by_autograd():
 
 
 @pytest.mark.parametrize("squeezed", [lambda z: z.squeeze(-1), lambda z: z.squeeze()])
-def test_outputs_may_be_one_number_a_point(squeezed):
+def test_outputs_may_be_one_number_per_point(squeezed):
     model = Model(
         lambda m, x: squeezed(m.last(m.first(x).tanh())), first=nn.Linear(5, 4), last=nn.Linear(4, 1)
     ).eval()
