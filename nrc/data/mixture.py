@@ -9,6 +9,7 @@ from pydantic import Field
 
 from nrc.data import Size
 from nrc.data.options import DataOptions
+from nrc.random_streams import Stream, generator
 
 if TYPE_CHECKING:
     from nrc.data.points import Points
@@ -96,7 +97,7 @@ def draw(options: Options, seed: int, files: Sequence[str] = ()) -> "Points":
     from nrc.data.points import Points
 
     check(options)
-    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))
+    rng = generator(seed, Stream.MIXTURE)
     clusters, dimension = options.clusters, options.dimension
     means = _separated_means(rng, clusters, dimension, options.separation)
     roots = np.stack([_covariance_root(rng, dimension, options.covariance) for _ in range(clusters)])

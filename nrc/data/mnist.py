@@ -16,6 +16,7 @@ from pydantic import Field
 
 from nrc.data import Size
 from nrc.data.options import DataOptions
+from nrc.random_streams import Stream, generator
 from nrc.text import listed
 
 if TYPE_CHECKING:
@@ -388,7 +389,7 @@ def balanced_subsets(
     >>> labels[test].tolist()
     [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
     """
-    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2,)))
+    rng = generator(seed, Stream.IMAGES)
     members = [rng.permutation(np.flatnonzero(labels == label)) for label in range(CLASSES)]
     subsets = []
     for size in sizes:

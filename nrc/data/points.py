@@ -8,6 +8,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from nrc.metadata import describe
+from nrc.random_streams import Stream, generator
 
 __all__ = ["Points", "one_hot"]
 
@@ -85,7 +86,7 @@ class Points:
         [[1.5, 0.5], [0.5, 1.5]]
         """
         if self.noise is None:
-            return _noisy(self.base, sigma, self.seed, 4)
+            return _noisy(self.base, sigma, self.seed, Stream.NOISE)
         return self.base + sigma * self.noise
 
     def test_x(self, sigma: float) -> Array:
@@ -104,7 +105,7 @@ class Points:
         """
         if self.test_base is None:
             raise ValueError("the data have no test points")
-        return _noisy(self.test_base, sigma, self.seed, 5)
+        return _noisy(self.test_base, sigma, self.seed, Stream.TEST_NOISE)
 
     def targets(self, task: str, x: Array) -> Array:
         """Targets of a network, (points, outputs).
@@ -181,9 +182,9 @@ def one_hot(labels: NDArray[np.integer], classes: int) -> Array:
     return np.asarray(labels[:, None] == np.arange(classes), dtype=np.float64)
 
 
-def _noisy(base: Array, sigma: float, seed: int, key: int) -> Array:
+def _noisy(base: Array, sigma: float, seed: int, stream: Stream) -> Array:
     """Points with standard normal noise; at sigma = 0 no noise is drawn."""
     if not sigma:
         return base + 0.0
-    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(key,)))
+    rng = generator(seed, stream)
     return base + sigma * rng.standard_normal(base.shape)

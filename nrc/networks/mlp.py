@@ -21,6 +21,7 @@ from nrc.networks.activations import ACTIVATIONS
 from nrc.networks.losses import LOSSES
 from nrc.networks.options import ActivationName, NetworkOptions
 from nrc.networks.workspace import FRESH, Workspace
+from nrc.random_streams import Stream, generator
 
 __all__ = ["Architecture", "Network", "Options", "by_features"]
 
@@ -339,7 +340,7 @@ class Architecture:
 
         They depend on the seed and the sizes alone, so all cells of a plane start from one point.
         """
-        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
+        rng = generator(seed, Stream.INITIAL_WEIGHTS)
         layers = [rng.standard_normal(shape) / np.sqrt(shape[1]) for shape in self.shapes]
         biases = [np.zeros(sum(self.sizes[1:]))] if self.bias else []
         return torch.from_numpy(np.concatenate([*(w.ravel() for w in layers), *biases]))

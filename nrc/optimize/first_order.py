@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from nrc.objectives.protocols import Point
 from nrc.objectives.regularised_loss import RegularisedLoss
 from nrc.optimize.protocols import RunInfo, State, Step
+from nrc.random_streams import Stream, generator
 
 __all__ = ["FirstOrder"]
 
@@ -81,8 +82,7 @@ class FirstOrder:
     def _begin_anew(self, seeds: Tensor) -> None:
         self._seeds, self._done, self._drawn = seeds, 0, 0
         self._orders = {
-            seed: np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(3,)))
-            for seed in sorted(set(self._all_seeds.tolist()))
+            seed: generator(seed, Stream.BATCHES) for seed in sorted(set(self._all_seeds.tolist()))
         }
         self._theta = torch.empty(0)
         self._update: Optimizer | None = None
