@@ -1,4 +1,4 @@
-"""Configuration and files come from other people: nothing of them is run, and nothing is written elsewhere."""
+"""Configuration and files may come from other people: no text in them is executed."""
 
 import ast
 import gzip
@@ -30,22 +30,26 @@ def sprung(folder) -> bool:
 
 
 def test_hostile_words_that_are_allowed_are_words(checkout):
-    """Titles and the statements of claims reach commands, captions and files as they are."""
+    """Titles and statements of claims reach commands, captions and files unchanged."""
     claim = {"statistic": "rank_trend", "of": "mixture", "at_least": 0}
     changes = {
         "figures.figure2.of": dict.fromkeys(["".join(HOSTILE[:4]), HOSTILE[6]], "linear_product"),
         "claims": {f"claim{number}": {**claim, "statement": says} for number, says in enumerate(HOSTILE)},
+        "data.away": {"kind": "mnist", "source": "torchvision", "mirrors": HOSTILE},
+        "experiments.away": {"like": "mnist", "data": "away"},
     }
     overlays = checkout.overlay(changes)
     checkout.snakemake("results/figures/figure2.png", "results/claims.md", overlays=overlays)
+    checkout.snakemake("results/data/away/test.nc", overlays=overlays, fails=True)
     assert not sprung(checkout.folder)
     assert "$(touch pwned)" in checkout.read("results/figures/figure2.csv")
     assert "$(touch pwned)" in checkout.read("results/claims.md")
+    assert "MNIST could not be downloaded" in checkout.read("results/logs/data/away/test.log")
 
 
 def test_hostile_names_of_files_are_names(fresh):
-    """Data of one's own, and folders of images, whose names a shell would run."""
-    names = [name for name in HOSTILE if not {"/", "{"} & set(name)]
+    """Files and folders of data whose names a shell would execute."""
+    names = [HOSTILE[0], HOSTILE[2], HOSTILE[5]]
     data = {}
     for number, name in enumerate(names):
         np.savez(fresh.folder / f"{name}.npz", x=np.eye(4), labels=np.arange(4) % 2)
@@ -70,43 +74,43 @@ def test_hostile_names_of_files_are_names(fresh):
         assert fresh.load(f"results/data/mine{number}/points.nc").sizes["point"] == 4
 
 
-@pytest.mark.parametrize("value", HOSTILE)
-def test_a_hostile_configuration_is_refused(tmp_path, value):
-    """Where a word is one of a few, or names an entry."""
-    for changes in (
-        {"device": value},
-        {"experiments": {"mixture": {"network": {"activation": value}}}},
-        {"experiments": {"mixture": {"data": value}}},
-        {"experiments": {value: {"like": "mixture"}}},
-        {"data": {value: {"kind": "mixture", "clusters": 2, "points": 9, "dimension": 2}}},
-        {"data": {"digits": {"kind": value}}},
-        {"data": {"digits": {"kind": "arrays", "file": f"{value}{{input}}"}}},
-        {"figures": {"figure1": {"colour_map": value}}},
-        {"figures": {value: {"kind": "plane", "of": "mixture"}}},
-        {"claims": {value: {"statistic": "rank_trend", "of": "mixture", "statement": "", "at_least": 0}}},
-    ):
+@pytest.mark.parametrize(
+    "changes",
+    [
+        lambda value: {"device": value},
+        lambda value: {"experiments": {"mixture": {"network": {"activation": value}}}},
+        lambda value: {"experiments": {"mixture": {"data": value}}},
+        lambda value: {"experiments": {value: {"like": "mixture"}}},
+        lambda value: {"data": {value: {"kind": "mixture", "clusters": 2, "points": 9, "dimension": 2}}},
+        lambda value: {"data": {"digits": {"kind": value}}},
+        lambda value: {"data": {"digits": {"kind": "arrays", "file": f"{value}{{input}}"}}},
+        lambda value: {"figures": {value: {"kind": "plane", "of": "mixture"}}},
+        lambda value: {
+            "claims": {value: {"statistic": "rank_trend", "of": "mixture", "statement": "", "at_least": 0}}
+        },
+    ],
+)
+def test_a_hostile_configuration_is_refused(changes):
+    """Where a value is one of a few words, or names an entry."""
+    for value in (HOSTILE[0], HOSTILE[5], HOSTILE[6]):
         with pytest.raises(ConfigurationError, match=r"^configuration: ") as refusal:
-            read_settings([PROJECT / "config.yaml", PROJECT / TINY], changes)
+            read_settings([PROJECT / "config.yaml", PROJECT / TINY], changes(value))
         assert "\n" not in str(refusal.value)
 
 
 @pytest.mark.parametrize(
     "path",
     [
-        "results/data/digits/{}.nc",
         "results/data/{}/seed~0.nc",
-        "results/data/blobs/seed~{}.nc",
         "results/{}/measures.nc",
-        "results/mixture/train/{}.nc",
         "results/mixture/train/weight_decay~{}/sigma~all/width~4/depth~3/seed~0.nc",
         "results/mixture/train/../../../{}.nc",
     ],
 )
 def test_a_hostile_target_is_refused(unplanned, path):
-    for value in ("'; touch pwned; '", "../pwned$(touch pwned)"):
-        unplanned.snakemake(path.format(value), fails=True)
-        assert not sprung(unplanned.folder)
-        assert not list(unplanned.folder.rglob("*.nc"))
+    unplanned.snakemake(path.format("'; touch pwned; '../pwned$(touch pwned)"), fails=True)
+    assert not sprung(unplanned.folder)
+    assert not list(unplanned.folder.rglob("*.nc"))
 
 
 def test_a_configuration_cannot_hold_objects(unplanned):
@@ -190,7 +194,6 @@ def test_every_value_in_a_command_is_quoted():
         for command in re.findall(r"^ +shell:\n((?: +.*\n)+)", text, re.MULTILINE):
             commands += 1
             for name in re.findall(r"\{(.*?)\}", command):
-                # params.claims is one of two constants
-                safe = name in ("SCRIPTS", "params.code", "params.claims", "wildcards.split", "split")
+                safe = name in ("SCRIPTS", "wildcards.split")
                 assert name.endswith(":q") or name.startswith("quote(") or safe, f"{file.name}: {name}"
     assert commands >= 8

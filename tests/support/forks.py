@@ -16,12 +16,18 @@ CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
     [
         "torch",
+        "torch._dynamo",  # imported by torch.optim, in 3 s
         "h5netcdf",
         "xarray",
         "pandas",
         "scipy.stats",
         "sklearn.cluster",
         "seaborn",
+        "matplotlib.backends.backend_agg",
+        "matplotlib.backends.backend_pdf",
+        "matplotlib.backends.backend_svg",
+        "docutils.core",
+        "plotly.offline",
         "jinja2",
         "snakemake.cli",
     ]
