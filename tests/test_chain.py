@@ -128,12 +128,12 @@ def test_a_network_starts_from_its_nearest_neighbour_on_the_grid(along, directio
 
 def test_the_way_to_a_network_is_all_that_it_comes_from():
     settings = settings_of(along="sigma", direction="up")
-    assert paths.way_to("chain", cells(sigma=0.1), settings) == []
-    assert paths.way_to("chain", cells(sigma=0.3), settings) == [file(sigma=0.2), file(sigma=0.1)]
+    assert paths.warm_start_chain("chain", cells(sigma=0.1), settings) == []
+    assert paths.warm_start_chain("chain", cells(sigma=0.3), settings) == [file(sigma=0.2), file(sigma=0.1)]
     whole = [file(sigma=0.4), file(sigma=0.2), file(sigma=0.1)]
-    assert paths.way_to("after", cells(sigma=0.4), settings) == whole
+    assert paths.warm_start_chain("after", cells(sigma=0.4), settings) == whole
     # another axis stays as it is, on the grid or off it
-    assert paths.way_to("chain", cells(0.5, 0.2), settings) == [file(0.5, 0.1)]
+    assert paths.warm_start_chain("chain", cells(0.5, 0.2), settings) == [file(0.5, 0.1)]
 
 
 def test_a_stack_along_a_chain_is_told_with_another_path():

@@ -1,4 +1,4 @@
-"""The code that a program runs, as one digest: an edit that changes what is computed changes it."""
+"""A digest of the code of a program, which changes if an edit may change results."""
 
 import ast
 import hashlib
@@ -9,16 +9,16 @@ from pathlib import Path
 
 __all__ = ["closure", "code_digest", "summary_of"]
 
-# Where the project's own packages, nrc and workflow, are looked up.
+# The folder of the packages nrc and workflow.
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @cache
 def code_digest(program: str | Path, kinds: Sequence[str] = ()) -> str:
-    """SHA-256 of a program and of all modules of the project that it imports, however deep.
+    """SHA-256 of a program and of all modules of the project that it imports, directly or indirectly.
 
-    Comments, docstrings, types of arguments, descriptions of options, layout and the place of the project do
-    not count.
+    Comments, docstrings, types of arguments, descriptions of options, layout and the folder of the project do
+    not change it.
 
     Parameters
     ----------
@@ -33,12 +33,12 @@ def code_digest(program: str | Path, kinds: Sequence[str] = ()) -> str:
 
 
 def closure(program: str | Path, kinds: Sequence[str] = ()) -> set[str]:
-    """Names of the project's modules that a program imports, however deep, with their packages.
+    """Modules of the project that a program imports, directly or indirectly, with their packages.
 
     Raises
     ------
     ValueError
-        If there is no module of the name of a kind.
+        If there is no module of that name.
     """
     for kind in kinds:
         if _file_of(kind) is None:
@@ -56,13 +56,15 @@ def closure(program: str | Path, kinds: Sequence[str] = ()) -> set[str]:
 
 
 def summary_of(module: str) -> str:
-    """The first line of the docstring of a module, which is not imported."""
-    return (ast.get_docstring(ast.parse(_file_of(module).read_bytes())) or "").partition("\n")[0]
+    """The first line of the docstring of a module, without importing it."""
+    file = _file_of(module)
+    docstring = ast.get_docstring(ast.parse(file.read_bytes())) if file else None
+    return (docstring or "").partition("\n")[0]
 
 
 @cache
 def _file_of(module: str) -> Path | None:
-    """The file of a module or package of the project; none of any other name."""
+    """The file of a module or package of the project, if the project has one of that name."""
     place = ROOT.joinpath(*module.split("."))
     for file in (place / "__init__.py", place.with_name(f"{place.name}.py")):
         if file.is_file():
@@ -72,17 +74,17 @@ def _file_of(module: str) -> Path | None:
 
 @cache
 def _contents(file: Path, module: str = "") -> tuple[bytes, frozenset[str]]:
-    """Digest of what a file computes, and the names that it may import."""
+    """Digest of the code in a file, and the names that it may import."""
     tree = ast.parse(file.read_bytes(), file)
     package = module if file.name == "__init__.py" else module.rpartition(".")[0]
     names = frozenset(_imported(tree, package))
     for node in ast.walk(tree):
-        _drop_words(node)
+        _remove_documentation(node)
     return hashlib.sha256(ast.dump(tree).encode()).digest(), names
 
 
-def _drop_words(node: ast.AST) -> None:
-    """Remove what is for readers: docstrings, types, descriptions of options, code for type checkers only."""
+def _remove_documentation(node: ast.AST) -> None:
+    """Remove the docstring of a node, its types, descriptions of options, and code for type checkers."""
     match node:
         case ast.Module() | ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef():
             if ast.get_docstring(node, clean=False) is not None:
@@ -98,7 +100,7 @@ def _drop_words(node: ast.AST) -> None:
 
 
 def _imported(node: ast.AST, package: str) -> Iterator[str]:
-    """What the statements under a node import: modules, and names in them that may be modules."""
+    """Modules that the statements under a node import, and names in them that may be modules."""
     match node:
         case ast.Import():
             yield from (alias.name for alias in node.names)

@@ -1,4 +1,4 @@
-"""What each job depends on: the slice of the settings that its program takes, and the memory it needs."""
+"""The settings on which each job depends, and the memory that it needs."""
 
 from collections.abc import Mapping
 from shlex import quote
@@ -26,32 +26,32 @@ __all__ = [
 
 Settings = Mapping[str, Any]
 
-# Where the bytes of data come from, which is no part of what they are.
+# Keys of data that do not change the data.
 PLACES = ("source", "folder", "file")
 
 
 def fetch_slice(name: str, settings: Settings) -> dict[str, Any]:
-    """Where the images of a data set come from."""
+    """The source of the images of a data set."""
     return {key: settings["data"][name][key] for key in ("source", "folder")}
 
 
 def data_slice(name: str, seed: int, settings: Settings) -> dict[str, Any]:
-    """A data set of a seed."""
+    """A data set and its seed."""
     return {"experiment": name, "data": _options(name, settings), "seed": seed}
 
 
 def training_slice(name: str, stack: Stack, settings: Settings) -> dict[str, Any]:
-    """What the training of a stack depends on beside its data."""
+    """Settings of the training of a stack, besides its data."""
     return {**training_of_any(name, settings), "stack": stack.axes}
 
 
 def training_of_any(name: str, settings: Settings) -> dict[str, Any]:
-    """What the training of every stack of an experiment depends on beside its data and its cells."""
+    """Settings of the training of all stacks of an experiment, besides data and cells."""
     return {**_part(name, ("task", "network", "loss", "training"), settings), "device": settings["device"]}
 
 
 def measure_slice(name: str, settings: Settings) -> dict[str, Any]:
-    """What the measures of an experiment depend on beside its networks and data."""
+    """Settings of the measures of an experiment, besides its networks."""
     experiment = experiment_of(name, settings)
     return {
         **_part(name, ("task", "network", "loss", "measures"), settings),
@@ -69,7 +69,7 @@ def whole_slice(name: str, settings: Settings) -> dict[str, Any]:
 
 
 def figure_slice(name: str, settings: Settings) -> dict[str, Any]:
-    """A figure, and the experiments that it draws."""
+    """A figure, and the experiments in it."""
     figure, known = settings["figures"][name], settings["experiments"]
     names = names_of(figure["of"])
     experiments = {e: {**known[e], "data_options": _options(known[e]["data"], settings)} for e in names}
@@ -77,7 +77,7 @@ def figure_slice(name: str, settings: Settings) -> dict[str, Any]:
 
 
 def audit_slice(settings: Settings) -> dict[str, Any]:
-    """The probability delta of each experiment, None where no statement asks for it."""
+    """The probability delta of each experiment; None if its statements do not use it."""
     return {"delta": {name: e["measures"].get("delta") for name, e in settings["experiments"].items()}}
 
 
@@ -87,12 +87,12 @@ def claims_slice(settings: Settings) -> dict[str, Any]:
 
 
 def summary_slice(settings: Settings) -> dict[str, Any]:
-    """All settings that a result depends on."""
+    """All settings that change results."""
     return {key: settings[key] for key in ("device", "data", "experiments", "figures", "claims")}
 
 
 def explorer_slice(settings: Settings) -> dict[str, Any]:
-    """For each experiment the commands that make the network again whose place in the grid is CELLS."""
+    """For each experiment the commands that train and measure the network at the place CELLS of the grid."""
     stages = {"train it": "train", "train and measure it": "measure"}
 
     def command(name: str, stage: str) -> str:
@@ -107,7 +107,7 @@ def explorer_slice(settings: Settings) -> dict[str, Any]:
 
 
 def memory(experiment: Settings, stack: Stack, size: Size) -> int:
-    """Megabytes of a job with a stack: torch, then data, features and the memory of the method.
+    """Megabytes of a job with a stack: torch, data, features, and the memory of the method.
 
     Parameters
     ----------
@@ -115,12 +115,13 @@ def memory(experiment: Settings, stack: Stack, size: Size) -> int:
         Settings of the experiment.
     stack : Stack
     size : nrc.data.Size
-        Of its data.
+        Size of its data.
     """
-    width, depth = stack.axes["width"], stack.axes["depth"]
+    width, depth = (int(stack.axes[axis]) for axis in ("width", "depth"))  # type: ignore[arg-type]
     widest = max(width, size.features, size.outputs or 0)
     features = size.points * widest * (depth + 4)
-    parameters = depth * width * widest * (2 * experiment["training"]["method"].get("history", 10) + 10)
+    history: int = experiment["training"]["method"].get("history", 10)
+    parameters = depth * width * widest * (2 * history + 10)
     return 1500 + round(len(stack) * (features + parameters) * 8 / 1e6)
 
 
@@ -130,5 +131,5 @@ def _part(name: str, keys: tuple[str, ...], settings: Settings) -> dict[str, Any
 
 
 def _options(name: str, settings: Settings) -> dict[str, Any]:
-    """What a data set is."""
+    """The options of a data set that change its points."""
     return {key: value for key, value in settings["data"][name].items() if key not in PLACES}

@@ -1,4 +1,4 @@
-"""Where things are: the path of every stack, and the stack of every path."""
+"""The path of every stack, and the stack of every path."""
 
 from collections.abc import Mapping, Sequence
 from itertools import product
@@ -19,15 +19,15 @@ __all__ = [
     "stack_files",
     "stack_of",
     "start_files",
-    "way_to",
+    "warm_start_chain",
 ]
 
-# In a path every axis has a value, or this word where a stack extends along it.
+# In a path each axis has a value, or this word if the stack contains all values.
 ALL = "all"
 
 
 def stack_files(stage: str, name: str, experiment: Mapping[str, Any]) -> list[str]:
-    """Paths of all stacks of an experiment, as its `stack` setting cuts them."""
+    """Paths of all stacks of an experiment, by its `stack` setting."""
     words = [
         [ALL] if axis in experiment["stack"] else [notation(value) for value in experiment["grid"][axis]]
         for axis in AXES
@@ -36,25 +36,20 @@ def stack_files(stage: str, name: str, experiment: Mapping[str, Any]) -> list[st
 
 
 def experiment_of(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of the experiment of a name.
-
-    Raises
-    ------
-    ValueError
-        If there is none of that name.
-    """
+    """Settings of the experiment of a name; `ValueError` if there is no such experiment."""
     return _entry_of("experiment", name, settings["experiments"])
 
 
 def figure_of(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The same of a figure."""
+    """Settings of the figure of a name; `ValueError` if there is no such figure."""
     return _entry_of("figure", name, settings["figures"])
 
 
 def _entry_of(what: str, name: str, known: Mapping[str, Any]) -> dict[str, Any]:
     if name not in known:
         raise ValueError(f"there is no {what} {name!r}; the configuration has {', '.join(known)}")
-    return known[name]
+    settings: dict[str, Any] = known[name]
+    return settings
 
 
 def stack_of(name: str, cells: str, settings: Mapping[str, Any]) -> Stack:
@@ -75,7 +70,9 @@ def stack_of(name: str, cells: str, settings: Mapping[str, Any]) -> Stack:
         try:
             axes[axis] = _axis_value(axis, text, grid[axis])
             if text == ALL and axis == along:
-                raise ValueError(f"{axis} '{ALL}' cannot be: along it networks go on from the one before")
+                raise ValueError(
+                    f"{axis} '{ALL}' cannot be: along it each network starts from the one before"
+                )
             words.append(text)
         except ValueError as error:
             mistakes.append(str(error))
@@ -89,7 +86,7 @@ def stack_of(name: str, cells: str, settings: Mapping[str, Any]) -> Stack:
 
 
 def source_files(name: str, settings: Mapping[str, Any]) -> list[str]:
-    """The files that the points of a data set are made from."""
+    """The files from which the points of a data set are made."""
     options = settings["data"][name]
     if options["kind"] == "mnist":
         splits = ["test"] if options["source"] == "bundled" else ["train", "test"]
@@ -98,31 +95,32 @@ def source_files(name: str, settings: Mapping[str, Any]) -> list[str]:
 
 
 def data_files(name: str, seeds: Sequence[int], settings: Mapping[str, Any]) -> list[str]:
-    """The files of the points of a data set: one for each seed, or one alone where it knows no seed."""
-    if not kinds.options("data", settings["data"][name]["kind"]).seeded:
+    """The files of the points of a data set: one for each seed, or a single one for a kind without seeds."""
+    options: Any = kinds.options("data", settings["data"][name]["kind"])
+    if not options.seeded:
         return [f"results/data/{name}/points.nc"]
     return [f"results/data/{name}/seed~{seed}.nc" for seed in seeds]
 
 
 def start_files(name: str, cells: str, settings: Mapping[str, Any]) -> list[str]:
-    """The file of the networks that those of a path start from; none if from initial weights."""
+    """The file of the networks from which the networks of a path start; none for initial weights."""
     return [network_file("train", before, cells) for before, cells in _before(name, cells, settings)]
 
 
-def way_to(name: str, cells: str, settings: Mapping[str, Any]) -> list[str]:
-    """The files of all networks, back to initial weights, that those of a path come from."""
-    way: list[str] = []
+def warm_start_chain(name: str, cells: str, settings: Mapping[str, Any]) -> list[str]:
+    """The files of all earlier networks of a chain of warm starts that leads to the networks of a path."""
+    chain: list[str] = []
     while before := _before(name, cells, settings):
         ((name, cells),) = before
-        way.append(network_file("train", name, cells))
-    return way
+        chain.append(network_file("train", name, cells))
+    return chain
 
 
 def _before(name: str, cells: str, settings: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The experiment and the cells that those of a path start from, if they do not from initial weights.
+    """The experiment and the cells from which the networks of a path start; none for initial weights.
 
-    Of another experiment the same cells; along an axis those of the nearest value of the grid that is
-    less (up) or greater (down), for a path on the grid and off it.
+    These are the same cells of another experiment, or, along an axis, the cells at the nearest smaller (up)
+    or larger (down) value of the grid.
     """
     experiment = experiment_of(name, settings)
     start, along = experiment["training"]["warm_start"], axis_of_warm_start(experiment)
@@ -141,27 +139,27 @@ def _before(name: str, cells: str, settings: Mapping[str, Any]) -> list[tuple[st
 
 
 def seed_of(name: str, text: str) -> int:
-    """The seed that the path of a data file names.
+    """The seed in the path of a data file.
 
     Raises
     ------
     ValueError
-        With the path to ask for, if it is none, or not in its one notation.
+        With the path to ask for, if the text is not a seed in its only notation.
     """
     try:
-        return number("seed", text)
+        return int(number("seed", text))
     except ValueError as error:
         path = f"results/data/{name}/seed~{_nearest_notation('seed', text, [0])}.nc"
         raise ValueError(f"{error}; ask for {path}") from None
 
 
 def network_file(stage: str, name: str, cells: str) -> str:
-    """The file of the networks of an experiment at a place of its grid."""
+    """The file of networks of an experiment, trained or measured."""
     return f"results/{name}/{stage}/{cells}.nc"
 
 
 def cube_file(experiment: str, cube: str = "measures") -> str:
-    """The file of all cells of an experiment: its measures, or their shift from data to centroids."""
+    """The file of all cells of an experiment: measures, or the shift between data and centroids."""
     return f"results/{experiment}/{cube}.nc"
 
 
@@ -173,7 +171,7 @@ def _cells(words: Sequence[str]) -> str:
     return "/".join(f"{axis}~{word}" for axis, word in zip(AXES, words, strict=True))
 
 
-def _axis_value(axis: str, text: str, values: list) -> Any:
+def _axis_value(axis: str, text: str, values: list[Any]) -> Any:
     if text != ALL:
         return number(axis, text)
     if not AXES[axis].stackable:
@@ -181,8 +179,8 @@ def _axis_value(axis: str, text: str, values: list) -> Any:
     return values
 
 
-def _nearest_notation(axis: str, text: str, values: list) -> str:
-    """The notation of the same number, or of the first value of the grid where there is none."""
+def _nearest_notation(axis: str, text: str, values: list[Any]) -> str:
+    """The notation of the same number, or of the first value of the grid if the text is not a number."""
     try:
         written = notation(float(text))
         number(axis, written)

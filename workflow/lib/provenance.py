@@ -1,17 +1,17 @@
-"""What a file made from others says of where their numbers come from."""
+"""Attributes of a file that is made from other files."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 __all__ = ["origin"]
 
-# Attributes of which all that occur are told, and those that are the same in all files of an experiment.
+# Attributes that may differ between the files of an experiment, and attributes that do not.
 VARIED = ("torch", "device", "precision")
 SAME = ("clusters", "points", "dimension")
 
 
 def origin(files: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Attributes of a file made from others, from theirs: such as device "cpu, NVIDIA H100"."""
+    """Join the attributes of files, such as the device "cpu, NVIDIA H100"."""
     files = list(files)
     every = {name: [word for file in files for word in file[name].split(", ")] for name in VARIED}
     return {

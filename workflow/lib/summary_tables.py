@@ -92,8 +92,8 @@ def parts(judged: xr.Dataset) -> pd.DataFrame:
     names = ["of_claim", "weight_decay", "what", "mean", "low", "high", "chance", "counts", "part_verdict"]
     table = judged[names].to_dataframe()[names].rename(columns={"of_claim": "claim"})
     limits = judged[["at_least", "at_most"]].to_dataframe().reindex(table["claim"])
-    table.insert(3, "at_least", limits["at_least"].values)
-    table.insert(4, "at_most", limits["at_most"].values)
+    table.insert(3, "at_least", limits["at_least"].to_list())
+    table.insert(4, "at_most", limits["at_most"].to_list())
     table["seeds"] = judged["statistic"].count("seed").values
     table["verdict"] = table.pop("part_verdict").map(_verdict)
     return table

@@ -171,8 +171,8 @@ def measures_by(experiment):
 
 def stack_by(digest, wildcards):
     """Digest for the stack in a path: the digest for its experiment, and the cells from which it starts."""
-    way = or_exit(paths.way_to, wildcards.experiment, wildcards.cells, SETTINGS)
-    return digest_of(digest(wildcards.experiment), way) if way else digest(wildcards.experiment)
+    chain = or_exit(paths.warm_start_chain, wildcards.experiment, wildcards.cells, SETTINGS)
+    return digest_of(digest(wildcards.experiment), chain) if chain else digest(wildcards.experiment)
 
 
 def cube_by(experiment, cube="measures"):

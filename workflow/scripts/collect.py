@@ -1,6 +1,6 @@
 """Collect the measures of all cells of an experiment in one cube.
 
-The measured files are given on standard input, a path a line.
+The paths of the measured files are read from standard input, one per line.
 """
 
 import math
@@ -21,9 +21,9 @@ from workflow.lib.provenance import origin
 
 
 class Piece(NamedTuple):
-    """A measured file: arrays and attributes, and a dataset of the same form with dimensions and labels."""
+    """A measured file: arrays, attributes, and a dataset of the same form for dimensions and labels."""
 
-    arrays: dict[str, NDArray]
+    arrays: dict[str, NDArray[Any]]
     attributes: dict[str, Any]
     form: xr.Dataset
 
@@ -39,7 +39,7 @@ def main(
 
 
 def read(paths: Iterable[str]) -> list[Piece]:
-    """Read files: of each form one whole, of the others the arrays, which is faster."""
+    """Read files; only the first file of each form is read as a dataset, which is slow."""
     pieces, forms = [], {}
     for path in paths:
         arrays, attributes = netcdf.load_arrays(path)
@@ -51,7 +51,7 @@ def read(paths: Iterable[str]) -> list[Piece]:
 
 
 def collect(pieces: Sequence[Piece]) -> xr.Dataset:
-    """Join pieces along all axes; what some cells lack is missing there.
+    """Join pieces along all axes, with missing values where cells have no number.
 
     Networks of different width or depth have spectra of different lengths and numbers of layers.
 
@@ -65,14 +65,14 @@ def collect(pieces: Sequence[Piece]) -> xr.Dataset:
     variables = _empty_variables(forms, coords)
     cells = 0
     for arrays, _, form in pieces:
-        at = {dim: np.searchsorted(coords[dim], np.atleast_1d(arrays[dim])) for dim in (*AXES, *form.dims)}
+        at = {dim: np.searchsorted(coords[dim], np.atleast_1d(arrays[dim])) for dim in _dims(form)}
         cells += math.prod(len(at[axis]) for axis in AXES)
-        for name, variable in form.data_vars.items():
+        for name, variable in _variables(form):
             target = variables[name]
-            order = [variable.dims.index(dim) for dim in target.dims if dim in variable.dims]
-            shape = [len(at[dim]) if dim in variable.dims else 1 for dim in target.dims]
-            values = arrays[name].transpose(order).reshape(shape)
-            target.values[np.ix_(*(at[dim] for dim in target.dims))] = values
+            dims = [str(dim) for dim in target.dims]
+            order = [variable.dims.index(dim) for dim in dims if dim in variable.dims]
+            shape = [len(at[dim]) if dim in variable.dims else 1 for dim in dims]
+            target.values[np.ix_(*(at[dim] for dim in dims))] = arrays[name].transpose(order).reshape(shape)
     grid = [len(coords[axis]) for axis in AXES]
     if cells != math.prod(grid):
         raise ValueError(
@@ -82,9 +82,18 @@ def collect(pieces: Sequence[Piece]) -> xr.Dataset:
     return xr.Dataset({name: _as_stored(name, v, forms) for name, v in variables.items()}, coords)
 
 
+def _dims(form: xr.Dataset) -> list[str]:
+    """The axes, and the dimensions of a dataset."""
+    return [*AXES, *(str(dim) for dim in form.dims if dim not in AXES)]
+
+
+def _variables(form: xr.Dataset) -> list[tuple[str, xr.DataArray]]:
+    return [(str(name), variable) for name, variable in form.data_vars.items()]
+
+
 def _joined_coordinates(pieces: Sequence[Piece], forms: Sequence[xr.Dataset]) -> dict[str, xr.Variable]:
-    """Every value that occurs on each dimension, ascending."""
-    labels = {dim: form[dim].attrs for form in forms for dim in (*AXES, *form.dims)}
+    """All values on each dimension, ascending."""
+    labels = {dim: form[dim].attrs for form in forms for dim in _dims(form)}
     return {
         dim: xr.Variable(
             dim, np.unique(np.hstack([p.arrays[dim] for p in pieces if dim in p.arrays])), attributes
@@ -96,10 +105,10 @@ def _joined_coordinates(pieces: Sequence[Piece], forms: Sequence[xr.Dataset]) ->
 def _empty_variables(
     forms: Sequence[xr.Dataset], coords: Mapping[str, xr.Variable]
 ) -> dict[str, xr.Variable]:
-    """Every variable that occurs, along all axes and then its other dimensions, missing everywhere."""
+    """All variables, along all axes and then their other dimensions, with missing values."""
     variables = {}
-    for name, like in {name: v for form in forms for name, v in form.data_vars.items()}.items():
-        dims = (*AXES, *(dim for dim in like.dims if dim not in AXES))
+    for name, like in {name: v for form in forms for name, v in _variables(form)}.items():
+        dims = (*AXES, *(str(dim) for dim in like.dims if dim not in AXES))
         dtype = np.result_type(like.dtype, np.float16)
         values = np.full([len(coords[dim]) for dim in dims], np.nan, dtype)
         variables[name] = xr.Variable(dims, values, like.attrs)
@@ -107,7 +116,7 @@ def _empty_variables(
 
 
 def _as_stored(name: str, variable: xr.Variable, forms: Sequence[xr.Dataset]) -> xr.Variable:
-    """A variable of whole numbers as such, if it is missing nowhere."""
+    """A variable with its own type, such as integers, if no value is missing."""
     dtype = np.result_type(*(form[name].dtype for form in forms if name in form))
     return variable if variable.isnull().any() else variable.astype(dtype)
 

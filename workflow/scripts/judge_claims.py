@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -77,7 +77,7 @@ def read(claims: Mapping[str, ClaimOptions], paths: Mapping[str, Path]) -> dict[
     for name, claim in claims.items():
         paths_of = [f"{experiment}/{claim.cube}" for experiment in claim.of]
         try:
-            cubes[name] = select(joined(*paths_of), claim.at)
+            cubes[name] = select(joined(*paths_of), cast(dict[str, Any], claim.at))
         except ValueError as error:
             raise ValueError(f"claim {name}: {error}") from None
     return cubes
@@ -97,7 +97,11 @@ def page(judged: xr.Dataset, claims: Mapping[str, ClaimOptions], parts: pd.DataF
     """All claims in one table, then a table of the parts of each claim, with a row per weight decay."""
     rows, sections = [], []
     for name, claim in claims.items():
-        row = {key: value.sel(claim=name).item() for key, value in judged.items() if value.dims == ("claim",)}
+        row = {
+            str(key): value.sel(claim=name).item()
+            for key, value in judged.items()
+            if value.dims == ("claim",)
+        }
         verdict, of_claim = Verdict(row["verdict"]).name.lower(), parts[parts["claim"] == name]
         rows.append(
             {
@@ -121,7 +125,10 @@ def page(judged: xr.Dataset, claims: Mapping[str, ClaimOptions], parts: pd.DataF
 
 def _section(name: str, claim: ClaimOptions, row: Mapping[str, Any], parts: pd.DataFrame) -> str:
     """Statistic and limits of a claim, and the number and the verdict of each part."""
-    at = [f"{axis} {', '.join(map(notation, values))}" for axis, values in claim.at.items()]
+    at = [
+        f"{axis} {', '.join(map(notation, values))}"
+        for axis, values in cast(dict[str, Any], claim.at).items()
+    ]
     own = [option for option in type(claim).model_fields if option not in NumberOptions.model_fields]
     options = [f"{option} {_written(getattr(claim, option))}" for option in own]
     limits = {"at least": row["at_least"], "at most": row["at_most"]}

@@ -12,8 +12,8 @@ from workflow.lib.program import run
 PROJECT = Path(__file__).resolve().parents[2]
 
 
-class _Dumper(yaml.SafeDumper):
-    """Lists that are the same are written twice, without anchors."""
+class _Dumper(yaml.SafeDumper):  # type: ignore[misc]
+    """Writes equal lists twice, instead of an anchor."""
 
     def ignore_aliases(self, data: object) -> bool:
         return True

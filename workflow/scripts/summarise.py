@@ -33,14 +33,14 @@ def main(
     about = {str(name): of.attrs["long_name"] for cube in loaded for name, of in cube.variables.items()}
     audited, networks = pd.read_csv(audit), tables.networks(measures)
     judged = netcdf.load(claims) if claims else None
-    of_claims = tables.claims(judged) if judged else None
+    of_claims = tables.claims(judged) if judged is not None else None
     # headings and tables of each page
     content = {
         "audit": [("Audit", audited)],
         "networks": [("Networks", networks), ("Every network", tables.cells(measures))],
         "settings": [("Experiments", tables.experiments(settings)), ("Every key", tables.keys(settings))],
     }
-    if judged:
+    if judged is not None and of_claims is not None:
         content["claims"] = [("Claims, part by part", of_claims), ("Every part", tables.parts(judged))]
     pages = {
         output / f"{name}.html": page(
