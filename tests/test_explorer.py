@@ -7,17 +7,19 @@ import shlex
 import zlib
 from itertools import product
 
+import explore
 import numpy as np
 import pytest
 import xarray as xr
 
+from nrc import netcdf
 from nrc.explorer.page import page
 from nrc.grid import AXES
 from support import made_up
 from support.checkout import TINY
-from support.programs import Program
 from workflow.config.load import read_settings
 from workflow.lib import paths
+from workflow.lib.job_settings import explorer_slice
 
 READY = "document.body.dataset.ready === 'yes' && node('curves').getAttribute('aria-busy') === 'false'"
 DESK, PHONE = (1280, 800), (400, 800)
@@ -61,15 +63,22 @@ def assert_same_numbers(held, cube):
 # ---- the page
 
 
-def test_the_same_cubes_give_the_same_bytes_and_another_number_others():
-    def made():
-        return {"one": made_up.cube(), "two": made_up.cube("two", made_of=1)}
+def test_the_page_is_one_file_that_follows_from_the_cubes():
+    """And the name of an experiment cannot close an element."""
 
-    text = page(made(), commands("one", "two"))
-    assert page(made(), commands("one", "two")) == text
+    def made():
+        return {"one": made_up.cube(), name: made_up.cube("two", made_of=1)}
+
+    name = "</script><script>alert(1)</script>&amp;"
+    text = page(made(), commands("one", name))
+    assert page(made(), commands("one", name)) == text
     other = made()
-    other["two"]["stable_rank"][0, 0, 0, 0, 0, 0] += 1e-3
-    assert page(other, commands("one", "two")) != text
+    other[name]["stable_rank"][0, 0, 0, 0, 0, 0] += 1e-3
+    assert page(other, commands("one", name)) != text
+    assert not re.search("https?:|//cdn|src=|@import|url[(]", text)
+    assert list(about_of(text)) == ["one", name]
+    assert text.count("</script>") == text.count("<script")
+    assert text.count('id="plotly"') == 1
 
 
 def test_the_page_holds_every_number():
@@ -84,39 +93,19 @@ def test_the_page_holds_every_number():
         assert_same_numbers(held, made)
 
 
-def test_the_page_says_what_each_variable_is():
+def test_the_page_describes_every_variable():
     made = made_up.cube()
-    made["residual"] = made["distance"].assign_attrs(
-        long_name="norm ||r_l||", units="m", reference="eq. 4", comment="made up"
-    )
+    about = {"long_name": "norm ||r_l||", "units": "m", "reference": "eq. 4", "comment": "made up"}
+    made["residual"] = made["distance"].assign_attrs(about)
     found = about_of(page({"one": made}, commands("one")))["one"]
-    assert found["variables"]["residual"] == {
-        "dimensions": [*AXES, "layer"],
-        **{"long_name": "norm ||r_l||", "units": "m", "reference": "eq. 4", "comment": "made up"},
-    }
+    assert found["variables"]["residual"] == {"dimensions": [*AXES, "layer"], **about}
     assert found["attributes"]["clusters"] == made_up.K
 
 
-def test_the_page_asks_for_nothing_and_no_name_ends_its_elements():
-    name = "</script><script>alert(1)</script>&amp;"
-    text = page({name: made_up.cube()}, commands(name))
-    assert not re.search("https?:|//cdn|src=|@import|url[(]", text)
-    assert list(about_of(text)) == [name]
-    assert text.count("</script>") == text.count("<script")
-    assert text.count('id="plotly"') == 1
-
-
-def test_a_cube_without_a_command_is_refused_in_one_line(tmp_path):
-    from nrc import netcdf
-
+def test_a_cube_without_a_command_is_refused(tmp_path):
     netcdf.save(made_up.cube("strange"), tmp_path / "measures.nc")
-    arguments = ["--settings", '{"commands": {}}', "--measures", str(tmp_path / "measures.nc")]
-    program = Program("explore", [*arguments, "--output", str(tmp_path / "page.html")], tmp_path / "said")
-    assert program.wait() == 1
-    assert re.fullmatch(
-        "Error: commands has none for experiment strange, which .*measures.nc is of; give one\n",
-        program.said(),
-    )
+    with pytest.raises(ValueError, match="commands has none for experiment strange"):
+        explore.main({"commands": {}}, [tmp_path / "measures.nc"], tmp_path / "page.html")
     assert not (tmp_path / "page.html").exists()
 
 
@@ -136,22 +125,18 @@ def settings_of(checkout):
     return read_settings([checkout.folder / "config.yaml", checkout.folder / TINY], {})
 
 
-def test_the_command_of_every_network_is_a_target(finished):
+def test_the_command_of_a_network_is_a_target(finished):
     settings = settings_of(finished)
     for name, about in about_of(finished.read("results/explorer.html")).items():
-        words = [[f"{axis}~{text}" for text in about["dimensions"][axis]["values"]] for axis in AXES]
-        for stage, does in (("train", "train it"), ("measure", "train and measure it")):
-            for cell in map("/".join, product(*words)):
-                snakemake, target = shlex.split(about["commands"][does].replace("CELLS", cell))
-                assert (snakemake, target) == ("snakemake", paths.network_file(stage, name, cell))
-                assert paths.stack_of(name, cell, settings).dims == ()
-
-
-def test_a_name_with_a_space_is_quoted():
-    from workflow.lib.job_settings import explorer_slice
-
-    found = explorer_slice({"experiments": {"my plane": {}}})["commands"]["my plane"]["train it"]
-    assert shlex.split(found) == ["snakemake", "results/my plane/train/CELLS.nc"]
+        for at, (does, stage) in product(
+            (0, -1), (("train it", "train"), ("train and measure it", "measure"))
+        ):
+            cell = "/".join(f"{axis}~{about['dimensions'][axis]['values'][at]}" for axis in AXES)
+            command = about["commands"][does].replace("CELLS", cell)
+            assert shlex.split(command) == ["snakemake", paths.network_file(stage, name, cell)]
+            assert paths.stack_of(name, cell, settings).dims == ()
+    quoted = explorer_slice({"experiments": {"my plane": {}}})["commands"]["my plane"]["train it"]
+    assert shlex.split(quoted) == ["snakemake", "results/my plane/train/CELLS.nc"]
 
 
 # ---- the page in a browser
@@ -248,6 +233,11 @@ def test_a_click_shows_the_network(opened, made_up_page):
         )
         assert len({curve["symbol"] for curve in curves.values()}) == 4, "distinguishable without colours"
     assert len(drawn(opened, "trajectory")) == 3
+    # names for screen readers
+    assert opened.value("[...document.querySelectorAll('select')].every((s) => s.labels.length === 1)")
+    assert opened.value("[...document.querySelectorAll('button')].every((b) => b.textContent.trim() !== '')")
+    for figure in ("spectrum", "tail", "trajectory", "wcss"):
+        assert opened.value(f"node('{figure}').getAttribute('aria-label')")
     assert (
         opened.text("#commands code")
         == "snakemake unlucky/weight_decay~0.1/sigma~0.3/width~4/depth~3/seed~0.nc"
@@ -384,15 +374,6 @@ def test_the_keyboard_does_all_that_the_mouse_does(opened):
     assert opened.value("document.activeElement.id") == "pin", "and on to the network"
 
 
-def test_everything_has_a_name_for_screen_readers(opened):
-    assert opened.value("[...document.querySelectorAll('select')].every((s) => s.labels.length === 1)")
-    assert opened.value("[...document.querySelectorAll('button')].every((b) => b.textContent.trim() !== '')")
-    for figure in ("spectrum", "tail", "trajectory", "wcss"):
-        assert opened.value(f"node('{figure}').getAttribute('aria-label')")
-    assert opened.value("node('plane').getAttribute('aria-describedby')") == "keys"
-    assert opened.value("node('announcement').getAttribute('aria-live')") == "polite"
-
-
 def test_a_link_reproduces_the_view(opened, made_up_page):
     opened.choose("#choose-measure", "relative_tail")
     opened.choose("#choose-index", "3")
@@ -436,12 +417,6 @@ def test_an_address_of_absent_networks_is_explained(opened, made_up_page):
     assert opened.value("node('fault').hidden")
 
 
-def test_a_single_network_has_a_page_too(opened, made_up_page):
-    opened.open(made_up_page[0], hash="#experiment=single", ready=READY)
-    assert colours_of(opened).shape == (1, 1)
-    assert "1 of 1 networks converged" in opened.text("#legend")
-
-
 @pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
 def test_the_page_fits_the_window(opened, made_up_page, size):
     opened.resize(*size)
@@ -462,7 +437,7 @@ def test_the_page_fits_the_window(opened, made_up_page, size):
     assert facts_of(opened)["sigma"] == ["1"]
 
 
-def test_all_numbers_and_settings_can_be_shown(opened, made_up_page):
+def test_all_numbers_settings_and_commands_can_be_shown(opened, made_up_page):
     cube = made_up_page[1]["unlucky"]
     click_square(opened, 0, 1)
     opened.click("#all-numbers summary")
@@ -478,9 +453,6 @@ def test_all_numbers_and_settings_can_be_shown(opened, made_up_page):
     opened.click("#made-from summary")
     opened.wait("document.querySelectorAll('#made-from dt').length > 0")
     assert "clusters" in opened.text("#made-from")
-
-
-def test_the_command_can_be_copied(opened):
     opened.click(".command button")
     opened.wait("document.querySelector('.command button').textContent !== 'Copy'")
     assert opened.text(".command button") in ("Copied", "Selected")
