@@ -10,9 +10,9 @@ import pandas as pd
 import xarray as xr
 
 from nrc.claims.judge import Verdict, tally
-from nrc.figures.cube import endings
+from nrc.figures.cube import status_counts
 from nrc.grid import AXES, notation
-from nrc.status import flag_masks, status_masks
+from nrc.status import flag_masks
 from workflow.lib.changed_settings import leaves
 
 __all__ = [
@@ -35,7 +35,7 @@ def networks(cubes: Cubes) -> pd.DataFrame:
     """Outcomes of training, one row per experiment; stopped networks exclude those that diverged."""
     rows = []
     for name, cube in cubes.items():
-        facts, converged = endings(cube), status_masks(cube)["converged"]
+        facts, converged = status_counts(cube), flag_masks(cube["status"])["converged"]
         rows.append(
             {
                 "experiment": name,
