@@ -35,16 +35,12 @@ def test_hostile_words_that_are_allowed_are_words(checkout):
     changes = {
         "figures.figure2.of": dict.fromkeys(["".join(HOSTILE[:4]), HOSTILE[6]], "linear_product"),
         "claims": {f"claim{number}": {**claim, "statement": says} for number, says in enumerate(HOSTILE)},
-        "data.away": {"kind": "mnist", "source": "torchvision", "mirrors": HOSTILE},
-        "experiments.away": {"like": "mnist", "data": "away"},
     }
     overlays = checkout.overlay(changes)
     checkout.snakemake("results/figures/figure2.png", "results/claims.md", overlays=overlays)
-    checkout.snakemake("results/data/away/test.nc", overlays=overlays, fails=True)
     assert not sprung(checkout.folder)
     assert "$(touch pwned)" in checkout.read("results/figures/figure2.csv")
     assert "$(touch pwned)" in checkout.read("results/claims.md")
-    assert "MNIST could not be downloaded" in checkout.read("results/logs/data/away/test.log")
 
 
 def test_hostile_names_of_files_are_names(fresh):
