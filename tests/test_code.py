@@ -21,7 +21,7 @@ SMALL = {
     "nrc/deep/b.py": "from .c import value\nfrom . import d\n",
     "nrc/deep/c.py": "value = 1\n",
     "nrc/deep/d.py": "import numpy\n",
-    "nrc/late.py": '"""Late."""\n\ndef f(x):\n    """Twice x."""\n    return 2 * x  # twice\n',
+    "nrc/late.py": '"""Late."""\nstep = Field(1, description="a step")\n\ndef f(x):\n    """Twice x."""\n    return 2 * x  # twice\n',
     "nrc/types.py": "value = 1\n",
     "nrc/kind.py": "from nrc.deep import FIRST\n",
     "nrc/version.py": '__version__ = "1"\n',
@@ -87,7 +87,7 @@ def test_an_edit_changes_the_digest_of_who_imports_it(small, file):
 def test_words_types_and_layout_do_not_count(small):
     before = digest(small)
     (small / "nrc/late.py").write_text(
-        '"""Later."""\n\n\ndef f(\n    x: int,\n) -> int:\n    "Double x."\n    return 2*x\n',
+        '"""Later."""\nstep = Field(1, description="length of a step")\n\n\ndef f(\n    x: int,\n) -> int:\n    "Double x."\n    return 2*x\n',
         encoding="utf-8",
     )
     (small / "workflow/scripts/go.py").write_text(
@@ -108,6 +108,7 @@ def test_the_place_does_not_count(small, tmp_path_factory):
 KINDS = {
     "train": ("nrc.optimize", ("lbfgs", "levenberg_marquardt", "adam")),
     "make_data": ("nrc.data", ("mixture", "mnist", "arrays")),
+    "judge_claims": ("nrc.claims.statistics", ("head_change",)),
     "plot": ("nrc.figures", ("plane", "shift", "spectra")),
 }
 
@@ -133,7 +134,8 @@ def closures() -> dict[str, set[str]]:
         ("nrc.data.arrays", {"make_data arrays"}),
         ("nrc.figures.plane", {"plot plane"}),
         ("nrc.measures.ranks", {"measure"}),
-        ("nrc.claims.judge", {"judge_claims", "summarise"}),
+        ("nrc.claims.judge", {"judge_claims head_change", "summarise"}),
+        ("nrc.claims.statistics.head_change", {"judge_claims head_change"}),
         ("nrc.audit", {"audit"}),
         ("workflow.lib.paths", set()),
         ("nrc.figures.style", {"plot plane", "plot shift", "plot spectra"}),

@@ -80,6 +80,7 @@ def test_hostile_names_of_files_are_names(fresh):
         lambda value: {"data": {value: {"kind": "mixture", "clusters": 2, "points": 9, "dimension": 2}}},
         lambda value: {"data": {"digits": {"kind": value}}},
         lambda value: {"data": {"digits": {"kind": "arrays", "file": f"{value}{{input}}"}}},
+        lambda value: {"figures": {"figure1": {"colour_map": value}}},
         lambda value: {"figures": {value: {"kind": "plane", "of": "mixture"}}},
         lambda value: {
             "claims": {value: {"statistic": "rank_trend", "of": "mixture", "statement": "", "at_least": 0}}
