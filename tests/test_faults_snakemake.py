@@ -5,13 +5,9 @@ import shutil
 import signal
 import subprocess
 import time
-from dataclasses import dataclass
 
-import pytest
-
-from support.checkout import Checkout, copy_project, digests
+from support.checkout import Checkout, digests
 from support.processes import mounted, start
-from support.shared import made_once
 
 TRAINED = "results/mixture/train/weight_decay~all/sigma~all/width~4/depth~3/seed~0.nc"
 SLOW = {
@@ -21,91 +17,49 @@ SLOW = {
 }
 
 
-@dataclass(frozen=True)
-class Slow:
-    """A checkout in which the training that was finished undisturbed once is to be done again."""
-
-    checkout: Checkout
-    overlays: list[str]
-    undisturbed: dict[str, str]
-
-    def start(self) -> subprocess.Popen:
-        """Start Snakemake, in a session of its own, and wait until it trains."""
-        command = self.checkout.command(TRAINED, overlays=self.overlays)
-        process = start(command, cwd=self.checkout.folder, start_new_session=True)
-        folder = (self.checkout.folder / TRAINED).parent
-        for _ in range(3000):
-            if any(folder.glob(".*.checkpoint")):
-                return process
-            assert process.poll() is None, process.communicate()[0]
-            time.sleep(0.02)
-        raise AssertionError("no checkpoint after 60 s")
-
-    def run(self, **options) -> str:
-        return self.checkout.snakemake(TRAINED, overlays=self.overlays, **options)
+def start_training(checkout: Checkout, overlays: list[str]) -> subprocess.Popen:
+    """Start Snakemake in a session of its own, and return once its training job has written a checkpoint."""
+    checkpoint = (checkout.folder / TRAINED).with_name(".seed~0.checkpoint")
+    before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+    process = start(checkout.command(TRAINED, overlays=overlays), cwd=checkout.folder, start_new_session=True)
+    while not checkpoint.exists() or checkpoint.stat().st_mtime_ns == before:
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.02)
+    return process
 
 
-@pytest.fixture
-def slow(tmp_path_factory, tmp_path) -> Slow:
-    def make(folder):
-        checkout = copy_project(folder)
-        checkout.snakemake(TRAINED, overlays=checkout.overlay(SLOW))
-
-    made = Checkout(made_once(tmp_path_factory, "slow", make))
-    checkout = made.copy(tmp_path / "slow")
-    shutil.rmtree(checkout.folder / "results/mixture")
-    return Slow(checkout, checkout.overlay(SLOW), digests(made))
-
-
-def training_of(snakemake: subprocess.Popen) -> list[int]:
-    """The processes that train for a Snakemake."""
+def signal_training(snakemake: subprocess.Popen, number: signal.Signals) -> None:
     found = ["pgrep", "--session", str(snakemake.pid), "--full", "train.py"]
-    return [int(pid) for pid in subprocess.run(found, capture_output=True, check=True).stdout.split()]
+    for pid in subprocess.run(found, capture_output=True, check=True).stdout.split():
+        os.kill(int(pid), number)
 
 
-def signal_all(pids: list[int], number: signal.Signals) -> None:
-    for pid in pids:
-        os.kill(pid, number)
-
-
-def test_snakemake_is_killed_and_started_again_beside_its_old_job(slow, survived):
-    first = slow.start()
-    old = training_of(first)
-    signal_all(old, signal.SIGSTOP)  # until the new one has trained
-    first.kill()  # and not its jobs
+def test_snakemake_is_started_twice_killed_and_interrupted(fresh, survived):
+    overlays = fresh.overlay(SLOW)
+    fresh.snakemake(TRAINED, overlays=overlays)
+    undisturbed = digests(fresh)
+    shutil.rmtree(fresh.folder / "results/mixture")
+    first = start_training(fresh, overlays)
+    signal_training(first, signal.SIGSTOP)  # until the others have trained
+    assert "Directory cannot be locked" in fresh.snakemake(TRAINED, overlays=overlays, fails=True)
+    first.kill()  # and not its job
     first.wait()
-    assert "--unlock" in slow.run(fails=True)
-    slow.checkout.snakemake(options=["--unlock"], overlays=slow.overlays)
-    slow.run()
-    assert "going on from a checkpoint" in slow.checkout.log(TRAINED)
-    signal_all(old, signal.SIGCONT)
-    first.communicate()  # until the old one has given up, in a log that the new one has replaced
-    assert digests(slow.checkout) == slow.undisturbed
+    fresh.snakemake(options=["--unlock"], overlays=overlays)
+    second = start_training(fresh, overlays)
+    os.killpg(second.pid, signal.SIGINT)  # as Ctrl-C in a terminal, which every process gets
+    output = second.communicate()[0]
+    assert "run again" in output
+    assert "Traceback" not in output
+    fresh.snakemake(TRAINED, overlays=overlays)
+    assert "going on from a checkpoint" in fresh.log(TRAINED)
+    signal_training(first, signal.SIGCONT)
+    first.communicate()  # until the job of the killed one has ended
+    assert digests(fresh) == undisturbed
+    survived("two Snakemakes in one folder", "nothing. The second one reports that the folder is locked")
     survived(
         "SIGKILL of Snakemake, and a restart while its old job runs",
         "nothing. Run `snakemake --unlock`, then run again; the old job ends by itself",
     )
-
-
-def test_two_snakemakes_in_one_folder(slow, survived):
-    first = slow.start()
-    signal_all(training_of(first), signal.SIGSTOP)
-    assert "Directory cannot be locked" in slow.run(fails=True)
-    signal_all(training_of(first), signal.SIGCONT)
-    said = first.communicate()[0]
-    assert first.returncode == 0, said
-    assert digests(slow.checkout) == slow.undisturbed
-    survived("two Snakemakes in one folder", "nothing. The second one reports that the folder is locked")
-
-
-def test_interrupting_snakemake_keeps_the_work(slow, survived):
-    """Ctrl-C in a terminal: every process of the session gets SIGINT."""
-    first = slow.start()
-    os.killpg(first.pid, signal.SIGINT)
-    assert "stopped by a signal; run again to go on from the checkpoint" in first.communicate()[0]
-    slow.run()
-    assert "going on from a checkpoint" in slow.checkout.log(TRAINED)
-    assert digests(slow.checkout) == slow.undisturbed
     survived("Ctrl-C in a terminal", "nothing. Run again")
 
 
@@ -114,8 +68,8 @@ def test_the_results_folder_is_read_only(fresh, survived):
     results.mkdir()
     target = "results/data/blobs/seed~0.nc"
     with mounted(results, "-o", "ro"):
-        said = fresh.snakemake(target, fails=True)
-        assert "results/ cannot be written" in said
-        assert "Traceback" not in said
+        output = fresh.snakemake(target, fails=True)
+        assert "results/ cannot be written" in output
+        assert "Traceback" not in output
     fresh.snakemake(target)
     survived("a read-only results folder", "nothing. An error is reported before any job")

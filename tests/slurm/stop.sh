@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Cancel all jobs and stop what start.sh started.
+# Cancel all jobs and stop the daemons of start.sh.
 set -uo pipefail
 lab=${SLURM_LAB:-/tmp/nrc-slurm}
 export SLURM_CONF=/etc/slurm/slurm.conf
-[ "$(readlink $SLURM_CONF)" = "$lab/etc/slurm.conf" ] || exit 0
+[ "$(readlink $SLURM_CONF)" = "$lab/slurm.conf" ] || exit 0
 timeout 20 scancel --user=root 2>/dev/null
 for _ in $(seq 50); do [ -z "$(timeout 10 squeue -h 2>/dev/null)" ] && break; sleep 0.2; done
-for name in slurmd slurmctld slurmdbd mariadbd munged; do
+for name in slurmd slurmctld munged; do
   pid=$(cat "$lab/run/$name.pid" 2>/dev/null) || continue
   [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = $name ] || continue
   kill "$pid"
@@ -14,4 +14,4 @@ for name in slurmd slurmctld slurmdbd mariadbd munged; do
   [ ! -d "/proc/$pid" ] || kill -9 "$pid"
   rm -f "$lab/run/$name.pid"
 done
-rm -f /etc/slurm/{slurm,slurmdbd,gres}.conf
+rm -f /etc/slurm/{slurm,gres}.conf "$lab"/slurmctld/job_state*

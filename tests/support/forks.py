@@ -1,4 +1,4 @@
-"""Processes forked from one that has imported what they import, so that they start at once."""
+"""Processes forked from one that has imported the libraries already, so that they start at once."""
 
 import multiprocessing
 import multiprocessing.connection
@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Fork", "be_in", "run_file", "send_output_to"]
+__all__ = ["Fork", "change_to", "run_file", "send_output_to"]
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
@@ -32,18 +32,12 @@ CONTEXT.set_forkserver_preload(
         "snakemake.cli",
     ]
 )
-# Whoever starts a process, or asks for its status, looks at all others: not two threads at a time.
+# multiprocessing starts and polls processes in one thread at a time
 LOCK = threading.Lock()
 
 
 class Fork:
-    """A process in which a function runs.
-
-    Parameters
-    ----------
-    function : callable
-    *arguments
-    """
+    """A process in which a function runs with some arguments."""
 
     def __init__(self, function: Callable[..., None], *arguments: Any) -> None:
         with LOCK:
@@ -57,7 +51,7 @@ class Fork:
             return self._process.is_alive()
 
     def wait(self, seconds: float | None = None) -> int | None:
-        """Wait for the end: the exit status, None if it still runs."""
+        """Wait for the end: the exit status, None if the process still runs."""
         if not multiprocessing.connection.wait([self.sentinel], seconds):
             return None
         with LOCK:
@@ -72,21 +66,21 @@ class Fork:
 
 
 def run_file(file: str, arguments: Sequence[str]) -> None:
-    """Be `python FILE ARGUMENTS`, which finds modules beside the file first."""
+    """Run `python FILE ARGUMENTS` in this process."""
     sys.path.insert(0, str(Path(file).resolve().parent))
     sys.argv = [file, *arguments]
     runpy.run_path(file, run_name="__main__")
 
 
 def send_output_to(file: str) -> None:
-    """Let all that this process prints go into a file."""
+    """Send all output of this process to a file."""
     with Path(file).open("wb") as opened:
         os.dup2(opened.fileno(), 1)
         os.dup2(opened.fileno(), 2)
 
 
-def be_in(folder: str, environment: Mapping[str, str]) -> None:
-    """Be in a folder, with other variables of the environment."""
+def change_to(folder: str, environment: Mapping[str, str]) -> None:
+    """Give this process another working directory and environment."""
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
