@@ -117,7 +117,9 @@ class Cluster:
             "--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "10",
             *options, "--configfile", TINY, "changes.yaml", "--", *targets,
         ]  # fmt: skip
-        return start(command, cwd=self.checkout.folder)
+        # where Snakemake finds the plugin of its logger
+        environment = {**os.environ, "PYTHONPATH": str(self.checkout.folder)}
+        return start(command, cwd=self.checkout.folder, env=environment)
 
     def run(self, *targets: str, fails: bool = False, options=()) -> str:
         return printed(self.start(*targets, options=options), fails)
@@ -223,7 +225,9 @@ def test_jobs_are_cancelled_requeued_and_timed_out_and_their_node_drained(untrai
     assert made == {path: expected[path] for path in made}
     for target in targets:
         assert "going on from a checkpoint" in untrained.checkout.log(target), target
-    assert len(re.findall("^Error: ", output, re.MULTILINE)) == 2, "two jobs failed once, and were tried again"
+    assert len(re.findall("^Error: ", output, re.MULTILINE)) == 2, (
+        "two jobs failed once, and were tried again"
+    )
     for target, state in ((CANCELLED, "CANCELLED"), (LATE, "TIMEOUT")):
         first, second = Job.all_with(cell(target))[began[target] :]
         assert first.state.startswith(state)
