@@ -172,7 +172,8 @@ def _warm_start(start: str | Settings | None) -> str:
 def _options(options: Settings, *without: str) -> list[str]:
     """Options that are set, in words."""
     given = {key: value for key, value in options.items() if key not in without and value is not None}
-    return [f"{key.replace('_', ' ')} {value}" for key, value in given.items()]
+    words = {key: notation(value) if isinstance(value, float) else value for key, value in given.items()}
+    return [f"{key.replace('_', ' ')} {value}" for key, value in words.items()]
 
 
 def _values(values: Sequence[float]) -> str:
