@@ -1,9 +1,18 @@
 """Neural rank collapse: stacks of small networks trained until stationary, and what is measured on them."""
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-# Where each public name is: nothing is imported before it is asked for.
+if TYPE_CHECKING:  # for type checkers and editors
+    from nrc.api import measure as measure
+    from nrc.api import spectra as spectra
+    from nrc.figures.notebook import plot as plot
+    from nrc.netcdf import load as load
+    from nrc.recorder import Recorder as Recorder
+    from nrc.training.run import train as train
+    from nrc.version import __version__ as __version__
+
+# The module of each public name. A module is only imported when one of its names is used.
 _PLACES = {
     "Recorder": "nrc.recorder",
     "__version__": "nrc.version",
@@ -11,13 +20,14 @@ _PLACES = {
     "measure": "nrc.api",
     "plot": "nrc.figures.notebook",
     "spectra": "nrc.api",
+    "train": "nrc.training.run",
 }
 _MODULES = (
-    *("data", "figures", "measured_network", "measures", "netcdf", "networks", "optimize", "theory"),
-    "training",
+    *("data", "figures", "measured_network", "measures", "netcdf", "networks", "objectives", "optimize"),
+    *("theory", "training"),
 )
 
-__all__ = ["Recorder", "load", "measure", "plot", "spectra"]
+__all__ = ["Recorder", "load", "measure", "plot", "spectra", "train"]
 
 
 def __getattr__(name: str) -> Any:

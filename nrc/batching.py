@@ -34,7 +34,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Sample:
-    """What the networks of a stack see; a first axis of 1 where all cells see the same.
+    """The points of the networks of a stack; a first axis of 1 if all cells share them.
 
     Attributes
     ----------
@@ -57,16 +57,16 @@ class Sample:
     shares: Array | None = None
 
     def of_cells(self, cells: int) -> "Sample":
-        """The same with a first axis of all cells."""
+        """The points with a first axis of all cells."""
         x, y = (np.broadcast_to(a, (cells, *a.shape[1:])).copy() for a in (self.x, self.y))
         labels = np.broadcast_to(self.labels, (cells, *self.labels.shape[1:])).copy()
         return Sample(x, x if self.y is self.x else y, labels, self.shares)
 
 
 def load_points(stack: Stack, paths: Sequence[str]) -> dict[int, Points]:
-    """The data of every seed of a stack, from a file for each, or from one that serves all.
+    """The data of every seed of a stack, from one file per seed, or from one file for all seeds.
 
-    Where one file serves all, its noise is still each seed's own.
+    Noise that is not in the file depends on the seed.
 
     Examples
     --------
@@ -85,7 +85,7 @@ def load_points(stack: Stack, paths: Sequence[str]) -> dict[int, Points]:
 
 
 def sample(stack: Stack, points: Mapping[int, Points], task: str, *, centroids: bool = False) -> Sample:
-    """Inputs and targets of every cell, each point at its cluster's centroid if asked.
+    """Inputs and targets of every cell, on request with each point at the centroid of its cluster.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def sample(stack: Stack, points: Mapping[int, Points], task: str, *, centroids: 
 
 
 def test_sample(stack: Stack, points: Mapping[int, Points]) -> Sample | None:
-    """Points to test a classifier on, and one-hot classes; None where the data have none.
+    """Test points of a classifier, and one-hot classes; None if the data have none.
 
     Examples
     --------
@@ -147,25 +147,25 @@ def test_sample(stack: Stack, points: Mapping[int, Points]) -> Sample | None:
 def training_sample(
     stack: Stack, points: Mapping[int, Points], task: str, *, centroids: bool, linear: bool
 ) -> Sample:
-    """Points that give the loss of every cell, and their weights in it.
+    """The points in the loss of every cell, and their weights in it.
 
     Parameters
     ----------
     stack, points, task
         As in `sample`.
     centroids : bool
-        Whether to train on the centroids of the clusters, N_i / N each, instead of on all points, 1/N
-        each (eq. 8 with k = 0).
+        Whether to train on the centroids of the clusters, with weights N_i / N, instead of on all points,
+        with weights 1/N (eq. 8 with k = 0).
     linear : bool
-        Whether the network is a linear autoencoder without biases: then as few points as features, of
-        the same second moments.
+        Whether the network is a linear autoencoder without biases. Then as many points as features suffice,
+        with the same second moments.
 
     Examples
     --------
     >>> stack = Stack({"weight_decay": 0.1, "sigma": 0.0, "width": 4, "depth": 2, "seed": 0})
     >>> points = {0: Points(0, np.eye(4), np.array([0, 0, 0, 1]))}
-    >>> seen = training_sample(stack, points, "autoencode", centroids=True, linear=False)
-    >>> seen.x.shape, seen.shares.tolist()
+    >>> centroids = training_sample(stack, points, "autoencode", centroids=True, linear=False)
+    >>> centroids.x.shape, centroids.shares.tolist()
     ((1, 2, 4), [[0.75, 0.25]])
     """
     if not centroids and not linear:
@@ -189,27 +189,26 @@ def training_sample(
 
 
 def _stacked(stack: Stack, of_cell: Callable[[Cell], Sample]) -> Sample:
-    """The sample of a stack from those of its cells, of one where no axis that changes the points is stacked.
+    """The sample of a stack from the samples of its cells, which have no first axis.
 
-    What `of_cell` gives has no first axis.
+    One cell suffices if no axis that changes the points is stacked.
     """
     cells = list(stack.cells())
     if not {"sigma", "seed"} & set(stack.dims):
         cells = cells[:1]
-    seen = [of_cell(cell) for cell in cells]
-    x = np.stack([one.x for one in seen])
-    y = x if seen[0].y is seen[0].x else np.stack([one.y for one in seen])
-    shares = [one.shares for one in seen if one.shares is not None]
-    return Sample(x, y, np.stack([one.labels for one in seen]), np.stack(shares) if shares else None)
+    samples = [of_cell(cell) for cell in cells]
+    x = np.stack([part.x for part in samples])
+    y = x if samples[0].y is samples[0].x else np.stack([part.y for part in samples])
+    shares = [part.shares for part in samples if part.shares is not None]
+    return Sample(x, y, np.stack([part.labels for part in samples]), np.stack(shares) if shares else None)
 
 
 def equivalent_points(x: Array, shares: Array) -> tuple[Array, Array]:
-    """As few points as features, with the second moments of the points x.
+    """As many points as features, with the second moments of the points x.
 
-    The squared error of a linear autoencoder depends on its points through sum_i p_i x_i x_i' alone,
-    so these points give the same loss at a cost that does not grow with N. They are the rows of R in
-    a QR decomposition of the weighted points, each of weight 1: unlike the moments they keep the
-    accuracy of the points.
+    The squared error of a linear autoencoder depends on its points only through sum_i p_i x_i x_i'. So
+    these points give the same loss at a cost that does not grow with N. They are the rows of R in a QR
+    decomposition of the weighted points, each of weight 1, and more accurate than a root of the moments.
 
     Parameters
     ----------
@@ -237,7 +236,7 @@ def equivalent_points(x: Array, shares: Array) -> tuple[Array, Array]:
 
 
 def architecture_of(stack: Stack, inputs: int, outputs: int, activation: str, bias: bool) -> Architecture:
-    """The stack's architecture, from inputs to outputs, hidden layers of one width.
+    """The architecture of a stack, from inputs to outputs, with hidden layers of one width.
 
     Examples
     --------
@@ -252,35 +251,35 @@ def architecture_of(stack: Stack, inputs: int, outputs: int, activation: str, bi
 def regularised_loss(
     stack: Stack,
     architecture: Architecture,
-    seen: Sample,
+    points: Sample,
     dtype: torch.dtype,
     *,
     loss: str = "squared_error",
     penalty: str = "factors",
 ) -> RegularisedLoss:
-    """loss_lambda of every cell on what it sees.
+    """loss_lambda of every cell on its points.
 
     Examples
     --------
     >>> stack = Stack({"weight_decay": [0.1, 0.2], "sigma": 0.0, "width": 2, "depth": 2, "seed": 0})
-    >>> seen = sample(stack, {0: Points(0, np.eye(3), np.array([0, 0, 1]))}, "autoencode")
+    >>> data = sample(stack, {0: Points(0, np.eye(3), np.array([0, 0, 1]))}, "autoencode")
     >>> architecture = architecture_of(stack, 3, 3, "tanh", bias=False)
-    >>> loss = regularised_loss(stack, architecture, seen, torch.float64)
+    >>> loss = regularised_loss(stack, architecture, data, torch.float64)
     >>> origin = torch.zeros(2, architecture.parameters, dtype=torch.float64)
     >>> loss.at(origin).value.tolist()  # half the mean of |x|^2, for every weight decay
     [0.5, 0.5]
     """
     weight_decay = torch.tensor([cell["weight_decay"] for cell in stack.cells()], dtype=dtype)
-    x = by_features(torch.tensor(seen.x, dtype=dtype))
-    y = x if seen.y is seen.x else by_features(torch.tensor(seen.y, dtype=dtype))
-    shares = None if seen.shares is None else torch.tensor(seen.shares, dtype=dtype)
+    x = by_features(torch.tensor(points.x, dtype=dtype))
+    y = x if points.y is points.x else by_features(torch.tensor(points.y, dtype=dtype))
+    shares = None if points.shares is None else torch.tensor(points.shares, dtype=dtype)
     if shares is not None and len(shares) < len(weight_decay):
         shares = shares.expand(len(weight_decay), -1)
     return RegularisedLoss(architecture, x, y, weight_decay, shares, penalty, loss)
 
 
-def initial_parameters(stack: Stack, architecture: Architecture, gain: float = 1.0) -> Tensor:
-    """Initial parameters of every cell, (cells, parameters), from its seed, times the gain.
+def initial_parameters(stack: Stack, architecture: Architecture) -> Tensor:
+    """Initial parameters of every cell, (cells, parameters), from its seed.
 
     Examples
     --------
@@ -289,7 +288,7 @@ def initial_parameters(stack: Stack, architecture: Architecture, gain: float = 1
     >>> theta.shape, torch.equal(theta[0], theta[1])
     (torch.Size([2, 12]), True)
     """
-    return gain * torch.stack([architecture.initial(cell["seed"]) for cell in stack.cells()])
+    return torch.stack([architecture.initial(cell["seed"]) for cell in stack.cells()])
 
 
 def unflatten(stack: Stack, dataset: xr.Dataset) -> xr.Dataset:

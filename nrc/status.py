@@ -1,4 +1,4 @@
-"""Why the training of a cell terminated, what its end point may be used for, and reading both from files."""
+"""Status and termination reason of a cell, and how to read them from files."""
 
 from enum import IntEnum
 
@@ -8,7 +8,7 @@ __all__ = ["Status", "TerminationReason", "count_flags", "flag_masks", "status_m
 
 
 class Status(IntEnum):
-    """What a cell's end point may be used for.
+    """What the end point of a cell can be used for.
 
     Examples
     --------
@@ -22,7 +22,7 @@ class Status(IntEnum):
 
 
 class TerminationReason(IntEnum):
-    """Why a cell left the stack.
+    """Why the training of a cell terminated.
 
     Examples
     --------
@@ -33,9 +33,8 @@ class TerminationReason(IntEnum):
     TOLERANCE = 0
     COLLAPSED_TO_ZERO = 1
     EPOCHS = 2
-    WALL_CLOCK = 3
-    NO_DESCENT = 4
-    DIVERGED = 5
+    NO_DESCENT = 3
+    DIVERGED = 4
 
     @property
     def status(self) -> Status:
@@ -60,13 +59,14 @@ def flag_masks(flags: xr.DataArray) -> dict[str, xr.DataArray]:
 
 
 def status_masks(cube: xr.Dataset) -> dict[str, xr.DataArray]:
-    """A mask for each status, and of the stopped cells those that `diverged`.
+    """A mask for each status, and for the stopped cells that `diverged`.
 
     Examples
     --------
     >>> status = {"flag_values": [0, 1], "flag_meanings": "converged stopped"}
-    >>> ended = {"flag_values": [0, 5], "flag_meanings": "tolerance diverged"}
-    >>> cube = xr.Dataset({"status": ("seed", [0, 1], status), "termination_reason": ("seed", [0, 5], ended)})
+    >>> reasons = {"flag_values": [0, 4], "flag_meanings": "tolerance diverged"}
+    >>> flags = {"status": ("seed", [0, 1], status), "termination_reason": ("seed", [0, 4], reasons)}
+    >>> cube = xr.Dataset(flags)
     >>> {name: mask.values.tolist() for name, mask in status_masks(cube).items()}
     {'converged': [True, False], 'stopped': [False, True], 'diverged': [False, True]}
     """
@@ -74,13 +74,13 @@ def status_masks(cube: xr.Dataset) -> dict[str, xr.DataArray]:
 
 
 def count_flags(cube: xr.Dataset) -> dict[str, int]:
-    """How many cells have each status, and how many of the stopped ones diverged.
+    """Number of cells of each status, and number of the stopped cells that diverged.
 
     Examples
     --------
     >>> status = {"flag_values": [0, 1], "flag_meanings": "converged stopped"}
-    >>> ended = {"flag_values": [0, 5], "flag_meanings": "tolerance diverged"}
-    >>> flags = {"status": ("seed", [0, 1, 1], status), "termination_reason": ("seed", [0, 5, 5], ended)}
+    >>> reasons = {"flag_values": [0, 4], "flag_meanings": "tolerance diverged"}
+    >>> flags = {"status": ("seed", [0, 1, 1], status), "termination_reason": ("seed", [0, 4, 4], reasons)}
     >>> cube = xr.Dataset(flags)
     >>> count_flags(cube)
     {'converged': 1, 'stopped': 2, 'diverged': 2}

@@ -14,7 +14,7 @@ from nrc.optimize import build
 from nrc.optimize.minimise import minimise
 from nrc.optimize.protocols import RunInfo
 from nrc.status import Status, TerminationReason
-from nrc.training.warm_start import read_start
+from nrc.training.warm_start import read_warm_start
 from support.checkout import Checkout
 from support.configurations import CONFIG, read, refused
 from support.shared import made_once
@@ -164,30 +164,30 @@ def trained(tmp_path):
 def test_cells_start_from_the_same_cells_of_another_value(trained):
     _, first = trained
     with pytest.raises(ValueError, match=r"has no network of weight_decay 0.01, sigma 0.2, width 6"):
-        read_start(first, Stack({**LINE, "sigma": 0.2}))
+        read_warm_start(first, Stack({**LINE, "sigma": 0.2}))
     with pytest.raises(ValueError, match=r"has no network of weight_decay 0.02, width 6, depth 4, seed 0 to"):
-        read_start(first, Stack({**LINE, "sigma": 0.2, "weight_decay": 0.02}), "sigma")
-    start = read_start(first, Stack({**LINE, "sigma": 0.2, "weight_decay": [0.03, 0.01]}), "sigma")
+        read_warm_start(first, Stack({**LINE, "sigma": 0.2, "weight_decay": 0.02}), "sigma")
+    start = read_warm_start(first, Stack({**LINE, "sigma": 0.2, "weight_decay": [0.03, 0.01]}), "sigma")
     dataset = netcdf.load(first)
     for theta, cell in zip(start.theta, (1, 0), strict=True):
         np.testing.assert_array_equal(theta[:36].reshape(6, 6), dataset["W1"].values[cell])
     assert start.fingerprints == dataset["fingerprint"].values.astype(str)[::-1].tolist()
 
 
-def test_a_chain_counts_all_passes_and_takes_over_what_has_the_same_way(trained):
+def test_a_chain_counts_all_epochs_and_reuses_cells_with_the_same_earlier_training(trained):
     training, first = trained
     stack, settings = {**LINE, "sigma": 0.2}, training.training(warm_start=START)
     second, _ = training.run(before=first, training=settings, stack=stack)
     assert netcdf.load(training.output).attrs["start"] == 500
     again, said = training.run(before=first, training=settings, stack=stack)
-    assert "2 of 2 cells taken over" in said
+    assert "2 of 2 cells reused" in said
     assert again == second
     third = training.output.rename(first.with_name("second.nc"))
     training.run(before=third, training=settings, stack={**LINE, "sigma": 0.4})
     assert netcdf.load(training.output).attrs["start"] == 1000
     # another way to the same cells is other networks
     _, said = training.run(before=first, training=settings, stack={**LINE, "sigma": 0.4})
-    assert "taken over" not in said
+    assert "reused" not in said
 
 
 @pytest.mark.parametrize("termination_reason", [TerminationReason.EPOCHS, TerminationReason.DIVERGED])
@@ -202,7 +202,7 @@ def test_a_chain_goes_on_from_what_stopped_and_not_from_what_diverged(trained, t
     assert program.wait() == (termination_reason is TerminationReason.DIVERGED)
     if termination_reason is TerminationReason.DIVERGED:
         assert (
-            "the network of weight_decay 0.03, width 6, depth 4, seed 0 diverged, and nothing"
+            "the network of weight_decay 0.03, width 6, depth 4, seed 0 diverged, so no training"
             in program.said()
         )
 
@@ -302,7 +302,7 @@ def test_a_new_value_trains_what_is_behind_it_and_nothing_else(swept):
     (checkout.folder / path(0.4)).unlink()
     assert checkout.planned(CUBE, overlays=grown) == {"train_stack": 1, "measure": 2, "collect": 1}
     checkout.snakemake(CUBE, overlays=grown)
-    assert "taken over" not in checkout.log(path(0.4))
+    assert "reused" not in checkout.log(path(0.4))
     assert_are(checkout, recomputed(checkout, [0.1, 0.2, 0.3, 0.4]))
     assert {sigma: (checkout.folder / path(sigma)).read_bytes() for sigma in before} == before
     # and back: the last one alone starts from another
@@ -318,11 +318,11 @@ def test_a_new_weight_decay_is_swept_alone(swept):
     checkout.snakemake(CUBE, overlays=wider)
     for sigma in (0.1, 0.2, 0.4):
         said = checkout.log(path(sigma))
-        assert f"{path(sigma)}: 2 of 3 cells taken over from the earlier file" in said
+        assert f"{path(sigma)}: 2 of 3 cells reused from the earlier file" in said
 
 
 def test_both_branches_are_drawn_by_the_pipeline(checkout):
-    method = {"method": {"name": "varpro", "plain": 0}, "epochs": 2000, "tolerance": 1e-8}
+    method = {"method": {"name": "varpro", "plain_epochs": 0}, "epochs": 2000, "tolerance": 1e-8}
     sweep = {**deepcopy(OVERLAY["experiments.sweep"]), "training": {"warm_start": START, **method}}
     overlays = checkout.overlay(
         {

@@ -51,7 +51,7 @@ def test_snakemake_is_started_twice_killed_and_interrupted(fresh, survived):
     assert "run again" in output
     assert "Traceback" not in output
     fresh.snakemake(TRAINED, overlays=overlays)
-    assert "going on from a checkpoint" in fresh.log(TRAINED)
+    assert "continuing from a checkpoint" in fresh.log(TRAINED)
     signal_training(first, signal.SIGCONT)
     first.communicate()  # until the job of the killed one has ended
     assert digests(fresh) == undisturbed

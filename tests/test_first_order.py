@@ -8,14 +8,16 @@ from torch.nn import functional
 from nrc.objectives.regularised_loss import RegularisedLoss
 from nrc.optimize.minimise import minimise
 from nrc.status import TerminationReason
-from support.problems import Way, classifiers, modules, parameters_of
+from support.problems import MethodCase, classifiers, modules, parameters_of
 
 FIRST_ORDER = {"adam": {}, "sgd": {"momentum": 0.9}}
 PASSES, POINTS = 4, 50
 
 
 def first_order(name, batch, schedule):
-    return Way(name, {"learning_rate": 0.01, "batch": batch, "schedule": schedule, **FIRST_ORDER[name]})
+    return MethodCase(
+        name, {"learning_rate": 0.01, "batch": batch, "schedule": schedule, **FIRST_ORDER[name]}
+    )
 
 
 def plain_training(module, x, y, name, weight_decay, batches, schedule):

@@ -1,4 +1,4 @@
-"""Training on a GPU: on one that is pretended everywhere, and on a real one where torch finds it."""
+"""Training on a GPU: on a pretended one everywhere, and on a real one if torch finds it."""
 
 import logging
 from contextlib import contextmanager
@@ -14,18 +14,17 @@ from nrc.metadata import provenance
 from nrc.networks.activations import ACTIVATIONS
 from nrc.networks.losses import LOSSES
 from nrc.networks.mlp import Network
-from nrc.optimize.line_search import weak_wolfe
 from nrc.optimize.minimise import minimise
 from nrc.status import TerminationReason
 from nrc.theory.centroids import centroid_gap, centroid_gap_bound, centroids
 from nrc.theory.segments import segment_gap_bound
 from nrc.training.checkpoint import Checkpoint
+from nrc.training.run import device_of
 from nrc.training.snapshots import Snapshots
-from nrc.training.trained_file import cells_of
+from nrc.training.trained_file import cell_arrays
 from support.pretended_gpu import GPU, pretended_gpu
-from support.problems import METHODS, autoencoders, classifiers, mixture, normal
+from support.problems import METHODS, classifiers, mixture, normal
 from support.references import centroid_gradient
-from workflow.lib import training
 
 # what torch refuses on a GPU, or does in another order each time (its notes on determinism)
 NOT_DETERMINISTIC = {"bincount", "cumsum", "histc", "kthvalue", "median", "put", "put_", "scatter_reduce"}
@@ -113,60 +112,44 @@ def test_a_mix_of_devices_is_found():
                 mixed()
 
 
-def test_a_line_search_has_the_bits_of_the_cpu():
-    loss, start = autoencoders()
-    plain = loss.at(start)
-    expected = weak_wolfe(loss, plain, -30 * plain.gradient)
-    with pretended_gpu():
-        there = loss.to(GPU)
-        point = there.at(start.to(GPU))
-        found = weak_wolfe(there, point, -30 * point.gradient)
-        assert torch.equal(found.point.theta.cpu(), expected.point.theta)
-        assert torch.equal(found.epochs.cpu(), expected.epochs)
-    assert (expected.epochs > 1).any()
-
-
-def run(name, loss, start, device, folder, *, report=None, state=None, times=(0, 2, 4)):
-    """Train with looks on a device."""
+def run(name, loss, start, device, **options):
+    """Train with snapshots on a device."""
     objective = loss.to(device)
     labels = np.arange(loss.x.shape[1])[None] % 2
-    seen = Snapshots(objective.architecture, objective.x, objective.y, labels, len(start), list(times))
-    method = METHODS[name].method(4, [0, 1, 0, 1])
-    end = minimise(
-        objective, start.to(device), method, tolerance=1e-6, epochs=4, look=seen, report=report, state=state
-    )
-    return end, seen
+    snapshots = Snapshots(objective.architecture, objective.x, objective.y, labels, len(start), [0, 2, 4])
+    method, start = METHODS[name].method(4, [0, 1, 0, 1]), start.to(device)
+    end = minimise(objective, start, method, tolerance=1e-6, epochs=4, observer=snapshots, **options)
+    return end, snapshots
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_every_method_has_the_bits_of_the_cpu_and_goes_on_on_its_device(name, tmp_path):
-    """With looks, cells that diverge, and a checkpoint between."""
+def test_every_method_has_the_bits_of_the_cpu_and_continues_on_its_device(name, tmp_path):
+    """With snapshots, a cell that diverges, and a checkpoint between."""
     loss, start = METHODS[name].autoencoders()
     start[3] *= 1e170
-    plain, looks = run(name, loss, start, "cpu", tmp_path)
+    plain, plain_snapshots = run(name, loss, start, "cpu")
     assert plain.termination_reason[3] == TerminationReason.DIVERGED
     with pretended_gpu() as gpu:
         saved, reports = Checkpoint(tmp_path / "a.nc", "a", 0), []
-        saved.open()
 
-        def report(progress, here):
-            reports.append(progress)
+        def report(minimisation):
+            reports.append(minimisation.progress)
             if len(reports) == 2:
-                saved.save({"run": here()})
+                saved.save({"run": minimisation.state})
 
-        first, _ = run(name, loss, start, GPU, tmp_path, report=report)
-        state = saved.open(GPU)["run"]
-        for end, seen in ((first, _), run(name, loss, start, GPU, tmp_path, state=state)):
+        first = run(name, loss, start, GPU, report=report)
+        for end, snapshots in (first, run(name, loss, start, GPU, state=saved.open(GPU)["run"])):
             assert end.point.theta.device.type == "cuda"
             for what in ("theta", "value", "gradient"):
                 ours, theirs = getattr(end.point, what).cpu(), getattr(plain.point, what)
                 torch.testing.assert_close(ours, theirs, rtol=0, atol=0, equal_nan=True)
             assert torch.equal(end.termination_reason.cpu(), plain.termination_reason)
             assert torch.equal(end.evaluations.cpu(), plain.evaluations)
-            np.testing.assert_allclose(seen.singular_values, looks.singular_values, rtol=SVD, atol=SVD)
-            np.testing.assert_array_equal(seen.wcss, looks.wcss)
+            pair = snapshots.singular_values, plain_snapshots.singular_values
+            np.testing.assert_allclose(*pair, rtol=SVD, atol=SVD)
+            np.testing.assert_array_equal(snapshots.wcss, plain_snapshots.wcss)
         with pytest.raises(RuntimeError, match="cuda"):
-            run(name, loss, start, GPU, tmp_path, state=saved.open("cpu")["run"])
+            run(name, loss, start, GPU, state=saved.open("cpu")["run"])
     assert {"mm", "bmm"} & gpu.operations
     assert not NOT_DETERMINISTIC & gpu.operations
 
@@ -271,7 +254,7 @@ class Interrupt(Exception):
 @pytest.fixture
 def program(tmp_path, monkeypatch):
     """Trains in a folder of its own, and returns the file; interrupted after some reports if asked."""
-    monkeypatch.setattr(training.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(train.signal, "signal", lambda *_: None)
 
     def run_program(kind, points, device, name="train", interrupt=None):
         task, loss, method, epochs = KINDS[kind]
@@ -280,22 +263,22 @@ def program(tmp_path, monkeypatch):
         netcdf.save(drawn.assign_attrs(provenance({"experiment": "blobs"})), data)
         settings = {
             "experiment": "tiny", "device": device, "task": task, "loss": loss, "stack": STACK,
-            "network": {"activation": "tanh", "bias": True, "gain": 1},
+            "network": {"activation": "tanh", "bias": True},
             "training": {
                 "warm_start": None, "method": method, "tolerance": 1e-9, "epochs": epochs, "snapshot_every": 4, "loss_on": "data",
-                "penalty": "factors", "precision": "float64", "wall_clock": None,
+                "penalty": "factors", "precision": "float64",
             },
         }  # fmt: skip
         reports = 0
 
-        class Log(train.ProgressLog):
-            def __call__(self, part, progress, here):
+        class Log(train.TrainingLog):
+            def __call__(self, part, progress):
                 nonlocal reports
                 reports += 1
                 if reports == interrupt:
                     raise Interrupt
 
-        monkeypatch.setattr(train, "ProgressLog", Log)
+        monkeypatch.setattr(train, "TrainingLog", Log)
         train.main(settings, [str(data)], str(output), checkpoint_interval=0.0)
         return output
 
@@ -307,7 +290,7 @@ def assert_same(found, expected, rounding):
     ours, theirs = netcdf.load(found), netcdf.load(expected)
     assert theirs.attrs["device"] == "cpu"
     assert ours.attrs["device"] != "cpu"
-    ours, theirs = cells_of(ours), cells_of(theirs)
+    ours, theirs = cell_arrays(ours), cell_arrays(theirs)
     assert ours.keys() == theirs.keys()
     np.testing.assert_array_equal(ours["termination_reason"], theirs["termination_reason"])
     exact = set(theirs) - {"fingerprint"}
@@ -326,7 +309,7 @@ def test_a_gpu_gives_the_numbers_of_the_cpu(program, gpu, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_training_that_was_stopped_goes_on_in_the_same_bits_on_its_gpu(program, gpu, kind, caplog):
+def test_training_that_was_stopped_continues_in_the_same_bits_on_its_gpu(program, gpu, kind, caplog):
     caplog.set_level(logging.INFO)
     with gpu.on_gpu():
         unbroken = program(kind, 21, "cuda", "unbroken")
@@ -334,7 +317,7 @@ def test_training_that_was_stopped_goes_on_in_the_same_bits_on_its_gpu(program, 
             program(kind, 21, "cuda", "broken", interrupt=4)
         caplog.clear()
         resumed = program(kind, 21, "cuda", "broken")
-    assert "going on from a checkpoint" in caplog.text
+    assert "continuing from a checkpoint" in caplog.text
     assert resumed.read_bytes() == unbroken.read_bytes()
 
 
@@ -346,15 +329,13 @@ def test_a_stack_that_does_not_fit_trains_in_parts(program, gpu, caplog):
     assert_same(found, expected, gpu.rounding)
 
 
-def test_a_network_that_does_not_fit_is_told(program, gpu):
+def test_a_network_that_does_not_fit_is_refused(program, gpu):
     with gpu.on_gpu(8), pytest.raises(ValueError, match="one network does not fit in memory; use fewer"):
         program("lbfgs", gpu.points, "cuda")
 
 
-def test_a_gpu_that_is_asked_for_and_not_there_is_told(monkeypatch):
+def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert training.choose_device("auto").type == "cpu"
-    with pytest.raises(
-        ValueError, match="device: cuda is asked for, but torch finds no GPU here; use device"
-    ):
-        training.choose_device("cuda")
+    assert device_of("auto").type == "cpu"
+    with pytest.raises(ValueError, match="device is cuda, but torch finds no GPU; use device: auto or cpu"):
+        device_of("cuda")

@@ -1,4 +1,4 @@
-"""The file of trained networks: what is written is read, and its numbers are those of the networks."""
+"""The trained file: what is written is read, and its numbers are those of the networks."""
 
 import numpy as np
 import pytest
@@ -12,30 +12,30 @@ from nrc.optimize.minimise import minimise
 from nrc.status import Status, TerminationReason, count_flags, flag_masks
 from nrc.training.snapshots import Snapshots
 from nrc.training.trained_file import (
-    cells_of,
-    course_of,
+    cell_arrays,
     diverged_cells,
-    joined,
+    in_order,
     network_arrays,
     trained_dataset,
     trained_network,
+    training_info,
 )
-from support.problems import METHODS, Way, classifiers, gradient_of, modules
+from support.problems import METHODS, MethodCase, classifiers, gradient_of, modules
 
 STACK = Stack({"weight_decay": [1e-3, 1e-1], "sigma": 0.4, "width": 7, "depth": 3, "seed": [5, 8]})
 TIMES = [0, 3, 6]
-ADAM = Way("adam", {"learning_rate": 0.01, "batch": 20, "schedule": "constant"})
+ADAM = MethodCase("adam", {"learning_rate": 0.01, "batch": 20, "schedule": "constant"})
 
 
-def train(bias=True, times=TIMES, lost=None):
-    """A stack, its end, and its arrays; one cell may be lost from the start."""
+def train(bias=True, times=TIMES, diverging=None):
+    """A stack, its end points, and its arrays; a cell can diverge at once."""
     loss, start, seeds = classifiers(seeds=(5, 8), bias=bias)
-    if lost is not None:
-        start[lost] *= 1e200
+    if diverging is not None:
+        start[diverging] *= 1e200
     labels = loss.y.argmax(2).numpy()
-    seen = Snapshots(loss.architecture, loss.x, loss.y, labels, 4, times) if times else None
-    end = minimise(loss, start, ADAM.method(6, seeds), tolerance=1e-9, epochs=6, look=seen)
-    arrays = network_arrays(loss, end, seen)
+    snapshots = Snapshots(loss.architecture, loss.x, loss.y, labels, 4, times) if times else None
+    end = minimise(loss, start, ADAM.method(6, seeds), tolerance=1e-9, epochs=6, observer=snapshots)
+    arrays = network_arrays(loss, end, snapshots)
     arrays["fingerprint"] = np.array([f"{cell:064}" for cell in range(4)], dtype="S64")
     return loss, end, arrays
 
@@ -67,7 +67,7 @@ def test_the_networks_that_are_written_are_read(tmp_path, bias):
 
 def test_its_numbers_are_those_of_the_networks_by_torch(tmp_path):
     loss, end, arrays = train()
-    flat = cells_of(round_trip(tmp_path, arrays))
+    flat = cell_arrays(round_trip(tmp_path, arrays))
     for cell, module in enumerate(modules(loss.architecture.network(end.point.theta))):
         plain = functional.cross_entropy(module(loss.x[cell]), loss.y[cell])
         penalty = loss.weight_decay[cell] / 2 * sum((p**2).sum() for p in module.parameters())
@@ -85,7 +85,7 @@ def test_its_numbers_are_those_of_the_networks_by_torch(tmp_path):
 
 def test_every_array_comes_back_in_the_order_of_the_cells(tmp_path):
     _, _, arrays = train()
-    flat = cells_of(round_trip(tmp_path, arrays))
+    flat = cell_arrays(round_trip(tmp_path, arrays))
     assert flat.keys() == arrays.keys()
     for name, values in arrays.items():
         np.testing.assert_array_equal(flat[name], values, err_msg=name)
@@ -93,7 +93,7 @@ def test_every_array_comes_back_in_the_order_of_the_cells(tmp_path):
 
 
 def test_a_cell_that_diverged_has_no_numbers_and_no_weights(tmp_path):
-    _, end, arrays = train(lost=1)
+    _, end, arrays = train(diverging=1)
     dataset = round_trip(tmp_path, arrays)
     assert diverged_cells(dataset).tolist() == [False, True, False, False]
     for name in ("loss", "gradient_norm", "relative_residual"):
@@ -104,52 +104,36 @@ def test_a_cell_that_diverged_has_no_numbers_and_no_weights(tmp_path):
     assert network.weights[0][[0, 2, 3]].all()
     assert end.point.theta[1].norm() > 1e100
     # the file keeps what it had
-    assert np.abs(cells_of(dataset)["W1"][1]).max() > 1e100
+    assert np.abs(cell_arrays(dataset)["W1"][1]).max() > 1e100
 
 
-def test_flags_say_how_cells_ended(tmp_path):
-    _, _, arrays = train(lost=1)
+def test_flags_have_the_status_and_the_termination_reason(tmp_path):
+    _, _, arrays = train(diverging=1)
     dataset = round_trip(tmp_path, arrays)
     assert count_flags(dataset) == {"converged": 0, "stopped": 4, "collapsed_to_zero": 0, "diverged": 1}
     masks = flag_masks(dataset["termination_reason"])
-    assert list(masks) == ["tolerance", "origin", "epochs", "wall_clock", "no_descent", "diverged"]
-    assert [int(mask.sum()) for mask in masks.values()] == [0, 0, 3, 0, 0, 1]
-    assert [TerminationReason(code).status for code in range(6)] == [
-        *(
-            Status.CONVERGED,
-            Status.COLLAPSED_TO_ZERO,
-            Status.STOPPED,
-            Status.STOPPED,
-            Status.STOPPED,
-            Status.STOPPED,
-        )
-    ]
+    assert list(masks) == ["tolerance", "collapsed_to_zero", "epochs", "no_descent", "diverged"]
+    assert [int(mask.sum()) for mask in masks.values()] == [0, 0, 3, 0, 1]
+    statuses = [reason.status for reason in TerminationReason]
+    assert statuses == [Status.CONVERGED, Status.COLLAPSED_TO_ZERO] + [Status.STOPPED] * 3
 
 
-def test_the_course_is_all_but_the_parameters(tmp_path):
+def test_the_training_info_is_all_but_the_parameters(tmp_path):
     _, _, arrays = train()
     dataset = round_trip(tmp_path, arrays)
-    course = course_of(dataset)
-    assert set(course.data_vars) == {
-        *(
-            "loss",
-            "gradient_norm",
-            "relative_residual",
-            "iterations",
-            "evaluations",
-            "status",
-            "termination_reason",
-        ),
-        *("snapshot_singular_values", "snapshot_wcss"),
+    info = training_info(dataset)
+    assert set(info.data_vars) == {
+        *("loss", "gradient_norm", "relative_residual", "iterations", "evaluations", "status"),
+        *("termination_reason", "snapshot_singular_values", "snapshot_wcss"),
     }
-    assert course["snapshot_wcss"].dims == ("weight_decay", "seed", "snapshot", "source")
-    assert course["snapshot_singular_values"].dims[2:] == ("snapshot", "layer", "index")
-    assert course["snapshot"].values.tolist() == TIMES
-    assert (course["layer"].values.tolist(), course["source"].values.tolist()) == ([1, 2, 3], [0, 1, 2])
-    assert course["index"].values.tolist() == list(range(1, 8))
+    assert info["snapshot_wcss"].dims == ("weight_decay", "seed", "snapshot", "source")
+    assert info["snapshot_singular_values"].dims[2:] == ("snapshot", "layer", "index")
+    assert info["snapshot"].values.tolist() == TIMES
+    assert (info["layer"].values.tolist(), info["source"].values.tolist()) == ([1, 2, 3], [0, 1, 2])
+    assert info["index"].values.tolist() == list(range(1, 8))
 
 
-def test_without_looks_there_are_no_snapshots(tmp_path):
+def test_snapshots_are_optional(tmp_path):
     _, _, arrays = train(times=[])
     dataset = round_trip(tmp_path, arrays, [])
     assert not {"snapshot", "layer", "source", "index", "snapshot_wcss"} & set(dataset.variables)
@@ -185,11 +169,11 @@ def test_a_parameter_that_is_not_finite_is_named(tmp_path, name):
         trained_network(round_trip(tmp_path, arrays), "tanh", "cross_entropy")
 
 
-def test_pieces_are_joined_in_the_order_of_the_cells():
+def test_parts_are_put_in_the_order_of_the_cells():
     _, _, arrays = train()
     some, others = np.array([3, 0]), np.array([1, 2])
-    pieces = [(cells, {name: a[cells] for name, a in arrays.items()}) for cells in (some, others)]
-    for name, values in joined(pieces).items():
+    parts = [(cells, {name: a[cells] for name, a in arrays.items()}) for cells in (some, others)]
+    for name, values in in_order(parts).items():
         np.testing.assert_array_equal(values, arrays[name])
 
 

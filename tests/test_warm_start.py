@@ -9,8 +9,8 @@ import torch
 from nrc import netcdf
 from nrc.grid import Stack
 from nrc.status import Status, TerminationReason
-from nrc.training.trained_file import cells_of
-from nrc.training.warm_start import Start, read_start
+from nrc.training.trained_file import cell_arrays
+from nrc.training.warm_start import InitialPoint, read_warm_start
 from support.configurations import desk, read, refused
 from support.training import Training
 
@@ -199,7 +199,7 @@ def test_a_killed_training_goes_on_to_the_same_bytes(trainings):
     program.wait()
     assert not two.output.exists()
     again, said = two.run(before=one.output, training=training)
-    assert "going on from a checkpoint" in said
+    assert "continuing from a checkpoint" in said
     assert again == whole
 
 
@@ -213,8 +213,8 @@ def test_cells_are_taken_over_where_their_start_is_the_same(trainings):
         one.run(training=one.training(**first), stack=stack)
         training = two.training(warm_start="adam", snapshot_every=20, **LBFGS)
         said[name] = two.run(before=one.output, training=training, stack=stack)[1]
-    assert "4 of 6 cells taken over from the earlier file" in said["more"]
-    assert "taken over" not in said["other"]
+    assert "4 of 6 cells reused from the earlier file" in said["more"]
+    assert "reused" not in said["other"]
 
 
 def test_a_start_is_given_where_the_settings_have_one_and_only_there(trainings):
@@ -258,14 +258,14 @@ def trained(tmp_path, trainings):
 
 def test_each_cell_starts_at_its_own_parameters_however_the_training_ended(trained):
     stack = Stack({**AXES, "weight_decay": [0.2, 0.1], "seed": 0})
-    start = read_start(trained, stack)
+    start = read_warm_start(trained, stack)
     assert start.theta.dtype == torch.float64
     first = 3 * 6  # W_1 is 3 x 6, W_2 is 2 x 3
     assert start.theta.shape == (2, first + 2 * 3)
     for theta, cell in zip(start.theta, (2, 0), strict=True):
         np.testing.assert_allclose(theta[:first], cell + 0.1, rtol=1e-6)
         np.testing.assert_allclose(theta[first:], cell + 0.2, rtol=1e-6)
-    flat = cells_of(netcdf.load(trained))
+    flat = cell_arrays(netcdf.load(trained))
     assert start.fingerprints == flat["fingerprint"].astype(str)[[2, 0]].tolist()
     assert start.epochs == json.loads(netcdf.load(trained).attrs["settings"])["training"]["epochs"] == 3
 
@@ -275,28 +275,28 @@ def test_a_cell_that_the_start_lacks_is_named(trained):
         ValueError,
         match=r"trained.nc has no network of weight_decay 0.3, sigma 0, width 3, depth 2, seed 1 to",
     ):
-        read_start(trained, Stack({**AXES, "weight_decay": [0.2, 0.3], "seed": 1}))
+        read_warm_start(trained, Stack({**AXES, "weight_decay": [0.2, 0.3], "seed": 1}))
 
 
-def test_nothing_goes_on_from_a_network_that_diverged(trained):
-    with pytest.raises(ValueError, match=r"weight_decay 0.1, sigma 0, width 3, depth 2, seed 1 diverged"):
-        read_start(trained, Stack({**AXES, "weight_decay": [0.2, 0.1], "seed": 1}))
+def test_no_training_starts_from_a_network_that_diverged(trained):
+    with pytest.raises(ValueError, match=r"seed 1 diverged, so no training can start from it"):
+        read_warm_start(trained, Stack({**AXES, "weight_decay": [0.2, 0.1], "seed": 1}))
 
 
-def test_looks_before_come_first_and_the_one_between_once():
+def test_earlier_snapshots_come_first_and_the_common_one_once():
     theta = torch.zeros(2, 3)
-    fresh = Start(theta)
-    assert fresh.to_come([0, 5, 10]) == fresh.since_the_beginning([0, 5, 10]) == [0, 5, 10]
-    assert fresh.whole_way({"snapshot_wcss": theta}, np.array([0])) == {"snapshot_wcss": theta}
-    looks = {"snapshot_wcss": np.arange(6.0).reshape(2, 3, 1)}
-    start = Start(theta, 20, ["a", "b"], [0, 10, 20], looks)
-    assert start.to_come([0, 5, 10]) == [5, 10]
-    assert start.since_the_beginning([5, 10]) == [0, 10, 20, 25, 30]
-    assert start.since_the_beginning([]) == []
+    fresh = InitialPoint(theta)
+    assert fresh.new_times([0, 5, 10]) == fresh.all_times([0, 5, 10]) == [0, 5, 10]
+    assert fresh.with_earlier_snapshots({"snapshot_wcss": theta}, np.array([0])) == {"snapshot_wcss": theta}
+    snapshots = {"snapshot_wcss": np.arange(6.0).reshape(2, 3, 1)}
+    start = InitialPoint(theta, 20, ["a", "b"], [0, 10, 20], snapshots)
+    assert start.new_times([0, 5, 10]) == [5, 10]
+    assert start.all_times([5, 10]) == [0, 10, 20, 25, 30]
+    assert start.all_times([]) == []
     own = {"snapshot_wcss": np.full((1, 2, 1), 7.0), "loss": np.zeros(1)}
-    way = start.whole_way(own, np.array([1]))
+    way = start.with_earlier_snapshots(own, np.array([1]))
     assert way["snapshot_wcss"].ravel().tolist() == [3, 4, 5, 7, 7]
-    assert set(start.whole_way({"loss": own["loss"]}, np.array([1]))) == {"loss"}
+    assert set(start.with_earlier_snapshots({"loss": own["loss"]}, np.array([1]))) == {"loss"}
 
 
 # The pipeline.
@@ -329,7 +329,7 @@ def test_a_grown_axis_trains_its_new_cells_alone_in_both_parts(checkout):
     checkout.snakemake("results/depth_stationary/measures.nc", overlays=overlays)
     for name in ("depth", "depth_stationary"):
         trained = f"results/{name}/train/{STACK}.nc"
-        assert f"{trained}: 4 of 6 cells taken over from the earlier file" in checkout.log(trained)
+        assert f"{trained}: 4 of 6 cells reused from the earlier file" in checkout.log(trained)
     after = checkout.load("results/depth_stationary/measures.nc")
     assert after.sizes["weight_decay"] == 3
     for name in before.data_vars:

@@ -1,8 +1,9 @@
-"""Training: one driver, `minimise`, and methods, a module each, found by their name."""
+"""Minimisation: one driver, `nrc.optimize.minimise`, and methods, each a module that is found by its name."""
 
 from collections.abc import Mapping
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from nrc import kinds
 
 if TYPE_CHECKING:  # options of methods are read without torch
     from nrc.optimize.protocols import Phase, RunInfo
@@ -10,8 +11,16 @@ if TYPE_CHECKING:  # options of methods are read without torch
 __all__ = ["build", "rotates"]
 
 
-def build(name: str, options: Mapping[str, Any], course: "RunInfo") -> "list[Phase]":
-    """Fresh phases of the method of a name, with its options.
+def build(name: str, options: Mapping[str, Any], run: "RunInfo") -> "list[Phase]":
+    """Phases of the method of a name, new ones for each run.
+
+    Parameters
+    ----------
+    name : str
+        A module of `nrc.optimize`.
+    options : mapping
+        Options of the method; the defaults are those of the class `Options` of the module.
+    run : RunInfo
 
     Examples
     --------
@@ -20,16 +29,17 @@ def build(name: str, options: Mapping[str, Any], course: "RunInfo") -> "list[Pha
     >>> [type(phase.method).__name__ for phase in phases]
     ['LBFGS', 'LBFGS']
     """
-    phases: list[Phase] = import_module(f"nrc.optimize.{name}").build(course, **options)
+    method = kinds.module("optimize", name)
+    phases: list[Phase] = method.build(run, method.Options(**options))
     return phases
 
 
 def rotates(name: str) -> bool:
-    """Whether a method is for inputs in their principal axes: see `Rotation`.
+    """Whether a method works in the principal axes of the inputs: see `nrc.objectives.principal_axes`.
 
     Examples
     --------
     >>> rotates("newton"), rotates("gd")
     (True, False)
     """
-    return getattr(import_module(f"nrc.optimize.{name}"), "ROTATES", False)
+    return getattr(kinds.module("optimize", name), "ROTATES", False)

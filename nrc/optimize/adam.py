@@ -17,15 +17,13 @@ class Options(FirstOrderOptions):
     learning_rate: LearningRate = 1e-3
 
 
-def build(course: RunInfo, *, learning_rate: float, batch: int | None, schedule: str) -> list[Phase]:
-    """Adam with the options of `FirstOrder`.
+def build(run: RunInfo, options: Options) -> list[Phase]:
+    """Adam.
 
     Examples
     --------
-    >>> course = RunInfo(epochs=100, seeds=[0])
-    >>> [phase] = build(course, learning_rate=1e-3, batch=None, schedule="cosine")
-    >>> phase.method.whole
+    >>> [phase] = build(RunInfo(epochs=100, seeds=[0]), Options())
+    >>> phase.method.full_batch
     True
     """
-    update = partial(torch.optim.Adam, lr=learning_rate)
-    return [Phase(FirstOrder(update, course, learning_rate=learning_rate, batch=batch, schedule=schedule))]
+    return [Phase(FirstOrder(partial(torch.optim.Adam, lr=options.learning_rate), run, options))]

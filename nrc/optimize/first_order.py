@@ -1,11 +1,12 @@
 """Steps of torch's first-order optimisers, on all points or on mini-batches.
 
-They act on each parameter by itself, so that one optimiser serves a stack. The weight decay is in
-the gradient: decoupled from it there would be no stationary point of the loss.
+They act on each parameter separately, so one optimiser serves a stack. Weight decay is part of the gradient,
+because decoupled weight decay does not lead to a stationary point of the loss.
 """
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,31 +15,29 @@ from torch.optim import Optimizer
 
 from nrc.objectives.protocols import Point
 from nrc.objectives.regularised_loss import RegularisedLoss
-from nrc.optimize.protocols import RunInfo, State, Step
+from nrc.optimize.options import FirstOrderOptions
+from nrc.optimize.protocols import Method, RunInfo, State, Step
 from nrc.random_streams import Stream, generator
 
 __all__ = ["FirstOrder"]
 
-# The learning rate's share of its first value, at a share of the steps.
+# The learning rate over its first value, as a function of the share of the steps that is done.
 SCHEDULES: dict[str, Callable[[float], float]] = {
     "constant": lambda done: 1.0,
     "cosine": lambda done: (1 + math.cos(math.pi * done)) / 2,
 }
 
 
-class FirstOrder:
-    """A pass over the data a step, each point once: in one batch, or in mini-batches in random order.
+class FirstOrder(Method[RegularisedLoss]):
+    """A step is an epoch, with each point once: in one batch, or in mini-batches in random order.
 
     Parameters
     ----------
-    update : callable
+    optimiser : callable
         The optimiser of a list of parameters.
-    course : RunInfo
-        The schedule ends with its epochs; cells of one seed see the points in one order.
-    learning_rate : float
-    batch : int, optional
-        Points of a mini-batch; all if not given.
-    schedule : {"constant", "cosine"}
+    run : RunInfo
+        The schedule ends with its epochs; cells of the same seed have the same order of points.
+    options : FirstOrderOptions
 
     Examples
     --------
@@ -48,105 +47,75 @@ class FirstOrder:
     >>> from nrc.networks.mlp import Architecture
     >>> x = torch.tensor([[[1.0], [-1.0]]])
     >>> loss = RegularisedLoss(Architecture((1, 1)), x, 2 * x, weight_decay=torch.ones(1))
-    >>> sgd, course = partial(torch.optim.SGD, lr=0.5), RunInfo(epochs=10, seeds=[0])
-    >>> method = FirstOrder(sgd, course, learning_rate=0.5, batch=None, schedule="constant")
-    >>> begin = loss.at(torch.zeros(1, 1))
-    >>> method.join(torch.tensor([0]), begin)
-    >>> method.step(loss, begin).point.theta
+    >>> sgd, options = partial(torch.optim.SGD, lr=0.5), FirstOrderOptions(learning_rate=0.5)
+    >>> method = FirstOrder(sgd, RunInfo(epochs=10, seeds=[0]), options)
+    >>> first = loss.at(torch.zeros(1, 1))
+    >>> method.join(torch.tensor([0]), first)
+    >>> method.step(loss, first).point.theta
     tensor([[1.]])
     """
 
     def __init__(
-        self,
-        update: Callable[[list[Tensor]], Optimizer],
-        course: RunInfo,
-        *,
-        learning_rate: float,
-        batch: int | None,
-        schedule: str,
+        self, optimiser: Callable[[list[Tensor]], Optimizer], run: RunInfo, options: FirstOrderOptions
     ) -> None:
-        self.whole = batch is None
-        self._make, self._passes = update, course.epochs
-        self._rate, self._batch, self._schedule = learning_rate, batch, SCHEDULES[schedule]
-        self._all_seeds = torch.tensor(course.seeds)
-        self._begin_anew(self._all_seeds[:0])
+        super().__init__()
+        self.full_batch = options.batch is None
+        self._optimiser, self._run, self._options = optimiser, run, options
+        self._restart_orders()
 
     @property
-    def admits(self) -> bool:
-        # the learning rate and the order of points are those of a pass
-        return not len(self._seeds)
+    def can_join(self) -> bool:
+        # the learning rate and the order of points depend on the epoch
+        return not len(self.cells)
 
-    def join(self, cells: Tensor, point: Point) -> None:
-        self._begin_anew(self._all_seeds[cells.cpu()])
+    def begin(self, cells: Tensor, point: Point) -> dict[str, Any]:
+        self._restart_orders()
+        return {"done": 0, "buffers": {}}
 
-    def _begin_anew(self, seeds: Tensor) -> None:
-        self._seeds, self._done, self._drawn = seeds, 0, 0
+    def _restart_orders(self) -> None:
+        self._drawn = 0
         self._orders = {
-            seed: generator(seed, Stream.BATCHES) for seed in sorted(set(self._all_seeds.tolist()))
+            seed: generator(seed, Stream.BATCHES) for seed in sorted(set(self._run.seeds))
         }
-        self._theta = torch.empty(0)
-        self._update: Optimizer | None = None
+
+    def resume(self, state: State) -> None:
+        super().resume({"buffers": {}, **state})
 
     def step(self, objective: RegularisedLoss, point: Point) -> Step:
-        update = self._update or self._begin(point.theta)
-        self._theta.copy_(point.theta)
-        if self._batch is None:
-            self._step(update, point.gradient, 0, 1)
-            after = objective.at(self._theta.clone())
+        theta = point.theta.clone()
+        optimiser = self._optimiser([theta])
+        # torch counts steps in a tensor without an axis
+        optimiser.state[theta] = {name: torch.as_tensor(a) for name, a in self.memory["buffers"].items()}
+        if self._options.batch is None:
+            self._update(optimiser, theta, point.gradient, 0, 1)
+            after = objective.at(theta)
         else:
-            order = self._order(objective.x.shape[1]).to(point.theta.device)
-            batches = torch.split(order, self._batch, dim=1)
+            order = self._order(objective.x.shape[1]).to(theta.device)
+            batches = torch.split(order, self._options.batch, dim=1)
             for number, some in enumerate(batches):
-                point = objective.on(some).at(self._theta)
-                self._step(update, point.gradient, number, len(batches))
-            after = Point(self._theta.clone(), point.value, point.gradient)
-        self._done += 1
+                point = objective.on(some).at(theta)
+                self._update(optimiser, theta, point.gradient, number, len(batches))
+            after = Point(theta, point.value, point.gradient)
+        theta.grad = None
+        self.memory["buffers"] = {name: a for name, a in optimiser.state[theta].items() if a is not None}
+        self.memory["done"] += 1
         once = torch.ones_like(point.value, dtype=torch.int64)
         return Step(after, once, torch.zeros_like(once, dtype=torch.bool))
 
-    def _begin(self, theta: Tensor) -> Optimizer:
-        """A fresh optimiser, of parameters that begin at theta."""
-        self._theta = theta.clone()
-        self._update = self._make([self._theta])
-        return self._update
-
     def _order(self, points: int) -> Tensor:
-        """The order of the points in the next pass, (cells or 1, points)."""
-        while self._drawn <= self._done:  # from a state on, those of the epochs done are drawn again
+        """The order of the points in the next epoch, (cells or 1, points)."""
+        while self._drawn <= self.memory["done"]:  # after a resume the orders of past epochs are drawn again
             orders = {seed: rng.permutation(points) for seed, rng in self._orders.items()}
             self._drawn += 1
-        seeds = self._seeds.tolist()
+        seeds = [self._run.seeds[cell] for cell in self.cells.tolist()]
         seeds = seeds if len(set(seeds)) > 1 else seeds[:1]
         return torch.from_numpy(np.stack([orders[seed] for seed in seeds]))
 
-    def _step(self, update: Optimizer, gradient: Tensor, number: int, batches: int) -> None:
-        done = (self._done * batches + number) / (self._passes * batches)
-        update.param_groups[0]["lr"] = self._rate * self._schedule(done)
-        self._theta.grad = gradient
-        update.step()
-
-    def keep(self, cells: Tensor) -> None:
-        self._seeds = self._seeds[cells.cpu()]
-        if self._update is not None:
-            memory = {
-                name: value[cells] if value.ndim else value
-                for name, value in self._update.state[self._theta].items()
-                if value is not None
-            }
-            self._begin(self._theta[cells]).state[self._theta] = memory
-
-    @property
-    def state(self) -> State:
-        state = {"done": self._done, "seeds": self._seeds}
-        if self._update is None:
-            return state
-        memory = {name: v for name, v in self._update.state[self._theta].items() if v is not None}
-        return {**state, "theta": self._theta, "memory": memory}
-
-    def resume(self, state: State) -> None:
-        self._done, self._seeds = int(state["done"]), state["seeds"].cpu()
-        if "theta" not in state:
-            return
-        # torch counts steps on the CPU
-        memory = {name: v if v.ndim else v.cpu() for name, v in state.get("memory", {}).items()}
-        self._begin(state["theta"]).state[self._theta] = memory
+    def _update(
+        self, optimiser: Optimizer, theta: Tensor, gradient: Tensor, number: int, batches: int
+    ) -> None:
+        options = self._options
+        done = (self.memory["done"] * batches + number) / (self._run.epochs * batches)
+        optimiser.param_groups[0]["lr"] = options.learning_rate * SCHEDULES[options.schedule](done)
+        theta.grad = gradient
+        optimiser.step()

@@ -5,7 +5,7 @@ from pydantic import Field
 
 from nrc.objectives.protocols import Objective, Point
 from nrc.optimize.options import MethodOptions
-from nrc.optimize.protocols import Phase, RunInfo, Step, WithoutMemory
+from nrc.optimize.protocols import Method, Phase, RunInfo, Step
 
 __all__ = ["GradientDescent", "Options", "build"]
 
@@ -16,20 +16,20 @@ class Options(MethodOptions):
     step: float = Field(0.2, gt=0, description="step size")
 
 
-def build(course: RunInfo, *, step: float) -> list[Phase]:
-    """Gradient descent with this step.
+def build(run: RunInfo, options: Options) -> list[Phase]:
+    """Gradient descent.
 
     Examples
     --------
-    >>> [phase] = build(RunInfo(epochs=100, seeds=[0]), step=0.1)
+    >>> [phase] = build(RunInfo(epochs=100, seeds=[0]), Options(step=0.1))
     >>> phase.method.length
     0.1
     """
-    return [Phase(GradientDescent(step))]
+    return [Phase(GradientDescent(options.step))]
 
 
-class GradientDescent(WithoutMemory):
-    """theta <- theta - step * gradient, with a constant step for all cells.
+class GradientDescent(Method[Objective]):
+    """theta <- theta - step * gradient, with one step size for all cells.
 
     Examples
     --------
@@ -43,9 +43,8 @@ class GradientDescent(WithoutMemory):
     tensor([[0.5000]])
     """
 
-    whole = True
-
     def __init__(self, step: float) -> None:
+        super().__init__()
         self.length = step
 
     def step(self, objective: Objective, point: Point) -> Step:

@@ -6,7 +6,7 @@ from torch import Tensor
 from nrc.objectives.protocols import Point
 from nrc.objectives.regularised_loss import RegularisedLoss
 from nrc.optimize.options import MethodOptions
-from nrc.optimize.protocols import Phase, RunInfo, State, Step
+from nrc.optimize.protocols import Method, Phase, RunInfo, Step
 from nrc.options import Requirement, equal
 
 __all__ = ["LevenbergMarquardt", "Options", "build"]
@@ -21,19 +21,19 @@ class Options(MethodOptions):
     requires = (Requirement({"training.penalty": equal("product")}),)
 
 
-def build(course: RunInfo) -> list[Phase]:
-    """The Levenberg-Marquardt method, which has no options.
+def build(run: RunInfo, options: Options) -> list[Phase]:
+    """The Levenberg-Marquardt method.
 
     Examples
     --------
-    >>> [phase] = build(RunInfo(epochs=100, seeds=[0]))
-    >>> phase.method.admits
+    >>> [phase] = build(RunInfo(epochs=100, seeds=[0]), Options())
+    >>> phase.method.can_join
     True
     """
     return [Phase(LevenbergMarquardt())]
 
 
-class LevenbergMarquardt:
+class LevenbergMarquardt(Method[RegularisedLoss]):
     """Damped Gauss-Newton steps, with a damping for each cell.
 
     In the product W = W_L ... W_1 the objective is, up to a constant, (1/2) ||(W - W*) C||^2 with
@@ -42,8 +42,8 @@ class LevenbergMarquardt:
 
         dW_l = -A_l' Y B_l',    sum_l A_l A_l' Y B_l' B_l + damping Y = E:
 
-    a dense system in the n_L n_0 entries of Y, however deep and wide the network. First-order
-    methods crawl here: the minimum is degenerate where W* has small singular values.
+    a dense system in the n_L n_0 entries of Y, whatever the depth and the width of the network. First-order
+    methods are slow here, because the minimum is degenerate if W* has small singular values.
 
     Examples
     --------
@@ -60,38 +60,23 @@ class LevenbergMarquardt:
     1.0
     """
 
-    whole = admits = True
-
-    def __init__(self) -> None:
-        self.damping = torch.empty(0)
-
-    def join(self, cells: Tensor, point: Point) -> None:
-        fresh = torch.full_like(point.value, FIRST_DAMPING)
-        self.damping = torch.cat([self.damping, fresh]) if len(self.damping) else fresh
+    def begin(self, cells: Tensor, point: Point) -> dict[str, Tensor]:
+        return {"damping": torch.full_like(point.value, FIRST_DAMPING)}
 
     def step(self, objective: RegularisedLoss, point: Point) -> Step:
-        trial = objective.at(point.theta + _damped_step(objective, point.theta, self.damping))
-        # in the end the value's decrease is lost in rounding, and the gradient's is not
+        damping = self.memory["damping"]
+        trial = objective.at(point.theta + _damped_step(objective, point.theta, damping))
+        # near the minimum the decrease of the value is lost in rounding, but not that of the gradient
         lower = trial.value < point.value
         flatter = (trial.value <= point.value * (1 + 1e-12)) & (
             trial.gradient.norm(dim=1) < 0.9 * point.gradient.norm(dim=1)
         )
         accepted = trial.finite & (lower | flatter)
-        self.damping = torch.where(accepted, self.damping * FASTER, self.damping * SLOWER)
+        self.memory["damping"] = damping = torch.where(accepted, damping * FASTER, damping * SLOWER)
         after = point.clone()
         after.put(accepted, trial[accepted])
         once = torch.ones_like(point.value, dtype=torch.int64)
-        return Step(after, once, stuck=self.damping > LARGEST_DAMPING)
-
-    def keep(self, cells: Tensor) -> None:
-        self.damping = self.damping[cells]
-
-    @property
-    def state(self) -> State:
-        return {"damping": self.damping}
-
-    def resume(self, state: State) -> None:
-        self.damping = state["damping"]
+        return Step(after, once, stuck=damping > LARGEST_DAMPING)
 
 
 def _damped_step(objective: RegularisedLoss, theta: Tensor, damping: Tensor) -> Tensor:
@@ -118,7 +103,7 @@ def _damped_step(objective: RegularisedLoss, theta: Tensor, damping: Tensor) -> 
     diagonal = system.diagonal(dim1=1, dim2=2)
     smallest = torch.finfo(theta.dtype).eps * diagonal.sum(1)
     diagonal += torch.maximum(damping, smallest)[:, None]
-    # where rounding leaves no factor the step is not finite, and so not accepted
+    # a step without a factor, because of rounding, is not finite, and not accepted
     factor, failed = torch.linalg.cholesky_ex(system)
     y = torch.cholesky_solve(e.reshape(cells, -1, 1), factor).reshape(cells, n_out, n_in)
     step = architecture.join([-(a.mT @ y @ b.mT) for a, b in zip(after, before, strict=True)])

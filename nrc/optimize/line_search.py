@@ -1,4 +1,4 @@
-"""A line search for every cell at once, to a weak Wolfe point (Lewis & Overton 2013)."""
+"""A line search to a weak Wolfe point (Lewis & Overton 2013), for all cells at once."""
 
 from dataclasses import dataclass
 
@@ -11,14 +11,14 @@ __all__ = ["Found", "weak_wolfe"]
 
 DECREASE, CURVATURE = 1e-4, 0.9
 TRIALS = 40
-# Relative rounding of a value, in units of the last place: below it the slope decides, not the value
+# Rounding of a value in units of the last place; below it the slope decides instead of the value
 # (Hager & Zhang 2005).
 ROUNDING = 50
 
 
 @dataclass
 class Found:
-    """Where the searches ended: the start itself for cells that were not accepted."""
+    """End points of the searches; the initial point for cells that were not accepted."""
 
     point: Point
     epochs: Tensor
@@ -30,8 +30,8 @@ def weak_wolfe(objective: Objective, start: Point, direction: Tensor) -> Found:
 
     phi(t) <= phi(0) + 1e-4 t phi'(0)  and  phi'(t) >= 0.9 phi'(0),
 
-    by doubling and bisection from t = 1. Where the decrease is lost in rounding, the first is
-    replaced by its approximation phi'(t) <= (2e-4 - 1) phi'(0).
+    by doubling and bisection from t = 1. If the decrease is lost in rounding, the approximation
+    phi'(t) <= (2e-4 - 1) phi'(0) replaces the first condition.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def weak_wolfe(objective: Objective, start: Point, direction: Tensor) -> Found:
 
     Examples
     --------
-    One weight w, f(w) = (w - 2)^2 / 2 + w^2 / 2: f(2) is no less than f(0), and so half the step is taken.
+    One weight w, f(w) = (w - 2)^2 / 2 + w^2 / 2. As f(2) is not less than f(0), half the step is taken.
 
     >>> from nrc.networks.mlp import Architecture
     >>> from nrc.objectives.regularised_loss import RegularisedLoss
@@ -78,7 +78,7 @@ def weak_wolfe(objective: Objective, start: Point, direction: Tensor) -> Found:
         short = (decreased | flat) & (slope_t < CURVATURE * slope_0)
         good = (decreased | flat) & ~short & trial.finite
 
-        if everyone and good.all():  # most often at once
+        if everyone and good.all():  # the usual case
             return Found(trial, epochs, good)
         if found is start:
             found = start.clone()

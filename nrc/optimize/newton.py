@@ -1,7 +1,7 @@
-"""Newton's method by conjugate gradients, after L-BFGS, both with K-FAC for a preconditioner.
+"""Newton's method by conjugate gradients, after L-BFGS, both preconditioned by K-FAC.
 
-L-BFGS with float32 products goes as far as they carry. From there a few Newton steps reach any
-tolerance (Nocedal & Wright 2006, ch. 7.1).
+L-BFGS with float32 products reaches the accuracy of these products. From there a few Newton steps reach
+any tolerance (Nocedal & Wright 2006, ch. 7.1).
 """
 
 from collections.abc import Callable
@@ -19,14 +19,14 @@ from nrc.optimize.kfac import KFAC
 from nrc.optimize.lbfgs import LBFGS
 from nrc.optimize.line_search import weak_wolfe
 from nrc.optimize.options import MethodOptions
-from nrc.optimize.protocols import Phase, RunInfo, Step, WithoutMemory
+from nrc.optimize.protocols import Method, Phase, RunInfo, Step
 from nrc.options import Requirement, equal, positive
 
 __all__ = ["NewtonCG", "Options", "build", "conjugate_gradients"]
 
-# Trained in the principal axes of the inputs, a cell at a time.
+# Cells train in the principal axes of their inputs, one cell at a time.
 ROTATES = True
-# Most conjugate-gradient steps of a Newton step.
+# Largest number of conjugate-gradient steps of a Newton step.
 STEPS = 250
 
 
@@ -48,28 +48,28 @@ class Options(MethodOptions):
     switch: float = Field(1e-5, gt=0, description="relative residual at which Newton's method takes over")
 
 
-def build(course: RunInfo, *, history: int, switch: float) -> list[Phase]:
-    """L-BFGS to the relative residual `switch`, then Newton's method.
+def build(run: RunInfo, options: Options) -> list[Phase]:
+    """L-BFGS to the relative residual `switch`, and then Newton's method.
 
     Examples
     --------
-    >>> phases = build(RunInfo(epochs=1000, seeds=[0]), history=10, switch=1e-5)
+    >>> phases = build(RunInfo(epochs=1000, seeds=[0]), Options(switch=1e-5))
     >>> [phase.tolerance for phase in phases]
     [1e-05, 0.0]
     """
-    first: LBFGS[Single] = LBFGS(history, lambda objective, theta: KFAC(objective.low, theta.float()))
-    return [Phase(first, Single, tolerance=switch), Phase(NewtonCG(course.tolerance))]
+    first: LBFGS[Single] = LBFGS(options.history, lambda objective, theta: KFAC(objective.low, theta.float()))
+    return [Phase(first, Single, tolerance=options.switch), Phase(NewtonCG(run.tolerance))]
 
 
-class NewtonCG(WithoutMemory):
+class NewtonCG(Method[RegularisedLoss]):
     """Steps along inexact solutions of H d = -gradient, by products with the Hessian H in float32.
 
-    A product with H counts as a pass over the data.
+    A product with H counts as an epoch.
 
     Parameters
     ----------
     tolerance : float
-        Relative residual that is asked for: no system is solved more accurately than that needs.
+        Relative residual of the run. No system is solved more accurately than it needs.
 
     Examples
     --------
@@ -83,15 +83,14 @@ class NewtonCG(WithoutMemory):
     (1.0, 2)
     """
 
-    whole = True
-
     def __init__(self, tolerance: float) -> None:
+        super().__init__()
         self.tolerance = tolerance
 
     def step(self, objective: RegularisedLoss, point: Point) -> Step:
         low, theta = single(objective), point.theta.float()
         residual = objective.relative_residual(point.theta, point.gradient)
-        # of norm 1: squares of a small gradient would underflow
+        # of norm 1, because squares of a small gradient would underflow
         size = point.gradient.norm(dim=1, keepdim=True)
         direction, products = conjugate_gradients(
             Hessian(low, theta),
@@ -103,32 +102,32 @@ class NewtonCG(WithoutMemory):
         return Step(found.point, found.epochs + products, stuck=~found.accepted)
 
     def _accuracy(self, residual: Tensor) -> Tensor:
-        """Relative accuracy of the solution: superlinear convergence, but not beyond the tolerance."""
+        """Relative accuracy of the solution, for superlinear convergence, but not beyond the tolerance."""
         return torch.maximum(residual.sqrt().clamp(max=0.1), 0.3 * self.tolerance / residual).clamp(min=1e-3)
 
 
 def conjugate_gradients(
     hessian: Callable[[Tensor], Tensor], inverse: Callable[[Tensor], Tensor], b: Tensor, accuracy: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Solve hessian(x) = b for every cell, or as much of it as lies before negative curvature.
+    """Solve hessian(x) = b for every cell, or stop before the first direction of negative curvature.
 
     Parameters
     ----------
     hessian : callable
-        A symmetric matrix of every cell, as a product with (cells, parameters).
+        A symmetric matrix per cell, as a product with (cells, parameters).
     inverse : callable
-        A positive definite matrix, about the inverse of the Hessian.
+        A positive definite matrix per cell, near the inverse of the Hessian.
     b : Tensor
         (cells, parameters)
     accuracy : Tensor
-        A cell's x is good at ||hessian(x) - b|| <= accuracy ||b||, (cells,).
+        A cell is done at ||hessian(x) - b|| <= accuracy ||b||, (cells,).
 
     Returns
     -------
     x : Tensor
         With b'x > 0.
     products : Tensor
-        With the Hessian, (cells,).
+        Number of products with the Hessian, (cells,).
 
     Examples
     --------
@@ -145,7 +144,7 @@ def conjugate_gradients(
         along = hessian(p)
         products += going
         curvature = dot(p, along)
-        # the first direction is one of descent, whatever its curvature
+        # the first direction is a descent direction, whatever its curvature
         x = torch.where((going & (curvature <= 0) & (products == 1))[:, None], p, x)
         going = going & (curvature > 0)
         length = torch.where(going, rz / curvature, 0)[:, None]

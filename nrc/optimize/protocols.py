@@ -1,25 +1,41 @@
-"""What the driver and the methods share: a stack of points, and the protocols of functions and methods."""
+"""What the driver and the methods share: methods with their memory, their steps, and phases of a run."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
+import torch
 from torch import Tensor
 
 from nrc.objectives.protocols import Objective, Point
 
-__all__ = ["Method", "Phase", "RunInfo", "State", "Step", "WithoutMemory"]
+__all__ = ["Method", "Phase", "RunInfo", "State", "Step", "tree_map"]
 
-# Where an iteration is: a tree of tensors and numbers, in dictionaries with text keys.
+# A tree of tensors and numbers, in dictionaries with text keys.
 State = Mapping[str, Any]
+# The objectives that a method can minimise.
+Suitable = TypeVar("Suitable", bound=Objective)
 
 
-# The objectives that a method is for.
-Seen = TypeVar("Seen", bound=Objective, contravariant=True)
+def tree_map(function: Callable[..., Any], tree: State, *others: State) -> dict[str, Any]:
+    """A tree with the results of a function of the leaves of one or more trees of the same keys.
+
+    Examples
+    --------
+    >>> tree_map(lambda a, b: a + b, {"x": 1, "y": {"z": 2}}, {"x": 10, "y": {"z": 20}})
+    {'x': 11, 'y': {'z': 22}}
+    """
+    return {
+        key: tree_map(function, leaf, *(other[key] for other in others))
+        if isinstance(leaf, Mapping)
+        else function(leaf, *(other[key] for other in others))
+        for key, leaf in tree.items()
+    }
 
 
 class RunInfo(NamedTuple):
-    """What a method may ask of the run: its budget of epochs, the seed of each cell, and its tolerance.
+    """What a method can use of the run: the budget of epochs, the seed of each cell, and the tolerance.
 
     Examples
     --------
@@ -34,15 +50,16 @@ class RunInfo(NamedTuple):
 
 @dataclass
 class Step:
-    """One iteration of a method: the next point, what it cost, and which cells found no way on.
+    """One iteration of a method.
 
     Attributes
     ----------
     point : Point
+        The next point of each cell.
     epochs : Tensor
-        Passes over the data, (cells,): evaluations of each cell's function.
+        Number of evaluations of the function of each cell on all points, (cells,).
     stuck : Tensor
-        Mask (cells,) of cells whose value cannot be lowered any more in floating point.
+        Mask (cells,) of cells whose value cannot decrease any more in floating point.
     """
 
     point: Point
@@ -50,100 +67,114 @@ class Step:
     stuck: Tensor
 
 
-class Method(Protocol[Seen]):
-    """An iterative method with a memory for each cell. It begins with none: cells join it.
+class Method(ABC, Generic[Suitable]):
+    """An iterative method. Its memory has a row for each cell, and is empty until cells join.
+
+    A subclass defines `step`, and `begin` if it has a memory. No operation may mix cells.
 
     Attributes
     ----------
-    whole : bool
-        Whether the points of its steps have value and gradient of the whole data; else they are of
-        the last mini-batch.
+    full_batch : bool
+        Whether value and gradient of the points of its steps are those of all data. Otherwise they are those
+        of the last mini-batch.
+    memory : dict
+        A tree of tensors (cells, ...), which follow the cells that join and leave, and of numbers, which are
+        shared by all cells and begin anew when cells join an empty stack. Tensors without an axis count as
+        numbers.
 
     Examples
     --------
-    One that halves all parameters:
+    Gradient descent with momentum 1/2, from 8 towards the minimum of w^2 / 2:
 
-    >>> class Halving(WithoutMemory):
-    ...     whole = True
+    >>> class HeavyBall(Method):
+    ...     def begin(self, cells, point):
+    ...         return {"velocity": torch.zeros_like(point.theta)}
     ...
     ...     def step(self, objective, point):
+    ...         self.memory["velocity"] = self.memory["velocity"] / 2 - point.gradient / 4
     ...         once = torch.ones(len(point.theta), dtype=torch.int64)
-    ...         return Step(objective.at(point.theta / 2), once, stuck=once > 1)
+    ...         return Step(objective.at(point.theta + self.memory["velocity"]), once, stuck=once > 1)
     >>> from nrc.networks.mlp import Architecture
-    >>> from nrc.optimize.minimise import minimise
     >>> from nrc.objectives.regularised_loss import RegularisedLoss
-    >>> x = torch.tensor([[[1.0], [-1.0]]])
-    >>> loss = RegularisedLoss(Architecture((1, 1)), x, 2 * x, weight_decay=torch.ones(1))
-    >>> end = minimise(loss, torch.full((1, 1), 8.0), [Phase(Halving())], tolerance=0, epochs=3)
+    >>> from nrc.optimize.minimise import minimise
+    >>> x = torch.zeros(1, 2, 1)
+    >>> loss = RegularisedLoss(Architecture((1, 1)), x, x, weight_decay=torch.ones(1))
+    >>> end = minimise(loss, torch.full((1, 1), 8.0), [Phase(HeavyBall())], tolerance=0, epochs=3)
     >>> end.point.theta
-    tensor([[2.]])
+    tensor([[3.5000]])
     """
 
-    whole: bool
+    full_batch = True
+
+    def __init__(self) -> None:
+        self.memory: dict[str, Any] = {"cells": torch.empty(0, dtype=torch.int64)}
 
     @property
-    def admits(self) -> bool:
-        """Whether cells may join now, and take the same steps as in a stack of their own."""
-
-    def join(self, cells: Tensor, point: Point) -> None:
-        """Take up cells behind those that are there: their numbers in the stack, and where they begin."""
-
-    def step(self, objective: Seen, point: Point) -> Step: ...
-
-    def keep(self, cells: Tensor) -> None:
-        """Forget the cells outside the mask: they have left the stack."""
+    def cells(self) -> Tensor:
+        """The numbers in the stack of the cells that have joined and not left."""
+        cells: Tensor = self.memory["cells"]
+        return cells
 
     @property
-    def state(self) -> State:
-        """The memory, from which `resume` goes on as if it had never stopped."""
+    def can_join(self) -> bool:
+        """Whether cells can join now, and then take the same steps as in a stack of their own."""
+        return True
 
-    def resume(self, state: State) -> None:
-        """Take up a memory, in a fresh method."""
-
-
-class WithoutMemory:
-    """What a method without a memory keeps, and takes up: nothing.
-
-    Examples
-    --------
-    >>> WithoutMemory().state
-    {}
-    """
-
-    admits = True
-
-    def join(self, cells: Tensor, point: Point) -> None:
-        pass
-
-    def keep(self, cells: Tensor) -> None:
-        pass
-
-    @property
-    def state(self) -> State:
+    def begin(self, cells: Tensor, point: Point) -> dict[str, Any]:
+        """The memory of cells that join, given by their numbers in the stack and their first points."""
         return {}
 
+    @abstractmethod
+    def step(self, objective: Suitable, point: Point) -> Step:
+        """One iteration of every cell from a point, whose value and gradient are known."""
+
+    def join(self, cells: Tensor, point: Point) -> None:
+        """Add cells after the cells that are there."""
+        new = {"cells": cells, **self.begin(cells, point)}
+        self.memory = tree_map(_joined, self.memory, new) if len(self.cells) else new
+
+    def keep(self, cells: Tensor) -> None:
+        """Forget the cells outside a mask."""
+        self.memory = tree_map(lambda leaf: leaf[cells] if _has_rows(leaf) else leaf, self.memory)
+
+    @property
+    def state(self) -> State:
+        """The memory, from which `resume` continues to the same bits."""
+        return self.memory
+
     def resume(self, state: State) -> None:
-        pass
+        """Take the memory of an earlier run, in a new method."""
+        self.memory = tree_map(
+            lambda leaf: leaf.item() if isinstance(leaf, Tensor) and not leaf.ndim else leaf, state
+        )
+
+
+def _has_rows(leaf: Any) -> bool:
+    return isinstance(leaf, Tensor) and leaf.ndim > 0
+
+
+def _joined(leaf: Any, new: Any) -> Any:
+    return torch.cat([leaf, new]) if _has_rows(leaf) else leaf
 
 
 @dataclass(frozen=True)
 class Phase:
-    """A method for a stretch of the way: cells go on with the next phase, and end in the last.
+    """A part of a run by one method. Cells continue in the next phase, and terminate in the last one.
 
     Attributes
     ----------
     method : Method
-        For what `objective` gives.
     objective : callable, optional
-        What the method sees of an objective: another with the same stationary points, or in another
-        precision. The last phase's has the values and gradients of the objective itself.
+        From the objective of the run, the objective that the method minimises: another one with the same
+        stationary points, or in another precision. In the last phase it has the values and gradients of the
+        objective of the run.
     tolerance, epochs : optional
-        A cell goes on at this relative residual, or after so many epochs in the phase; it also does where
-        the method is stuck.
+        A cell leaves the phase at this relative residual, after this number of epochs in the phase, or when
+        the method cannot decrease its value any more.
 
     Examples
     --------
-    Gradient descent for 20 epochs, and L-BFGS from there:
+    Gradient descent for 20 epochs, and then L-BFGS:
 
     >>> from nrc.optimize.gd import GradientDescent
     >>> from nrc.optimize.lbfgs import LBFGS

@@ -19,17 +19,14 @@ class Options(FirstOrderOptions):
     momentum: float = Field(0.9, ge=0, lt=1, description="share of the last step in the next")
 
 
-def build(
-    course: RunInfo, *, learning_rate: float, momentum: float, batch: int | None, schedule: str
-) -> list[Phase]:
-    """Gradient descent with momentum and the options of `FirstOrder`.
+def build(run: RunInfo, options: Options) -> list[Phase]:
+    """Gradient descent with momentum.
 
     Examples
     --------
-    >>> course = RunInfo(epochs=100, seeds=[0])
-    >>> [phase] = build(course, learning_rate=0.1, momentum=0.9, batch=32, schedule="constant")
-    >>> phase.method.whole
+    >>> [phase] = build(RunInfo(epochs=100, seeds=[0]), Options(batch=32))
+    >>> phase.method.full_batch
     False
     """
-    update = partial(torch.optim.SGD, lr=learning_rate, momentum=momentum)
-    return [Phase(FirstOrder(update, course, learning_rate=learning_rate, batch=batch, schedule=schedule))]
+    optimiser = partial(torch.optim.SGD, lr=options.learning_rate, momentum=options.momentum)
+    return [Phase(FirstOrder(optimiser, run, options))]

@@ -1,8 +1,8 @@
 """Variable projection: the last layer by ridge regression, the others by preconditioned L-BFGS.
 
 For a squared error, a penalty on the factors and a last layer without activation, the best last
-layer for given W_1, ..., W_{L-1} is a ridge regression (Golub & Pereyra 1973). What is left, as a
-function of the other layers, has the same stationary points and is far better conditioned.
+layer for given W_1, ..., W_{L-1} is a ridge regression (Golub & Pereyra 1973). The minimum over the last
+layer is a function of the other layers with the same stationary points, and far better conditioned.
 """
 
 from dataclasses import dataclass, replace
@@ -25,7 +25,7 @@ from nrc.options import Requirement, equal, positive
 
 __all__ = ["Options", "Projected", "RightInverse", "build"]
 
-# Share of the weight decay that the preconditioner adds to every eigenvalue.
+# The preconditioner adds this multiple of weight decay to every eigenvalue.
 DAMPING = 10
 
 
@@ -55,17 +55,18 @@ class Options(MethodOptions):
             )
 
 
-def build(course: RunInfo, *, plain_epochs: int, history: int) -> list[Phase]:
-    """L-BFGS on all layers for some epochs, so that the initial last layer has its say; then on the rest.
+def build(run: RunInfo, options: Options) -> list[Phase]:
+    """L-BFGS on all layers for some epochs, so that the initial last layer counts, and then on the others.
 
     Examples
     --------
-    >>> phases = build(RunInfo(epochs=1000, seeds=[0]), plain_epochs=20, history=10)
+    >>> phases = build(RunInfo(epochs=1000, seeds=[0]), Options(plain_epochs=20))
     >>> [phase.epochs for phase in phases]
     [20, inf]
     """
-    first = [Phase(LBFGS(history), epochs=plain_epochs)] if plain_epochs else []
-    return [*first, Phase(LBFGS(history, RightInverse.of), Projected)]
+    plain = options.plain_epochs
+    first = [Phase(LBFGS(options.history), epochs=plain)] if plain else []
+    return [*first, Phase(LBFGS(options.history, RightInverse.of), Projected)]
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,8 @@ class Projected:
     """phi(W_1, ..., W_{L-1}) = min over W_L (and b_L) of the regularised loss.
 
     With points as columns, P = diag(p_i), Z the last features and Y the targets, the minimum is at
-    W_L' = (Z P Z' + lambda I)^{-1} Z P Y'. There the gradient in W_L is 0, and by the envelope theorem
-    that of phi is the gradient in the other layers. A bias is a feature that is 1 everywhere.
+    W_L' = (Z P Z' + lambda I)^{-1} Z P Y'. There the gradient in W_L is 0, and by the envelope theorem the
+    gradient of phi is the gradient in the other layers. A bias is a feature that is 1 everywhere.
 
     Raises
     ------
@@ -109,7 +110,7 @@ class Projected:
     @property
     def variables(self) -> int:
         architecture = self.loss.architecture
-        # biases lie behind W_L
+        # biases come after W_L
         return architecture.parameters - (0 if architecture.bias else prod(architecture.shapes[-1]))
 
     @property
@@ -117,7 +118,7 @@ class Projected:
         return self.loss.rounding
 
     def at(self, theta: Tensor) -> Point:
-        """Value and gradient where the last layer is the best for the others."""
+        """Value and gradient with the best last layer for the other layers."""
         loss, theta = self.loss, theta.clone()
         network = loss.network(theta)
         z = network.hidden(loss.x, loss.workspace)
@@ -134,11 +135,11 @@ class Projected:
 def _fit_last_layer(network: Network, z: Tensor, loss: RegularisedLoss) -> None:
     """Overwrite W_L and b_L by the ridge regression of the targets on the features z^{L-1}."""
     z = network.with_ones(z)
-    # without shares both sides times N
+    # if all weights of points are 1/N both sides are multiplied by N
     weighted, times = (z, z.shape[1]) if loss.shares is None else (z * loss.shares[:, :, None], 1)
     moments = weighted.mT @ z
     moments.diagonal(dim1=1, dim2=2).add_(times * loss.penalised_by.damping(loss.weight_decay)[:, None])
-    # where rounding leaves no factor the value is not finite, and the line search goes back
+    # without a factor, because of rounding, the value is not finite, and the line search shortens the step
     factor, _ = torch.linalg.cholesky_ex(moments)
     last = torch.cholesky_solve(weighted.mT @ loss.y, factor).mT
     network.overwrite(len(network.weights), last)
@@ -156,7 +157,7 @@ class RightInverse:
     ----------
     architecture : Architecture
     inverses : list of Tensor
-        (c_l A_l + 10 lambda I)^{-1} of each layer that is not fitted, (cells, n_{l-1}, n_{l-1}).
+        (c_l A_l + 10 lambda I)^{-1} of each layer that is a variable, (cells, n_{l-1}, n_{l-1}).
 
     Examples
     --------
@@ -175,7 +176,7 @@ class RightInverse:
 
     @classmethod
     def of(cls, objective: Projected, theta: Tensor) -> Self:
-        """That of every cell at theta (cells, parameters)."""
+        """The preconditioner of every cell at theta (cells, parameters)."""
         loss = objective.loss
         architecture, network = loss.architecture, loss.network(theta)
         z = network.hidden(loss.x, loss.workspace)
@@ -194,7 +195,7 @@ class RightInverse:
         return cls(architecture, inverses)
 
     def __call__(self, q: Tensor) -> Tensor:
-        """The layers of q (cells, variables), each times its inverse."""
+        """Each layer of q (cells, variables) times its inverse."""
         result = torch.empty_like(q)
         layers, results = self.architecture.network(q), self.architecture.network(result)
         for l, inverse in enumerate(self.inverses, start=1):
@@ -202,5 +203,5 @@ class RightInverse:
         return result
 
     def select(self, cells: Tensor) -> Self:
-        """The same for some of the cells."""
+        """The preconditioners of some cells."""
         return replace(self, inverses=[inverse[cells] for inverse in self.inverses])

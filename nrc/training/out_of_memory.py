@@ -1,17 +1,17 @@
-"""Which errors are a want of memory."""
+"""Errors by which memory runs out."""
 
 __all__ = ["out_of_memory_error"]
 
 
 def out_of_memory_error(error: BaseException | None) -> BaseException | None:
-    """The error by which memory ran out, in the chain of errors that it led to; None if it did not.
+    """The error by which memory ran out, in the chain of causes of an error; None if there is none.
 
     Examples
     --------
     >>> out_of_memory_error(MemoryError("7 MiB"))
     MemoryError('7 MiB')
 
-    A file that is being written fails in its own words:
+    When memory runs out while a file is written, the file raises another error:
 
     >>> failure = ValueError("I/O operation on closed file")
     >>> failure.__context__ = MemoryError("7 MiB")
@@ -20,7 +20,7 @@ def out_of_memory_error(error: BaseException | None) -> BaseException | None:
     >>> out_of_memory_error(ValueError("points is 0"))
     """
     while error is not None:
-        # torch need not be imported for its class, which it has on a GPU alone
+        # by name, because the class of torch is slow to import
         if (
             isinstance(error, MemoryError)
             or type(error).__name__ == "OutOfMemoryError"

@@ -1,4 +1,4 @@
-"""Singular values and class WCSS of networks on their way, at set epochs."""
+"""Snapshots of networks during training: singular values and class WCSS at given epochs."""
 
 from collections.abc import Callable, Sequence
 
@@ -8,24 +8,25 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nrc.networks.mlp import Architecture
+from nrc.objectives.protocols import per_cell
 from nrc.optimize.protocols import State
 from nrc.theory.wcss import wcss
 
 __all__ = ["ABOUT", "Snapshots", "singular_values", "snapshot_times"]
 
-# Dimensions behind the stack's, and attributes, of what the trained file holds of them.
+# Dimensions after those of the stack, and attributes, of the variables of the trained file.
 ABOUT = {
     "snapshot_singular_values": (
         ("snapshot", "layer", "index"),
         {
-            "long_name": "singular values on the way",
+            "long_name": "singular values during training",
             "comment": "missing beyond the smaller side of the layer, and once a cell diverged",
         },
     ),
     "snapshot_wcss": (
         ("snapshot", "source"),
         {
-            "long_name": "WCSS of features and targets in the classes, on the way",
+            "long_name": "WCSS of features and targets in the classes, during training",
             "reference": "eq. 6",
             "comment": "missing once a cell diverged",
         },
@@ -34,7 +35,7 @@ ABOUT = {
 
 
 def snapshot_times(every: int, epochs: int) -> list[int]:
-    """The epochs of the looks: 0, every so many, and the last.
+    """The epochs of the snapshots: 0, multiples of `every`, and the last epoch.
 
     Examples
     --------
@@ -45,9 +46,9 @@ def snapshot_times(every: int, epochs: int) -> list[int]:
 
 
 class Snapshots:
-    """Looks at each cell as soon as it has done the epochs of the next look.
+    """Takes a snapshot of each cell as soon as it has done the epochs of the next snapshot.
 
-    A look at a cell that has ended shows its end.
+    The snapshots of a cell after its termination are those of its end point.
 
     Parameters
     ----------
@@ -58,19 +59,19 @@ class Snapshots:
     labels : (cells or 1, points) integer array
     cells : int
     times : list of int
-        Passes of the looks.
+        Epochs of the snapshots.
     parameters : callable, optional
-        The parameters to look at, where cells are on their way in other coordinates.
+        From the coordinates in which cells are trained to their parameters.
 
     Examples
     --------
-    One look at a layer that is the identity, at points at distance 1 from the means of their classes:
+    A snapshot of a layer that is the identity, on points at distance 1 from the means of their classes:
 
     >>> x, labels = torch.tensor([[[1.0, 0.0], [3.0, 0.0]]]), np.array([[0, 0]])
-    >>> look = Snapshots(Architecture((2, 2)), x, torch.zeros_like(x), labels, cells=1, times=[0])
+    >>> snapshots = Snapshots(Architecture((2, 2)), x, torch.zeros_like(x), labels, cells=1, times=[0])
     >>> none = torch.zeros(1, dtype=torch.int64)
-    >>> look(cells=none, epochs=none, theta=torch.eye(2).view(1, 4), lost=none.bool())
-    >>> look.singular_values.tolist(), look.wcss.tolist()
+    >>> snapshots(cells=none, epochs=none, theta=torch.eye(2).view(1, 4), diverged=none.bool())
+    >>> snapshots.singular_values.tolist(), snapshots.wcss.tolist()
     ([[[[1.0, 1.0]]]], [[[1.0]]])
     """
 
@@ -92,26 +93,26 @@ class Snapshots:
         self.singular_values = np.full((cells, len(times), depth, longest), np.nan)
         self.wcss = np.full((cells, len(times), depth), np.nan)
 
-    def __call__(self, cells: Tensor, epochs: Tensor, theta: Tensor, lost: Tensor) -> None:
-        """Look at those of some cells whose time has come."""
+    def __call__(self, cells: Tensor, epochs: Tensor, theta: Tensor, diverged: Tensor) -> None:
+        """Take the snapshots of some cells that are due."""
         taken = self._taken[cells]
         done = torch.searchsorted(self._times, epochs, right=True)
-        due = (done > taken) & ~lost
+        due = (done > taken) & ~diverged
         if due.any():
-            spectra, variability = self._look(cells[due], self._parameters(theta[due]))
+            spectra, variability = self._measure(cells[due], self._parameters(theta[due]))
             places = zip(cells[due].tolist(), taken[due].tolist(), done[due].tolist(), strict=True)
             for number, (cell, first, last) in enumerate(places):
                 self.singular_values[cell, first:last] = spectra[number]
                 self.wcss[cell, first:last] = variability[number]
         self._taken[cells] = torch.maximum(taken, done)
 
-    def _look(self, cells: Tensor, theta: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _measure(self, cells: Tensor, theta: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Singular values (cells, layers, index) and WCSS (cells, sources) of some cells."""
         network = self._architecture.network(theta)
-        x, y = (points[cells] if len(points) > 1 else points for points in (self._x, self._y))
-        labels = self._labels[cells.cpu().numpy()] if len(self._labels) > 1 else self._labels
+        x, y = per_cell(self._x, cells), per_cell(self._y, cells)
+        labels = per_cell(self._labels, cells.cpu().numpy())
         spaces = network.features(x)[:-1]
-        # parameters may be finite and their features not
+        # features of finite parameters can be infinite
         with np.errstate(over="ignore", invalid="ignore"):
             variability = np.array(
                 [[_variability(z, y, labels, cell) for z in spaces] for cell in range(len(cells))]
@@ -127,14 +128,14 @@ class Snapshots:
         }
 
     def resume(self, state: State) -> None:
-        """Take up the looks of an earlier run."""
+        """Take the snapshots of an earlier run."""
         self._taken = state["taken"]
         self.singular_values = state["singular_values"].cpu().numpy()
         self.wcss = state["wcss"].cpu().numpy()
 
 
 def singular_values(weights: Sequence[Tensor]) -> NDArray[np.float64]:
-    """Of every layer, (cells, layers, index), missing beyond its smaller side.
+    """Singular values of every layer, (cells, layers, index), missing beyond its smaller side.
 
     Parameters
     ----------
@@ -154,6 +155,6 @@ def singular_values(weights: Sequence[Tensor]) -> NDArray[np.float64]:
 
 
 def _variability(z: Tensor, y: Tensor, labels: NDArray[np.integer], cell: int) -> float:
-    """Of one cell: numpy sums in another order over a whole stack."""
+    """WCSS of one cell, because numpy sums over a stack in another order."""
     space, targets = (points[cell % len(points)].cpu().double().numpy() for points in (z, y))
     return float(wcss(np.concatenate([space, targets], axis=1), labels[cell % len(labels)]))

@@ -1,4 +1,4 @@
-"""The file of trained networks, written and read: weights, and how each cell got there."""
+"""The trained file: weights of networks, and how each cell was trained."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,16 +21,16 @@ from nrc.training.snapshots import Snapshots
 __all__ = [
     "Arrays",
     "as_arrays",
-    "cells_of",
-    "course_of",
+    "cell_arrays",
     "diverged_cells",
-    "joined",
+    "in_order",
     "network_arrays",
     "trained_dataset",
     "trained_network",
+    "training_info",
 ]
 
-# Numbers of some cells, each array (cells, ...), by the names that they have in the file.
+# Arrays (cells, ...) of some cells, by their names in the file.
 Arrays = dict[str, NDArray[Any]]
 
 ABOUT = {
@@ -48,13 +48,16 @@ ABOUT = {
     "iterations": {"long_name": "iterations of the method"},
     "evaluations": {"long_name": "epochs: evaluations of the loss with its gradient on all points"},
     "status": {"long_name": "status of the cell", **flag_attributes(Status)},
-    "termination_reason": {"long_name": "reason why training ended", **flag_attributes(TerminationReason)},
+    "termination_reason": {
+        "long_name": "reason why training terminated",
+        **flag_attributes(TerminationReason),
+    },
     "fingerprint": {"long_name": "SHA-256 of all that the cell's training depends on"},
 }
 
 
 def network_arrays(objective: RegularisedLoss, end: Minimum, snapshots: Snapshots | None = None) -> Arrays:
-    """Trained weights W1..WL (and biases b1..bL) of some cells, and how they were reached.
+    """Trained weights W1..WL (and biases b1..bL) of some cells, and how they were trained.
 
     Examples
     --------
@@ -67,7 +70,7 @@ def network_arrays(objective: RegularisedLoss, end: Minimum, snapshots: Snapshot
     >>> arrays["W1"].shape, Status(arrays["status"][0]).name
     ((1, 2, 3), 'STOPPED')
     """
-    point, lost = end.point, (end.termination_reason == TerminationReason.DIVERGED).cpu().numpy()
+    point, diverged = end.point, (end.termination_reason == TerminationReason.DIVERGED).cpu().numpy()
     network = objective.architecture.network(point.theta)
     penalty, _ = objective.penalty_gradient(point.theta)
     parameters = {f"W{l}": w for l, w in enumerate(network.weights, start=1)}
@@ -83,7 +86,7 @@ def network_arrays(objective: RegularisedLoss, end: Minimum, snapshots: Snapshot
         "termination_reason": end.termination_reason.char(),
     }
     arrays = as_arrays(parameters | counts)
-    arrays |= {name: np.where(lost, np.nan, values) for name, values in as_arrays(numbers).items()}
+    arrays |= {name: np.where(diverged, np.nan, values) for name, values in as_arrays(numbers).items()}
     arrays["status"] = np.array(
         [TerminationReason(code).status for code in end.termination_reason.tolist()], dtype=np.int8
     )
@@ -100,12 +103,12 @@ def trained_dataset(stack: Stack, arrays: Arrays, times: Sequence[int] = (), sta
     ----------
     stack : Stack
     arrays : mapping
-        Of all cells, and their `fingerprint`.
+        Of all cells.
     times : sequence of int
-        Passes of the looks, if there are any.
+        Epochs of the snapshots, if there are any.
     start : int
-        Passes since the initial weights at which the training began, where it goes on from another: an
-        attribute then, of the file and of the looks' coordinate.
+        Epochs of earlier training, since the initial weights. If there are any, this is an attribute of the
+        dataset and of the coordinate of the snapshots.
 
     Examples
     --------
@@ -121,7 +124,7 @@ def trained_dataset(stack: Stack, arrays: Arrays, times: Sequence[int] = (), sta
         about[f"W{l}"] = (f"n{l}", f"n{l - 1}"), {"long_name": f"weight matrix of layer {l}"}
         if f"b{l}" in arrays:
             about[f"b{l}"] = (f"n{l}",), {"long_name": f"bias of layer {l}"}
-    about |= {name: ((), attributes) for name, attributes in ABOUT.items()}
+    about |= {name: ((), attributes) for name, attributes in ABOUT.items() if name in arrays}
     coordinates = {}
     if len(times):
         about |= ABOUT_SNAPSHOTS
@@ -151,8 +154,8 @@ def _snapshot_coordinates(times: Sequence[int], depth: int, longest: int) -> dic
         "source": (range(depth), "space of the features z^k, k = 0 the inputs"),
     }
     return {
-        name: (name, np.array(values), {"long_name": says, "units": "1"})
-        for name, (values, says) in about.items()
+        name: (name, np.array(values), {"long_name": long_name, "units": "1"})
+        for name, (values, long_name) in about.items()
     }
 
 
@@ -175,14 +178,14 @@ def trained_network(dataset: xr.Dataset, activation: str, loss: str) -> Network:
     >>> [tuple(w.shape) for w in network.weights]
     [(1, 2, 3), (1, 3, 2)]
     """
-    lost = diverged_cells(dataset)
+    diverged = diverged_cells(dataset)
 
     def parameter(name: str) -> torch.Tensor:
         values, inner = dataset[name].values, 2 if name[0] == "W" else 1
         if not np.isfinite(values).all():
             raise ValueError(f"{name} holds a weight that is not finite; train the stack again")
         cells = values.reshape(-1, *values.shape[values.ndim - inner :]).astype(np.float64)
-        cells[lost] = 0
+        cells[diverged] = 0
         return torch.from_numpy(cells)
 
     layers = range(1, int(dataset["depth"]) + 1)
@@ -190,13 +193,13 @@ def trained_network(dataset: xr.Dataset, activation: str, loss: str) -> Network:
     return Network([parameter(f"W{l}") for l in layers], activation, loss, biases)
 
 
-def course_of(dataset: xr.Dataset) -> xr.Dataset:
-    """What a trained dataset says beside the parameters: how each cell was reached, and its snapshots.
+def training_info(dataset: xr.Dataset) -> xr.Dataset:
+    """A trained dataset without parameters: how each cell was trained, and its snapshots.
 
     Examples
     --------
     >>> dataset = xr.Dataset({"W1": 1.0, "b1": 0.0, "loss": 0.5, "fingerprint": "9f86d0"})
-    >>> list(course_of(dataset))
+    >>> list(training_info(dataset))
     ['loss']
     """
     parameters = [name for name in map(str, dataset.data_vars) if name[0] in "Wb" and name[1:].isdigit()]
@@ -212,18 +215,18 @@ def diverged_cells(dataset: xr.Dataset) -> NDArray[np.bool_]:
     >>> diverged_cells(xr.Dataset({"termination_reason": ("weight_decay", ended)})).tolist()
     [False, True]
     """
-    lost: NDArray[np.bool_] = dataset["termination_reason"].values.ravel() == TerminationReason.DIVERGED
-    return lost
+    diverged: NDArray[np.bool_] = dataset["termination_reason"].values.ravel() == TerminationReason.DIVERGED
+    return diverged
 
 
-def cells_of(dataset: xr.Dataset) -> Arrays:
-    """The arrays of a trained dataset with a cell as first axis, in the order of its stack.
+def cell_arrays(dataset: xr.Dataset) -> Arrays:
+    """The arrays of a trained dataset with cells as the first axis, in the order of its stack.
 
     Examples
     --------
     >>> axes = {"weight_decay": [0.1, 0.2], "sigma": 0.0, "width": 2, "depth": 2, "seed": 0}
     >>> dataset = xr.Dataset({"loss": ("weight_decay", [0.5, 0.25])}, axes)
-    >>> cells_of(dataset)["loss"].tolist()
+    >>> cell_arrays(dataset)["loss"].tolist()
     [0.5, 0.25]
     """
     stack = Stack.of(dataset)
@@ -244,13 +247,13 @@ def as_arrays(tensors: State) -> Arrays:
     return {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
 
 
-def joined(pieces: Sequence[tuple[NDArray[np.int64], Arrays]]) -> Arrays:
-    """The arrays of all cells in order, from those of some.
+def in_order(pieces: Sequence[tuple[NDArray[np.int64], Arrays]]) -> Arrays:
+    """The arrays of all cells in order, from the arrays of parts with the numbers of their cells.
 
     Examples
     --------
     >>> second, first = {"loss": np.array([0.25])}, {"loss": np.array([0.5])}
-    >>> joined([(np.array([1]), second), (np.array([0]), first)])["loss"].tolist()
+    >>> in_order([(np.array([1]), second), (np.array([0]), first)])["loss"].tolist()
     [0.5, 0.25]
     """
     order = np.argsort(np.concatenate([cells for cells, _ in pieces]))

@@ -1,48 +1,50 @@
-"""Where training starts: at initial weights, or at the networks of an earlier training, cell by cell."""
+"""Where training starts: from initial weights, or from the networks of an earlier training, cell by cell."""
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
+import xarray as xr
 from numpy.typing import NDArray
 from torch import Tensor
 
 from nrc import netcdf
 from nrc.grid import AXES, Stack, Value, notation
 from nrc.training.snapshots import ABOUT as ABOUT_SNAPSHOTS
-from nrc.training.trained_file import Arrays, cells_of, diverged_cells
+from nrc.training.trained_file import Arrays, cell_arrays, diverged_cells
 
-__all__ = ["Start", "read_start"]
+__all__ = ["InitialPoint", "read_warm_start"]
 
 
 @dataclass(frozen=True)
-class Start:
-    """Parameters that the cells of a stack start from, and the way that led there.
+class InitialPoint:
+    """Initial parameters of the cells of a stack, and the earlier training that led to them.
 
     Attributes
     ----------
     theta : Tensor
         (cells, parameters), in float64.
     epochs : int
-        Budget of all training before, in epochs since the initial weights.
+        Budget of all earlier training, in epochs since the initial weights.
     fingerprints : sequence of str
-        Of each cell's training before; empty at initial weights.
+        Of the earlier training of each cell; empty for initial weights.
     times : sequence of int
-        Passes of the looks before, since the initial weights.
-    looks : mapping
-        What they saw, arrays (cells, snapshot, ...) by their names in the file.
+        Epochs of the earlier snapshots, since the initial weights.
+    snapshots : mapping
+        Earlier snapshots, arrays (cells, snapshot, ...) by their names in the trained file.
 
     Examples
     --------
-    Training went on after 100 epochs, and the look at its pass 0 is the last one before:
+    After 100 epochs of earlier training, the snapshot at epoch 0 is the last earlier one:
 
-    >>> start = Start(torch.zeros(1, 4), epochs=100, times=[0, 50, 100])
-    >>> start.to_come([0, 50])
+    >>> initial = InitialPoint(torch.zeros(1, 4), epochs=100, times=[0, 50, 100])
+    >>> initial.new_times([0, 50])
     [50]
-    >>> start.since_the_beginning([50])
+    >>> initial.all_times([50])
     [0, 50, 100, 150]
     """
 
@@ -50,70 +52,86 @@ class Start:
     epochs: int = 0
     fingerprints: Sequence[str] = ()
     times: Sequence[int] = ()
-    looks: Arrays = field(default_factory=dict)
+    snapshots: Arrays = field(default_factory=dict)
 
-    def to_come(self, times: list[int]) -> list[int]:
-        """Of the looks of the training from here on, those that are new: the last before is at its pass 0."""
+    @classmethod
+    def of(
+        cls, trained: xr.Dataset, stack: Stack, along: str | None = None, name: str | Path = "the warm start"
+    ) -> Self:
+        """The networks of a trained dataset, as initial parameters of the cells of a stack.
+
+        A network that collapsed to zero starts where it collapsed.
+
+        Parameters
+        ----------
+        trained : Dataset
+            Has all cells of the stack, and maybe more.
+        stack : Stack
+        along : str, optional
+            Axis on which the dataset has one value, another one than the stack. On all other axes a cell
+            starts from the same cell.
+        name : str or path
+            Name of the dataset in messages.
+
+        Raises
+        ------
+        ValueError
+            If the dataset does not have a cell of the stack, or the cell diverged.
+        """
+        flat, diverged = cell_arrays(trained), diverged_cells(trained)
+        axes = [axis for axis in AXES if axis != along]
+        numbers = {_key(cell, axes): number for number, cell in enumerate(Stack.of(trained).cells())}
+        chosen = []
+        for cell in stack.cells():
+            number = numbers.get(_key(cell, axes))
+            label = ", ".join(f"{axis} {notation(cell[axis])}" for axis in axes)
+            if number is None:
+                raise ValueError(f"{name} has no network of {label} to start from; train it there first")
+            if diverged[number]:
+                raise ValueError(
+                    f"{name}: the network of {label} diverged, so no training can start from it; train it by "
+                    "another method or with other options, or leave it out of every grid"
+                )
+            chosen.append(number)
+        layers = range(1, stack.depth + 1)
+        names = [*(f"W{l}" for l in layers), *(f"b{l}" for l in layers if f"b{l}" in flat)]
+        theta = np.concatenate([flat[key][chosen].reshape(len(chosen), -1) for key in names], axis=1)
+        return cls(
+            torch.from_numpy(theta.astype(np.float64)),
+            int(trained.attrs.get("start", 0)) + _epochs_of(trained),
+            flat["fingerprint"][chosen].astype(str).tolist() if "fingerprint" in flat else (),
+            trained["snapshot"].values.tolist() if "snapshot" in trained.coords else (),
+            {key: flat[key][chosen] for key in ABOUT_SNAPSHOTS if key in flat},
+        )
+
+    def new_times(self, times: list[int]) -> list[int]:
+        """Epochs of the new snapshots: the last earlier one is the snapshot at epoch 0."""
         return times[1:] if len(self.times) else times
 
-    def since_the_beginning(self, times: Sequence[int]) -> list[int]:
-        """Passes since the initial weights of all looks, if there are any from here on."""
+    def all_times(self, times: Sequence[int]) -> list[int]:
+        """Epochs of all snapshots since the initial weights, if there are new ones."""
         return [*self.times, *(self.epochs + time for time in times)] if len(times) else []
 
-    def whole_way(self, arrays: Arrays, cells: NDArray[np.int64]) -> Arrays:
-        """The arrays of some cells, trained from here on, with the looks before in front of their own."""
+    def with_earlier_snapshots(self, arrays: Arrays, cells: NDArray[np.int64]) -> Arrays:
+        """The arrays of some cells, with the earlier snapshots before the new ones."""
         joined = {
-            name: np.concatenate([before[cells], arrays[name]], axis=1)
-            for name, before in self.looks.items()
+            name: np.concatenate([earlier[cells], arrays[name]], axis=1)
+            for name, earlier in self.snapshots.items()
             if name in arrays
         }
         return arrays | joined
 
 
-def read_start(path: str | Path, stack: Stack, along: str | None = None) -> Start:
-    """The networks of a trained file as a start for the cells of a stack, which the file has and maybe more.
+def read_warm_start(path: str | Path, stack: Stack, along: str | None = None) -> InitialPoint:
+    """`InitialPoint.of` the networks of a trained file."""
+    return InitialPoint.of(netcdf.load(path), stack, along, path)
 
-    A dead network starts where it died.
 
-    Parameters
-    ----------
-    path : path
-    stack : Stack
-    along : str, optional
-        Axis on which the file is of another value than the stack, one alone; on all others a cell starts
-        from the same cell.
-
-    Raises
-    ------
-    ValueError
-        If the file lacks a cell of the stack, or one diverged: from there nothing goes on.
-    """
-    trained = netcdf.load(path)
-    flat, lost = cells_of(trained), diverged_cells(trained)
-    axes = [axis for axis in AXES if axis != along]
-    there = {_key(cell, axes): place for place, cell in enumerate(Stack.of(trained).cells())}
-    places = []
-    for cell in stack.cells():
-        said = ", ".join(f"{axis} {notation(cell[axis])}" for axis in axes)
-        if _key(cell, axes) not in there:
-            raise ValueError(f"{path} has no network of {said} to start from; train it there first")
-        if lost[there[_key(cell, axes)]]:
-            raise ValueError(
-                f"{path}: the network of {said} diverged, and nothing goes on from it; train it by another "
-                "method or with other options, or leave it out of every grid"
-            )
-        places.append(there[_key(cell, axes)])
-    layers = range(1, int(next(stack.cells())["depth"]) + 1)
-    names = [*(f"W{l}" for l in layers), *(f"b{l}" for l in layers if f"b{l}" in flat)]
-    theta = np.concatenate([flat[name][places].reshape(len(places), -1) for name in names], axis=1)
-    own = json.loads(trained.attrs["settings"])["training"]["epochs"]
-    return Start(
-        torch.from_numpy(theta.astype(np.float64)),
-        int(trained.attrs.get("start", 0)) + own,
-        flat["fingerprint"][places].astype(str).tolist(),
-        trained["snapshot"].values.tolist() if "snapshot" in trained.coords else (),
-        {name: flat[name][places] for name in ABOUT_SNAPSHOTS if name in flat},
-    )
+def _epochs_of(trained: xr.Dataset) -> int:
+    """The budget of the training of a dataset; if it has no settings, the epochs that were used."""
+    if "settings" in trained.attrs:
+        return int(json.loads(trained.attrs["settings"])["training"]["epochs"])
+    return int(trained["evaluations"].max())
 
 
 def _key(cell: Mapping[str, Value], axes: Sequence[str]) -> tuple[Value, ...]:

@@ -224,7 +224,7 @@ def test_jobs_are_cancelled_requeued_and_timed_out_and_their_node_drained(untrai
     made, expected = digests(untrained.checkout), digests(local)
     assert made == {path: expected[path] for path in made}
     for target in targets:
-        assert "going on from a checkpoint" in untrained.checkout.log(target), target
+        assert "continuing from a checkpoint" in untrained.checkout.log(target), target
     assert len(re.findall("^Error: ", output, re.MULTILINE)) == 2, (
         "two jobs failed once, and were tried again"
     )
@@ -250,7 +250,7 @@ def test_snakemake_is_killed_while_its_slurm_job_runs_and_started_again(untraine
     first.wait()
     untrained.checkout.snakemake(options=["--unlock"], overlays=[TINY, "changes.yaml"])
     untrained.run(TARGETS[0])
-    assert "going on from a checkpoint" in untrained.checkout.log(TARGETS[0])
+    assert "continuing from a checkpoint" in untrained.checkout.log(TARGETS[0])
     signal_training(TARGETS[0], signal.SIGCONT)
     wait_for(lambda: not slurm("squeue", "-h"))
     made, expected = digests(untrained.checkout), digests(local)

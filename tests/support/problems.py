@@ -22,7 +22,7 @@ from nrc.optimize.protocols import Phase, RunInfo
 __all__ = [
     "METHODS",
     "TORCH_ACTIVATIONS",
-    "Way",
+    "MethodCase",
     "autoencoders",
     "classifiers",
     "gradient_of",
@@ -90,7 +90,7 @@ def classifiers(
 
 
 @dataclass(frozen=True)
-class Way:
+class MethodCase:
     """A method with options, and the problem that it is for."""
 
     name: str
@@ -110,14 +110,16 @@ class Way:
 _ADAM = {"learning_rate": 0.02, "batch": None, "schedule": "constant"}
 _SGD = {"learning_rate": 0.2, "momentum": 0.9, "batch": None, "schedule": "constant"}
 METHODS = {
-    "lbfgs": Way("lbfgs", {"history": 10}, exact=False),
-    "varpro": Way("varpro", {"history": 10, "plain_epochs": 3}, exact=False),
-    "gd": Way("gd", {"step": 0.2}),
-    "levenberg_marquardt": Way("levenberg_marquardt", {}, {"activation": "linear", "penalty": "product"}),
-    "adam": Way("adam", _ADAM),
-    "adam in batches": Way("adam", {**_ADAM, "batch": 8, "schedule": "cosine"}),
-    "sgd": Way("sgd", _SGD),
-    "sgd in batches": Way("sgd", {**_SGD, "learning_rate": 0.05, "batch": 8}),
+    "lbfgs": MethodCase("lbfgs", {"history": 10}, exact=False),
+    "varpro": MethodCase("varpro", {"history": 10, "plain_epochs": 3}, exact=False),
+    "gd": MethodCase("gd", {"step": 0.2}),
+    "levenberg_marquardt": MethodCase(
+        "levenberg_marquardt", {}, {"activation": "linear", "penalty": "product"}
+    ),
+    "adam": MethodCase("adam", _ADAM),
+    "adam in batches": MethodCase("adam", {**_ADAM, "batch": 8, "schedule": "cosine"}),
+    "sgd": MethodCase("sgd", _SGD),
+    "sgd in batches": MethodCase("sgd", {**_SGD, "learning_rate": 0.05, "batch": 8}),
 }
 
 

@@ -28,7 +28,6 @@ COMMON = {
     "loss_on": "data",
     "penalty": "factors",
     "snapshot_every": None,
-    "wall_clock": None,
 }
 LBFGS = {"method": {"name": "lbfgs", "history": 10}, "tolerance": 1e-12, "epochs": 500, "precision": "float64"}  # fmt: skip
 ADAM = {
@@ -68,7 +67,7 @@ class Training:
 
     def __init__(self, folder: Path, kind: str = "lbfgs", points: int = DATA["points"]) -> None:
         self.folder, self.output = folder, folder / "train.nc"
-        network = {"activation": "tanh", "bias": False, "gain": 1}
+        network = {"activation": "tanh", "bias": False}
         self.settings = {"experiment": kind, "network": network, "device": "cpu", **KINDS[kind]}
         seeds = self.settings["stack"]["seed"]
         self.data = []
@@ -112,7 +111,7 @@ class Training:
         return self.output.read_bytes(), program.said()
 
     def hidden(self, name: str) -> Path:
-        """The claim, the checkpoint or the earlier file beside the output."""
+        """The checkpoint or the earlier file beside the output."""
         return self.output.with_name(f".{self.output.stem}.{name}")
 
     def wait_for_checkpoints(self, program: Program, count: int) -> None:

@@ -1,4 +1,4 @@
-"""Cells that need no training, because the earlier file of a stack has them."""
+"""Cells that need no training, because the earlier file of the stack has them."""
 
 import hashlib
 import json
@@ -14,21 +14,21 @@ from numpy.typing import NDArray
 
 from nrc import netcdf
 from nrc.grid import Stack
-from nrc.training.trained_file import Arrays, cells_of
+from nrc.training.trained_file import Arrays, cell_arrays
 
-__all__ = ["digest", "fingerprints", "keep", "taken_over"]
+__all__ = ["checkpoint_fingerprint", "fingerprints", "keep", "reused_cells"]
 
 logger = logging.getLogger(__name__)
 
 
 def _earlier_of(output: str | Path) -> Path:
-    """The hidden file that holds the last complete output: Snakemake removes the output of a job to come."""
+    """The hidden file with the last complete output, because Snakemake removes the output before a job."""
     output = Path(output)
     return output.with_name(f".{output.stem}.earlier{output.suffix}")
 
 
 def keep(output: str | Path) -> None:
-    """Keep the output as the earlier file of the next time, without taking room where links are possible."""
+    """Keep the output as the earlier file of the next run; a link, if possible, takes no space."""
     with netcdf.atomic(_earlier_of(output)) as temporary:
         try:
             os.link(output, temporary)
@@ -36,21 +36,23 @@ def keep(output: str | Path) -> None:
             shutil.copyfile(output, temporary)
 
 
-def taken_over(output: str | Path, prints: Sequence[str]) -> tuple[NDArray[np.int64], Arrays]:
-    """The cells that an earlier file holds with the same fingerprints, and their arrays."""
-    nothing = np.array([], dtype=np.int64), {}
+def reused_cells(output: str | Path, prints: Sequence[str]) -> tuple[NDArray[np.int64], Arrays]:
+    """The cells that an earlier file has with the same fingerprints, and their arrays."""
+    none: tuple[NDArray[np.int64], Arrays] = np.array([], dtype=np.int64), {}
     path = _earlier_of(output)
     if not path.exists():
-        return nothing
+        return none
     try:
         earlier = netcdf.load(path)
     except OSError as error:
-        logger.warning(f"{error}: its cells are trained again")
-        return nothing
-    flat = cells_of(earlier)
+        logger.warning(f"{error}; its cells are trained again")
+        return none
+    flat = cell_arrays(earlier)
     at = {text: place for place, text in enumerate(flat.pop("fingerprint").astype(str))}
     found = np.array([cell for cell, text in enumerate(prints) if text in at], dtype=np.int64)
     places = [at[prints[cell]] for cell in found]
+    if len(found):
+        logger.info(f"{output}: {len(found)} of {len(prints)} cells reused from the earlier file")
     return found, {name: values[places] for name, values in flat.items()}
 
 
@@ -62,32 +64,39 @@ def fingerprints(
     code: str,
     start: Sequence[str] = (),
 ) -> list[str]:
-    """For each cell the SHA-256 of all that its training depends on: settings, data, versions, code.
+    """For each cell the SHA-256 of everything that its training depends on: settings, data, versions, code.
 
     Parameters
     ----------
     stack : Stack
     settings : mapping
     files : iterable of path
-        Data files: one for each seed of the stack, or one for all.
+        Data files: one for each seed of the stack, or one for all seeds.
     versions : mapping
         Of software, and the device.
     code : str
         Digest of the program's code.
     start : sequence of str
-        Fingerprint of the network that each cell starts from; empty at initial weights.
+        Fingerprint of the network that each cell starts from; empty for initial weights.
     """
     common = {name: value for name, value in settings.items() if name not in ("experiment", "stack")}
     data = [_file_digest(file) for file in files]
     of_seed = dict(zip(stack.seeds, data if len(data) > 1 else data * len(stack.seeds), strict=True))
-    before = list(start) or [None] * len(stack)
+    before: list[str | None] = [*start] or [None] * len(stack)
     return [
-        digest(json.dumps([common, dict(versions), code, cell, of_seed[cell["seed"]], start], sort_keys=True))
+        _digest(
+            json.dumps([common, dict(versions), code, cell, of_seed[cell["seed"]], start], sort_keys=True)
+        )
         for cell, start in zip(stack.cells(), before, strict=True)
     ]
 
 
-def digest(text: str) -> str:
+def checkpoint_fingerprint(prints: Sequence[str], reused: NDArray[np.int64]) -> str:
+    """The SHA-256 of the fingerprints of all cells that are not reused."""
+    return _digest("".join(text for cell, text in enumerate(prints) if cell not in reused))
+
+
+def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 

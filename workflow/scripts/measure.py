@@ -28,8 +28,9 @@ from nrc.measures.network import accuracy, measure, without
 from nrc.metadata import provenance
 from nrc.networks.activations import ACTIVATIONS
 from nrc.networks.mlp import Network
+from nrc.objectives.penalties import PENALTIES
 from nrc.status import Status
-from nrc.training.trained_file import course_of, diverged_cells, trained_network
+from nrc.training.trained_file import diverged_cells, trained_network, training_info
 from workflow.lib.program import Settings, run
 
 # Settings in `measures` that are not arguments of `measure`.
@@ -50,7 +51,7 @@ def main(
     except ValueError as error:
         raise ValueError(f"{trained} on {', '.join(data)}: {error}") from error
     result = xr.merge(
-        [course_of(stored), unflatten(stack, measured)],
+        [training_info(stored), unflatten(stack, measured)],
         join="outer",
         compat="equals",
         combine_attrs="override",
@@ -89,7 +90,7 @@ def measure_stack(
             MeasuredStack(network, torch.from_numpy(inputs.x), torch.from_numpy(inputs.y)),
             labels=inputs.labels,
             clusters=first.clusters,
-            weight_decay=of_layers if penalty == "factors" else None,
+            weight_decay=of_layers if PENALTIES[penalty].ridge else None,
             collapsed=collapsed,
             seeds=[cell["seed"] for cell in cells],
             **choices,
