@@ -72,7 +72,7 @@ CHOICES = {
         "lost": {"kind": "spectra", "of": "diverging"},
     },
 }  # fmt: skip
-TRAINED_ONLY = ["results/mnist/train/weight_decay~all/sigma~0/width~8/depth~3/seed~1.nc"]  # fmt: skip
+TRAINED_ONLY = "results/mnist/train/weight_decay~all/sigma~0/width~8/depth~3/seed~1.nc"
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def run(finished, tmp_path_factory) -> Checkout:
         targets = [
             *(f"results/{name}/measures.nc" for name in CHOICES["experiments"]),
             *(f"results/figures/{name}.png" for name in CHOICES["figures"]),
-            *TRAINED_ONLY,
+            TRAINED_ONLY,
         ]
         checkout.snakemake(*targets, overlays=checkout.overlay(CHOICES))
 
@@ -184,8 +184,8 @@ def test_a_stack_extends_over_seeds_with_the_bits_of_single_seeds(run):
     assert cube["seed"].values.tolist() == [0, 3]
     for name in ("singular_values", "tcv_upper", "relative_residual", "loss"):
         np.testing.assert_array_equal(cube[name].sel(seed=0).squeeze(), alone[name].squeeze(), err_msg=name)
-    single = run.load(TRAINED_ONLY[0])
-    several = run.load(TRAINED_ONLY[0].replace("seed~1", "seed~all")).sel(seed=1)
+    single = run.load(TRAINED_ONLY)
+    several = run.load(TRAINED_ONLY.replace("seed~1", "seed~all")).sel(seed=1)
     for name in single.data_vars:
         np.testing.assert_array_equal(several[name], single[name], err_msg=name)
 
