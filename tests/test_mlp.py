@@ -49,29 +49,18 @@ def plain_loss(module, x, y, loss):
     return functional.mse_loss(module(x), y, reduction="none").sum(1) / 2
 
 
-def plain_features(weights, biases, point, activation):
-    """One network, one point, with numpy alone."""
-    phi = TORCH_ACTIVATIONS[activation]()
-    z = [point]
-    for l, (w, b) in enumerate(zip(weights, biases, strict=True)):
-        t = np.array([sum(row[j] * z[-1][j] for j in range(len(row))) for row in w]) + b
-        z.append(t if l == len(weights) - 1 else phi(torch.from_numpy(t)).numpy())
-    return z
-
-
-def test_features_and_loss_agree_with_a_plain_loop(architecture):
-    theta, x, y = problem(architecture)
+def test_features_are_those_of_torchs_layers(architecture):
+    theta, x, _ = problem(architecture)
     network = architecture.network(theta)
-    z, (loss, *_) = network.features(x), network.gradient(x, y)
-    for c in range(CELLS):
-        errors, weights = [], [w[c].numpy() for w in network.weights]
-        biases = [b[c].numpy() for b in network.biases] if architecture.bias else [0.0] * 3
-        for i in range(POINTS):
-            plain = plain_features(weights, biases, x[c, i].numpy(), architecture.activation)
-            for l, layer in enumerate(plain):
-                np.testing.assert_allclose(z[l][c, i].numpy(), layer, rtol=1e-12, atol=1e-14)
-            errors.append(0.5 * ((plain[-1] - y[c, i].numpy()) ** 2).sum())
-        assert float(loss[c]) == pytest.approx(np.mean(errors), rel=1e-12)
+    z = network.features(x)
+    for c, module in enumerate(modules(network)):
+        layers = [layer for layer in module if isinstance(layer, torch.nn.Linear)]
+        inputs = []
+        for layer in layers:
+            layer.register_forward_pre_hook(lambda _, given, inputs=inputs: inputs.append(given[0]))
+        output = module(x[c])
+        for ours, theirs in zip(z, [*inputs, output], strict=True):
+            torch.testing.assert_close(ours[c], theirs.detach(), rtol=1e-12, atol=1e-14)
 
 
 def test_the_table_of_activations_has_the_names_that_the_configuration_allows():
@@ -107,18 +96,6 @@ def test_value_and_gradient_agree_with_autograd_on_torchs_layers(architecture, l
         plain.backward()
         torch.testing.assert_close(value[c], plain.detach(), rtol=1e-12, atol=0)
         torch.testing.assert_close(gradient[c], gradient_of(module), rtol=1e-11, atol=1e-14)
-
-
-def test_gradient_agrees_with_finite_differences(architecture):
-    theta, x, y = problem(architecture)
-    loss = RegularisedLoss(architecture, x, y, WEIGHT_DECAY)
-    _, gradient = value_and_gradient(loss, theta)
-    step = 1e-6
-    for j in range(theta.shape[1]):
-        shift = torch.zeros_like(theta)
-        shift[:, j] = step
-        slope = (loss.at(theta + shift).value - loss.at(theta - shift).value) / (2 * step)
-        torch.testing.assert_close(gradient[:, j], slope, rtol=1e-6, atol=1e-8)
 
 
 @pytest.mark.parametrize("bias", [False, True])
@@ -237,7 +214,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("shares", "shared", "order"), CASES)
-@pytest.mark.parametrize("batch", [1, 4, 11])
+@pytest.mark.parametrize("batch", [1, 4])
 def test_the_batches_of_a_pass_are_the_whole_loss(shares, shared, order, batch):
     """Each counts by its size: then the points have the weights that they have in the whole."""
     objective, theta = objective_of(shares, shared)

@@ -1,4 +1,4 @@
-"""Newton's method by conjugate gradients, held against autograd and dense solves."""
+"""Newton's method by conjugate gradients, compared with autograd and dense solves."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ from nrc.optimize import build
 from nrc.optimize.kfac import KFAC
 from nrc.optimize.minimise import minimise
 from nrc.optimize.newton import NewtonCG, conjugate_gradients
-from nrc.optimize.protocols import Phase, RunInfo
+from nrc.optimize.protocols import Phase, RunInfo, tree_map
 from nrc.status import TerminationReason
 from support.problems import autoencoders, classifiers, normal, plain_hessians
 
@@ -54,7 +54,7 @@ def test_a_product_can_be_taken_again_and_again():
     [{"activation": "relu"}, {"activation": "linear", "penalty": "product"}],
     ids=["relu", "product"],
 )
-def test_what_has_no_such_hessian_is_refused_by_name(problem):
+def test_a_loss_without_hessian_is_refused_by_name(problem):
     objective, theta = autoencoders(**problem)
     with pytest.raises(ValueError, match=r"activation \w+, penalty on the \w+: products with the"):
         Hessian(objective, theta)
@@ -131,7 +131,7 @@ def test_newtons_steps_converge_superlinearly():
         [Phase(NewtonCG(1e-10))],
         tolerance=1e-10,
         epochs=20_000,
-        report=lambda progress, here: residuals.append(progress.worst),
+        report=lambda minimisation: residuals.append(minimisation.progress.worst_residual),
     )
     assert len(residuals) - 1 <= 4
 
@@ -146,7 +146,7 @@ def test_a_cell_alone_has_the_bits_of_the_cell_in_its_stack():
         assert alone.evaluations[0] == together.evaluations[c]
 
 
-def test_a_run_goes_on_from_any_state_in_the_same_bits():
+def test_a_run_continues_from_any_state_in_the_same_bits():
     objective, start, _ = classifiers(weight_decay=(1e-2, 0.1))
     states = []
 
@@ -154,11 +154,8 @@ def test_a_run_goes_on_from_any_state_in_the_same_bits():
         phases = build("newton", OPTIONS, RunInfo(20_000, [0, 0], 1e-8))
         return minimise(objective, start, phases, tolerance=1e-8, epochs=20_000, state=state, report=report)
 
-    def keep(progress, here):
-        state = here()
-        states.append({**state, **{k: v.clone() for k, v in state.items() if isinstance(v, Tensor)}})
-        states[-1]["end"] = {k: v.clone() for k, v in state["end"].items() if isinstance(v, Tensor)}
-        states[-1]["end"]["point"] = {k: v.clone() for k, v in state["end"]["point"].items()}
+    def keep(minimisation):
+        states.append(tree_map(lambda a: a.clone() if isinstance(a, Tensor) else a, minimisation.state))
 
     whole = go(report=keep)
     for state in states[3 :: len(states) // 5]:

@@ -1,4 +1,4 @@
-"""Variable projection: held against numpy's least squares, autograd, and plain L-BFGS."""
+"""Variable projection, compared with least squares of numpy, autograd, and plain L-BFGS."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ import torch
 
 from nrc.optimize.minimise import minimise
 from nrc.optimize.protocols import RunInfo
-from nrc.optimize.varpro import Projected, RightInverse, build
+from nrc.optimize.varpro import Options, Projected, RightInverse, build
 from nrc.status import TerminationReason
 from support.problems import METHODS, autoencoders, classifiers, modules, normal, parameters_of
 
@@ -154,7 +154,7 @@ def test_it_ends_at_stationary_points_of_the_whole_loss(name):
 
 def test_after_a_long_plain_stretch_it_ends_where_plain_lbfgs_ends():
     loss, theta = autoencoders()
-    phases = build(RunInfo(20_000, [0] * 4), plain=60, history=10)
+    phases = build(RunInfo(20_000, [0] * 4), Options(plain_epochs=60, history=10))
     ends = [
         minimise(loss, theta, how, tolerance=1e-10, epochs=20_000)
         for how in (METHODS["lbfgs"].method(20_000, [0] * 4), phases)
@@ -167,9 +167,8 @@ def test_after_a_long_plain_stretch_it_ends_where_plain_lbfgs_ends():
 def test_a_plain_stretch_follows_lbfgs_to_the_bit():
     loss, theta = autoencoders()
     plain = minimise(loss, theta, METHODS["lbfgs"].method(9, [0] * 4), tolerance=1e-12, epochs=9)
-    stretch = minimise(
-        loss, theta, build(RunInfo(9, [0] * 4), plain=9, history=10)[:1], tolerance=1e-12, epochs=9
-    )
+    phases = build(RunInfo(9, [0] * 4), Options(plain_epochs=9, history=10))[:1]
+    stretch = minimise(loss, theta, phases, tolerance=1e-12, epochs=9)
     assert torch.equal(plain.point.theta, stretch.point.theta)
 
 
