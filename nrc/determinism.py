@@ -1,4 +1,4 @@
-"""Same inputs, same bytes: what the numerical libraries must be told."""
+"""Settings of the numerical libraries under which equal inputs give equal bytes."""
 
 import os
 
@@ -11,11 +11,11 @@ __all__ = ["make_deterministic"]
 def make_deterministic(*, tf32: bool = False) -> None:
     """Fix the order of floating-point operations. Call it before the first tensor is computed.
 
-    MKL's strict mode makes a matrix product independent of the matrix's alignment in memory, and
-    so of the cell's place in its stack: a cell trained alone then has the same bits as in a stack.
+    In the strict mode of MKL, a matrix product does not depend on the alignment of the matrix in memory, and
+    so not on the place of a cell in its stack. A cell trained alone has the same bits as in a stack.
 
-    One CPU thread, in numpy's libraries too, so that results do not depend on the number of cores:
-    stacks run side by side instead.
+    All libraries use one CPU thread, so that results do not depend on the number of cores. Parts of stacks
+    run in parallel instead.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def make_deterministic(*, tf32: bool = False) -> None:
     """
     os.environ["MKL_CBWR"] = "AUTO,STRICT"
     os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
-    # the same as use_deterministic_algorithms(True), which would also import the compiler, for a second
+    # as use_deterministic_algorithms(True), which would also import the compiler and take a second
     torch.set_deterministic_debug_mode("error")
     # all memory is written before it is read; torch makes this property at import, where no checker sees it
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

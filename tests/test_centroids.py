@@ -188,7 +188,7 @@ def test_bad_input_is_named():
         ({"labels": labels + 1}, "a label is 3, but must be less than K = 3"),
         ({"network": Network([w1, broken, w3])}, "W_2 of cell 2 are not finite"),
         ({"network": Network([w3, w2, w1])}, "W_1 have shape"),
-        ({"y": y[:, :-1]}, "the targets have shape .3, 29, 5., but .* call for .3, 30, 5."),
+        ({"y": y[:, :-1]}, "the targets have shape .3, 29, 5., but must have .3, 30, 5."),
         ({"z": x * torch.inf}, "the inputs of cell 0 are not finite"),
     ):
         given = {"network": network, "z": x, "y": y, "labels": labels, **changes}

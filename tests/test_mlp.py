@@ -174,10 +174,10 @@ def test_biases_begin_at_zero_and_leave_the_weights_as_they_are():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda n, x, y: (n, x, y[:, :-1]), r"the targets have shape \(3, 10, 3\), but .* call for \(3, 11, 3\)"),
-        (lambda n, x, y: (n, x[:, :, 1:], y), r"W_1 have shape \(3, 6, 4\), but .* call for \(3, 6, 3\)"),
+        (lambda n, x, y: (n, x, y[:, :-1]), r"the targets have shape \(3, 10, 3\), but must have \(3, 11, 3\)"),
+        (lambda n, x, y: (n, x[:, :, 1:], y), r"W_1 have shape \(3, 6, 4\), but must have \(3, 6, 3\)"),
         (lambda n, x, y: (n, x * torch.inf, y), "the inputs of cell 0 are not finite"),
-        (lambda n, x, y: (replace(n, biases=[*n.biases[:2], n.biases[1]]), x, y), r"b_3 have shape \(3, 5\), but .* call for \(3, 3\)"),
+        (lambda n, x, y: (replace(n, biases=[*n.biases[:2], n.biases[1]]), x, y), r"b_3 have shape \(3, 5\), but must have \(3, 3\)"),
         (lambda n, x, y: (replace(n, biases=[b / torch.tensor([[1], [0], [1]]) for b in n.biases]), x, y), "b_1 of cell 1 are not finite"),
     ],
 )  # fmt: skip

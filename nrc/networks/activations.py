@@ -23,7 +23,8 @@ class Activation:
     value : callable
         phi(t), written into its second argument if that is not None.
     derivative : callable
-        phi'(t), likewise. It is a function of a = phi(t) if `of_value` is true, and otherwise of t.
+        phi'(t), written into its second argument if that is not None. It is a function of a = phi(t) if
+        `of_value` is true, and otherwise of t.
     curvature, third : callable, optional
         phi''(t) and phi'''(t) of the same argument as the derivative; None if they do not exist everywhere.
     of_value : bool

@@ -1,10 +1,10 @@
 """Stacks of fully connected networks, as one batched tensor program.
 
-A stack holds networks of one architecture. Every tensor has the cell as its first axis, and no
-operation mixes cells, so a cell's numbers do not depend on the company it trains in.
+A stack has networks of one architecture. The first axis of every tensor is the axis of cells, and no
+operation mixes cells, so the numbers of a cell do not depend on the other cells.
 
-Conventions: z^0 = x and z^l = phi(W_l z^{l-1} + b_l), the last layer without phi; biases b_l are
-optional. In code a point is a row, but in memory a feature is: products then read ``w @ z.mT``.
+Conventions: z^0 = x and z^l = phi(W_l z^{l-1} + b_l), the last layer without phi; biases b_l are optional. In
+code a point is a row, but in memory a row is a feature, so products read ``w @ z.mT``.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ class Options(NetworkOptions):
 
 
 def by_features(x: Tensor) -> Tensor:
-    """The same points (cells, points, features), with a feature of all points in a row of memory.
+    """Points (cells, points, features), with a row of memory for each feature.
 
     Examples
     --------
@@ -89,7 +89,7 @@ class Network:
         return replace(self, weights=self.weights[k:], biases=biases)
 
     def to(self, dtype: torch.dtype) -> "Network":
-        """The same in another precision."""
+        """The networks in another precision."""
         biases = None if self.biases is None else [b.to(dtype) for b in self.biases]
         return replace(self, weights=[w.to(dtype) for w in self.weights], biases=biases)
 
@@ -106,7 +106,7 @@ class Network:
         return w if self.biases is None else torch.cat([w, self.biases[l - 1][:, :, None]], dim=2)
 
     def overwrite(self, l: int, matrix: Tensor) -> None:
-        """Overwrite W_l and b_l by those of another [W_l b_l]."""
+        """Overwrite W_l and b_l by a matrix [W_l b_l]."""
         w = self.weights[l - 1]
         w.copy_(matrix[:, :, : w.shape[2]])
         if self.biases is not None:
@@ -219,7 +219,7 @@ class Network:
         workspace: Workspace = FRESH,
         out: "Network | None" = None,
     ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-        """The same where the features z^0, ..., z^L are known; in a workspace z^L is overwritten."""
+        """Loss and gradient from known features z^0, ..., z^L; in a workspace z^L is overwritten."""
         p = 1 / y.shape[1] if shares is None else shares[:, :, None]
         value, delta = LOSSES[self.loss].gradient(z[-1], y, p, workspace)
         return value, *self.pull_back(z[:-1], delta, workspace, out)
@@ -259,7 +259,8 @@ class Network:
         for name, (shape, array) in expected.items():
             if array.shape != shape:
                 raise ValueError(
-                    f"{name} have shape {tuple(array.shape)}, but the arrays before them call for {shape}"
+                    f"{name} have shape {tuple(array.shape)}, but must have {shape} after the arrays "
+                    "before them"
                 )
             if not array.isfinite().all():
                 cell = int((~array.isfinite()).flatten(1).any(1).nonzero()[0])

@@ -80,7 +80,7 @@ class RegularisedLoss:
 
     @property
     def point_weights(self) -> Tensor | float:
-        """p_i, (cells, points, 1), or 1/N where points have no weights of their own."""
+        """p_i, (cells, points, 1), or 1/N if `shares` is not given."""
         return 1 / self.x.shape[1] if self.shares is None else self.shares[:, :, None]
 
     @property
@@ -98,7 +98,7 @@ class RegularisedLoss:
         return self.at_features(theta, self.network(theta).features(self.x, self.workspace))
 
     def at_features(self, theta: Tensor, z: list[Tensor]) -> Point:
-        """The same where the features z^0, ..., z^L are known; z^L is overwritten."""
+        """Value and gradient from known features z^0, ..., z^L; z^L is overwritten."""
         gradient = torch.empty_like(theta)
         loss, *_ = self.network(theta).gradient_at(
             z, self.y, self.shares, self.workspace, out=self.network(gradient)
@@ -133,7 +133,7 @@ class RegularisedLoss:
         return relative_residual(gradient.norm(dim=1), penalty)
 
     def select(self, cells: Tensor) -> Self:
-        """The same for some of the cells, given by index or mask.
+        """The losses of some cells, given by index or mask.
 
         Examples
         --------
@@ -150,14 +150,14 @@ class RegularisedLoss:
         return replace(self, x=x, y=y, weight_decay=self.weight_decay[cells], shares=shares)
 
     def to(self, device: torch.device) -> "RegularisedLoss":
-        """The same on a device."""
+        """The losses on a device."""
         shares = None if self.shares is None else self.shares.to(device)
         x, weight_decay = self.x.to(device), self.weight_decay.to(device)
         y = x if self.y is self.x else self.y.to(device)
         return replace(self, x=x, y=y, weight_decay=weight_decay, shares=shares, workspace=Workspace())
 
     def on(self, points: Tensor) -> "RegularisedLoss":
-        """The same on some of the points, (1 or cells, batch) by index: an unbiased estimate of the loss.
+        """The losses on some points, (1 or cells, batch) by index: an unbiased estimate on random points.
 
         The points keep their weights, times N / batch.
         """

@@ -16,9 +16,10 @@ __all__ = ["KFAC", "random_signs"]
 class KFAC:
     """H_0 Q_l = Qb [ (Qb' Q_l Qa) / (b_i a_j + lambda) ] Qa'  for every layer l.
 
-    A = sum_i p_i z_i z_i' = Qa a Qa' are the second moments of the layer's inputs, and B = sum_i p_i
-    u_i u_i' = Qb b Qb' those of back-propagated random outputs u_i^L, E[u u'] the loss' curvature: the
-    layer's block of the Gauss-Newton matrix is about B x A. A bias is a feature that is 1 everywhere.
+    A = sum_i p_i z_i z_i' = Qa a Qa' are the second moments of the inputs of the layer, and B = sum_i p_i
+    u_i u_i' = Qb b Qb' the second moments of back-propagated random outputs u_i^L, for which E[u u'] is the
+    curvature of the loss. The block of the layer in the Gauss-Newton matrix is about B x A. A bias is a
+    feature that is 1 everywhere.
 
     Parameters
     ----------

@@ -124,7 +124,7 @@ class LBFGS(Method[Suitable]):
 
     def keep(self, cells: Tensor) -> None:
         super().keep(cells)
-        # before the next step computes it again there is none to keep
+        # if the next step computes it again, it need not be kept
         refresh = self.memory["iterations"] % REFRESH == 0
         self._h = None if self._h is None or refresh else self._h.select(cells)
 

@@ -75,8 +75,8 @@ class Method(ABC, Generic[Suitable]):
     Attributes
     ----------
     full_batch : bool
-        Whether value and gradient of the points of its steps are those of all data. Otherwise they are those
-        of the last mini-batch.
+        Whether its steps have value and gradient of the loss on all data. Otherwise they are of the last
+        mini-batch.
     memory : dict
         A tree of tensors (cells, ...), which follow the cells that join and leave, and of numbers, which are
         shared by all cells and begin anew when cells join an empty stack. Tensors without an axis count as

@@ -14,7 +14,7 @@ from nrc.theory.wcss import wcss
 
 __all__ = ["ABOUT", "Snapshots", "singular_values", "snapshot_times"]
 
-# Dimensions after those of the stack, and attributes, of the variables of the trained file.
+# Dimensions after the dimensions of the stack, and attributes, of the variables of the trained file.
 ABOUT = {
     "snapshot_singular_values": (
         ("snapshot", "layer", "index"),
@@ -48,7 +48,7 @@ def snapshot_times(every: int, epochs: int) -> list[int]:
 class Snapshots:
     """Takes a snapshot of each cell as soon as it has done the epochs of the next snapshot.
 
-    The snapshots of a cell after its termination are those of its end point.
+    After its termination, the snapshots of a cell show its end point.
 
     Parameters
     ----------
