@@ -58,7 +58,7 @@ def check_compatibility(
     ConfigurationError
         With what an experiment has, and what is needed.
     """
-    key, options, of = f"configuration: {section}.{name}", options_of(section, entry), entry["of"]
+    key, options, of = f"{section}.{name}", options_of(section, entry), entry["of"]
     for experiment in names_of(of):
         if experiment not in experiments:
             raise ConfigurationError(

@@ -29,9 +29,7 @@ def centroid_counterpart(name: str, experiments: Mapping[str, Any]) -> str:
         If there is none, with what the nearest differs in, or if there are several.
     """
     if fault := counterpart_fault(name, experiments):
-        raise ConfigurationError(
-            f"configuration: experiments.{name} cannot be compared with centroids: {fault}"
-        )
+        raise ConfigurationError(f"experiments.{name} cannot be compared with centroids: {fault}")
     return centroid_counterparts(name, experiments)[0]
 
 

@@ -1,14 +1,13 @@
 """Experiments of the configuration: defaults that depend on other choices, and choices that need others."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from nrc import kinds
 from nrc.data import Size
-from nrc.options import Requirement
 from workflow.config.inheritance import Inheritance
 from workflow.config.requirements import CHOICES, Unmet, unmet
-from workflow.config.words import NOTHING, dotted, value_at, written
+from workflow.config.words import NOTHING, value_at, written
 from workflow.config.yaml_files import ConfigurationError
 
 __all__ = ["check_data", "check_experiment", "complete", "leave_out_measures"]
@@ -32,7 +31,7 @@ def check_data(data: Mapping[str, Any]) -> dict[str, Size]:
             module.check(options)
             sizes[name] = module.size(options)
         except (ValueError, OSError) as error:
-            raise ConfigurationError(f"configuration: data.{name}.{error}") from None
+            raise ConfigurationError(f"data.{name}.{error}") from None
     return sizes
 
 
@@ -49,16 +48,14 @@ def complete(
     key = inheritance.key(name, ("data",))
     if experiment["data"] not in data:
         known = f"one of {', '.join(data)}" if data else "an entry of data, which has none"
-        raise ConfigurationError(
-            f"configuration: {key} is {written(experiment['data'])}, but must be {known}"
-        )
+        raise ConfigurationError(f"{key} is {written(experiment['data'])}, but must be {known}")
     entry, grid, training = data[experiment["data"]], experiment["grid"], experiment["training"]
     if grid["sigma"] is None:
         sigma = kinds.options("data", entry["kind"]).default_sigma  # type: ignore[attr-defined]
         if sigma is None:
             raise ConfigurationError(
-                f"configuration: experiments.{name}.grid.sigma is missing; it must be given, because the "
-                f"data {experiment['data']} are of kind {entry['kind']}"
+                f"experiments.{name}.grid.sigma is missing; it must be given, because the data "
+                f"{experiment['data']} are of kind {entry['kind']}"
             )
         grid["sigma"] = list(sigma)
     if experiment["loss"] is None:
@@ -83,22 +80,23 @@ def check_experiment(
     """
     if experiment["task"] == "regress" and size.outputs is None:
         raise ConfigurationError(
-            f"configuration: {inheritance.key(name, ('task',))} is 'regress', which needs data with y, but "
-            f"the data {experiment['data']} have none"
+            f"{inheritance.key(name, ('task',))} is 'regress', which needs data with y, but the data "
+            f"{experiment['data']} have none"
         )
     whole = {**experiment, "data": data}
-    for path, tag, entry, requires in _choosers(experiment, data):
+    network, method = experiment["network"], experiment["training"]["method"]
+    for part, by, entry, requires in (
+        ("", "task", experiment, CHOICES),
+        ("data.", "kind", data, kinds.options("data", data["kind"]).requires),
+        ("network.", "kind", network, kinds.options("networks", network["kind"]).requires),
+        ("training.method.", "name", method, kinds.options("optimize", method["name"]).requires),
+    ):
         for fault in unmet(requires, entry, whole):
-            choice = fault.choice or tag
-            # a condition of the experiment itself where the entry does not have the key
-            at = (
-                (*path, *choice.split("."))
-                if value_at(entry, choice) is not NOTHING
-                else tuple(choice.split("."))
-            )
-            chosen = f"{_key(name, at, experiment, inheritance)} is {written(value_at(whole, at))}"
+            choice = fault.choice or by
+            choice = choice if value_at(entry, choice) is NOTHING else part + choice
             raise ConfigurationError(
-                f"configuration: {chosen}, which needs {_faulty(name, fault, experiment, inheritance)}"
+                f"{_key(name, choice, experiment, inheritance)} is {written(value_at(whole, choice))}, which "
+                f"needs {_needed(name, fault, experiment, inheritance)}"
             )
     _check_method(name, experiment, size, inheritance)
 
@@ -121,34 +119,22 @@ def leave_out_measures(
                 if inheritance.asks_for(name, measure):
                     key = inheritance.key(name, ("measures", measure))
                     raise ConfigurationError(
-                        f"configuration: {key} is {written(measures[measure])}, which needs "
-                        f"{_faulty(name, fault, experiment, inheritance)}; leave it out"
+                        f"{key} is {written(measures[measure])}, which needs "
+                        f"{_needed(name, fault, experiment, inheritance)}; leave it out"
                     )
                 measures.pop(measure, None)
 
 
-Chooser = tuple[tuple[str, ...], str, Mapping[str, Any], Sequence[Requirement]]
+def _key(name: str, key: str, experiment: Mapping[str, Any], inheritance: Inheritance) -> str:
+    """The key of a setting of an experiment, or of its data, where it was written."""
+    if key.startswith("data."):
+        return key.replace("data", f"data.{experiment['data']}", 1)
+    return inheritance.key(name, tuple(key.split(".")))
 
 
-def _choosers(experiment: Mapping[str, Any], data: Mapping[str, Any]) -> Iterator[Chooser]:
-    """The entries of an experiment, each with its path, the key that names its kind, and its requirements."""
-    network, method = experiment["network"], experiment["training"]["method"]
-    yield (), "task", experiment, CHOICES
-    yield ("data",), "kind", data, kinds.options("data", data["kind"]).requires
-    yield ("network",), "kind", network, kinds.options("networks", network["kind"]).requires
-    yield ("training", "method"), "name", method, kinds.options("optimize", method["name"]).requires
-
-
-def _key(name: str, path: tuple[str, ...], experiment: Mapping[str, Any], inheritance: Inheritance) -> str:
-    """The key of a setting of an experiment, or of its data."""
-    if path[0] == "data" and len(path) > 1:
-        return dotted(("data", experiment["data"], *path[1:]))
-    return inheritance.key(name, path)
-
-
-def _faulty(name: str, fault: Unmet, experiment: Mapping[str, Any], inheritance: Inheritance) -> str:
-    """What is needed, and what is there."""
-    key = _key(name, tuple(fault.key.split(".")), experiment, inheritance)
+def _needed(name: str, fault: Unmet, experiment: Mapping[str, Any], inheritance: Inheritance) -> str:
+    """What an experiment needs, and what it has."""
+    key = _key(name, fault.key, experiment, inheritance)
     return f"{fault.key} to be {fault.needed}, but {key} is {written(fault.value)}"
 
 
@@ -163,4 +149,4 @@ def _check_method(name: str, experiment: Mapping[str, Any], size: Size, inherita
     except ValueError as error:
         option, _, rest = str(error).partition(" ")
         key = inheritance.key(name, ("training", "method", option))
-        raise ConfigurationError(f"configuration: {key} {rest}") from None
+        raise ConfigurationError(f"{key} {rest}") from None

@@ -34,7 +34,7 @@ class Inheritance:
         """
         names = [name]
         while names[-1] not in removed and "like" in self._entry(names[-1]):
-            key, like = f"configuration: experiments.{names[-1]}.like", self._entry(names[-1])["like"]
+            key, like = f"experiments.{names[-1]}.like", self._entry(names[-1])["like"]
             if not isinstance(like, str) or like not in [*self.experiments, *removed]:
                 others = ", ".join(other for other in self.experiments if other != names[-1])
                 raise ConfigurationError(f"{key} is {written(like)}, but must be one of {others}")

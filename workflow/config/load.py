@@ -59,7 +59,7 @@ def read_settings(
     settings = _checked(content, inheritance)
     experiments, data = settings["experiments"], settings["data"]
     if not experiments:
-        raise ConfigurationError("configuration: experiments is empty, but must have one experiment or more")
+        raise ConfigurationError("experiments is empty, but must have one experiment or more")
     used = {experiment["data"] for experiment in experiments.values()}
     sizes = check_data({name: entry for name, entry in data.items() if name in used})
     for name in sorted(experiments, key=lambda name: len(inheritance.ancestors(name))):
@@ -90,7 +90,7 @@ def _checked(content: Mapping[str, Any], inheritance: Inheritance) -> dict[str, 
         return len(inheritance.ancestors(name)) if known else 0, list(map(str, mistake.path))
 
     for mistake in sorted(found, key=order):
-        raise ConfigurationError(f"configuration: {mistake.text}")
+        raise ConfigurationError(f"{mistake.text}")
     settings = configuration.model_dump(by_alias=True)
     figures, claims = configuration.figures, configuration.claims
     settings["figures"] = _with_shared(

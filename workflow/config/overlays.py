@@ -62,8 +62,8 @@ class Layers:
             elif name not in removed:
                 if name not in known and not first:
                     raise ConfigurationError(
-                        f"configuration: {section}.{name} is null, which removes the entry, but there is "
-                        f"none of this name; there are {', '.join(known) or 'no entries'}"
+                        f"{section}.{name} is null, which removes the entry, but there is none of this name; "
+                        f"there are {', '.join(known) or 'no entries'}"
                     )
                 removed.append(name)
         return kept

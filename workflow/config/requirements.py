@@ -41,7 +41,7 @@ class Unmet(NamedTuple):
     key : str
         The key of the experiment.
     value : object
-        Its value, `NOTHING` if it is missing.
+        Its value.
     needed : str
         What it must be, in words.
     """

@@ -44,7 +44,7 @@ def check_warm_start(name: str, experiments: Mapping[str, Any], inheritance: Inh
     start = warm_start_of(experiments[name])
     if start is None:
         return
-    key = f"configuration: {inheritance.key(name, ('training', 'warm_start'))} is {written(start)}"
+    key = f"{inheritance.key(name, ('training', 'warm_start'))} is {written(start)}"
     if start not in experiments:
         others = ", ".join(other for other in experiments if other != name)
         raise ConfigurationError(f"{key}, but must be one of {others or 'other experiments'}, or null")
@@ -75,7 +75,7 @@ def _refuse_circle(name: str, experiments: Mapping[str, Any], inheritance: Inher
         if start in names:
             key = inheritance.key(names[-1], ("training", "warm_start"))
             raise ConfigurationError(
-                f"configuration: {key} is {written(start)}, but no experiment may start from itself "
+                f"{key} is {written(start)}, but no experiment may start from itself "
                 f"({' from '.join([*names, start])}); one of them must start from initial weights"
             )
         names.append(start)

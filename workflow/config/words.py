@@ -17,8 +17,7 @@ def dotted(path: tuple[str | int, ...]) -> str:
     >>> dotted(("grid", "sigma", 0))
     'grid.sigma[0]'
     """
-    # a key may have line breaks, a message may not
-    words = (f"[{part}]" if isinstance(part, int) else f".{' '.join(part.split())}" for part in path)
+    words = (f"[{part}]" if isinstance(part, int) else f".{_key(part)}" for part in path)
     return "".join(words).lstrip(".")
 
 
@@ -38,10 +37,15 @@ def _written(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key}: {_written(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{_key(key)}: {_written(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(_written, value)) + "]"
     return repr(value)
+
+
+def _key(key: object) -> str:
+    """A key in one line."""
+    return " ".join(str(key).split())
 
 
 def value_at(value: Any, path: str | tuple[str | int, ...]) -> Any:

@@ -18,6 +18,9 @@ TAG = "tag:yaml.org,2002:"
 class ConfigurationError(ValueError):
     """A mistake in the configuration, in one line: the key, its value and what is allowed."""
 
+    def __init__(self, mistake: str) -> None:
+        super().__init__(f"configuration: {mistake}")
+
 
 class _Constructor(SafeConstructor):
     """Values of YAML 1.2; keys are texts, no key is given twice, and a date is a text."""
@@ -67,7 +70,7 @@ def read_yaml(file: str | Path) -> dict[str, Any]:
     ConfigurationError
         With the file and, where the parser knows it, the line.
     """
-    where = f"configuration: {file}"
+    where = str(file)
     try:
         content = _yaml().load(Path(file).read_text(encoding="utf-8"))
         json.dumps(content)
