@@ -9,7 +9,7 @@ from nrc import netcdf
 from nrc.claims.judge import tally
 from workflow.lib import summary_tables as tables
 from workflow.lib.html import TEMPLATES, page, read_numbers
-from workflow.lib.program import Settings, run
+from workflow.lib.program import Option, Settings, run
 
 
 def main(
@@ -18,7 +18,8 @@ def main(
     audit: Annotated[Path, "CSV file of the audit"],
     data: Annotated[list[Path], "files of the data, for their digests"],
     output: Annotated[
-        Path, "folder of the pages to write: summary, claims, audit, networks and settings, each NAME.html"
+        Path,
+        Option("folder of the pages: summary, claims, audit, networks, settings (.html)", Path, "FOLDER"),
     ],
     claims: Annotated[Path | None, "NetCDF file of judged claims, if there are claims"] = None,
     numbers: Annotated[
