@@ -82,7 +82,7 @@ def _limit_memory(more: int) -> None:
     import torch
     import torch._dynamo
 
-    import workflow.lib.training  # noqa: F401
+    import nrc.training.run  # noqa: F401
     from nrc.determinism import make_deterministic
 
     make_deterministic()
