@@ -82,7 +82,7 @@ function overPositions(id, title, networks, variable, marks, name, symbol) {
     const style = { color: two ? network.style.color : "#000", symbol, mode: "markers" };
     traces.push(...curve(network, marks, "index", { layer }, text, style));
   }
-  draw(id, `${title}${two ? `, layer ${layer + 1}` : ""}`, traces, "position", positions(traces));
+  draw(id, `${title}${two ? `, layer ${layer + 1}` : ""}`, traces, id === "tail" ? "r" : "position", positions(traces));
 }
 
 /** The range of an axis of positions, which begin at 1. */

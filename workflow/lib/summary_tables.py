@@ -69,8 +69,8 @@ def claims(judged: xr.Dataset) -> pd.DataFrame:
     """Each claim with its verdict, in the order of the configuration."""
     configured, of_parts = json.loads(judged.attrs["settings"])["claims"], parts(judged)
     rows = []
-    for name, claim in configured.items():
-        of_claim = judged.sel(claim=name)
+    for name in judged["claim"].values.tolist():
+        claim, of_claim = configured[name], judged.sel(claim=name)
         counted = of_parts[(of_parts["claim"] == name) & of_parts["counts"]]
         outcomes = {word: of_claim[word].item() for word in ("stopped", "diverged", "collapsed_to_zero")}
         missing = ", ".join(f"{count} {word.replace('_', ' ')}" for word, count in outcomes.items() if count)

@@ -33,7 +33,7 @@ function element(tag, properties = {}, ...children) {
 function rowOf(texts) {
   const cells = texts.map((text) => {
     const value = valueOf(text);
-    const name = typeof value === "number" ? "number" : text.length > 20 ? "words" : text;
+    const name = typeof value === "number" ? "number" : text.length > 20 ? "words" : text.includes(" ") ? "" : text;
     return element("td", { className: name, title: name === "number" ? text : "", textContent: shown(value) });
   });
   return element("tr", {}, ...cells);
@@ -62,7 +62,7 @@ async function fill(place) {
       limit = ROWS;
       show();
     });
-    return element("th", { title }, sort, filter);
+    return element("th", title ? { title } : {}, sort, filter);
   });
   const body = element("tbody");
   const count = element("div", { className: "count" });
