@@ -57,7 +57,7 @@ class LogHandler(LogHandlerBase):
         self._started = self._unfinished = self._closed = False
         self._early: list[str] = []
         self._table = ""  # of the jobs of a dry run
-        self._planned: list[Any] = []
+        self._plan: Any = None
         self._run: Any = None
         self._bar: Any = None
         self._ended, self._lock = threading.Event(), threading.RLock()
@@ -112,7 +112,8 @@ class LogHandler(LogHandlerBase):
                 self._begin(record.stats)
         elif event == LogEvent.JOB_INFO:
             if dry:
-                self._planned.append(record)
+                self._plan = self._plan or self._begin_plan()
+                self._plan.add(record)
             elif self._run is not None:
                 self._run.start(record)
         elif event == LogEvent.JOB_FINISHED:
@@ -132,6 +133,12 @@ class LogHandler(LogHandlerBase):
                 self._say(text)
         elif event is None and not self._started:
             self._early.append(text)
+
+    def _begin_plan(self) -> Any:
+        from snakemake_logger_plugin_nrc.dry_run import Plan
+
+        of = self._configuration
+        return Plan(of["settings"], of["stack_of"], of["cores"])
 
     def _begin(self, stats: dict[str, int]) -> None:
         from snakemake_logger_plugin_nrc.progress import Run, counted
@@ -194,10 +201,9 @@ class LogHandler(LogHandlerBase):
             for text in self._early:
                 self._say(text)
         elif self.common_settings.dryrun and self._table:
-            from snakemake_logger_plugin_nrc.dry_run import lines
-
             self._say(self._table)
-            self._print("\n".join(lines(self._planned, self._configuration)))
+            if self._plan is not None:
+                self._print("\n".join(self._plan.lines()))
         elif self._run is None:
             if not self._errors and sys.exc_info()[0] is None:
                 self._print_summary("Nothing to do: all requested files are up to date.")

@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from snakemake_logger_plugin_nrc.dry_run import changes, estimate
+from snakemake_logger_plugin_nrc.dry_run import Plan
 from support.configurations import desk, read
 from workflow.lib import job_settings
 from workflow.lib.changed_settings import changed_keys
@@ -70,23 +70,31 @@ def job(number, rule, settings, folder, seconds=None, old=None, **wildcards):
     )  # fmt: skip
 
 
+def lines(jobs, cores=None):
+    """The lines of a dry run of jobs, whose stacks have four networks."""
+    plan = Plan({"experiments": {"a": {"data": "b"}}}, lambda experiment, cells: range(4), cores)
+    for each in jobs:
+        plan.add(each)
+    return plan.lines()
+
+
 def test_each_key_is_one_short_line(tmp_path):
-    settings = {"experiments": {"a": {"data": "b"}}}
     old, new = '{"training": {"epochs": 100}}', '{"training": {"epochs": 200}}'
     long, short = f'{{"figure": {{"title": "{"x" * 500}"}}}}', '{"figure": {"title": null}}'
     jobs = [
-        *(job(n, "train_stack", new, tmp_path, old=old, experiment="a") for n in (1, 2)),
-        job(3, "train_stack", new, tmp_path, experiment="a"),
+        *(job(n, "train_stack", new, tmp_path, old=old, experiment="a", cells="b") for n in (1, 2)),
+        job(3, "train_stack", new, tmp_path, experiment="a", cells="b"),
         job(4, "plot_f", short, tmp_path, old=long),
-        job(5, "measure", new, tmp_path, old=new, experiment="a"),
+        job(5, "measure", new, tmp_path, old=new, experiment="a", cells="b"),
     ]
-    assert changes(jobs, settings) == [
+    assert lines(jobs)[:-1] == [
         "Changed since the results were made:",
         "  experiments.a.training.epochs: 100 -> 200 (2 train_stack)",
         f"  figures.f.title: {'x' * 37}... -> null (plot_f)",
         "  no setting, but code, an input file or a forced run: measure",
+        "5 jobs to run, 12 networks to train, 4 networks to measure",
     ]
-    assert changes([jobs[2]], settings) == [], "it has no results"
+    assert len(lines([jobs[2]])) == 2, "it has no results"
 
 
 def test_an_entry_that_is_added_or_removed_is_one_key(tmp_path):
@@ -99,10 +107,10 @@ def test_an_entry_that_is_added_or_removed_is_one_key(tmp_path):
 
 def test_the_time_is_estimated_from_benchmark_files(tmp_path):
     jobs = [job(1, "collect", "{}", tmp_path, seconds=100), job(2, "collect", "{}", tmp_path)]
-    assert estimate(jobs, 4) == (
+    assert lines(jobs, 4)[-1] == (
         "About 2 min on 4 cores, by the times in results/benchmarks: 1 job as long as last time, 1 job as similar ones."
     )
-    assert estimate(jobs, None).startswith("About 7 min on one core, ")
-    assert estimate([job(3, "audit", "{}", tmp_path / "nowhere")], 4) == (
+    assert lines(jobs)[-1].startswith("About 7 min on one core, ")
+    assert lines([job(3, "audit", "{}", tmp_path / "nowhere")], 4)[-1] == (
         "No estimate of the time, because results/benchmarks has no times of such jobs."
     )
