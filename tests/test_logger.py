@@ -134,7 +134,9 @@ def test_a_terminal_shows_a_bar_and_the_errors_above_it(fresh):
     assert "2 of 2 cells converged" in fresh.log(target.replace("/measure/", "/train/"))
     assert not list((fresh.folder / "results/logs").rglob("*.progress"))
 
-    status, written = in_terminal(fresh.command(COLUMNS.format(0.5)), fresh.folder, 40, interrupt_at=b"networks trained")
+    status, written = in_terminal(
+        fresh.command(COLUMNS.format(0.5)), fresh.folder, 40, interrupt_at=b"networks trained"
+    )
     assert status == 1
     assert lines_left(written)[-2:] == ["Stopped; run again to continue.", ""]
 

@@ -74,9 +74,7 @@ class FirstOrder(Method[RegularisedLoss]):
 
     def _restart_orders(self) -> None:
         self._drawn = 0
-        self._orders = {
-            seed: generator(seed, Stream.BATCHES) for seed in sorted(set(self._run.seeds))
-        }
+        self._orders = {seed: generator(seed, Stream.BATCHES) for seed in sorted(set(self._run.seeds))}
 
     def resume(self, state: State) -> None:
         super().resume({"buffers": {}, **state})
