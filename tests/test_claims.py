@@ -336,7 +336,7 @@ def test_without_claims_the_files_have_no_rows(tmp_path):
 
 def test_the_program_names_the_claim_that_cannot_be_judged(tmp_path):
     wide = growing_with_width([0.1, 0.3])
-    with pytest.raises(ValueError, match=r"^claim bad: --cubes gives no elsewhere/measures"):
+    with pytest.raises(ValueError, match=r"^claim bad: --cubes has no elsewhere/measures"):
         judged_by_program(
             tmp_path, {"bad": claim("width_growth", at_most=0, of=["wide", "elsewhere"])}, wide=wide
         )

@@ -17,6 +17,7 @@ from nrc.grid import AXES
 from nrc.metadata import describe, flag_attributes
 from nrc.statistics import student_interval
 from nrc.status import flag_masks
+from nrc.text import listed
 
 __all__ = ["SEEDS", "Verdict", "judge", "statistic_of", "tally"]
 
@@ -163,7 +164,7 @@ def _values(name: str, claim: ClaimOptions, cube: xr.Dataset, function: str) -> 
     label = statistic.__name__.rpartition(".")[2]
     if missing := [variable for variable in claim.variables if variable not in cube]:
         raise ValueError(
-            f"claim {name}: its experiments have no {' and no '.join(missing)}, which {label} takes; "
+            f"claim {name}: its experiments have no {listed(missing, 'and no')}, which {label} takes; "
             "choose other experiments or another statistic"
         )
     # neighbours, smallest and largest are by value, whatever the order in the grid

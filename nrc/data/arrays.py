@@ -31,6 +31,7 @@ class Options(DataOptions):
 
     # only the noise depends on the seed
     seeded: ClassVar[bool] = False
+    places: ClassVar[tuple[str, ...]] = ("file",)
     rule: ClassVar[str] = "import_arrays"
 
     file: str = Field(

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 from urllib.error import URLError
 
 import numpy as np
@@ -93,6 +93,8 @@ Images = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
 class Options(DataOptions):
     """MNIST images, chosen by the seed; the noise is standard normal."""
+
+    places: ClassVar[tuple[str, ...]] = ("source", "folder")
 
     source: Literal["bundled", "folder", "torchvision"] = Field(
         "bundled",

@@ -16,10 +16,13 @@ class DataOptions(Options):
         Whether points without noise depend on the seed.
     default_sigma : sequence of float or None
         The axis sigma of a grid on the data that does not have it; None if it must be given.
+    places : sequence of str
+        Options that say where the bytes of the data are, which changes no result.
     rule : str or None
         Name of the rule that makes the data; None for ``make_{kind}``.
     """
 
     seeded: ClassVar[bool] = True
     default_sigma: ClassVar[tuple[float, ...] | None] = (0.0,)
+    places: ClassVar[tuple[str, ...]] = ()
     rule: ClassVar[str | None] = None

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from shlex import quote
 from typing import Any
 
+from nrc import kinds
 from nrc.data import Size
 from nrc.grid import Stack
 from workflow.config.compatibility import names_of
@@ -26,13 +27,11 @@ __all__ = [
 
 Settings = Mapping[str, Any]
 
-# Keys of data that do not change the data.
-PLACES = ("source", "folder", "file")
-
 
 def fetch_slice(name: str, settings: Settings) -> dict[str, Any]:
-    """The source of the images of a data set."""
-    return {key: settings["data"][name][key] for key in ("source", "folder")}
+    """The options of a data set that say where its bytes are."""
+    entry = settings["data"][name]
+    return {key: entry[key] for key in kinds.module("data", entry["kind"]).Options.places}
 
 
 def data_slice(name: str, seed: int, settings: Settings) -> dict[str, Any]:
@@ -132,4 +131,6 @@ def _part(name: str, keys: tuple[str, ...], settings: Settings) -> dict[str, Any
 
 def _options(name: str, settings: Settings) -> dict[str, Any]:
     """The options of a data set that change its points."""
-    return {key: value for key, value in settings["data"][name].items() if key not in PLACES}
+    entry = settings["data"][name]
+    places = kinds.module("data", entry["kind"]).Options.places
+    return {key: value for key, value in entry.items() if key not in places}

@@ -16,6 +16,7 @@ from nrc.claims.options import ClaimOptions, NumberOptions
 from nrc.cubes import join_cubes, select
 from nrc.grid import notation
 from nrc.metadata import provenance
+from nrc.text import counted, listed
 from workflow.lib.program import Option, Settings, run
 
 
@@ -70,7 +71,7 @@ def read(claims: Mapping[str, ClaimOptions], paths: Mapping[str, Path]) -> dict[
     @cache
     def joined(*names: str) -> xr.Dataset:
         if missing := [name for name in names if name not in paths]:
-            raise ValueError(f"--cubes gives no {' and no '.join(missing)}; add it as NAME/CUBE=PATH")
+            raise ValueError(f"--cubes has no {listed(missing, 'and no')}; add NAME/CUBE=PATH")
         return join_cubes([netcdf.load(paths[name]) for name in names])
 
     cubes = {}
@@ -132,7 +133,7 @@ def _section(name: str, claim: ClaimOptions, row: Mapping[str, Any], parts: pd.D
     own = [option for option in type(claim).model_fields if option not in NumberOptions.model_fields]
     options = [f"{option} {_written(getattr(claim, option))}" for option in own]
     limits = {"at least": row["at_least"], "at most": row["at_most"]}
-    asked = " and ".join(f"{word} {limit:g}" for word, limit in limits.items() if not np.isnan(limit))
+    asked = listed(f"{word} {limit:g}" for word, limit in limits.items() if not np.isnan(limit))
     if claim.order:
         judged = f"Spearman's correlation is {asked}, at a chance of at most {1 - row['level']:.3g}"
     else:
@@ -161,7 +162,7 @@ def _result(part: Any) -> str:
         return "no number"
     note = "" if part.counts else ", not counted"
     if part.seeds < SEEDS:
-        return f"{part.mean:.3g}, {part.seeds} seed{'s' if part.seeds > 1 else ''}: inconclusive{note}"
+        return f"{part.mean:.3g}, {counted(part.seeds, 'seed')}: inconclusive{note}"
     spread = f", chance {part.chance:.2g}" if np.isnan(part.low) else f" ({part.low:.3g} to {part.high:.3g})"
     return f"{part.mean:.3g}{spread} {part.verdict}{note}"
 
