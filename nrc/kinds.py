@@ -12,8 +12,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from nrc.options import Options
-
 __all__ = ["module", "names", "options", "parse"]
 
 ROOT = Path(__file__).parent
@@ -81,7 +79,7 @@ def parse(package: str, entry: Mapping[str, Any], by: str = "kind") -> tuple[Mod
 
 
 @cache
-def options(package: str, name: str) -> type[Options]:
+def options(package: str, name: str) -> type[Any]:
     """The options of a kind.
 
     The module is not imported for that, only its class `Options` is read: whoever checks a configuration
@@ -94,10 +92,10 @@ def options(package: str, name: str) -> type[Options]:
     """
     full = f"nrc.{package}.{name}"
     if full in sys.modules:
-        found: type[Options] = sys.modules[full].Options
+        found: type[Any] = sys.modules[full].Options
         return found
     file = ROOT.joinpath(*package.split("."), f"{name}.py")
     namespace = {"__name__": full}
     exec("\n".join(DECLARATIONS.findall(file.read_text(encoding="utf-8"))), namespace)
-    declared: type[Options] = namespace["Options"]  # type: ignore[assignment]
+    declared: type[Any] = namespace["Options"]  # type: ignore[assignment]
     return declared

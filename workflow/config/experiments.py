@@ -51,7 +51,7 @@ def complete(
         raise ConfigurationError(f"{key} is {written(experiment['data'])}, but must be {known}")
     entry, grid, training = data[experiment["data"]], experiment["grid"], experiment["training"]
     if grid["sigma"] is None:
-        sigma = kinds.options("data", entry["kind"]).default_sigma  # type: ignore[attr-defined]
+        sigma = kinds.options("data", entry["kind"]).default_sigma
         if sigma is None:
             raise ConfigurationError(
                 f"experiments.{name}.grid.sigma is missing; it must be given, because the data "

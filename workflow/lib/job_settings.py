@@ -31,7 +31,7 @@ Settings = Mapping[str, Any]
 def fetch_slice(name: str, settings: Settings) -> dict[str, Any]:
     """The options of a data set that say where its bytes are."""
     entry = settings["data"][name]
-    return {key: entry[key] for key in kinds.module("data", entry["kind"]).Options.places}
+    return {key: entry[key] for key in kinds.options("data", entry["kind"]).places}
 
 
 def data_slice(name: str, seed: int, settings: Settings) -> dict[str, Any]:
@@ -132,5 +132,5 @@ def _part(name: str, keys: tuple[str, ...], settings: Settings) -> dict[str, Any
 def _options(name: str, settings: Settings) -> dict[str, Any]:
     """The options of a data set that change its points."""
     entry = settings["data"][name]
-    places = kinds.module("data", entry["kind"]).Options.places
+    places = kinds.options("data", entry["kind"]).places
     return {key: value for key, value in entry.items() if key not in places}
