@@ -11,7 +11,7 @@ import yaml
 from support.checkout import PROJECT
 
 # files and names of the examples in recipes
-EXAMPLES = ("rings", "heavy_ball", "layers", "nuclear_rank")
+EXAMPLES = ("rings", "heavy_ball", "layers", "rank_spread")
 
 
 def read(path: str) -> str:

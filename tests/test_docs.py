@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 
 from support.checkout import PROJECT
 from support.pages import done
@@ -41,12 +42,20 @@ def test_the_reference_has_all_variables_of_a_run(finished):
 
 
 def test_the_recipes_of_the_how_to_pages_work(fresh):
-    """Add a kind of data, a method, a measure and a kind of figure as the pages do, and run them."""
-    for page in ("data_kind", "method", "measure", "figure_kind"):
+    """Add a kind of data, a method, a measure, a kind of figure and a statistic as the pages do, and run them."""
+    for page in ("data_kind", "method", "measure", "figure_kind", "statistic"):
         assert done(f"how-to/{page}.md", fresh) >= 2
-    targets = "results/rings/measures.nc", "results/heavy/measures.nc", "results/figures/layers.png"
-    fresh.snakemake(*targets, overlays=("rings.yaml", "heavy.yaml", "layers.yaml"))
+    others = yaml.safe_load((PROJECT / "config.yaml").read_text(encoding="utf-8"))["claims"]
+    others = fresh.overlay({"claims": dict.fromkeys(name for name in others if name != "level")}, "others")
+    targets = (
+        "results/rings/measures.nc",
+        "results/heavy/measures.nc",
+        "results/figures/layers.png",
+        "results/claims.nc",
+    )
+    fresh.snakemake(*targets, overlays=("rings.yaml", "heavy.yaml", "layers.yaml", "spread.yaml", others[-1]))
     assert fresh.load("results/rings/measures.nc").attrs["clusters"] == 2
     cube = fresh.load("results/heavy/measures.nc")
     assert (cube["nuclear_rank"] >= cube["stable_rank"]).all()
     assert fresh.read("results/figures/layers.rst")
+    assert fresh.load("results/claims.nc").sizes["part"] == 2
