@@ -41,6 +41,13 @@ def test_the_reference_has_all_variables_of_a_run(finished):
             assert documented[kind].get(name) == about, "run `python -m tools.variables` on a tiny run"
 
 
+def test_the_page_on_training_has_the_output_of_its_code(capsys):
+    page = (PROJECT / "docs/how-to/train.md").read_text(encoding="utf-8")
+    exec("\n".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL)), {})
+    outputs = re.findall(r"```\n\n((?:    .*\n)+)", page)
+    assert capsys.readouterr().out.split() == "".join(outputs).split()
+
+
 def test_the_recipes_of_the_how_to_pages_work(fresh):
     """Add a kind of data, a method, a measure, a kind of figure and a statistic as the pages do, and run them."""
     for page in ("data_kind", "method", "measure", "figure_kind", "statistic"):

@@ -19,7 +19,7 @@ PARTS: dict[str, tuple[str, Callable[[], str]]] = {
     "reference/programs": ("programs", programs.text),
 }
 # modules whose public names are documented as names of nrc, on the page reference/api/api
-PUBLIC = {"nrc", "nrc.api", "nrc.recorder", "nrc.figures.notebook"}
+PUBLIC = {"nrc", "nrc.api", "nrc.recorder", "nrc.figures.notebook", "nrc.training.run"}
 LISTED = re.compile(r"^\.\. modules:: (.*)$", re.MULTILINE)
 
 
