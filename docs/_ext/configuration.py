@@ -44,7 +44,7 @@ def text() -> str:
             f"{_sentence(file['properties']['measures'])}\n",
             _table(keys(parts["measures"])),
             "Some choices need an experiment of a kind, and are left out of the others:\n",
-            *(_measures_need(name) for name in kinds.names("measures")),
+            *filter(None, map(_measures_need, kinds.names("measures"))),
             "",
             *_kinds("data", "data", "Every entry of `data` has a `kind`, and the keys of that kind."),
             "## experiments\n",
@@ -175,8 +175,7 @@ def _default(about: Part) -> str:
 
 def _description(about: Part) -> str:
     found = (part["description"] for part in [about, *alternatives(about)] if "description" in part)
-    words = " ".join(next(found, "").split()).removesuffix(".")
-    return words[:1].lower() + words[1:] if words[1:2].islower() else words
+    return " ".join(next(found, "").split()).removesuffix(".")
 
 
 def _sentence(part: Part) -> str:

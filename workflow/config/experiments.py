@@ -83,7 +83,7 @@ def check_experiment(
             f"{inheritance.key(name, ('task',))} is 'regress', which needs data with y, but the data "
             f"{experiment['data']} have none"
         )
-    whole = {**experiment, "data": data}
+    full = {**experiment, "data": data}
     network, method = experiment["network"], experiment["training"]["method"]
     for part, by, entry, requires in (
         ("", "task", experiment, CHOICES),
@@ -91,11 +91,11 @@ def check_experiment(
         ("network.", "kind", network, kinds.options("networks", network["kind"]).requires),
         ("training.method.", "name", method, kinds.options("optimize", method["name"]).requires),
     ):
-        for fault in unmet(requires, entry, whole):
+        for fault in unmet(requires, entry, full):
             choice = fault.choice or by
             choice = choice if value_at(entry, choice) is NOTHING else part + choice
             raise ConfigurationError(
-                f"{_key(name, choice, experiment, inheritance)} is {written(value_at(whole, choice))}, which "
+                f"{_key(name, choice, experiment, inheritance)} is {written(value_at(full, choice))}, which "
                 f"needs {_needed(name, fault, experiment, inheritance)}"
             )
     _check_method(name, experiment, size, inheritance)
@@ -111,10 +111,10 @@ def leave_out_measures(
     ConfigurationError
         If the experiment asks for such a choice.
     """
-    measures, whole = experiment["measures"], {**experiment, "data": data}
+    measures, full = experiment["measures"], {**experiment, "data": data}
     for module in kinds.names("measures"):
         options = kinds.options("measures", module)
-        for fault in unmet(options.requires, measures, whole):
+        for fault in unmet(options.requires, measures, full):
             for measure in [fault.choice] if fault.choice else list(options.model_fields):
                 if inheritance.asks_for(name, measure):
                     key = inheritance.key(name, ("measures", measure))
