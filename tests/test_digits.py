@@ -10,6 +10,7 @@ from sklearn.cluster import KMeans
 from sklearn.datasets import load_digits
 
 from support.checkout import PROJECT
+from support.references import kmeans_seed
 from tools.own_network import variables
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
@@ -54,7 +55,7 @@ def gradients(model, z, y, shares):
 def partitions(z, y, labels):
     """The classes, and k-means on features and targets where its WCSS is less."""
     points = np.hstack([z, y])
-    found = KMeans(K, n_init=10, random_state=0).fit(points)
+    found = KMeans(K, n_init=10, random_state=kmeans_seed(0)).fit(points)
     wcss = sum(((points[labels == c] - points[labels == c].mean(0)) ** 2).sum() for c in range(K))
     return [labels, *([found.labels_] if found.inertia_ < wcss else [])]
 

@@ -26,6 +26,7 @@ from nrc.theory.bounds import gaussian_wcss_bound, isotropic_wcss_quantile
 from nrc.theory.collapse import between_directions, nc1, wcss_share
 from nrc.theory.moments import Partition
 from support.problems import METHODS, classifiers, mixture, modules, normal
+from support.references import kmeans_seed, permuted_labels, sample_in_memory
 
 CELLS, POINTS, CLUSTERS, SIZES = 3, 24, 3, (5, 7, 6, 4)
 WEIGHT_DECAY = np.array([0.0, 0.1, 0.02])
@@ -304,9 +305,7 @@ def test_residuals_and_gaps_agree_with_autograd_on_torchs_layers(activation, los
 def test_permuted_labels_are_sets_of_the_same_sizes_by_the_seed():
     network, x, y, labels = draw()
     dataset = measured(network, x, y, labels)
-    permuted = np.stack(
-        [np.random.default_rng(s).permutation(of) for s, of in zip(SEEDS, labels, strict=True)]
-    )
+    permuted = np.stack([permuted_labels(of, seed) for seed, of in zip(SEEDS, labels, strict=True)])
     assert (np.sort(permuted) == np.sort(labels)).all()
     # sets of any kind bound the distance; given as the classes they are what is stored
     as_classes = measured(network, x, y, permuted)
@@ -346,7 +345,7 @@ def gradients_at_centroids(module, k, x, y, labels, loss):
 
 def kmeans_of(module, k, x, y, clusters, seed):
     space = np.hstack([module[: 2 * k](x).detach(), y])
-    return KMeans(clusters, n_init=10, random_state=seed).fit_predict(space)
+    return KMeans(clusters, n_init=10, random_state=kmeans_seed(seed)).fit_predict(space)
 
 
 @pytest.mark.parametrize("ranks", [0, 4])
@@ -395,7 +394,7 @@ def test_the_projected_bound_is_of_the_first_k_directions_of_either_partition(ac
         module = modules(network)[c]
         sets = kmeans_of(module, k, x[c], y[c], CLUSTERS, SEEDS[c])
         both = [gradients_at_centroids(module, k, x[c], y[c], of, loss) for of in (labels[c], sets)]
-        permuted = np.random.default_rng(SEEDS[c]).permutation(labels[c])
+        permuted = permuted_labels(labels[c], SEEDS[c])
         random = gradients_at_centroids(module, k, x[c], y[c], permuted, loss)
         for l in range(k, 3):
             at, w = dataset.isel(cell=c, layer=l, source=k), network.weights[l][c].numpy()
@@ -417,7 +416,7 @@ def test_the_best_partition_is_the_better_of_classes_and_kmeans_in_each_cell():
     won = []
     for k, space in enumerate(spaces_of(network, x, y)):
         for c, points in enumerate(space):
-            sets = KMeans(many, n_init=1, random_state=SEEDS[c]).fit_predict(points)
+            sets = KMeans(many, n_init=1, random_state=kmeans_seed(SEEDS[c])).fit_predict(points)
             both = plain_wcss(points, labels[c]), plain_wcss(points, sets)
             assert float(dataset["tcv_upper"][c, k]) == pytest.approx(min(both), rel=1e-12)
             won.append(both[1] < both[0])
@@ -548,10 +547,10 @@ def test_of_points_too_many_to_be_kept_a_sample_has_the_centres(kept):
             np.testing.assert_allclose(found[name], values, rtol=1e-9, atol=1e-12, err_msg=name)
     assert set(whole.data_vars) >= OF_BEST
     # k-means of the sample, by scikit-learn, then the nearest centre of all points
-    sample = np.sort(np.random.default_rng(SEEDS[0]).choice(POINTS, kept, replace=False))
+    sample = sample_in_memory(POINTS, kept, SEEDS[0])
     for k, space in enumerate(spaces_of(network, x, y)):
         for c, points in enumerate(space):
-            fit = KMeans(CLUSTERS, n_init=10, random_state=SEEDS[c]).fit(points[sample])
+            fit = KMeans(CLUSTERS, n_init=10, random_state=kmeans_seed(SEEDS[c])).fit(points[sample])
             upper = min(plain_wcss(points, sets) for sets in (labels[c], fit.predict(points)))
             assert float(found["tcv_upper"][c, k]) == pytest.approx(upper, rel=1e-12)
     assert (found["tcv_lower"] <= found["tcv_upper"]).all()
@@ -572,7 +571,7 @@ def test_in_a_wide_space_of_many_points_the_lower_bound_stays_one(leading, monke
     network, x, y, labels = draw()
     exact = measured(network, x, y, labels)
     found = measured(network, x, y, labels, given=InPieces(network, x, y, kept=15))
-    sample = np.sort(np.random.default_rng(SEEDS[0]).choice(POINTS, 15, replace=False))
+    sample = sample_in_memory(POINTS, 15, SEEDS[0])
     for k, space in enumerate(spaces_of(network, x, y)):
         for c, points in enumerate(space):
             kept = points[sample] - points[sample].mean(0)
@@ -596,14 +595,14 @@ def test_without_labels_what_is_about_classes_is_missing():
         assert found[name].isnull().all(), name
     for k, space in enumerate(spaces_of(network, x, y)):
         for c, points in enumerate(space):
-            sets = KMeans(CLUSTERS, n_init=10, random_state=SEEDS[c]).fit_predict(points)
+            sets = KMeans(CLUSTERS, n_init=10, random_state=kmeans_seed(SEEDS[c])).fit_predict(points)
             assert float(found["tcv_upper"][c, k]) == pytest.approx(plain_wcss(points, sets), rel=1e-12)
     below = (found["layer"] > found["source"]).broadcast_like(found["gap"]).isel(cell=[1, 2])
     for name in ("gap_best", "bound_measured", "bound_projected", "bound_permuted", "bound_analytic"):
         assert (found[name].isel(cell=[1, 2]).notnull() == below).all(), name
     assert (found["rho_bound"] == CLUSTERS).all()
     # sets drawn at random, of equal sizes
-    drawn = np.stack([np.random.default_rng(s).permutation(np.arange(POINTS) % CLUSTERS) for s in SEEDS])
+    drawn = np.stack([permuted_labels(np.arange(POINTS) % CLUSTERS, seed) for seed in SEEDS])
     np.testing.assert_array_equal(np.sort(drawn), np.sort(np.tile(np.repeat(range(CLUSTERS), 8), (CELLS, 1))))
     for c, k in product((1, 2), range(3)):
         at_random = gradients_at_centroids(modules(network)[c], k, x[c], y[c], drawn[c], "squared_error")

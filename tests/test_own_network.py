@@ -21,7 +21,9 @@ from support.references import (
     assert_bounds_hold,
     at_centroids,
     cross_entropy,
+    kmeans_seed,
     means,
+    permuted_labels,
     squared_error,
 )
 from support.zoo import CLASSES, LABELS, ONCE, POINTS, ZOO, mlp, outputs
@@ -124,7 +126,7 @@ def test_spectra_without_data_are_those_with_data(tmp_path):
 
 def partitions(space, labels):
     """The classes, and k-means of features and targets side by side."""
-    return labels, KMeans(CLASSES, n_init=10, random_state=0).fit(space).predict(space)
+    return labels, KMeans(CLASSES, n_init=10, random_state=kmeans_seed(0)).fit(space).predict(space)
 
 
 def outside(w, g):
@@ -145,7 +147,7 @@ def test_gaps_ranks_and_bounds_are_those_of_autograd_and_numpy(kind):
     found = nrc.measure(model, x, y, labels=LABELS, weight_decay=DECAY)
     reference, layers = Reference(model, x), ZOO[kind].layers
     whole = reference.gradient(layers, cross_entropy(reference.run(reference.x), torch.from_numpy(y)).mean())
-    shuffled = np.random.default_rng(0).permutation(LABELS)
+    permuted = permuted_labels(LABELS, 0)
     best, largest = {layer: [] for layer in layers}, dict.fromkeys(layers, 0)
     for source in ZOO[kind].sources:
         z = reference.enters(source).double().flatten(1).numpy()
@@ -155,7 +157,7 @@ def test_gaps_ranks_and_bounds_are_those_of_autograd_and_numpy(kind):
         assert found["tcv_upper"].sel(source=source).item() == pytest.approx(min(wcss), rel=1e-9)
         assert found["wcss_class"].sel(source=source).item() == pytest.approx(wcss[0], rel=1e-9)
         gradients = [
-            at_centroids(reference, layers, source, y, p, cross_entropy) for p in (known, near, shuffled)
+            at_centroids(reference, layers, source, y, p, cross_entropy) for p in (known, near, permuted)
         ]
         for layer in layers:
             at = found.sel(layer=layer, source=source)

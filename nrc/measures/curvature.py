@@ -20,6 +20,7 @@ from nrc.objectives.regularised_loss import RegularisedLoss
 from nrc.optimize.kfac import KFAC
 from nrc.options import Options as BaseOptions
 from nrc.options import Requirement, equal, positive
+from nrc.random_streams import Stream, generator
 from nrc.theory.spectra import EXACT
 
 __all__ = ["Extremum", "Options", "curvature", "dense_hessian", "smallest_dense", "smallest_found"]
@@ -188,7 +189,7 @@ def smallest_found(objective: RegularisedLoss, theta: Tensor, cell: int) -> tupl
     one = torch.tensor([cell])
     objective, theta = objective.select(one), theta[one]
     hessian, inverse = (_operator(of(objective, theta), theta) for of in (Hessian, KFAC))
-    start = np.random.default_rng(0).standard_normal((theta.shape[1], 1))
+    start = generator(0, Stream.EIGENVALUE_SEARCH).standard_normal((theta.shape[1], 1))
     tolerance = ACCURACY * float(objective.weight_decay)
     with warnings.catch_warnings():
         # what it has not reached is in the error

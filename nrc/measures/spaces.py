@@ -13,6 +13,7 @@ from torch import Tensor
 from nrc.measured_network import Batch, MeasuredNetwork
 from nrc.options import Options as BaseOptions
 from nrc.options import Requirement, at_least, equal
+from nrc.random_streams import Stream, generator, integer_seed
 from nrc.theory.clusters import kmeans
 from nrc.theory.collapse import between_directions, nc1
 from nrc.theory.moments import Partition, Spread, of_points
@@ -179,7 +180,7 @@ class _Memory:
 
     def __init__(self, network: MeasuredNetwork, seed: int) -> None:
         points, capacity = network.points, network.capacity
-        self.complete, rng = points <= capacity, np.random.default_rng(seed)
+        self.complete, rng = points <= capacity, generator(seed, Stream.SAMPLE_IN_MEMORY)
         sample = np.arange(points) if self.complete else rng.choice(points, capacity, replace=False)
         self._rows, self.batches = np.sort(sample), list[Batch]()
 
@@ -253,8 +254,12 @@ def _given(labels: Labels) -> Assign:
 
 def _nearest(spaces: Sequence[Tensor], clusters: int, restarts: int, seeds: Sequence[int]) -> Assign:
     """The nearest centre of k-means, which is fitted to the points in memory."""
+    starts = [integer_seed(seed, Stream.KMEANS) for seed in seeds]
     fits = [
-        [kmeans(points, clusters, restarts, seed) for points, seed in zip(space.numpy(), seeds, strict=True)]
+        [
+            kmeans(points, clusters, restarts, start)
+            for points, start in zip(space.numpy(), starts, strict=True)
+        ]
         for space in spaces
     ]
 
@@ -269,7 +274,12 @@ def _nearest(spaces: Sequence[Tensor], clusters: int, restarts: int, seeds: Sequ
 def _permuted(labels: Labels | None, points: int, clusters: int, seeds: Sequence[int]) -> Labels:
     """The labels, permuted among the points; without labels, those of sets of equal sizes."""
     sets = [np.arange(points) % clusters] * len(seeds) if labels is None else labels
-    return np.stack([np.random.default_rng(s).permutation(of) for s, of in zip(seeds, sets, strict=True)])
+    return np.stack(
+        [
+            generator(seed, Stream.PERMUTED_LABELS).permutation(of)
+            for seed, of in zip(seeds, sets, strict=True)
+        ]
+    )
 
 
 def _basis(space: Tensor) -> Tensor | None:

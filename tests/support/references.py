@@ -153,3 +153,19 @@ def centroid_gradient(network, z, y, labels, clusters):
     """Gradient of the centroid-based loss in W_{k+1}, ..., W_L, from the features z^k of the layers after z^k."""
     (z_means, shares), (y_means, _) = centroids(z, labels, clusters), centroids(y, labels, clusters)
     return network.gradient(z_means, y_means, shares)[1]
+
+
+def kmeans_seed(seed):
+    """The seed of k-means, from the key of its stream."""
+    return int(np.random.SeedSequence(seed, spawn_key=(9,)).generate_state(1)[0])
+
+
+def permuted_labels(labels, seed):
+    """The labels of the control, from the key of its stream."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(8,))).permutation(labels)
+
+
+def sample_in_memory(points, count, seed):
+    """The points that k-means is fitted to, from the key of their stream."""
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(7,)))
+    return np.sort(rng.choice(points, count, replace=False))
