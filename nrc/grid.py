@@ -1,4 +1,4 @@
-"""Cells and stacks: the points of a grid, and how their values are written."""
+"""Cells and stacks of a grid, and the notation of their values in paths."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -8,30 +8,31 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-if TYPE_CHECKING:  # the Snakefile reads this module too, and should not wait for xarray
+if TYPE_CHECKING:  # the Snakefile imports this module, and xarray is slow to import
     import xarray as xr
 
 __all__ = ["AXES", "Axis", "Cell", "Stack", "notation", "number", "spaced"]
 
 Value = float | int
-# A value for every axis, an int where the axis has whole numbers.
+# A value for each axis, an int if the axis has whole numbers.
 Cell = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Axis:
-    """What varies between cells.
+    """An axis of the grid.
 
     Attributes
     ----------
     long_name, symbol : str
-        For files and figures.
-    least, most : float
-        Smallest and largest value allowed.
+        Names in files and in figures.
+    smallest, largest : float
+        Smallest and largest allowed value.
     integer : bool
+        Whether values are whole numbers.
     stackable : bool
-        Whether one tensor program can extend along it: networks that differ in width or depth
-        have tensors of different shapes.
+        Whether a stack can extend along it. Networks that differ in width or depth have tensors of different
+        shapes and cannot be stacked.
 
     Examples
     --------
@@ -41,8 +42,8 @@ class Axis:
 
     long_name: str
     symbol: str
-    least: int = 0
-    most: float = math.inf
+    smallest: int = 0
+    largest: float = math.inf
     integer: bool = False
     stackable: bool = True
 
@@ -50,9 +51,9 @@ class Axis:
 AXES = {
     "weight_decay": Axis("weight decay lambda", r"\lambda"),
     "sigma": Axis("noise level sigma", r"\sigma"),
-    "width": Axis("width of the hidden layers", "n", least=1, integer=True, stackable=False),
-    "depth": Axis("number of weight matrices L", "L", least=1, integer=True, stackable=False),
-    "seed": Axis("seed of the data and of the initial weights", "seed", most=2**32 - 1, integer=True),
+    "width": Axis("width of the hidden layers", "n", smallest=1, integer=True, stackable=False),
+    "depth": Axis("number of weight matrices L", "L", smallest=1, integer=True, stackable=False),
+    "seed": Axis("seed of the data and of the initial weights", "seed", largest=2**32 - 1, integer=True),
 }
 
 
@@ -62,8 +63,8 @@ def spaced(start: float, stop: float, count: int, scale: str) -> list[float]:
     Parameters
     ----------
     scale : {"log", "linear"}
-        Geometric or arithmetic spacing. Inner values are rounded to six significant digits, so
-        that they can be written down.
+        Geometric or arithmetic spacing. Inner values are rounded to six significant digits to have short
+        notations.
 
     Examples
     --------
@@ -76,7 +77,7 @@ def spaced(start: float, stop: float, count: int, scale: str) -> list[float]:
 
 
 def notation(value: Value) -> str:
-    """The one way to write a value in a path: the shortest decimal that reads back the same.
+    """The notation of a value in a path, the shortest decimal number that is read as the same value.
 
     Examples
     --------
@@ -92,7 +93,7 @@ def number(axis: str, text: str) -> Value:
     Raises
     ------
     ValueError
-        If it is no number, not allowed on this axis, or not in the one notation.
+        If it is not a number, not allowed on this axis, or not in this notation.
 
     Examples
     --------
@@ -101,36 +102,36 @@ def number(axis: str, text: str) -> Value:
     >>> number("sigma", "0.10")
     Traceback (most recent call last):
         ...
-    ValueError: sigma '0.10' is written '0.1'
+    ValueError: sigma is '0.10', but must be written '0.1'
     """
     rule = AXES[axis]
     try:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not math.isfinite(value) or value < rule.least or (rule.integer and not value.is_integer()):
+    if not math.isfinite(value) or value < rule.smallest or (rule.integer and not value.is_integer()):
         kind = "a whole number" if rule.integer else "a number"
-        raise ValueError(f"{axis} {text!r} is not {kind} of at least {rule.least}")
-    if value > rule.most:
-        raise ValueError(f"{axis} {text!r} is more than {rule.most}, the largest allowed")
+        raise ValueError(f"{axis} is {text!r}, but must be {kind} of at least {rule.smallest}")
+    if value > rule.largest:
+        raise ValueError(f"{axis} is {text!r}, but must be at most {rule.largest}")
     if notation(value) != text:
-        raise ValueError(f"{axis} {text!r} is written {notation(value)!r}")
+        raise ValueError(f"{axis} is {text!r}, but must be written {notation(value)!r}")
     return int(value) if rule.integer else value
 
 
 @dataclass(frozen=True)
 class Stack:
-    """The cells that train together.
+    """Cells that are trained together.
 
     Attributes
     ----------
     axes : mapping
-        For every axis a value, or the list of values along which the stack extends.
+        For each axis a value, or the list of values along which the stack extends.
 
     Raises
     ------
     ValueError
-        If it extends along width or depth.
+        If the stack extends along width or depth.
 
     Examples
     --------
@@ -147,7 +148,7 @@ class Stack:
         for axis in ("width", "depth"):
             if isinstance(self.axes[axis], list):
                 raise ValueError(
-                    f"stack: {axis} is {self.axes[axis]}, but networks of a stack have one {axis}"
+                    f"stack: {axis} is {self.axes[axis]}, but must be one value for all networks of a stack"
                 )
 
     @property
@@ -161,7 +162,7 @@ class Stack:
 
     @property
     def coords(self) -> dict[str, tuple[Any, ...]]:
-        """Coordinates of a dataset of this stack: dimensions for stacked axes, else scalars."""
+        """Coordinates of a dataset of this stack, with dimensions for stacked axes and scalars for others."""
         return {
             axis: (
                 axis if axis in self.dims else (),
@@ -188,12 +189,12 @@ class Stack:
         return int(depth)
 
     def values(self, axis: str) -> list[Value]:
-        """The values of an axis: one where the stack does not extend along it."""
+        """The values of an axis, a single one if the stack does not extend along it."""
         value = self.axes[axis]
         return value if isinstance(value, list) else [value]
 
     def cells(self) -> Iterator[Cell]:
-        """The cells in row-major order of `dims`, each a value for every axis."""
+        """The cells in row-major order of `dims`, each with a value for each axis."""
         for values in product(*map(self.values, AXES)):
             yield dict(zip(AXES, values, strict=True))
 

@@ -1,4 +1,4 @@
-"""What a file says of itself: what each variable is, what the file was made from, and with what."""
+"""Attributes of files: descriptions of variables, the settings, and the software."""
 
 import json
 import platform
@@ -15,7 +15,7 @@ __all__ = ["describe", "flag_attributes", "provenance"]
 
 
 def describe(dataset: xr.Dataset, **attributes: Mapping[str, Any]) -> xr.Dataset:
-    """The dataset with attributes for each variable named, in units of a pure number.
+    """The dataset with attributes for the named variables, which have the units of pure numbers by default.
 
     Examples
     --------
@@ -29,7 +29,7 @@ def describe(dataset: xr.Dataset, **attributes: Mapping[str, Any]) -> xr.Dataset
 
 
 def flag_attributes(codes: type[IntEnum]) -> dict[str, Any]:
-    """CF attributes of a flag variable, from its codes.
+    """CF attributes of a flag variable with these codes.
 
     Examples
     --------
@@ -45,14 +45,14 @@ def flag_attributes(codes: type[IntEnum]) -> dict[str, Any]:
 
 
 def provenance(settings: Mapping[str, Any], **versions: str) -> dict[str, str]:
-    """Global attributes of a file: the settings it was made from, and with what.
+    """Global attributes of a file: its settings and the software that wrote it.
 
     Parameters
     ----------
     settings : mapping
-        With the key `experiment`, the name of what the file is part of.
+        With the key `experiment`, the name of the experiment.
     **versions : str
-        Of other software, and the device.
+        Versions of other software, and the device.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""NetCDF files in and out. A file is either whole or not there."""
+"""Reading and writing NetCDF files. A file is complete or does not exist."""
 
 import hashlib
 import io
@@ -17,25 +17,25 @@ from numpy.typing import NDArray
 
 __all__ = ["atomic", "load", "load_arrays", "save"]
 
-# The attribute sha256 of a file, as long as a digest, while the digest is computed.
+# Value of the attribute sha256 while the digest is computed; it has the length of a digest.
 PLACEHOLDER = b"the SHA-256 of this file with this sentence in its place".ljust(64)
-# A write takes seconds: what is older was left by a process that was killed.
+# Seconds after which a temporary file must be from a process that was killed: writing takes less.
 LEFT_BEHIND = 3600
-# Bytes from which a variable is compressed: smaller ones load faster, and are smaller, as they are.
+# Bytes from which a variable is compressed: smaller variables load faster uncompressed.
 LARGE = 2**16
 
 
 @contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path in the same folder that becomes `path` if the block succeeds.
+    """A temporary path in the same folder, which replaces `path` if the block succeeds.
 
-    On any error the temporary file is removed and `path` is left as it was. The bytes are on the
-    disk before they have the name, so that a crash of the machine leaves no hollow file.
+    On an error the temporary file is removed and `path` is not changed. The bytes are on the disk before the
+    file is renamed, so a crash of the machine leaves no empty file.
 
     Raises
     ------
     OSError
-        With the path and the remedy, if the disk is full or the folder cannot be written.
+        With the path and advice, if the disk is full or the folder is not writable.
 
     Examples
     --------
@@ -45,7 +45,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
     'r,tail'
     """
     path = Path(path)
-    # the suffix stays last: writers choose their format by it
+    # the suffix is kept because writers choose their format by it
     temporary = path.with_name(f".{path.stem}.partial-{secrets.token_hex(8)}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -58,8 +58,8 @@ def atomic(path: str | Path) -> Iterator[Path]:
         temporary.replace(path)
     except OSError as error:
         raise OSError(
-            f"{path} could not be written ({error.strerror or error}), and is left as it was; make room or "
-            "give write permission there, and run again"
+            f"{path} could not be written ({error.strerror or error}) and was not changed; free disk space "
+            "or make the folder writable, and run again"
         ) from error
     finally:
         with suppress(OSError):
@@ -67,16 +67,17 @@ def atomic(path: str | Path) -> Iterator[Path]:
 
 
 def save(dataset: xr.Dataset, path: str | Path) -> None:
-    """Write a dataset as NetCDF, the same bytes for the same contents, large variables compressed.
+    """Write a dataset as NetCDF, with the same bytes for the same contents.
 
-    The attribute `sha256` holds the digest of the file's bytes, with `PLACEHOLDER` in its place.
+    Large variables are compressed. The attribute `sha256` is the digest of the bytes of the file in which its
+    value is `PLACEHOLDER`.
 
     Raises
     ------
     ValueError
         If a variable has no long_name or no units.
     OSError
-        As `atomic`.
+        As in `atomic`.
 
     Examples
     --------
@@ -94,7 +95,7 @@ def save(dataset: xr.Dataset, path: str | Path) -> None:
         if variable.nbytes >= LARGE
     }
     unsigned = dataset.drop_encoding().assign_attrs(sha256=PLACEHOLDER.decode())
-    # in memory, where HDF5 cannot fail for want of room
+    # in memory, where HDF5 cannot run out of disk space
     data = bytes(unsigned.to_netcdf(engine="h5netcdf", encoding=encoding))
     digest = hashlib.sha256(data).hexdigest().encode()
     with atomic(path) as temporary:
@@ -102,12 +103,12 @@ def save(dataset: xr.Dataset, path: str | Path) -> None:
 
 
 def load(path: str | Path) -> xr.Dataset:
-    """Read a whole NetCDF file into memory, and check it byte by byte.
+    """Read a NetCDF file into memory and check its digest.
 
     Raises
     ------
     OSError
-        With the path and the remedy, if the file is missing, damaged, or was not written by `save`.
+        With the path and advice, if the file is missing, damaged, or was not written by `save`.
 
     Examples
     --------
@@ -119,7 +120,7 @@ def load(path: str | Path) -> xr.Dataset:
     >>> nrc.load("half.nc")
     Traceback (most recent call last):
         ...
-    OSError: half.nc is damaged: its bytes are not those that were written; delete it and run again
+    OSError: half.nc is damaged: its bytes have changed since it was written; delete it and run again
     """
     with xr.open_dataset(io.BytesIO(_checked_bytes(path)), engine="h5netcdf") as dataset:
         dataset.load()
@@ -128,12 +129,12 @@ def load(path: str | Path) -> xr.Dataset:
 
 
 def load_arrays(path: str | Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    """The arrays of a file by name, without their dimensions, and its attributes: as `load`, but fast.
+    """The arrays of a file by name and its attributes, without dimensions; faster than `load`.
 
     Raises
     ------
     OSError
-        As `load`.
+        As in `load`.
 
     Examples
     --------
@@ -147,22 +148,22 @@ def load_arrays(path: str | Path) -> tuple[dict[str, NDArray[Any]], dict[str, An
 
 
 def _checked_bytes(path: str | Path) -> bytes:
-    """All bytes of a file. HDF5 may hang on damaged ones, so it is asked only after they are checked."""
+    """The bytes of a file, checked before HDF5 reads them, which may hang on damaged files."""
     data = Path(path).read_bytes()
     if _is_whole(data):
         return data
     if b"sha256" in data or not data:
         raise OSError(
-            f"{path} is damaged: its bytes are not those that were written; delete it and run again"
+            f"{path} is damaged: its bytes have changed since it was written; delete it and run again"
         )
     raise OSError(
-        f"{path} is damaged, or was not written by nrc: it holds no digest of its bytes; if a run wrote it, "
-        "delete it and run again, and else open it with xarray.open_dataset"
+        f"{path} is damaged or was not written by nrc, because it has no digest; delete it and run again, or "
+        "open a file of another program with xarray.open_dataset"
     )
 
 
 def _is_whole(data: bytes) -> bool:
-    """Whether the bytes hold their digest."""
+    """Whether the bytes contain their digest."""
     return any(
         hashlib.sha256(data.replace(digest, PLACEHOLDER, 1)).hexdigest().encode() == digest
         for digest in re.findall(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])", data)

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated
 CELLS, POINTS, CLUSTERS, SIZES = 3, 30, 3, (5, 7, 6, 5)
 NETWORKS = [
     pytest.param(name, bias, id=name + " with biases" * bias)
-    for name, bias in product(sorted(ACTIVATIONS), (False, True))
+    for name, bias in [("tanh", False), *((name, True) for name in sorted(ACTIVATIONS))]
 ]
 SMOOTH = [name for name, activation in sorted(ACTIVATIONS.items()) if activation.derivative_bounds]
 
@@ -135,7 +135,7 @@ def test_the_gap_vanishes_with_the_variability_and_is_of_its_order():
 @pytest.mark.parametrize("partition", ["classes", "random"])
 @pytest.mark.parametrize("bias", [False, True])
 def test_theorem_3_4_holds_at_any_weights_and_for_any_partition(activation, weight_decay, partition, bias):
-    for seed in range(20):
+    for seed in range(5):
         network, x, y, labels = draw(0.3, seed, activation, bias)
         if partition == "random":
             labels = labels[:, torch.randperm(POINTS, generator=torch.Generator().manual_seed(seed))]
@@ -370,7 +370,7 @@ def test_leading_directions_of_the_gradient_bound_every_tail(activation, bias):
                     assert float(found[c, r - 1]) == pytest.approx(least, rel=1e-9)
 
 
-def test_the_projected_bound_is_attained_and_knows_ranks_below_k():
+def test_the_projected_bound_is_attained_also_for_ranks_below_k():
     """Matrices of known parts: the space of the gradient, of rank 0 to 2, and what is outside it."""
     w = torch.diag(torch.tensor([5.0, 4.0, 3.0, 2.0], dtype=torch.float64))[None].repeat(4, 1, 1)
     g = torch.zeros_like(w)

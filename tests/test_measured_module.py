@@ -15,20 +15,20 @@ from support.zoo import LABELS, POINTS, ZOO, Model, mlp, outputs, warm
 RNG = np.random.default_rng(3)
 
 
-def seen_of(kind, **how):
+def network_of(kind, **how):
     model, x = ZOO[kind]()
     return MeasuredModule(model, x, torch.from_numpy(LABELS), "cross_entropy", **how), Reference(model, x)
 
 
-def layers_called(kind):
+def used_layers(kind):
     return [layer for layer in ZOO[kind].layers if layer != "aside"]
 
 
 @pytest.mark.parametrize("kind", ZOO)
 def test_layers_and_sources_are_those_of_the_module(kind):
-    seen, _ = seen_of(kind)
-    assert seen.layers == ZOO[kind].layers
-    assert seen.sources == ZOO[kind].sources
+    network, _ = network_of(kind)
+    assert network.layers == ZOO[kind].layers
+    assert network.sources == ZOO[kind].sources
 
 
 @pytest.mark.parametrize("kind", ZOO)
@@ -53,12 +53,12 @@ def test_a_kernel_of_groups_has_the_inputs_of_one_group():
 
 @pytest.mark.parametrize("kind", ZOO)
 def test_all_that_follows_a_source_depends_on_its_features_alone(kind):
-    seen, reference = seen_of(kind)
+    network, reference = network_of(kind)
     other = torch.from_numpy(np.random.default_rng(9).permutation(reference.x.numpy()))
     other = other if ZOO[kind].tokens else 0.5 - 2 * other
     whole = reference.run(reference.x)
     assert not torch.allclose(reference.run(other), whole)
-    for source in seen.sources:
+    for source in network.sources:
         z = reference.enters(source)
         np.testing.assert_allclose(
             *map(numbers, (reference.run(other, source, z), whole)), rtol=1e-10, atol=1e-12
@@ -74,12 +74,12 @@ def numbers(values):
 
 @pytest.mark.parametrize("kind", ZOO)
 def test_features_of_a_source_are_what_enters_it_point_by_point(kind):
-    seen, reference = seen_of(kind, batch=7)
-    batches = list(seen.features("features"))
+    network, reference = network_of(kind, batch=7)
+    batches = list(network.features("features"))
     assert [rows for rows, _ in batches] == [slice(0, 7), slice(7, 14), slice(14, 21), slice(21, 24)]
-    for place, source in enumerate(seen.sources):
+    for place, source in enumerate(network.sources):
         z = torch.cat([features[place] for _, features in batches], dim=1)
-        assert z.shape == (1, POINTS, seen.sizes[place])
+        assert z.shape == (1, POINTS, network.sizes[place])
         np.testing.assert_allclose(
             z[0].numpy(), reference.enters(source).flatten(1).double(), rtol=1e-11, atol=1e-13
         )
@@ -88,45 +88,45 @@ def test_features_of_a_source_are_what_enters_it_point_by_point(kind):
 @pytest.mark.parametrize("kind", ZOO)
 def test_a_layer_is_below_a_source_where_all_its_gradient_comes_from_there(kind):
     """Where the features that enter are held, only what comes after them has a gradient."""
-    seen, reference = seen_of(kind)
-    layers, y = layers_called(kind), torch.from_numpy(LABELS)
+    network, reference = network_of(kind)
+    layers, y = used_layers(kind), torch.from_numpy(LABELS)
     whole = reference.gradient(layers, cross_entropy(reference.run(reference.x), y).mean())
-    for place, source in enumerate(seen.sources):
+    for place, source in enumerate(network.sources):
         held = reference.run(reference.x, source, reference.enters(source))
         after = reference.gradient(layers, cross_entropy(held, y).mean())
         for layer in layers:
             same = np.allclose(after[layer], whole[layer], rtol=1e-9, atol=1e-13)
-            assert seen.below[seen.layers.index(layer), place] == same, (layer, source)
+            assert network.below[network.layers.index(layer), place] == same, (layer, source)
             assert np.any(whole[layer])
 
 
 @pytest.mark.parametrize("batch", [5, 256])
 @pytest.mark.parametrize("kind", ZOO)
 def test_the_gradient_is_that_of_all_points_at_once(kind, batch):
-    seen, reference = seen_of(kind, batch=batch)
-    loss, gradient = seen.gradient()
+    network, reference = network_of(kind, batch=batch)
+    loss, gradient = network.gradient()
     value = cross_entropy(reference.run(reference.x), torch.from_numpy(LABELS)).mean()
     assert loss.item() == pytest.approx(value.item(), rel=1e-12)
-    whole = reference.gradient(seen.layers, value)
-    for layer, g in zip(seen.layers, gradient, strict=True):
+    whole = reference.gradient(network.layers, value)
+    for layer, g in zip(network.layers, gradient, strict=True):
         np.testing.assert_allclose(g[0].numpy(), whole[layer], rtol=1e-9, atol=1e-14)
 
 
 @pytest.mark.parametrize("kind", ZOO)
 def test_gradients_from_a_source_are_those_of_the_rest_of_the_module(kind):
-    seen, reference = seen_of(kind)
-    rng, layers = np.random.default_rng(5), layers_called(kind)
+    network, reference = network_of(kind)
+    rng, layers = np.random.default_rng(5), used_layers(kind)
     y = torch.from_numpy(rng.dirichlet(np.ones(outputs(kind)), 3))
     shares = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
-    for place, source in enumerate(seen.sources):
+    for place, source in enumerate(network.sources):
         z = reference.enters(source)[[2, 5, 7]].double()
         z = z + 0.1 * torch.from_numpy(rng.normal(size=z.shape))
         value = (shares * cross_entropy(reference.run(reference.x[:3], source, z), y)).sum()
         plain = reference.gradient(layers, value)
-        found = seen.gradient_from(place, z.flatten(1)[None], y[None], shares[None])
+        found = network.gradient_from(place, z.flatten(1)[None], y[None], shares[None])
         for layer in layers:
-            number = seen.layers.index(layer)
-            if seen.below[number, place]:
+            number = network.layers.index(layer)
+            if network.below[number, place]:
                 np.testing.assert_allclose(found[number][0].numpy(), plain[layer], rtol=1e-9, atol=1e-14)
             else:
                 assert found[number] is None
@@ -134,7 +134,7 @@ def test_gradients_from_a_source_are_those_of_the_rest_of_the_module(kind):
 
 def test_a_weight_of_two_uses_has_the_sum_of_their_gradients():
     for kind, layer in (("used twice", "again"), ("tied encoder", "encode"), ("tied embedding", "head")):
-        seen, reference = seen_of(kind)
+        network, reference = network_of(kind)
         shared, _ = reference.parameter(layer)
         copies = [shared.detach().clone().requires_grad_() for _ in range(2)]
         m, x = reference.model, reference.x
@@ -149,12 +149,12 @@ def test_a_weight_of_two_uses_has_the_sum_of_their_gradients():
             h = nn.functional.embedding(x, copies[0]).flatten(1)
             output = torch.tanh(m.mix(h)) @ copies[1].T
         uses = torch.autograd.grad(cross_entropy(output, torch.from_numpy(LABELS)).mean(), copies)
-        found = seen.gradient()[1][seen.layers.index(layer)][0]
+        found = network.gradient()[1][network.layers.index(layer)][0]
         np.testing.assert_allclose(found.numpy(), sum(uses).numpy(), rtol=1e-9, atol=1e-14)
         assert all(use.norm() > 1e-3 for use in uses)
 
 
-def test_a_tied_layer_is_told_and_takes_the_decay_of_either_name():
+def test_a_tied_layer_is_reported_and_takes_the_decay_of_either_name():
     model, x = ZOO["tied embedding"]()
     settings = {"clusters": 3, "restarts": 1}
     y = LABELS

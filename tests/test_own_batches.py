@@ -1,4 +1,4 @@
-"""Networks of one's own on data that come in batches, and what their measures need of memory."""
+"""Your networks on data that come in batches, and what their measures need of memory."""
 
 import os
 import subprocess
@@ -38,8 +38,8 @@ def test_points_that_do_not_fit_into_memory_are_measured_in_batches(size, monkey
     settings = {"weight_decay": DECAY, "restarts": 1, "batch": 100}
     whole = nrc.measure(model, x, labels, **settings)
     monkeypatch.setattr("nrc.measured_module.MEMORY", 2**12)
-    seen = nrc.measured_module.MeasuredModule(model, x, torch.from_numpy(labels), "cross_entropy")
-    assert seen.capacity == 256
+    network = nrc.measured_module.MeasuredModule(model, x, torch.from_numpy(labels), "cross_entropy")
+    assert network.capacity == 256
     found = nrc.measure(model, x, labels, **settings)
     of_sample = {
         "gap_best",

@@ -35,7 +35,7 @@ OF_STACKS = {"bound_analytic", "bound_segments"} | {
 }
 
 
-# The pipeline and the face.
+# The pipeline and the API.
 
 
 def stack(bias, loss, cells=2, sizes=(5, 7, 6, 3)):

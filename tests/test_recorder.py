@@ -1,4 +1,4 @@
-"""nrc.Recorder in training loops: what it sees, and that nobody notices."""
+"""nrc.Recorder in training loops: its snapshots, and that training is not affected."""
 
 import copy
 
@@ -38,7 +38,7 @@ def train(model, steps, look=lambda: None):
         look()
 
 
-def plain_look(model):
+def plain_snapshot(model):
     """Singular values and class WCSS of a copy, layer by layer."""
     model = copy.deepcopy(model).double().eval()
     z, spectra, wcss = torch.from_numpy(X).double(), [], []
@@ -53,11 +53,11 @@ def plain_look(model):
     return spectra, wcss
 
 
-def assert_looks(dataset, looks):
-    assert dataset["snapshot"].values.tolist() == list(looks)
+def assert_snapshots(dataset, snapshots):
+    assert dataset["snapshot"].values.tolist() == list(snapshots)
     assert dataset["layer"].values.tolist() == LAYERS
     assert dataset["source"].values.tolist() == SOURCES
-    for call, (spectra, wcss) in looks.items():
+    for call, (spectra, wcss) in snapshots.items():
         at = dataset.sel(snapshot=call)
         np.testing.assert_allclose(at["snapshot_wcss"], wcss, rtol=1e-9)
         for layer, s in zip(LAYERS, spectra, strict=True):
@@ -67,31 +67,31 @@ def assert_looks(dataset, looks):
 
 
 @pytest.mark.parametrize(("every", "batch"), [(1, None), (4, 7), (5, 1000)])
-def test_looks_are_those_of_numpy_at_copies(every, batch):
+def test_snapshots_agree_with_numpy(every, batch):
     model = network()
-    recorder, looks, calls = (
+    recorder, snapshots, calls = (
         nrc.Recorder(model, X, DIGIT, every=every, batch=batch),
-        {0: plain_look(model)},
+        {0: plain_snapshot(model)},
         [0],
     )
 
-    def look():
+    def record():
         calls[0] += 1
         recorder()
         if calls[0] % every == 0 or calls[0] == 12:
-            looks[calls[0]] = plain_look(model)
+            snapshots[calls[0]] = plain_snapshot(model)
 
-    train(model, 12, look)
-    assert_looks(recorder.dataset(), looks)
+    train(model, 12, record)
+    assert_snapshots(recorder.dataset(), snapshots)
 
 
-def test_training_goes_on_as_if_nobody_looked():
+def test_training_is_not_affected():
     ends = []
-    for watched in (False, True):
+    for recorded in (False, True):
         model = network()
         model.eval()[1].train()
         modes = [module.training for module in model.modules()]
-        recorder = nrc.Recorder(model, X, DIGIT) if watched else lambda: None
+        recorder = nrc.Recorder(model, X, DIGIT) if recorded else lambda: None
         assert [module.training for module in model.modules()] == modes
         train(model.train(), 20, recorder)
         assert all(module.training for module in model.modules())
@@ -117,7 +117,7 @@ def test_a_dataset_is_there_on_the_way_and_again():
     assert all({"long_name", "units"} <= set(variable.attrs) for variable in later.variables.values())
 
 
-def test_what_is_recorded_is_drawn_and_kept(tmp_path):
+def test_a_recording_can_be_plotted_and_saved(tmp_path):
     model = network()
     recorder = nrc.Recorder(model, X, DIGIT)
     train(model, 3, recorder)
@@ -129,7 +129,7 @@ def test_what_is_recorded_is_drawn_and_kept(tmp_path):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e38])
-def test_training_that_diverges_is_not_ended_by_a_look(value):
+def test_training_that_diverges_is_not_ended_by_a_snapshot(value):
     """Weights of 1e38 are finite, and so are what they make in float64, of which the squares are in range."""
     model = network()
     recorder = nrc.Recorder(model, X, DIGIT)

@@ -72,6 +72,6 @@ def test_axes_of_the_models_are_those_of_the_grid():
     for name, axis in AXES.items():
         value = parts[f"range_of_{name}"]["properties"]["from"]
         assert value["type"] == ("integer" if axis.integer else "number")
-        assert (value["minimum"], value.get("maximum", float("inf"))) == (axis.least, axis.most)
+        assert (value["minimum"], value.get("maximum", float("inf"))) == (axis.smallest, axis.largest)
     stackable = [name for name, axis in AXES.items() if axis.stackable]
     assert parts["Experiment"]["properties"]["stack"]["items"]["enum"] == stackable

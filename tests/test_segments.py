@@ -64,7 +64,7 @@ def sources(network, x, y, labels):
 @pytest.mark.parametrize("pieces", [1, 2, 5])
 @pytest.mark.parametrize(("activation", "bias"), CASES)
 def test_the_gap_is_never_above_the_bound_nor_that_above_the_older_one(activation, bias, pieces):
-    for seed, sigma, gain in product(range(5), (0.01, 0.3, 1.0), (0.5, 1.0, 2.0)):
+    for seed, sigma, gain in product(range(2), (0.01, 0.3, 1.0), (0.5, 1.0, 2.0)):
         rng = np.random.default_rng(seed)
         network, points = draw_network(rng, activation, bias, gain), draw_points(rng, sigma)
         for after, gap in sources(network, *points):

@@ -1,4 +1,4 @@
-"""Minimum or saddle: the smallest eigenvalue of the Hessian of each regularised loss, with its error."""
+"""Minima and saddles, by the smallest eigenvalue of the Hessian of each regularised loss."""
 
 import warnings
 from collections.abc import Callable
@@ -29,7 +29,7 @@ Array = NDArray[np.float64]
 
 
 class Options(BaseOptions):
-    """Whether minima are told from saddles."""
+    """Whether minima are distinguished from saddles."""
 
     requires = (
         Requirement(
@@ -50,7 +50,7 @@ class Options(BaseOptions):
 
 
 class Extremum(IntEnum):
-    """What an end point is, as far as curvature tells beyond its error.
+    """The kind of an end point, if the error of the curvature allows a decision.
 
     Examples
     --------
@@ -63,11 +63,11 @@ class Extremum(IntEnum):
     UNDETERMINED = 2
 
 
-# Up to so many parameters the dense Hessian costs no more than the search, and leaves no eigenvalue out.
+# Up to this number of parameters the dense Hessian costs no more than the search, and is certain.
 DENSE = 2000
-# Numbers of the features of all copies of a cell that take products at a time: what caches hold.
+# Numbers in the features of all copies of a cell that are multiplied at a time, to fit into caches.
 BLOCK = 2**20
-# The search ends at a residual of this share of weight decay, or after so many iterations.
+# The search ends at a residual of this share of weight decay, or after this number of iterations.
 ACCURACY, ITERATIONS = 1e-4, 3000
 
 ABOUT = {
@@ -77,24 +77,24 @@ ABOUT = {
     },
     "curvature_error": {"long_name": "error of curvature, rounding included"},
     "extremum": {
-        "long_name": "what the end point is, by curvature",
-        "comment": "a point that is not stationary, where the cell stopped, is neither: there the sign alone",
+        "long_name": "kind of the end point, by curvature",
+        "comment": "for a point that is not stationary, because the cell stopped, only the sign counts",
         **flag_attributes(Extremum),
     },
 }
 
 
 def curvature(objective: RegularisedLoss, theta: Tensor) -> xr.Dataset:
-    """Smallest eigenvalue of the Hessian at the end point of every cell, its error, and what that makes it.
+    """Smallest eigenvalue of the Hessian at the end point of each cell, its error, and the kind of point.
 
-    The point is a minimum where the eigenvalue is positive by more than its error, a saddle where it is
-    negative by more, and else undetermined. That is a statement on the Hessian at theta. Training ends
-    at a residual r, not at 0: the minimum that a positive curvature promises is about ||r|| / curvature
-    away, and the error knows nothing of how the Hessian changes on the way.
+    The point is a minimum if the eigenvalue is positive by more than its error, a saddle if it is negative by
+    more than its error, and undetermined otherwise. This is a statement about the Hessian at theta. Training
+    ends at a residual r that is not 0: the minimum near a point of positive curvature is about
+    ||r|| / curvature away, and the error does not include the change of the Hessian on the way there.
 
-    Undetermined are points with flat directions. Linear networks have them by symmetry: Q W_l and
-    W_{l+1} Q' are the same network at the same penalty, for every rotation Q. Tanh networks have none,
-    for of the rotations only changes of sign and order leave them as they are.
+    Points with flat directions are undetermined. Linear networks have flat directions by symmetry: Q W_l and
+    W_{l+1} Q' give the same network with the same penalty for any rotation Q. Tanh networks have none because
+    only changes of sign and order leave them unchanged.
 
     Parameters
     ----------
@@ -109,13 +109,13 @@ def curvature(objective: RegularisedLoss, theta: Tensor) -> xr.Dataset:
     >>> x, decay = torch.tensor([[[2.0]]]).double(), torch.tensor([0.5]).double()
     >>> objective = RegularisedLoss(architecture, x, x, decay)    # (2w - 2)^2 / 2 + 0.5 w^2 / 2
     >>> found = curvature(objective, torch.full((1, 1), 4 / 4.5).double())
-    >>> round(found["curvature"].item(), 6), Extremum(found["extremum"].item()).name
+    >>> found["curvature"].item(), Extremum(found["extremum"].item()).name
     (4.5, 'MINIMUM')
     """
     smallest = smallest_dense if theta.shape[1] <= DENSE else smallest_found
     value, error = np.array([smallest(objective, theta, cell) for cell in range(len(theta))]).T
     if ACTIVATIONS[objective.architecture.activation].linear and len(objective.architecture.shapes) > 1:
-        error += _left_of_flat(objective, theta)
+        error += _flat_error(objective, theta)
     kind = np.select(
         [value > error, value < -error], [Extremum.MINIMUM, Extremum.SADDLE], Extremum.UNDETERMINED
     )
@@ -129,20 +129,20 @@ def curvature(objective: RegularisedLoss, theta: Tensor) -> xr.Dataset:
     return describe(dataset, **ABOUT)
 
 
-def _left_of_flat(objective: RegularisedLoss, theta: Tensor) -> Array:
-    """What a residual r leaves of the eigenvalue 0 of a linear network's flat directions, (cells,).
+def _flat_error(objective: RegularisedLoss, theta: Tensor) -> Array:
+    """Error of the eigenvalue 0 of a linear network's flat directions at a point with residual r, (cells,).
 
-    Turning by exp(A) turns the gradient too, so H A Theta = A r, and ||A Theta|| is at least the smallest
-    singular value of the layers that is not 0, times what A turns of it: ||r|| over that value.
+    The rotation exp(A) also rotates the gradient, so H A Theta = A r, and ||A Theta|| is at least ||A|| times
+    the smallest nonzero singular value of the layers. The error is ||r|| over that value.
     """
     s = torch.cat([torch.linalg.svdvals(w) for w in objective.network(theta).weights], dim=1)
-    least = torch.where(s > EXACT * s.amax(1, keepdim=True), s, torch.inf).amin(1)
-    left: Array = (objective.at(theta).gradient.norm(dim=1) / least).numpy()
-    return left
+    smallest = torch.where(s > EXACT * s.amax(1, keepdim=True), s, torch.inf).amin(1)
+    error: Array = (objective.at(theta).gradient.norm(dim=1) / smallest).numpy()
+    return error
 
 
 def smallest_dense(objective: RegularisedLoss, theta: Tensor, cell: int) -> tuple[float, float]:
-    """The smallest eigenvalue of a cell's Hessian and its error, from all of its entries.
+    """The smallest eigenvalue of a cell's Hessian and its error, from all entries of the Hessian.
 
     Examples
     --------
@@ -150,7 +150,7 @@ def smallest_dense(objective: RegularisedLoss, theta: Tensor, cell: int) -> tupl
     >>> x, decay = torch.tensor([[[2.0]]]).double(), torch.tensor([0.5]).double()
     >>> objective = RegularisedLoss(architecture, x, x, decay)    # (2w - 2)^2 / 2 + 0.5 w^2 / 2
     >>> value, error = smallest_dense(objective, torch.zeros(1, 1).double(), 0)
-    >>> round(value, 6), error < 1e-12
+    >>> value, error < 1e-12
     (4.5, True)
     """
     eigenvalues = torch.linalg.eigvalsh(dense_hessian(objective, theta, cell))
@@ -158,7 +158,7 @@ def smallest_dense(objective: RegularisedLoss, theta: Tensor, cell: int) -> tupl
 
 
 def dense_hessian(objective: RegularisedLoss, theta: Tensor, cell: int) -> Tensor:
-    """A cell's Hessian, (parameters, parameters), by products of copies of the cell with unit vectors.
+    """A cell's Hessian, (parameters, parameters), from products with unit vectors.
 
     Examples
     --------
@@ -172,19 +172,18 @@ def dense_hessian(objective: RegularisedLoss, theta: Tensor, cell: int) -> Tenso
     copies = min(parameters, max(1, BLOCK // (objective.x.shape[1] * sum(objective.architecture.sizes))))
     cells = torch.full((copies,), cell)
     hessian = Hessian(objective.select(cells), theta[cells])
-    # the last vectors of the last block are 0
+    # the last block is padded with zero vectors
     unit = torch.eye(-(-parameters // copies) * copies, parameters, dtype=theta.dtype)
-    return torch.cat([hessian(some) for some in torch.split(unit, copies)])[:parameters]
+    return torch.cat([hessian(vectors) for vectors in torch.split(unit, copies)])[:parameters]
 
 
 def smallest_found(objective: RegularisedLoss, theta: Tensor, cell: int) -> tuple[float, float]:
-    """The smallest eigenvalue of a cell's Hessian that a search finds, and the error.
+    """The smallest eigenvalue of a cell's Hessian found by iteration, and its error.
 
-    LOBPCG (Knyazev 2001) from a random vector, with K-FAC for a preconditioner: Lanczos' method, which
-    has none, takes ten times as many products. The value is a Rayleigh quotient v'Hv, so the smallest
-    eigenvalue is at most that, and within the residual ||Hv - (v'Hv) v|| there is an eigenvalue. That it
-    is the smallest rests on the random vector. So a saddle is proven, and a minimum is one as far as the
-    search sees.
+    The method is LOBPCG (Knyazev 2001) from a random vector with K-FAC as the preconditioner; Lanczos' method
+    without a preconditioner takes ten times as many products. The value is a Rayleigh quotient v'Hv and so an
+    upper bound on the smallest eigenvalue, and an eigenvalue is within the residual ||Hv - (v'Hv) v|| of it.
+    That it is the smallest one relies on the random vector: a saddle is proven, and a minimum is not.
     """
     one = torch.tensor([cell])
     objective, theta = objective.select(one), theta[one]
@@ -192,7 +191,7 @@ def smallest_found(objective: RegularisedLoss, theta: Tensor, cell: int) -> tupl
     start = generator(0, Stream.EIGENVALUE_SEARCH).standard_normal((theta.shape[1], 1))
     tolerance = ACCURACY * float(objective.weight_decay)
     with warnings.catch_warnings():
-        # what it has not reached is in the error
+        # the error includes a missed tolerance
         warnings.simplefilter("ignore", UserWarning)
         largest, _ = lobpcg(hessian, start, maxiter=20)
         _, v = lobpcg(hessian, start, M=inverse, tol=tolerance, maxiter=ITERATIONS, largest=False)
@@ -204,7 +203,7 @@ def smallest_found(objective: RegularisedLoss, theta: Tensor, cell: int) -> tupl
 
 
 def _operator(product: Callable[[Tensor], Tensor], like: Tensor) -> LinearOperator:
-    """Products of one cell with a vector, for scipy."""
+    """The product of one cell with vectors as an operator of scipy."""
     size = like.shape[1]
 
     def of_array(v: Array) -> Array:
@@ -214,5 +213,5 @@ def _operator(product: Callable[[Tensor], Tensor], like: Tensor) -> LinearOperat
 
 
 def _rounding(theta: Tensor, size: float) -> float:
-    """What rounding moves an eigenvalue of a matrix of this norm by, at most: n eps times the norm."""
+    """A bound on the effect of rounding on an eigenvalue of a matrix of this norm, n eps times the norm."""
     return theta.shape[1] * torch.finfo(theta.dtype).eps * size

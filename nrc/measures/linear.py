@@ -1,4 +1,4 @@
-"""What is measured on trained linear networks: forecast beside measured, and Section 5's bounds."""
+"""Measures of linear networks: the product of their layers, its closed form, and the bounds of Section 5."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -39,14 +39,14 @@ ABOUT = {
     "output": {"long_name": "row of the product"},
     "input": {"long_name": "column of the product"},
 }
-# from Theorem 5.1, or from the scalar problems
+# variables with the reference Theorem 5.1 or the scalar problems of Section 5
 OF_CLOSED_FORM = (
     *("product_forecast", "critical_distance", "critical_rank", "forecast_rank", "at_minimum", "forecast"),
 )
 
 
 def transition(x: Array, depth: int, clusters: int) -> xr.Dataset:
-    """Weight decay below which a linear network of this depth learns more than K directions.
+    """The weight decay below which a linear network of this depth learns more than K directions.
 
     Parameters
     ----------
@@ -81,13 +81,13 @@ def transition(x: Array, depth: int, clusters: int) -> xr.Dataset:
 
 
 def forecasts(weights: Sequence[Array], x: Array, weight_decay: Array, penalty: str) -> xr.Dataset:
-    """The product of the layers, what the closed forms say of it, and which critical point it is.
+    """The product of the layers, its closed form, and the nearest critical point.
 
     Parameters
     ----------
     weights : sequence of (cells, n_l, n_{l-1}) arrays
     x : (cells, points, n_0) array
-        What the networks trained on.
+        The points on which the networks were trained.
     weight_decay : (cells,) array
     penalty : {"product", "factors"}
 
@@ -148,7 +148,7 @@ def forecasts(weights: Sequence[Array], x: Array, weight_decay: Array, penalty: 
 def centroid_shift(
     x: Array, labels: NDArray[np.integer], weight_decay: Array, sizes: tuple[int, ...], penalty: str
 ) -> xr.Dataset:
-    """How far the minimiser moves when the loss is taken on the centroids, with Theorems 5.3 and 5.4.
+    """The shift of the minimiser from data to centroids, with the bounds of Theorems 5.3 and 5.4.
 
     Parameters
     ----------
@@ -158,13 +158,13 @@ def centroid_shift(
     sizes : tuple of int
         n_0, ..., n_L.
     penalty : {"product", "factors"}
-        Both theorems are about the product; their bounds are given for both penalties.
+        The penalty of `shift_forecast`. Both theorems are about the product.
 
     Examples
     --------
     >>> x = np.array([[[2.0, 1.0], [2.0, -1.0]]])          # a cluster around (2, 0)
     >>> shift = centroid_shift(x, np.zeros((1, 2), dtype=int), np.array([1.0]), (2, 2), "product")
-    >>> round(shift["shift_product"].item(), 6), round(shift["shift_bound"].item(), 6)
+    >>> shift["shift_product"].item(), shift["shift_bound"].item()
     (0.5, 1.8)
     """
     clusters = int(labels.max()) + 1
@@ -209,7 +209,7 @@ def centroid_shift(
 
 
 def trained_shift(on_data: xr.Dataset, on_centroids: xr.Dataset) -> xr.Dataset:
-    """||W_full - W_centroid|| between trained products, from the cubes of two experiments on one grid.
+    """The distance of the products trained on data and on centroids, from the cubes of two experiments.
 
     Examples
     --------

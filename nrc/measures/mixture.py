@@ -1,4 +1,4 @@
-"""Proposition 4.1 on the blobs of Gaussian mixtures."""
+"""Proposition 4.1 on the clusters of Gaussian mixtures."""
 
 from collections.abc import Mapping
 
@@ -30,7 +30,7 @@ class Options(BaseOptions):
 
 
 def mixture_bounds(stack: Stack, points: Mapping[int, Points], task: str, delta: float) -> xr.Dataset:
-    """The bound of Proposition 4.1 and the exact quantile, for inputs and targets of the blobs.
+    """The bound of Proposition 4.1 and the exact quantile, for inputs and targets of the clusters.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def mixture_bounds(stack: Stack, points: Mapping[int, Points], task: str, delta:
         The points (x, x) of an autoencoder vary twice as much as x; the targets of a classifier are
         constant in a cluster.
     delta : float
-        Both hold with probability at least 1 - delta.
+        The bound and the quantile hold with probability at least 1 - delta.
 
     Examples
     --------

@@ -118,7 +118,7 @@ class Axis:
     def __get_pydantic_core_schema__(self, _source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         axis = AXES[self.name]
         number, scale = (int, "linear") if axis.integer else (float, "log")
-        limits = {"ge": axis.least, "le": axis.most} if self.name == "seed" else {"ge": axis.least}
+        limits = {"ge": axis.smallest, "le": axis.largest} if self.name == "seed" else {"ge": axis.smallest}
         value: Any = Annotated[number, Field(**limits)]
         fields: dict[str, Any] = {
             "start": (value, Field(alias="from", description="the first value")),
