@@ -56,7 +56,11 @@ def test_a_cell_off_the_grid_has_a_path_too():
     [
         (CELL.replace("0.1", "0.10"), "weight_decay is '0.10', but must be written '0.1'", CELL),
         (CELL.replace("0.1", "1e-1"), "weight_decay is '1e-1', but must be written '0.1'", CELL),
-        (CELL.replace("0.5", "-1"), "sigma is '-1', but must be a number of at least 0", CELL.replace("0.5", "0")),
+        (
+            CELL.replace("0.5", "-1"),
+            "sigma is '-1', but must be a number of at least 0",
+            CELL.replace("0.5", "0"),
+        ),
         (CELL.replace("0.5", "much"), "sigma is 'much', but must be a number", CELL.replace("0.5", "0")),
         (CELL.replace("0.5", "nan"), "sigma is 'nan', but must be a number", CELL.replace("0.5", "0")),
         (CELL.replace("h~3", "h~3.5"), "depth is '3.5', but must be a whole number of at least 1", CELL),
