@@ -11,6 +11,7 @@ from nrc.networks.workspace import FRESH
 from nrc.objectives.principal_axes import Rotation
 from nrc.objectives.regularised_loss import RegularisedLoss
 from nrc.optimize.kfac import KFAC, random_signs
+from nrc.random_streams import Stream, generator
 from support.problems import classifiers, normal
 
 SHARES = torch.softmax(normal(2, 50), 1)
@@ -85,6 +86,12 @@ def test_roots_and_products_are_of_the_second_derivative(loss):
     patterns = torch.cartesian_prod(*[torch.tensor([-1.0, 1.0], dtype=torch.float64)] * 4)
     roots = torch.stack([curvature.root(output, y, pattern)[0, 0] for pattern in patterns])
     torch.testing.assert_close(roots.mT @ roots / len(roots), exact)
+
+
+def test_signs_have_their_own_stream_of_random_numbers():
+    assert len(Stream) == len(Stream.__members__), "two purposes share a key"
+    expected = generator(0, Stream.KFAC_SIGNS).choice([-1.0, 1.0], size=(9, 4))
+    assert torch.equal(random_signs(9, 4), torch.from_numpy(expected))
 
 
 def test_it_has_the_same_bits_for_a_cell_alone():

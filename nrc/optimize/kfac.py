@@ -3,12 +3,12 @@
 from copy import copy
 from typing import Self
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from nrc.objectives.protocols import per_cell
 from nrc.objectives.regularised_loss import RegularisedLoss
+from nrc.random_streams import Stream, generator
 
 __all__ = ["KFAC", "random_signs"]
 
@@ -97,5 +97,4 @@ def random_signs(*shape: int) -> Tensor:
     >>> torch.equal(signs, random_signs(100, 3))
     True
     """
-    rng = np.random.default_rng(np.random.SeedSequence(0, spawn_key=(4,)))
-    return torch.from_numpy(rng.choice([-1.0, 1.0], size=shape))
+    return torch.from_numpy(generator(0, Stream.KFAC_SIGNS).choice([-1.0, 1.0], size=shape))
