@@ -93,27 +93,25 @@ def _checked(content: Mapping[str, Any], inheritance: Inheritance) -> dict[str, 
         raise ConfigurationError(f"{mistake.text}")
     settings = configuration.model_dump(by_alias=True)
     figures, claims = configuration.figures, configuration.claims
-    settings["figures"] = _with_shared(
-        figures.__pydantic_extra__ or {}, figures.style.model_dump(), FigureOptions
-    )
-    settings["claims"] = _with_shared(claims.__pydantic_extra__ or {}, {"level": claims.level}, ClaimOptions)
+    style = settings["figures"].pop("style")
+    _share(settings["figures"], figures.__pydantic_extra__ or {}, style, FigureOptions)
+    level = settings["claims"].pop("level")
+    _share(settings["claims"], claims.__pydantic_extra__ or {}, {"level": level}, ClaimOptions)
     return settings
 
 
-def _with_shared(
-    entries: Mapping[str, BaseModel], shared: Mapping[str, Any], common: type[Options]
-) -> dict[str, dict[str, Any]]:
-    """Entries with shared defaults, where neither an entry nor its kind has another value."""
-
-    def has_no_other(entry: BaseModel, key: str) -> bool:
-        default = type(entry).model_fields[key].default
-        return key not in entry.model_fields_set and default == common.model_fields[key].default
-
-    return {
-        name: entry.model_dump(by_alias=True)
-        | {key: value for key, value in shared.items() if has_no_other(entry, key)}
-        for name, entry in entries.items()
-    }
+def _share(
+    entries: Mapping[str, dict[str, Any]],
+    models: Mapping[str, BaseModel],
+    defaults: Mapping[str, Any],
+    common: type[Options],
+) -> None:
+    """Give entries the defaults that they share, unless an entry or its kind has another value."""
+    for name, model in models.items():
+        for key, value in defaults.items():
+            of_kind = type(model).model_fields[key].default
+            if key not in model.model_fields_set and of_kind == common.model_fields[key].default:
+                entries[name][key] = value
 
 
 def _remove_comparisons(settings: Mapping[str, Any], removal: Removal, inheritance: Inheritance) -> None:

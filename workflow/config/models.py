@@ -145,7 +145,7 @@ class Figures(BaseModel):
 class Claims(BaseModel):
     """Claims by name, each with limits set before the data were seen, and the level of all claims."""
 
-    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False, defer_build=True)
 
     level: float = ClaimOptions.model_fields["level"]  # type: ignore[assignment]
     __pydantic_extra__: dict[Name, Annotated[Any, OfKind("claims.statistics", "statistic")]] = Field(
