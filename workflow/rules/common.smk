@@ -115,12 +115,11 @@ def early(wildcards):
     return len(ORDER) - ORDER.index(wildcards.experiment) if wildcards.experiment in ORDER else 0
 
 
-@cache
-def stack_threads():
-    """Cores of a job with a stack: more than one if there are more cores than stacks."""
-    stacks = sum(len(paths.stack_files("train", *experiment)) for experiment in EXPERIMENTS.items())
-    # on a cluster --set-threads train_stack=N sets the cores of a job
-    return max(1, workflow.cores // stacks) if workflow.local_exec else 1
+# Cores of a job with a stack: more than one if there are more cores than stacks. On a cluster
+# --set-threads train_stack=N sets them.
+STACKS = sum(len(paths.stack_files("train", *experiment)) for experiment in EXPERIMENTS.items())
+LOCAL_CORES = workflow.resource_settings.cores if workflow.resource_settings.nodes is None else None
+STACK_THREADS = max(1, (LOCAL_CORES or 1) // max(1, STACKS))
 
 
 @cache
@@ -221,7 +220,7 @@ if workflow.is_main_process:
         extra={
             "nrc": {
                 "settings": SETTINGS,
-                "cores": workflow.resource_settings.cores,
+                "cores": LOCAL_CORES,
                 "stack_of": stack_named,
                 "size_of": size_of,
             }

@@ -19,7 +19,7 @@ rule train_stack:
     conda:
         ENVIRONMENT
     # the number of cores does not change the results
-    threads: lambda wildcards: stack_threads()
+    threads: STACK_THREADS
     resources:
         mem_mb=stack_memory,
         gpu=1 if SETTINGS["device"] == "cuda" else 0,
