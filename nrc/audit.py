@@ -65,17 +65,9 @@ class Statement:
 
 STATEMENTS = (
     Statement(
-        "Proposition 3.1",
-        "rank of the gradient at the centroids at most their number",
-        "rho",
-        "rho_bound",
+        "Proposition 3.1", "rank of the gradient at the centroids at most their number", "rho", "rho_bound"
     ),
-    Statement(
-        "Lemma 3.3, classes",
-        "gap at most (M / 2) WCSS, known classes",
-        "gap",
-        "gap_bound",
-    ),
+    Statement("Lemma 3.3, classes", "gap at most (M / 2) WCSS, known classes", "gap", "gap_bound"),
     Statement(
         "Lemma 3.3, best partition",
         "gap at most (M / 2) WCSS, best partition found",
@@ -174,12 +166,7 @@ STATEMENTS = (
         "restriction",
         "restriction_bound",
     ),
-    Statement(
-        "eq. 7",
-        "lower bound of the TCV at most the best partition found",
-        "tcv_lower",
-        "tcv_upper",
-    ),
+    Statement("eq. 7", "lower bound of the TCV at most the best partition found", "tcv_lower", "tcv_upper"),
 )
 
 

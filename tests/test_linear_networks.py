@@ -33,15 +33,15 @@ MIXTURES = {1: MIXTURE}
 
 def points_of(centroids=False):
     """What each network sees, (cells, points, features)."""
-    seen = sample(STACK, MIXTURES, "autoencode", centroids=centroids)
-    assert seen.y is seen.x
-    return seen.x
+    inputs = sample(STACK, MIXTURES, "autoencode", centroids=centroids)
+    assert inputs.y is inputs.x
+    return inputs.x
 
 
 def stack_loss(penalty, centroids=False, linear=True, activation="linear"):
     architecture = architecture_of(STACK, 6, 6, activation, False)
-    seen = training_sample(STACK, MIXTURES, "autoencode", centroids=centroids, linear=linear)
-    loss = regularised_loss(STACK, architecture, seen, torch.float64, penalty=penalty)
+    inputs = training_sample(STACK, MIXTURES, "autoencode", centroids=centroids, linear=linear)
+    loss = regularised_loss(STACK, architecture, inputs, torch.float64, penalty=penalty)
     return loss, initial_parameters(STACK, architecture)
 
 

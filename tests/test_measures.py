@@ -735,14 +735,14 @@ def test_bounds_of_a_mixture_are_for_what_its_networks_see(covariance, task):
     for number, cell in enumerate(stack.cells()):
         points: Points = data[cell["seed"]]
         x = points.x(cell["sigma"])
-        seen = np.hstack([x, points.targets(task, x)])
+        pairs = np.hstack([x, points.targets(task, x)])
         factor = 2 if task == "autoencode" else 1
         bound = factor * gaussian_wcss_bound(cell["sigma"] ** 2 * points.covariances, points.sizes, 0.01)
         exact = isotropic_wcss_quantile(cell["sigma"], dimension=4, points=40, clusters=3, delta=0.01)
         assert float(dataset["wcss_bound"][number]) == pytest.approx(bound)
-        assert plain_wcss(seen, points.labels) <= bound + 1e-20
+        assert plain_wcss(pairs, points.labels) <= bound + 1e-20
         if covariance == "isotropic":
             assert float(dataset["wcss_quantile"][number]) == pytest.approx(factor * exact)
-            assert plain_wcss(seen, points.labels) <= factor * exact + 1e-20
+            assert plain_wcss(pairs, points.labels) <= factor * exact + 1e-20
         else:
             assert np.isnan(dataset["wcss_quantile"][number])

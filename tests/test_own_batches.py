@@ -95,4 +95,4 @@ def test_memory_does_not_grow_with_the_points(tmp_path):
     said = subprocess.run(command, capture_output=True, text=True, check=True, env=freed).stdout
     few, many, kept = map(float, said.split())
     assert many - few < 8, "MiB; the features of all points have 31"
-    assert kept - many > 20, "and are seen where they are kept"
+    assert kept - many > 20, "the features that are in memory are measured"

@@ -25,7 +25,7 @@ def network():
     )  # fmt: skip
 
 
-def train(model, steps, look=lambda: None):
+def train(model, steps, record=lambda: None):
     """Steps of SGD with dropout and batch norm."""
     torch.manual_seed(1)
     optimiser = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-3)
@@ -35,7 +35,7 @@ def train(model, steps, look=lambda: None):
         optimiser.zero_grad()
         functional.cross_entropy(model(x[rows]), y[rows]).backward()
         optimiser.step()
-        look()
+        record()
 
 
 def plain_snapshot(model):
