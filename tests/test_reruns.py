@@ -71,7 +71,7 @@ def rewrite_everything(checkout):
 
 
 def test_nothing_runs_after_changes_that_do_not_matter(checkout):
-    assert "Nothing to be done" in checkout.snakemake()
+    assert "Nothing to do" in checkout.snakemake()
     touch_everything(checkout)
     rewrite_everything(checkout)
     assert checkout.planned(overlays=checkout.overlay({"checkpoint_interval": 7})) == {}

@@ -94,7 +94,7 @@ class Job:
                 cls(
                     shown["JobId"], shown["JobState"], 60 * hours + minutes,
                     int(float(shown["MinMemoryNode"].rstrip("MG")) * (1024 if "G" in shown["MinMemoryNode"] else 1)),
-                    shown["TRES"], shown.get("Comment", ""),
+                    shown.get("TresPerNode", "") + shown.get("TresPerJob", ""), shown.get("Comment", ""),
                 )
             )  # fmt: skip
         return sorted((job for job in jobs if text in job.comment), key=lambda job: int(job.number))
@@ -181,7 +181,7 @@ def test_measures_have_the_bytes_of_a_local_run(local, fresh, survived):
     made, expected = digests(fresh), digests(local)
     assert made == {path: expected[path] for path in made}
     assert CUBE in made
-    assert "Nothing to be done" in fresh.snakemake(CUBE, overlays=[TINY, "changes.yaml"])
+    assert "Nothing to do" in fresh.snakemake(CUBE, overlays=[TINY, "changes.yaml"])
     rules = ["make_mixture", "train_stack", "train_stack", "measure", "collect"]
     jobs = Job.all_with("rule_")
     assert [job.state for job in jobs] == ["COMPLETED", "FAILED", *["COMPLETED"] * 3]
@@ -189,7 +189,7 @@ def test_measures_have_the_bytes_of_a_local_run(local, fresh, survived):
     assert "Exceeded job memory limit" in failed.read_text(encoding="utf-8")
     for job, rule in zip(jobs, rules, strict=True):
         assert job.comment.startswith(f"rule_{rule}")
-        assert ("gres/gpu" in job.resources) == (rule == "train_stack")
+        assert ("gpu:null:1" in job.resources) == (rule == "train_stack")
     survived("SLURM job over its memory", "nothing. The job is tried again with more memory")
 
 
@@ -202,7 +202,7 @@ def test_a_job_that_fails_says_why(untrained):
     assert "log: results/logs/mixture/train/" in output
     (job,) = Job.all_with(cell(CANCELLED))
     assert job.state == "FAILED"
-    assert "gres/gpu" in job.resources
+    assert "gpu:null:1" in job.resources
 
 
 def test_jobs_are_cancelled_requeued_and_timed_out_and_their_node_drained(untrained, local, survived):
@@ -244,18 +244,21 @@ def test_jobs_are_cancelled_requeued_and_timed_out_and_their_node_drained(untrai
 
 
 def test_snakemake_is_killed_while_its_slurm_job_runs_and_started_again(untrained, local, survived):
-    first = untrained.start(TARGETS[0])
-    untrained.stop_training(TARGETS[0])  # until the new job has trained
+    target = TARGETS[0]
+    first = untrained.start(target)
+    untrained.stop_training(target)  # until the new job trains
     first.kill()
     first.wait()
     untrained.checkout.snakemake(options=["--unlock"], overlays=[TINY, "changes.yaml"])
-    untrained.run(TARGETS[0])
-    assert "continuing from a checkpoint" in untrained.checkout.log(TARGETS[0])
-    signal_training(TARGETS[0], signal.SIGCONT)
+    second = untrained.start(target)
+    log = untrained.checkout.folder / target.replace("results", "results/logs", 1).replace(".nc", ".log")
+    wait_for(lambda: log.exists() and "continuing from a checkpoint" in log.read_text(encoding="utf-8"))
+    signal_training(target, signal.SIGCONT)
+    printed(second)
     wait_for(lambda: not slurm("squeue", "-h"))
     made, expected = digests(untrained.checkout), digests(local)
     assert made == {path: expected[path] for path in made}
-    assert TARGETS[0] in made
+    assert target in made
     survived(
         "SIGKILL of Snakemake, and a restart while its SLURM jobs run",
         "nothing. Run `snakemake --unlock`, then run again; the old jobs end by themselves",
