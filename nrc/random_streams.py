@@ -21,9 +21,9 @@ class Stream(IntEnum):
     INITIAL_WEIGHTS = 1
     IMAGES = 2
     BATCHES = 3
-    NOISE = 4
+    KFAC_SIGNS = 4
     TEST_NOISE = 5
-    KFAC_SIGNS = 6
+    NOISE = 6
     SAMPLE_IN_MEMORY = 7
     PERMUTED_LABELS = 8
     KMEANS = 9
