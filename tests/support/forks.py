@@ -13,25 +13,8 @@ from typing import Any
 __all__ = ["Fork", "change_to", "run_file", "send_output_to"]
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(
-    [
-        "torch",
-        "torch._dynamo",  # imported by torch.optim, in 3 s
-        "h5netcdf",
-        "xarray",
-        "pandas",
-        "scipy.stats",
-        "sklearn.cluster",
-        "seaborn",
-        "matplotlib.backends.backend_agg",
-        "matplotlib.backends.backend_pdf",
-        "matplotlib.backends.backend_svg",
-        "docutils.core",
-        "plotly.offline",
-        "jinja2",
-        "snakemake.cli",
-    ]
-)
+PRELOADED = ["torch", "h5netcdf", "xarray", "pandas", "scipy.stats", "sklearn.cluster", "seaborn", "jinja2"]
+CONTEXT.set_forkserver_preload([*PRELOADED, "snakemake.cli"])
 # multiprocessing starts and polls processes in one thread at a time
 LOCK = threading.Lock()
 
