@@ -188,8 +188,10 @@ class LogHandler(LogHandlerBase):
                 killed = (
                     f"it was killed by {killed}, by hand or because memory was short; run again to continue"
                 )
-            why = shorten(str(record.rule_msg or killed or raised or "its log names no error"), LONGEST)
-            cause = f"{record.rule_name} of {', '.join(record.output)} failed: {why}"
+            why = shorten(
+                str(record.rule_msg or killed or _end_of(raised) or "its log names no error"), LONGEST
+            )
+            cause = f"{record.rule_name} of {next(iter(record.output), 'no file')} failed: {why}"
         if self._failed.get(record.jobid) != cause:
             self._say(f"Error: {cause}\n  log: {', '.join(record.log) or 'none'}", "red")
         self._failed[record.jobid] = cause
@@ -238,6 +240,11 @@ class LogHandler(LogHandlerBase):
         """Print lines, above the bar if there is one."""
         if not self._silent:
             self._console.print(text, style=style, soft_wrap=True)
+
+
+def _end_of(text: str) -> str:
+    """The end of an error that begins with a command, whose status comes last."""
+    return text if len(text) <= LONGEST else f"...{text.strip()[-LONGEST // 4 :]}"
 
 
 def last_error(log: str, since: float) -> str | None:
