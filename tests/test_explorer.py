@@ -322,9 +322,7 @@ def test_two_networks_are_compared(opened, made_up_page):
     click_square(opened, 1, 1)
     assert opened.value(
         "[...document.querySelectorAll('#facts thead th')].map((cell) => cell.textContent)"
-    ) == [
-        *("", "● chosen", "◇ pinned"),
-    ]
+    ) == [*("", "● chosen", "◇ pinned")]
     assert facts_of(opened)["sigma"] == ["0.3", "0.1"]
     curves = drawn(opened, "spectrum")
     assert list(curves) == ["sigma 0.3", "sigma 0.1", "forecast, sigma 0.3", "forecast, sigma 0.1"]

@@ -115,10 +115,7 @@ def test_only_new_cells_are_trained_and_the_others_keep_their_bits(checkout):
     depth = checkout.load("results/depth/measures.nc")
     checkout.edit("nrc/version.py", '__version__ = "', '__version__ = "9.')
     overlays = checkout.overlay(
-        {
-            "experiments.mixture.grid.seed": [0, 1],
-            "experiments.depth.grid.weight_decay": [0.001, 0.01, 0.1],
-        }
+        {"experiments.mixture.grid.seed": [0, 1], "experiments.depth.grid.weight_decay": [0.001, 0.01, 0.1]}
     )
     checkout.snakemake("results/mixture/measures.nc", "results/depth/measures.nc", overlays=overlays)
     after = digests(checkout)
