@@ -67,7 +67,7 @@ def heading(window, table: int, place: int):
 def shows_its_content(report):
     """Wait for a figure, or for a table with rows."""
     if report.value("app.state.content") == "img":
-        report.wait("document.querySelector('#app img:not(nav img)').naturalWidth > 300")
+        report.wait("document.querySelector('#app img:not(nav img)').naturalWidth > 100")
         return
     report.until(lambda: report.all("iframe.w-full"))
     report.switch_to.frame(report.one("iframe.w-full"))
