@@ -69,3 +69,11 @@ def test_an_existing_environment_is_updated_and_a_broken_one_is_created_again(fo
     assert ("python3 -m venv --clear .venv" in calls) == (not works)
     assert "python -m pip install --quiet --require-hashes --requirement requirements.lock" in calls
     assert make(folder, "env")[1] == "make: Nothing to be done for 'env'.\n"
+
+
+def test_overlays_are_passed_to_snakemake(folder):
+    for name in ("requirements.lock", "pyproject.toml"):
+        (folder / name).touch()
+    output = make(folder, "-n", "results/figures/mine.png", "CONFIG=tiny.yaml mine.yaml")[1]
+    assert "snakemake --configfile tiny.yaml mine.yaml -- results/figures/mine.png\n" in output
+    assert "show_settings.py tiny.yaml mine.yaml" in output
