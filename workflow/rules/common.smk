@@ -106,6 +106,17 @@ def counterpart_of(experiment):
     return or_exit(centroid_counterpart, experiment, EXPERIMENTS)
 
 
+def names_of_kind(kind):
+    """A regular expression for the names of the data sets of a kind."""
+    return "|".join(name for name, options in DATA.items() if options["kind"] == kind) or "(?!)"
+
+
+def data_settings(wildcards):
+    """The settings of a data set and of its seed, which is 0 for a kind without seeds."""
+    seed = or_exit(paths.seed_of, wildcards.data, wildcards.seed) if "seed" in wildcards.keys() else 0
+    return settings_json(job_settings.data_slice, wildcards.data, seed)
+
+
 # experiments in the order in which figures need them
 ORDER = list(dict.fromkeys(e for f in SETTINGS["figures"].values() for e in names_of(f["of"])))
 

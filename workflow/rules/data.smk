@@ -7,17 +7,6 @@ rule data:
 BUNDLED = [str(ROOT / f"resources/mnist/t10k-{part}-ubyte.gz") for part in ("images-idx3", "labels-idx1")]
 
 
-def names_of_kind(kind):
-    """A regular expression for the names of the data sets of a kind."""
-    return "|".join(name for name, options in DATA.items() if options["kind"] == kind) or "(?!)"
-
-
-def data_settings(wildcards):
-    """The settings of a data set and of its seed, which is 0 for a kind without seeds."""
-    seed = or_exit(paths.seed_of, wildcards.data, wildcards.seed) if "seed" in wildcards.keys() else 0
-    return settings_json(job_settings.data_slice, wildcards.data, seed)
-
-
 for kind in kinds.names("data"):
     about = kinds.options("data", kind)
     place = "{data}/seed~{seed}" if about.seeded else "{data}/points"
