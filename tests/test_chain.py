@@ -48,16 +48,16 @@ def test_a_chain_is_inherited_turned_and_ended(tmp_path):
 @pytest.mark.parametrize(
     ("sweep", "message"),
     [
-        ("stack: [sigma, seed]", "training.warm_start.along is 'sigma', which needs stack to be without it, but experiments.sweep.stack is ['sigma', 'seed']"),
-        ("{stack: [weight_decay], training: {warm_start: {along: weight_decay}}}", "training.warm_start.along is 'weight_decay', which needs stack to be without it, but"),
+        ("stack: [sigma, seed]", "training.warm_start.along is 'sigma', which needs stack to be without sigma, but experiments.sweep.stack is ['sigma', 'seed']"),
+        ("{stack: [weight_decay], training: {warm_start: {along: weight_decay}}}", "training.warm_start.along is 'weight_decay', which needs stack to be without weight_decay, but"),
         ("training: {warm_start: {along: seed}}", "training.warm_start.along is 'seed', but must be one of sigma, weight_decay"),
         ("training: {warm_start: {direction: left}}", "training.warm_start.direction is 'left', but must be one of up, down"),
-        ("training: {warm_start: {way: up}}", "training.warm_start.way is no key here; allowed are along, direction"),
-        ("training: {warm_start: [sigma, up]}", "training.warm_start is ['sigma', 'up'], but must be the name of an experiment, {along, direction}, or null"),
+        ("training: {warm_start: {way: up}}", "training.warm_start.way is not a known key; the known keys are along, direction"),
+        ("training: {warm_start: [sigma, up]}", "training.warm_start is ['sigma', 'up'], but must be the name of an experiment, or {along, direction}, or null"),
         ("training: {snapshot_every: 5}", "training.warm_start.along is 'sigma', which needs training.snapshot_every to be null, but experiments.sweep.training.snapshot_every is 5"),
     ],
 )  # fmt: skip
-def test_a_chain_that_cannot_be_is_told_in_one_line(tmp_path, sweep, message):
+def test_an_impossible_chain_is_refused_in_one_line(tmp_path, sweep, message):
     sweep = sweep if sweep.startswith("{") else f"{{{sweep}}}"
     line = refused(tmp_path, SWEEP, f"experiments: {{sweep: {sweep}}}")
     assert line.startswith(f"experiments.sweep.{message}")
@@ -136,11 +136,11 @@ def test_the_way_to_a_network_is_all_that_it_comes_from():
     assert paths.warm_start_chain("chain", cells(0.5, 0.2), settings) == [file(0.5, 0.1)]
 
 
-def test_a_stack_along_a_chain_is_told_with_another_path():
+def test_a_stack_along_a_chain_is_refused_with_another_path():
     settings = settings_of(along="sigma", direction="up")
     path = cells(sigma=0.2).replace("sigma~0.2", "sigma~all")
     with pytest.raises(
-        ValueError, match=r"^sigma 'all' cannot be: along it networks go on from the one before; ask"
+        ValueError, match=r"^sigma 'all' cannot be: along it each network starts from the one before; ask"
     ) as told:
         paths.start_files("chain", path, settings)
     assert f"ask for {file(sigma=0.4)}" in str(told.value)
