@@ -137,18 +137,18 @@ def test_a_cell_alone_has_the_bits_of_the_cell_in_its_stack():
         ("measures: {curvature: 1}", "measures.curvature is 1, but must be true or false"),
         (
             overlay("experiments.linear_product.measures.curvature", True),
-            "experiments.linear_product.measures.curvature has no use where "
-            "experiments.linear_product.training.penalty is 'product', not factors; leave it out",
+            "experiments.linear_product.measures.curvature is true, which needs training.penalty to be factors, but "
+            "experiments.linear_product.training.penalty is 'product'; leave it out",
         ),
         (
             "experiments: {mixture: {network: {activation: relu}, measures: {curvature: true}, training: {method: {name: lbfgs}}}}",
-            "experiments.mixture.measures.curvature has no use where experiments.mixture.network.activation is "
-            "'relu', not one of tanh, linear; leave it out",
+            "experiments.mixture.measures.curvature is true, which needs network.activation to be one of tanh, linear, "
+            "gelu, silu, but experiments.mixture.network.activation is 'relu'; leave it out",
         ),
         (
             "experiments: {own: {like: mixture, grid: {weight_decay: [0, 1]}, measures: {curvature: true}, training: {method: {name: lbfgs}}}}",
-            "experiments.own.measures.curvature has no use where experiments.own.grid.weight_decay is 0.0, not "
-            "greater than 0; leave it out",
+            "experiments.own.measures.curvature is true, which needs grid.weight_decay to be greater than 0, but "
+            "experiments.own.grid.weight_decay is [0.0, 1.0]; leave it out",
         ),
     ],
 )
