@@ -173,7 +173,7 @@ def test_a_small_start_is_stuck_at_a_lower_rank_and_marked():
     architecture = loss.architecture
     end = minimise(
         loss,
-        initial_parameters(STACK, architecture, gain=0.6),
+        0.6 * initial_parameters(STACK, architecture),
         [Phase(LBFGS(10))],
         tolerance=1e-9,
         epochs=5000,

@@ -329,6 +329,6 @@ def test_the_package_is_imported_at_once_and_without_torch():
     assert min(float(seconds) for seconds, *_ in runs) < 0.1
     assert runs[0][1] == "set()"
     assert set(nrc.__all__) <= set(dir(nrc))
-    assert {"measure", "spectra", "load", "plot", "Recorder"} == set(nrc.__all__)
+    assert {"measure", "spectra", "train", "load", "plot", "Recorder"} == set(nrc.__all__)
     with pytest.raises(AttributeError, match="module 'nrc' has no attribute 'mesure'"):
         nrc.mesure  # noqa: B018
