@@ -24,7 +24,7 @@ LIGHT = (
 # The class of options, and imports from these modules.
 DECLARATIONS = re.compile(
     rf"^from (?:{'|'.join(map(re.escape, LIGHT))}) import (?:\([^)]*\)|.*)$"
-    r"|^class Options\(.*\n(?:(?: .*|\):)?\n)*",
+    r"|^class Options\(.*\n(?:(?: .*|#.*|\):)?\n)*",
     re.MULTILINE,
 )
 

@@ -335,10 +335,10 @@ def test_both_branches_are_drawn_by_the_pipeline(checkout):
     checkout.snakemake("results/figures/both.png", overlays=overlays)
     caption = " ".join(checkout.read("results/figures/both.rst").split())
     assert (
-        "trained on from the next smaller sigma, the first from initial weights, by varpro (plain 0"
+        "trained from the networks of the next smaller sigma, the first from initial weights, by varpro (plain epochs 0"
         in caption
     )
-    assert "trained on from the next larger sigma" in caption
+    assert "trained from the networks of the next larger sigma" in caption
     assert "sweep down: 6 of 6 networks converged" in caption
     numbers = checkout.read("results/figures/both.csv").splitlines()
     assert sum(line.startswith("curves,") for line in numbers) == 2 * 3 * 3

@@ -198,7 +198,7 @@ def test_a_job_that_fails_says_why(untrained):
     """One that asks for a GPU by its number and model, which this machine has in name only."""
     gpu = ["--config", "device=cuda", "--set-resources", "train_stack:gpu_model=null", "--retries", "0"]
     output = untrained.run(CANCELLED, options=gpu, fails=True)
-    assert re.search(r"^Error: device: cuda is asked for, but torch finds no GPU here", output, re.MULTILINE)
+    assert re.search(r"^Error: device is cuda, but torch finds no GPU", output, re.MULTILINE)
     assert "log: results/logs/mixture/train/" in output
     (job,) = Job.all_with(cell(CANCELLED))
     assert job.state == "FAILED"
