@@ -126,7 +126,9 @@ def test_stopped_and_dead_cells_are_counted_and_named(run):
     assert stopped["relative_distance_stopped"].notna().all()
     counts = [int((cube["status"] == code).sum()) for code in range(3)]
     assert sum(counts) == 6
-    words = "{} of 6 networks converged, {} stopped before they were stationary, {} collapsed to zero".format(*counts)
+    words = "{} of 6 networks converged, {} stopped before they were stationary, {} collapsed to zero".format(
+        *counts
+    )
     assert words in caption(run, "other_plane")
 
 
