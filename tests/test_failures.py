@@ -25,7 +25,7 @@ def test_a_training_that_fails_says_why_and_where_its_log_is(checkout):
     """With the default profile, and not as a job whose output is slow to come."""
     said = checkout.snakemake("results/mixture/measures.nc", overlays=checkout.overlay({"device": "cuda"}), fails=True)  # fmt: skip
     log = MIXTURE.format("train").replace("results", "results/logs").replace(".nc", ".log")
-    told = "device: cuda is asked for, but torch finds no GPU here; use device: auto or cpu"
+    told = "device is cuda, but torch finds no GPU; use device: auto or cpu"
     assert shown_with_log(said) == {log: told}
     assert f"Error: {told}" in checkout.read(log)
     assert "completed successfully" not in said
@@ -51,7 +51,7 @@ def test_files_that_are_damaged_or_hold_no_networks_are_named(checkout):
     for path, message in (
         (damaged, f"{damaged} is damaged"),
         (infinite, "W2 holds a weight that is not finite; train the stack again"),
-        (misfit, "W_1 have shape (4, 4, 3), but the arrays before them call"),
+        (misfit, "W_1 have shape (4, 4, 3), but must have (4, 4, 784)"),
     ):
         measured = path.replace("/train/", "/measure/")
         log = measured.replace("results", "results/logs", 1).replace(".nc", ".log")

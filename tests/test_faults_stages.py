@@ -44,7 +44,7 @@ def test_the_disk_is_full_at_a_write(checkout, commands, survived, stage):
         error = error_of(run_stage(checkout, commands[STAGES[stage]]))
         assert "could not be written (No space left on device)" in error
         assert str(Path(STAGES[stage]).parent) in error
-        assert "make room" in error
+        assert "free disk space" in error
         assert not output.exists()
         assert not list(output.parent.glob("*.partial-*")), "a file is left half-written"
     output.parent.rmdir()
@@ -54,7 +54,7 @@ def test_the_disk_is_full_at_a_write(checkout, commands, survived, stage):
     assert digests(checkout) == before
     survived(
         "full disk while a stage writes",
-        "nothing. The error names the file, of which no part is left; make room and run again",
+        "nothing. The error names the file, of which no part is left; free disk space and run again",
     )
 
 
@@ -78,7 +78,7 @@ def test_an_input_is_damaged(checkout, commands, survived):
     damaged = checkout.folder / STAGES["train_stack"]
     damaged.write_bytes(damaged.read_bytes()[:-1])
     damaged.unlink()
-    checkout.snakemake(STAGES["measure"])
+    checkout.snakemake(STAGES["train_stack"])
     assert digests(checkout) == before
     tried = len(READERS)
     survived(

@@ -23,9 +23,9 @@ def test_the_numbers_of_the_plane_are_the_measures(finished):
     for row in plane.itertuples():
         at = cube["relative_distance"].sel(layer=row.layer, sigma=row.sigma, weight_decay=row.weight_decay)
         assert row.relative_distance == float(at)
-        assert (row.converged, row.stopped, row.dead) == (1, 0, 0)
+        assert (row.converged, row.stopped, row.collapsed_to_zero) == (1, 0, 0)
     assert curves["tcv_upper"].tolist() == cube["tcv_upper"].sel(source=0, weight_decay=0.01).values.tolist()
-    assert "4 of 4 networks converged, 0 stopped before they were stationary, 0 died" in caption(
+    assert "4 of 4 networks converged, 0 stopped before they were stationary, 0 collapsed to zero" in caption(
         finished, "figure1"
     )
 
@@ -40,7 +40,7 @@ def test_the_figure_of_bounds_draws_every_layer(finished):
         assert row.distance == pytest.approx(float(np.sqrt((at["singular_values"][2:] ** 2).sum())))
         assert row.distance <= row.bound_measured == float(at["bound_measured"].min("source"))
         assert row.bound_measured <= row.bound_segments <= row.bound_analytic
-    assert "12 of 12 layers are drawn; 0 are void" in caption(finished, "bounds")
+    assert "12 of 12 layers are drawn. 0 have no bound" in caption(finished, "bounds")
 
 
 def test_the_numbers_of_figure_2_are_the_shifts(finished):
@@ -54,7 +54,7 @@ def test_the_numbers_of_figure_2_are_the_shifts(finished):
         for row in table[table["panel"] == penalty].itertuples():
             at = shift.sel(weight_decay=row.weight_decay, sigma=row.sigma)
             assert row.shift == pytest.approx(float(at["shift"].median()))
-            assert (row.shift_least, row.shift_largest) == pytest.approx(
+            assert (row.shift_minimum, row.shift_maximum) == pytest.approx(
                 (float(at["shift"].min()), float(at["shift"].max()))
             )
             assert row.elsewhere == int((at["at_minimum"] == 0).sum())
@@ -73,7 +73,7 @@ def test_the_numbers_of_the_forecast_are_of_the_cube(finished):
         assert row.at_minimum == float(at["at_minimum"])
 
 
-def test_spectra_are_the_looks(finished):
+def test_spectra_are_the_snapshots(finished):
     cube = finished.load("results/mnist/measures.nc")
     table = numbers(finished, "figure3")
     wcss = table[(table["panel"] == "class WCSS") & (table["layer"] == 1)]
@@ -97,7 +97,7 @@ def test_rank_curves_are_the_measures_of_joined_experiments(finished):
             for row in table[table[axis] == cube[axis].item()].itertuples():
                 at = middle.sel(weight_decay=row.weight_decay)
                 assert row.median == pytest.approx(float(at.median()))
-                assert (row.least, row.largest) == pytest.approx((float(at.min()), float(at.max())))
+                assert (row.minimum, row.maximum) == pytest.approx((float(at.min()), float(at.max())))
     others = set(numbers(finished, "figure4_supplement")["measure"])
     assert others == {"numerical_rank", "exact_rank", "effective_rank", "relative_distance", "mp_soft_rank"}
 
@@ -142,5 +142,5 @@ def test_the_report_shows_figures_with_their_counts(checkout):
     checkout.snakemake(options=["--report", "report.html"])
     words = " ".join(checkout.read("report.html").replace("\\n", " ").split())
     assert "Tanh autoencoders, 3 layers of width 4; 24 points of blobs" in words
-    assert "4 of 4 networks converged, 0 stopped before they were stationary, 0 died" in words
+    assert "4 of 4 networks converged, 0 stopped before they were stationary, 0 collapsed to zero" in words
     assert "results/figures/figure1.png" in words
