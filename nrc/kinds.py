@@ -35,8 +35,8 @@ def names(package: str) -> tuple[str, ...]:
 
     Examples
     --------
-    >>> names("data")
-    ('arrays', 'mixture', 'mnist')
+    >>> "mixture" in names("data")
+    True
     """
     files = sorted(ROOT.joinpath(*package.split(".")).glob("*.py"))
     return tuple(file.stem for file in files if "\nclass Options(" in file.read_text(encoding="utf-8"))

@@ -86,7 +86,7 @@ class LogHandler(LogHandlerBase):
             self._print(f"{before}{text}")
 
     def close(self) -> None:
-        """Take the bar away, and print how the run ended."""
+        """Remove the progress bar, and print the outcome of the run."""
         self._ended.set()
         if self._bar is not None:
             self._bar.stop()

@@ -96,10 +96,10 @@ class Run:
         trained, converged, done = self._networks[TRAINING], self._networks["converged"], self._work_done
         for number, job in self._running.items():
             if job.rule == TRAINING:
-                report = ProgressFile.told(job.log, job.began)
+                report = ProgressFile.read(job.log, job.began)
                 self._reports[number] = report = report if report != ProgressFile() else self._reports[number]
-                trained, converged = trained + report.ended, converged + report.converged
-                done += job.work * (report.ended + report.share) / job.networks
+                trained, converged = trained + report.terminated, converged + report.converged
+                done += job.work * (report.terminated + report.share) / job.networks
         left = sum(job.work for job in self._running.values()) + self._work_waiting()
         share = min(done / (self._work_done + left or 1), 1.0)
         words = [self._time_left(share)]

@@ -59,7 +59,7 @@ def run(tmp_path):
 def report(job, when, **progress):
     """Write what a training has done by a time."""
     file = ProgressFile.file(job.log[0])
-    ProgressFile(**progress).tell(job.log[0])
+    ProgressFile(**progress).write(job.log[0])
     os.utime(file, (when, when))
     return file
 
@@ -74,7 +74,7 @@ def test_progress_follows_the_jobs(run):
     progress, jobs, clock = run
     assert progress.progress() == (0, "0 networks trained, 0 converged, 0/5 jobs")
     progress.start(jobs[0])
-    file = report(jobs[0], clock.now, ended=1, converged=1, share=0.5)
+    file = report(jobs[0], clock.now, terminated=1, converged=1, share=0.5)
     share, words = progress.progress()
     assert words == "1 network trained, 1 converged, 0/5 jobs"
     file.unlink()
@@ -100,7 +100,7 @@ def test_progress_follows_the_jobs(run):
 
 def test_old_and_unreadable_reports_count_as_nothing(run):
     progress, jobs, clock = run
-    report(jobs[0], clock.now - 100, ended=3)
+    report(jobs[0], clock.now - 100, terminated=3)
     ProgressFile.file(jobs[1].log[0]).write_text('{"termination_reason": 1', encoding="utf-8")
     progress.start(jobs[0])
     progress.start(jobs[1])

@@ -1,4 +1,4 @@
-"""How far a training under way is: a hidden file beside its log, which is gone when the training is."""
+"""Progress of a running training: a hidden file beside its log, which is removed when the job ends."""
 
 import json
 from contextlib import suppress
@@ -9,17 +9,17 @@ __all__ = ["ProgressFile"]
 
 
 class ProgressFile(NamedTuple):
-    """What a training tells of its cells.
+    """The progress that a training reports.
 
     Attributes
     ----------
-    ended, converged : int
+    terminated, converged : int
         Numbers of cells.
     share : float
-        Of the budgets of those that have not ended, what is spent: 1 for each cell.
+        Sum over running cells of the share of their budget that they have used.
     """
 
-    ended: int = 0
+    terminated: int = 0
     converged: int = 0
     share: float = 0
 
@@ -27,14 +27,14 @@ class ProgressFile(NamedTuple):
     def file(log: str | Path) -> Path:
         return Path(log).with_name(f".{Path(log).stem}.progress")
 
-    def tell(self, log: str | Path) -> None:
-        """Write it; where it cannot be written the training goes on untold."""
+    def write(self, log: str | Path) -> None:
+        """Write the file. A file that cannot be written does not stop the training."""
         with suppress(OSError):
             self.file(log).write_text(json.dumps(self), encoding="utf-8")
 
     @classmethod
-    def told(cls, log: str | Path, since: float) -> Self:
-        """Read what was written since a time, nothing done if there is nothing, or half of it."""
+    def read(cls, log: str | Path, since: float) -> Self:
+        """Read a report that was written since a time; all zeros if it is missing or incomplete."""
         with suppress(OSError, ValueError, TypeError):
             file = cls.file(log)
             if file.stat().st_mtime >= since - 1:  # clocks differ

@@ -43,10 +43,10 @@ class TrainingLog:
             self._file = now
             parts = self._progress()
             ProgressFile(
-                ended=sum(part.cells - part.running for part in parts),
+                terminated=sum(part.cells - part.running for part in parts),
                 converged=sum(part.converged for part in parts),
                 share=sum(part.epochs for part in parts) / self._epochs,
-            ).tell(self._log)
+            ).write(self._log)
         if now - self._line >= SECONDS_BETWEEN_LINES:
             self._line = now
             logger.info(self._text(self._progress()))
