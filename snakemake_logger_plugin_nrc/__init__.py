@@ -186,7 +186,7 @@ class LogHandler(LogHandlerBase):
         if cause is None:
             if killed:
                 killed = (
-                    f"it was killed by {killed}, by hand or because memory was short; run again to continue"
+                    f"it was killed by {killed}, manually or because memory ran out; run again to continue"
                 )
             why = shorten(
                 str(record.rule_msg or killed or _end_of(raised) or "its log names no error"), LONGEST

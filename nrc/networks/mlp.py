@@ -47,7 +47,7 @@ def by_features(x: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Network:
-    """The networks of a stack, or what is left of them after some layers.
+    """The networks of a stack, or their last layers.
 
     Attributes
     ----------

@@ -109,7 +109,7 @@ class Point:
     @property
     def finite(self) -> Tensor:
         """Mask (cells,) of the cells with finite parameters, value and gradient."""
-        # a sum is finite where all its terms are, and one test is several times as fast as many
+        # a sum is finite if all its terms are, and one test is several times as fast as many
         return (self.value + self.gradient.sum(1) + self.theta.sum(1)).isfinite()
 
 

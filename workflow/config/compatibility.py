@@ -56,7 +56,7 @@ def check_compatibility(
     Raises
     ------
     ConfigurationError
-        With what an experiment has, and what is needed.
+        The message gives the present and the required value.
     """
     key, options, of = f"{section}.{name}", options_of(section, entry), entry["of"]
     for experiment in names_of(of):

@@ -68,7 +68,7 @@ def _written_path(path: tuple[str | int, ...], content: Any) -> tuple[str | int,
 
 
 def _unknown(part: Mapping[str, Any]) -> str:
-    """What is said of a key that a part of the schema does not have."""
+    """The message for a key that the schema does not allow."""
     kind, names = kind_of(part), list(part.get("properties", {}))
     if kind is None:
         return f"is not a known key; the known keys are {', '.join(names)}"

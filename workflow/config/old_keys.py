@@ -1,4 +1,4 @@
-"""Keys and values of the previous release, and what replaces them. This module goes at the next release."""
+"""Keys and values of the previous release, and what replaces them. Delete this module at the next release."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

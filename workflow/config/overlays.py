@@ -8,7 +8,7 @@ from workflow.config.yaml_files import ConfigurationError, read_texts, read_yaml
 
 __all__ = ["SECTIONS", "Layers", "merge", "merge_files"]
 
-# An overlay removes an entry of these sections by `NAME: null`; the names beside them are no entries.
+# An overlay removes an entry of these sections by `NAME: null`; the listed names are not entries.
 SECTIONS = {"data": (), "experiments": (), "figures": ("style",), "claims": ("level",)}
 
 # A mapping with another value of one of these keys is of another kind, and replaces the one before.

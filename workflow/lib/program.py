@@ -139,7 +139,7 @@ def _add_option(parser: argparse.ArgumentParser, parameter: inspect.Parameter, h
     default = parameter.default
     required = default is parameter.empty
     several = get_origin(kind) is list
-    if several or isinstance(kind, UnionType):  # the type of an element, or the one beside None
+    if several or isinstance(kind, UnionType):  # the type of an element, or the type other than None
         kind = get_args(kind)[0]
     option = about if isinstance(about, Option) else Option(about, *_reader_of(kind))
     how: dict[str, Any] = {"type": option.read, "metavar": option.metavar, "help": option.help}

@@ -224,7 +224,7 @@ onerror:
     logger.info("", extra={"nrc": {"unfinished": True}})
 
 
-# what snakemake_logger_plugin_nrc needs beside Snakemake's events
+# what snakemake_logger_plugin_nrc needs in addition to the events of Snakemake
 if workflow.is_main_process:
     logger.info(
         f"{len(EXPERIMENTS)} experiments, {len(SETTINGS['figures'])} figures, {len(SETTINGS['claims'])} claims",
