@@ -107,7 +107,7 @@ def test_the_cause_of_a_failed_job_is_printed_once(logger, tmp_path):
     log("WorkflowError: At least one job did not complete.", event="error")
     assert end().partition("in two lines\n")[2].partition("\n")[2].splitlines() == [
         "Error: measure of a.nc failed: status is: 'TIMEOUT'", "  log: nowhere.log, slurm.log",
-        "Error: measure of a.nc failed: it was killed by SIGKILL, by hand or because memory was short; run again to continue",
+        "Error: measure of a.nc failed: it was killed by SIGKILL, manually or because memory ran out; run again to continue",
         "  log: nowhere.log", "",
         "Not done: 3 jobs failed. Fix the errors above; the same command then continues.",
     ]  # fmt: skip
