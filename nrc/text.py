@@ -27,15 +27,17 @@ def capitalised(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def counted(number: int, noun: str, plural: str | None = None) -> str:
+def counted(number: int, noun: str, plural: str | None = None, *, form: str = "") -> str:
     """A number of things.
 
     Examples
     --------
     >>> counted(1, "network"), counted(3, "network"), counted(2, "axis", "axes")
     ('1 network', '3 networks', '2 axes')
+    >>> counted(1200, "network", form=",")
+    '1,200 networks'
     """
-    return f"{number} {noun if number == 1 else plural or noun + 's'}"
+    return f"{number:{form}} {noun if number == 1 else plural or noun + 's'}"
 
 
 def listed(words: Iterable[object], last: str = "and") -> str:

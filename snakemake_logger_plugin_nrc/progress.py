@@ -3,14 +3,18 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 from math import prod
 from typing import Any, NamedTuple
 
+from nrc import text
 from workflow.lib.progress_file import ProgressFile
 
 __all__ = ["MEASURING", "TRAINING", "Run", "counted", "duration", "status_counts"]
 
 TRAINING, MEASURING = "train_stack", "measure"
+# numbers of jobs and networks may have many digits
+counted = partial(text.counted, form=",")
 SECONDS_PER_JOB, MEASURING_OVER_TRAINING = 3, 0.4
 # No time left is printed before this share of the work and these seconds, because it would be a guess.
 SMALLEST_SHARE, SMALLEST_SECONDS = 0.02, 3
@@ -167,17 +171,6 @@ def status_counts(path: str) -> tuple[Counter[str], float]:
     counts["diverged"] = int((reason == TerminationReason.DIVERGED).sum())
     counts["stopped"] -= counts["diverged"]
     return counts, float(np.nanmax(residual, initial=0.0, where=np.isfinite(residual)))
-
-
-def counted(count: int, what: str) -> str:
-    """A number of things.
-
-    Examples
-    --------
-    >>> counted(1, "job"), counted(1200, "network")
-    ('1 job', '1,200 networks')
-    """
-    return f"{count:,} {what}{'s' * (count != 1)}"
 
 
 def duration(seconds: float) -> str:

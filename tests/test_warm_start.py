@@ -123,7 +123,7 @@ def test_the_snapshots_are_those_of_the_whole_way(trainings):
     for name in ("snapshot_singular_values", "snapshot_wcss"):
         both = second[name]
         np.testing.assert_array_equal(both.isel(snapshot=slice(0, 5)), first[name], err_msg=name)
-        # a line search under way at 20 epochs is finished there, and the look is at its end in both
+        # a line search that runs at 20 epochs is completed, and the snapshot is taken at its end in both
         np.testing.assert_array_equal(both.sel(snapshot=60), shorter[name].sel(snapshot=60), err_msg=name)
     for l in (1, 4):
         ends = np.linalg.svd(second[f"W{l}"].values, compute_uv=False)
