@@ -24,7 +24,9 @@ def folder(tmp_path):
 def make(folder, *arguments, answer=None):
     """Exit status and output of make, with an answer typed on a terminal, or without a terminal."""
     command = ["make", "--no-print-directory", *arguments]
-    options = {"cwd": folder, "text": True, "capture_output": True, "check": False}
+    # the tests themselves may run below make, which names its level in messages
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    options = {"cwd": folder, "env": environment, "text": True, "capture_output": True, "check": False}
     if answer is None:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, **options)
     else:

@@ -12,8 +12,8 @@ README = (PROJECT / "README.md").read_text(encoding="utf-8")
 
 
 def block(name: str) -> str:
-    """The indented block after the paragraph that names a file."""
-    return textwrap.dedent(re.search(rf"`{name}`:\n\n((?:    .*\n)+)", README)[1])
+    """The indented block after the paragraph that introduces a file."""
+    return textwrap.dedent(re.search(rf"`{name}`[^`]*:\n\n((?:    .*\n)+)", README)[1])
 
 
 def test_the_overlay_for_your_data_makes_its_figure(checkout):
