@@ -131,8 +131,8 @@ def test_entries_that_depend_on_removed_ones_are_removed_with_them(tmp_path):
     assert not {"head", "width", "depth_stationary"} & set(settings["claims"])
     assert settings["data"] == desk()["data"]
     assert settings["removed"].startswith(
-        "configuration: experiments mnist is removed, and with it experiments width, depth, mnist_stationary, "
-        "width_stationary, depth_stationary, figures certified_mnist, certified_mnist_stationary, figure3, figure4"
+        "configuration: experiments mnist is removed, and with it experiments width, width_five, depth, "
+        "mnist_stationary, width_stationary, depth_stationary, figures certified_mnist, "
     )
     assert settings["removed"].endswith("rank_with_decay_stationary, depth_stationary, which depend on it")
 
