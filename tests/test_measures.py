@@ -19,13 +19,11 @@ from nrc.measures import spaces
 from nrc.measures.mixture import mixture_bounds
 from nrc.measures.network import accuracy, measure, without
 from nrc.measures.ranks import rank_measures
-from nrc.measures.spaces import gather
 from nrc.networks.mlp import Network
-from nrc.optimize.minimise import minimise
 from nrc.theory.bounds import gaussian_wcss_bound, isotropic_wcss_quantile
 from nrc.theory.collapse import between_directions, nc1, wcss_share
 from nrc.theory.moments import Partition
-from support.problems import METHODS, classifiers, mixture, modules, normal
+from support.problems import mixture, modules, normal
 from support.references import kmeans_seed, permuted_labels, sample_in_memory
 
 CELLS, POINTS, CLUSTERS, SIZES = 3, 24, 3, (5, 7, 6, 4)
@@ -59,7 +57,11 @@ def measured(network, x, y, labels, weight_decay=WEIGHT_DECAY, given=None, **cha
     return measure(given or MeasuredStack(network, x, y), **{**choices, **changes})
 
 
-CASES = list(product(("tanh", "relu", "linear"), ("squared_error", "cross_entropy"), (False, True)))
+CASES = [
+    ("tanh", "squared_error", True, 0),
+    ("relu", "cross_entropy", False, 4),
+    ("linear", "squared_error", False, 2),
+]
 
 
 def plain_wcss(points, labels):
@@ -163,19 +165,6 @@ def test_the_exact_rank_counts_what_training_would_not_leave():
         assert exact.values.tolist() == [ranks] * CELLS
 
 
-def test_variability_agrees_with_a_plain_loop():
-    network, x, y, labels = draw()
-    dataset = measured(network, x, y, labels)
-    for k, space in enumerate(spaces_of(network, x, y)):
-        for c, points in enumerate(space):
-            at = dataset.isel(cell=c, source=k)
-            of_classes = plain_wcss(points, labels[c])
-            assert float(at["wcss_class"]) == pytest.approx(of_classes, rel=1e-12)
-            s = np.linalg.svd(points - points.mean(0), compute_uv=False)
-            assert float(at["tcv_lower"]) == pytest.approx((s[CLUSTERS - 1 :] ** 2).sum() / POINTS, rel=1e-9)
-            assert at["tcv_lower"] <= at["tcv_upper"] <= of_classes * (1 + 1e-12)
-
-
 def plain_covariances(z, labels):
     """Within- and between-class covariance, point by point and class by class."""
     mean, n = z.mean(0), z.shape[1]
@@ -188,17 +177,22 @@ def plain_covariances(z, labels):
     return within, between
 
 
-def test_measures_of_collapse_without_a_scale_agree_with_covariances():
+def test_variability_and_collapse_agree_with_plain_loops():
     network, x, y, labels = draw()
-    dataset = measured(network, x, y, labels)
-    scaled = measured(network, 1e3 * x, y, labels)
-    for k, z in enumerate(network.features(x)[:-1]):
-        for c in range(CELLS):
-            within, between = plain_covariances(z[c].numpy(), labels[c])
+    dataset, scaled = measured(network, x, y, labels), measured(network, 1e3 * x, y, labels)
+    for k, space in enumerate(spaces_of(network, x, y)):
+        for c, points in enumerate(space):
+            at, z = dataset.isel(cell=c, source=k), points[:, : -SIZES[-1]]
+            of_classes = plain_wcss(points, labels[c])
+            assert float(at["wcss_class"]) == pytest.approx(of_classes, rel=1e-12)
+            s = np.linalg.svd(points - points.mean(0), compute_uv=False)
+            assert float(at["tcv_lower"]) == pytest.approx((s[CLUSTERS - 1 :] ** 2).sum() / POINTS, rel=1e-9)
+            assert at["tcv_lower"] <= at["tcv_upper"] <= of_classes * (1 + 1e-12)
+            within, between = plain_covariances(z, labels[c])
             share = np.trace(within) / np.trace(within + between)
             collapse = np.trace(within @ np.linalg.pinv(between, rcond=1e-9)) / CLUSTERS
-            assert float(dataset["wcss_share"][c, k]) == pytest.approx(share, rel=1e-9)
-            assert float(dataset["nc1"][c, k]) == pytest.approx(collapse, rel=1e-6)
+            assert float(at["wcss_share"]) == pytest.approx(share, rel=1e-9)
+            assert float(at["nc1"]) == pytest.approx(collapse, rel=1e-6)
     for name in ("wcss_share", "nc1"):
         np.testing.assert_allclose(scaled[name].sel(source=0), dataset[name].sel(source=0), rtol=1e-9)
 
@@ -275,37 +269,6 @@ def gradients_at_centroids(module, k, x, y, labels, loss):
     return gradients(module[2 * k :], z_means, y_means, loss, shares)
 
 
-@pytest.mark.parametrize(("activation", "loss", "bias"), CASES)
-def test_residuals_and_gaps_agree_with_autograd_on_torchs_layers(activation, loss, bias):
-    network, x, y, labels = draw(activation, loss, bias)
-    dataset = measured(network, x, y, labels)
-    even = torch.full((POINTS,), 1 / POINTS, dtype=torch.float64)
-    for c, module in enumerate(modules(network)):
-        full = gradients(module, x[c], y[c], loss, even)
-        for l, g in enumerate(full):
-            residual = g + WEIGHT_DECAY[c] * network.weights[l][c]
-            assert float(dataset["residual"][c, l]) == pytest.approx(float(residual.norm()), rel=1e-10)
-        for k in range(3):
-            at_means = gradients_at_centroids(module, k, x[c], y[c], labels[c], loss)
-            for l in range(3):
-                at = dataset.isel(cell=c, layer=l, source=k)
-                if l < k:
-                    assert np.isnan(at["gap"])
-                    continue
-                gap = float((full[l] - at_means[l - k]).norm())
-                assert float(at["gap"]) == pytest.approx(gap, rel=1e-9)
-                rank = np.linalg.matrix_rank(at_means[l - k].numpy(), rtol=1e-10)
-                assert int(at["rho"]) == rank <= int(at["rho_bound"]) == CLUSTERS
-                # either partition bounds the distance, so the smaller gap is taken
-                with np.errstate(divide="ignore"):
-                    least = min(gap, float(at["gap_best"]))
-                    bound = (float(at["residual"]) + least) / WEIGHT_DECAY[c]
-                assert np.isnan(at["bound_measured"]) == (c == 0), "void without weight decay"
-                if c:
-                    assert float(at["bound_measured"]) == pytest.approx(bound, rel=1e-9)
-                assert np.isnan(at["bound_projected"]) == (c == 0), "void without weight decay"
-
-
 def outside(w, g):
     """W outside the r = 1, 2, ... leading singular vectors of G, the lesser of columns and rows, by numpy.
 
@@ -327,61 +290,54 @@ def kmeans_of(module, k, x, y, clusters, seed):
     return KMeans(clusters, n_init=10, random_state=kmeans_seed(seed)).fit_predict(space)
 
 
-@pytest.mark.parametrize("ranks", [0, 4])
-@pytest.mark.parametrize(("activation", "loss", "bias"), CASES[1::5])
-def test_tails_are_certified_by_leading_directions_of_gradients_at_centroids(activation, loss, bias, ranks):
-    """By scikit-learn's k-means, autograd on torch's layers at its centroids, and numpy's singular vectors.
-
-    The gradients are at the known classes, and at sets of k-means: K of them, and 1, ..., `ranks`.
-    """
+@pytest.mark.parametrize(("activation", "loss", "bias", "ranks"), CASES)
+def test_gaps_and_bounds_are_those_of_autograd_kmeans_and_numpy(activation, loss, bias, ranks):
+    """Gradients at the centroids of the classes, of sets of k-means (K, and 1, ..., `ranks`), and of permuted labels."""
     network, x, y, labels = draw(activation, loss, bias)
     dataset = measured(network, x, y, labels, certified_ranks=ranks)
-    certified, tail = (
-        dataset[name].transpose("cell", "layer", "index") for name in ("tail_bound", "relative_tail")
-    )
-    last = max(CLUSTERS, ranks)
-    assert certified.sel(index=slice(last + 1, None)).isnull().all()
-    assert certified.sel(index=slice(None, last)).isel(cell=[1, 2]).notnull().all()
-    assert certified.isel(cell=0).isnull().all(), "void without weight decay"
-    assert dataset["certified_rank"].isel(cell=0).isnull().all()
-    for c in (1, 2):
-        module, least = modules(network)[c], np.full((3, last), np.inf)
+    even, last = torch.full((POINTS,), 1 / POINTS, dtype=torch.float64), max(CLUSTERS, ranks)
+    for c, module in enumerate(modules(network)):
+        full, least = gradients(module, x[c], y[c], loss, even), np.full((3, last), np.inf)
+        matrices = [w[c].numpy() for w in network.weights]
+        residuals = [
+            float((g + WEIGHT_DECAY[c] * w[c]).norm()) for g, w in zip(full, network.weights, strict=True)
+        ]
+        np.testing.assert_allclose(dataset["residual"][c], residuals, rtol=1e-10)
         for k in range(3):
-            numbers = {CLUSTERS, *range(1, ranks + 1)}
-            partitions = [kmeans_of(module, k, x[c], y[c], r, SEEDS[c]) for r in numbers]
-            for sets in (labels[c], *partitions):
-                at_centroids = gradients_at_centroids(module, k, x[c], y[c], sets, loss)
-                for l, g in enumerate(at_centroids, start=k):
-                    w = network.weights[l][c].numpy()
-                    bounds = outside(w, g.numpy()) / np.linalg.norm(w)
-                    least[l] = np.minimum(least[l], bounds[:last])
-        found = certified[c, :, :last].values
-        np.testing.assert_allclose(found, least, rtol=1e-8, atol=1e-12)
-        below = tail[c, :, :last].values
-        assert (below <= found + 1e-12)[~np.isnan(below)].all()
+            best = kmeans_of(module, k, x[c], y[c], CLUSTERS, SEEDS[c])
+            others = [kmeans_of(module, k, x[c], y[c], r, SEEDS[c]) for r in range(1, ranks + 1)]
+            partitions = [labels[c], best, permuted_labels(labels[c], SEEDS[c]), *others]
+            at_means = [gradients_at_centroids(module, k, x[c], y[c], sets, loss) for sets in partitions]
+            assert dataset["gap"][c, :k, k].isnull().all()
+            for l, w in enumerate(matrices[k:], start=k):
+                at, of = dataset.isel(cell=c, layer=l, source=k), [g[l - k] for g in at_means]
+                gaps = [float((full[l] - g).norm()) for g in of[:2]]
+                rank = np.linalg.matrix_rank(of[0].numpy(), rtol=1e-10)
+                assert int(at["rho"]) == rank <= int(at["rho_bound"]) == CLUSTERS >= int(at["rho_best"])
+                assert [float(at["gap"]), float(at["gap_best"])] == pytest.approx(gaps, rel=1e-9)
+                if not c:
+                    continue
+                beyond = [outside(w, g.numpy()) for g in of]
+                found = [float(at[f"bound_{name}"]) for name in ("measured", "projected", "permuted")]
+                # either partition bounds the distance, so the smaller is taken
+                plain = [
+                    (residuals[l] + min(gaps)) / WEIGHT_DECAY[c],
+                    min(b[CLUSTERS - 1] for b in beyond[:2]),
+                ]
+                assert found == pytest.approx([*plain, beyond[2][CLUSTERS - 1]], rel=1e-8)
+                tails = [b[:last] / np.linalg.norm(w) for b in (*beyond[:2], *beyond[3:])]
+                least[l] = np.minimum(least[l], np.min(tails, axis=0))
+        bounds = dataset["tail_bound"].isel(cell=c).transpose("layer", "index").values
+        assert np.isnan(bounds[:, last:]).all()
+        if not c:
+            void = ["bound_measured", "bound_projected", "bound_permuted", "tail_bound", "certified_rank"]
+            assert all(dataset[name].isel(cell=0).isnull().all() for name in void)
+            continue
+        np.testing.assert_allclose(bounds[:, :last], least, rtol=1e-8, atol=1e-12)
         for l, of_layer in enumerate(least):
             near = np.flatnonzero(of_layer <= 0.1)
             expected = near[0] + 1 if len(near) and near[0] + 1 < min(SIZES[l : l + 2]) else np.nan
             np.testing.assert_equal(float(dataset["certified_rank"][c, l]), expected)
-
-
-@pytest.mark.parametrize(("activation", "loss", "bias"), CASES)
-def test_the_projected_bound_is_of_the_first_k_directions_of_either_partition(activation, loss, bias):
-    network, x, y, labels = draw(activation, loss, bias)
-    dataset = measured(network, x, y, labels)
-    for c, k in product((1, 2), range(3)):
-        module = modules(network)[c]
-        sets = kmeans_of(module, k, x[c], y[c], CLUSTERS, SEEDS[c])
-        both = [gradients_at_centroids(module, k, x[c], y[c], of, loss) for of in (labels[c], sets)]
-        permuted = permuted_labels(labels[c], SEEDS[c])
-        random = gradients_at_centroids(module, k, x[c], y[c], permuted, loss)
-        for l in range(k, 3):
-            at, w = dataset.isel(cell=c, layer=l, source=k), network.weights[l][c].numpy()
-            bounds = [outside(w, of[l - k].numpy())[CLUSTERS - 1] for of in both]
-            assert float(at["bound_projected"]) == pytest.approx(min(bounds), rel=1e-8)
-            at_random = outside(w, random[l - k].numpy())[CLUSTERS - 1]
-            assert float(at["bound_permuted"]) == pytest.approx(at_random, rel=1e-8)
-            assert int(at["rho_best"]) <= CLUSTERS
 
 
 def test_the_best_partition_is_the_better_of_classes_and_kmeans_in_each_cell():
@@ -407,78 +363,6 @@ def test_the_best_partition_is_the_better_of_classes_and_kmeans_in_each_cell():
     assert set(won) == {True, False}
 
 
-class FullRank(MeasuredStack):
-    """Gradients at centroids of full rank in the second layer, as of one that acts on positions of a point.
-
-    They have the leading directions of the layer, but for some noise.
-    """
-
-    def gradient_from(self, source, z, y, shares):
-        found = list(super().gradient_from(source, z, y, shares))
-        if found[1] is not None:
-            w = self.weights[1]
-            found[1] = w + 1e-2 * w.norm() * normal(*w.shape, seed=source + int(1e3 * shares[0, 0]))
-        return found
-
-
-def test_gradients_of_a_rank_above_k_bound_the_distance_all_the_same():
-    network, x, y, labels = draw()
-    for l, w in enumerate(network.weights):
-        u, s, vt = torch.linalg.svd(w, full_matrices=False)
-        w.copy_((u * 0.3 ** torch.arange(s.shape[1])) @ vt if l == 1 else w)
-    given = FullRank(network, x, y)
-    plain, dataset = measured(network, x, y, labels), measured(network, x, y, labels, given=given)
-    full = min(SIZES[1:3])
-    for name in ("rho", "rho_best"):
-        ranks = dataset[name].isel(layer=1, source=slice(2))
-        assert (ranks == full).all()
-        assert (dataset[name].isel(layer=[0, 2]).max() <= CLUSTERS).all()
-    # the rank of the gradient is what its gap bounds the distance to
-    assert dataset["bound_measured"].isel(layer=1).isnull().all()
-    for name in ("gap", "gap_best"):
-        assert dataset[name].isel(layer=1, source=slice(2)).notnull().all()
-    for name in ("bound_measured", "bound_projected", "gap"):
-        np.testing.assert_array_equal(dataset[name].isel(layer=2), plain[name].isel(layer=2))
-    bounds = dataset["bound_projected"].isel(cell=[1, 2], layer=1, source=slice(2))
-    assert bounds.notnull().all()
-    assert (dataset["distance"].isel(cell=[1, 2], layer=1) <= bounds * (1 + 1e-12)).all()
-    # the smallest tails of the gradients of all partitions, up to the full rank, by numpy
-    parts = gather(given, labels, CLUSTERS, restarts=10, seeds=SEEDS)
-    for c in (1, 2):
-        w, least = network.weights[1][c].numpy(), np.full(full, np.inf)
-        for partitions, k in product((parts.classes, parts.best), range(2)):
-            of = partitions[k]
-            g = given.gradient_from(k, of.features.means, of.targets.means, of.shares)[1][c].numpy()
-            least = np.minimum(least, outside(w, g) / np.linalg.norm(w))
-        assert least[-1] == pytest.approx(0, abs=1e-12), "the bound is void at the full rank"
-        found = dataset["tail_bound"].isel(cell=c, layer=1).values
-        np.testing.assert_allclose(found, least, rtol=1e-9, atol=1e-12)
-        tail = dataset["relative_tail"].isel(cell=c, layer=1).values[:full]
-        assert (tail <= found[:full] + 1e-12).all()
-        near = int(np.flatnonzero(least <= 0.1)[0]) + 1
-        assert near < full
-        assert int(dataset["certified_rank"].isel(cell=c, layer=1)) == near
-        assert int(dataset["rank_needed"].isel(cell=c, layer=1)) <= near
-
-
-def test_a_gradient_that_fills_a_layer_certifies_no_rank():
-    """Directions that the layer does not share: within 0.1 there is the full rank alone."""
-
-    class Elsewhere(MeasuredStack):
-        def gradient_from(self, source, z, y, shares):
-            found = super().gradient_from(source, z, y, shares)
-            return [None if g is None else normal(*g.shape, seed=7) for g in found]
-
-    network, x, y, labels = draw()
-    dataset = measured(network, x, y, labels, given=Elsewhere(network, x, y)).isel(cell=[1, 2])
-    for l in range(3):
-        full = min(SIZES[l : l + 2])
-        np.testing.assert_allclose(dataset["tail_bound"].sel(layer=l + 1, index=full), 0, atol=1e-12)
-        assert (dataset["tail_bound"].sel(layer=l + 1, index=full - 1) > 0.1).all()
-    assert dataset["certified_rank"].isnull().all()
-    assert dataset["rank_needed"].notnull().all()
-
-
 @dataclass(frozen=True)
 class InPieces(MeasuredStack):
     """The same data in batches, of which some may be kept."""
@@ -499,7 +383,7 @@ class InPieces(MeasuredStack):
         assert stop == self.points
 
 
-@pytest.mark.parametrize("how", [{}, {"certified_ranks": 4}, {"labels": None}])
+@pytest.mark.parametrize("how", [{"certified_ranks": 4}, {"labels": None}])
 def test_data_in_batches_are_measured_as_all_at_once(how, monkeypatch):
     monkeypatch.setattr(spaces, "WIDE", 4)
     network, x, y, labels = draw(loss="cross_entropy")
@@ -516,8 +400,8 @@ OF_EITHER = {"bound_measured", "bound_projected", "bound_analytic", "bound_segme
 OF_BEST = OF_KMEANS | OF_EITHER | {"gap_bound_best", "gap_bound_segments_best"}
 
 
-@pytest.mark.parametrize("kept", [4, 15, 23])
-def test_of_points_too_many_to_be_kept_a_sample_has_the_centres(kept):
+def test_of_points_too_many_to_be_kept_a_sample_has_the_centres():
+    kept = 15
     network, x, y, labels = draw()
     whole = measured(network, x, y, labels)
     found = measured(network, x, y, labels, given=InPieces(network, x, y, kept=kept))
@@ -542,7 +426,7 @@ def test_of_points_too_many_to_be_kept_a_sample_has_the_centres(kept):
     assert (tails["relative_tail"] <= tails["tail_bound"] + 1e-12).all()
 
 
-@pytest.mark.parametrize("leading", [2, 3, 256])
+@pytest.mark.parametrize("leading", [3, 256])
 def test_in_a_wide_space_of_many_points_the_lower_bound_stays_one(leading, monkeypatch):
     """It is of the spread in the leading directions of a sample, found by numpy, and no more than all of it."""
     monkeypatch.setattr(spaces, "WIDE", 9)
@@ -597,7 +481,7 @@ def test_labels_are_of_any_integers():
         xr.testing.assert_identical(measured(network, x, y, labels.astype(dtype)), expected)
 
 
-@pytest.mark.parametrize(("activation", "loss", "bias"), CASES)
+@pytest.mark.parametrize(("activation", "loss", "bias"), [case[:3] for case in CASES])
 def test_bounds_hold_and_are_in_order(activation, loss, bias):
     dataset = measured(*draw(activation, loss, bias)).isel(cell=[1, 2])
     below = (dataset["layer"] > dataset["source"]).broadcast_like(dataset["gap"])
@@ -616,27 +500,6 @@ def test_bounds_hold_and_are_in_order(activation, loss, bias):
         ]
         for lower, upper in chain.from_iterable(map(pairwise, ladders)):
             assert (dataset[lower] <= dataset[upper] * (1 + 1e-12)).where(below, True).all()
-
-
-def test_at_a_stationary_point_of_networks_with_biases_the_gap_alone_is_left():
-    """Trained by L-BFGS: r is nearly 0, so distance <= gap / lambda, which Theorem 3.4 promises."""
-    loss, start, _ = classifiers(weight_decay=(0.02, 0.05), loss="squared_error")
-    method = METHODS["lbfgs"].method(3000, [5, 5])
-    end = minimise(loss, start, method, tolerance=1e-8, epochs=3000)
-    network = loss.architecture.network(end.point.theta)
-    assert all((b.norm(dim=1) > 1e-3).all() for b in network.biases)
-    x, y = (a.expand(2, -1, -1).clone() for a in (loss.x, loss.y))
-    weight_decay = loss.weight_decay.numpy()
-    dataset = measured(network, x, y, y.argmax(2).numpy(), weight_decay=weight_decay)
-    assert (dataset["residual"] < 1e-6).all()
-    alone = np.fmin(dataset["gap"], dataset["gap_best"]) / weight_decay[:, None, None]
-    np.testing.assert_allclose(dataset["bound_measured"], alone, rtol=0, atol=1e-4)
-    assert (dataset["distance"] <= dataset["bound_measured"].min("source")).all()
-    # the gradient of the loss is -lambda W there, by autograd on torch's layers
-    even = torch.full((x.shape[1],), 1 / x.shape[1], dtype=torch.float64)
-    for c, module in enumerate(modules(network)):
-        for g, w in zip(gradients(module, x[c], y[c], "squared_error", even), network.weights, strict=True):
-            torch.testing.assert_close(g, -weight_decay[c] * w[c], rtol=0, atol=1e-6)
 
 
 def test_without_a_penalty_on_the_factors_there_are_no_residuals_and_no_bounds():
