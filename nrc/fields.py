@@ -8,6 +8,8 @@ from pydantic import Field, GetCoreSchemaHandler, with_config
 from pydantic_core import CoreSchema, core_schema
 from typing_extensions import TypedDict
 
+from nrc.networks.activations import linear
+from nrc.objectives.penalties import closed_form
 from nrc.options import Requirement, equal
 
 __all__ = [
@@ -99,9 +101,10 @@ TitledExperiments = dict[str, Annotated[str, Field(description="the name of an e
 linear_autoencoders = Requirement(
     {
         "task": equal("autoencode"),
-        "network.activation": equal("linear"),
+        "network.activation": linear,
         "network.bias": equal(False),
         "training.loss_on": equal("data"),
+        "training.penalty": closed_form,
     }
 )
 

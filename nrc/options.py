@@ -4,14 +4,16 @@ A kind of data, network, method, figure or statistic is one module with a class 
 configuration's checks, its defaults, its JSON schema and the reference page all follow from that class.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
+from pydantic_core import CoreSchema, core_schema
 
 __all__ = [
     "Condition",
+    "KeyOf",
     "Options",
     "Requirement",
     "at_least",
@@ -67,8 +69,15 @@ def other_than(value: Any) -> Condition:
 
 
 def one_of(*values: Any) -> Condition:
-    """The value is one of these."""
-    return Condition(f"one of {', '.join(map(_written, values))}", lambda found: found in values)
+    """The value is one of these.
+
+    Examples
+    --------
+    >>> one_of("tanh", "linear").words, one_of("factors").words
+    ('one of tanh, linear', 'factors')
+    """
+    words = ", ".join(map(_written, values))
+    return Condition(words if len(values) == 1 else f"one of {words}", lambda found: found in values)
 
 
 def at_least(smallest: float) -> Condition:
@@ -109,6 +118,24 @@ def _written(value: Any) -> str:
 given = Condition("given", lambda found: found is not None)
 one_value = Condition("one value", lambda found: len(found) == 1)
 positive = Condition("greater than 0", lambda found: all(value > 0 for value in found))
+
+
+@dataclass(frozen=True)
+class KeyOf:
+    """Marks the type of an option whose value is a key of a table.
+
+    Examples
+    --------
+    >>> from typing import Annotated
+    >>> from pydantic import TypeAdapter
+    >>> TypeAdapter(Annotated[str, KeyOf({"tanh": 0})]).validate_python("tanh")
+    'tanh'
+    """
+
+    table: Iterable[str]
+
+    def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.literal_schema(list(self.table))
 
 
 @dataclass(frozen=True)

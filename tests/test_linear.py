@@ -187,7 +187,7 @@ def test_theorem_5_3_is_nearly_attained(target, bound):
 def test_critical_values_are_the_minima_of_the_scalar_problem(depth):
     """Against a fine grid over s, a basin at a time."""
     c, weight_decay = np.array([3.0, 1.0, 0.3, 0.05, 0.02]), 0.02
-    s, learnt = critical_values(c, weight_decay, depth, "factors")
+    s, learnt = critical_values(c, weight_decay, depth)
     grid = np.linspace(0, 1.2, 1_200_001)
     for j, c_j in enumerate(c):
         value = c_j * (grid - 1) ** 2 / 2 + weight_decay * depth / 2 * grid ** (2 / depth)
@@ -207,12 +207,12 @@ def test_the_transition_is_where_the_minimum_jumps_to_zero(depth):
     line = transition_weight_decay(c, depth)
     for factor, learnt in ((0.999, True), (1.001, False)):
         for c_j, at in zip(c, line, strict=True):
-            assert critical_values([c_j], factor * at, depth, "factors")[1].tolist() == [learnt]
+            assert critical_values([c_j], factor * at, depth)[1].tolist() == [learnt]
 
 
 def test_the_autoencoders_critical_points_are_those_of_theorem_5_1():
     x = draw()[0]
-    closed = Autoencoder.of(x[None], [WEIGHT_DECAY], (D, D, D), "product")
+    closed = Autoencoder.of(x[None], [WEIGHT_DECAY], (D, D, D), factors=1)
     np.testing.assert_allclose(closed.minimum[0], minimiser(x, x, WEIGHT_DECAY), atol=1e-12)
     for rank in (1, 2, D):
         for kept, w, _ in critical_points(x, x, WEIGHT_DECAY, rank):
@@ -224,7 +224,7 @@ def test_the_autoencoders_critical_points_are_those_of_theorem_5_1():
 
 def test_narrow_layers_limit_the_rank_of_the_minimum():
     x = draw()[0]
-    closed = Autoencoder.of(x[None], [WEIGHT_DECAY], (D, 2, D), "product")
+    closed = Autoencoder.of(x[None], [WEIGHT_DECAY], (D, 2, D), factors=1)
     np.testing.assert_allclose(closed.minimum[0], minimiser(x, x, WEIGHT_DECAY, 2), atol=1e-12)
 
 

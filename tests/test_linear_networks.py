@@ -17,6 +17,7 @@ from nrc.batching import (
 from nrc.grid import Stack
 from nrc.measures.linear import centroid_shift, forecasts, trained_shift, transition
 from nrc.networks.mlp import Architecture
+from nrc.objectives.penalties import PENALTIES
 from nrc.objectives.regularised_loss import RegularisedLoss
 from nrc.optimize.lbfgs import LBFGS
 from nrc.optimize.levenberg_marquardt import LevenbergMarquardt
@@ -156,7 +157,7 @@ def test_layers_are_balanced_and_as_forecast_under_weight_decay():
     weights = [w.numpy() for w in loss.architecture.network(end.point.theta).weights]
     x = points_of()
     weight_decay = loss.weight_decay.numpy()
-    found = forecasts(weights, x, weight_decay, "factors")
+    found = forecasts(weights, x, weight_decay, PENALTIES["factors"])
     for v, w in pairwise(weights):
         np.testing.assert_allclose(w.swapaxes(1, 2) @ w, v @ v.swapaxes(1, 2), atol=1e-6)
     assert (found["imbalance"] < 1e-6).all()
@@ -179,7 +180,7 @@ def test_a_small_start_is_stuck_at_a_lower_rank_and_marked():
         epochs=5000,
     )
     weights = [w.numpy() for w in architecture.network(end.point.theta).weights]
-    found = forecasts(weights, points_of(), loss.weight_decay.numpy(), "factors")
+    found = forecasts(weights, points_of(), loss.weight_decay.numpy(), PENALTIES["factors"])
     ended = end.termination_reason.numpy()
     lower = found["critical_rank"].values < found["forecast_rank"].values
     assert lower.any()
@@ -192,7 +193,7 @@ def test_the_shift_of_closed_forms_is_that_of_training():
     full, at_means = trained("product"), trained("product", centroids=True)
     x, labels = points_of(), np.stack([MIXTURE.labels] * len(STACK))
     weight_decay = full[0].weight_decay.numpy()
-    closed = centroid_shift(x, labels, weight_decay, (6,) * 5, "product")
+    closed = centroid_shift(x, labels, weight_decay, (6,) * 5, PENALTIES["product"])
     products = [product_of(loss.architecture, end.point.theta) for loss, end in (full, at_means)]
     shift = np.linalg.norm(products[0] - products[1], axis=(1, 2))
     np.testing.assert_allclose(closed["shift_forecast"], shift, atol=1e-6)
@@ -204,7 +205,7 @@ def test_the_shift_of_closed_forms_is_that_of_training():
     cubes = []
     for (loss, end), points in zip((full, at_means), (x, points_of(centroids=True)), strict=True):
         weights = [w.numpy() for w in loss.architecture.network(end.point.theta).weights]
-        cube = forecasts(weights, points, weight_decay, "product")
+        cube = forecasts(weights, points, weight_decay, PENALTIES["product"])
         cube["status"] = ("cell", np.zeros(len(STACK), dtype=np.int8))
         cubes.append(cube)
     compared = trained_shift(*cubes)
@@ -216,5 +217,5 @@ def test_the_forecast_transition_is_where_the_rank_passes_k():
     x = points_of()
     line = transition(x, 4, 3)["transition"].values
     for factor, more in ((0.999, True), (1.001, False)):
-        learnt = Autoencoder.of(x, factor * line, (6,) * 5, "factors").learnt.sum(1)
+        learnt = Autoencoder.of(x, factor * line, (6,) * 5, factors=4).learnt.sum(1)
         assert ((learnt > 3) == more).all()

@@ -16,7 +16,8 @@ from nrc.figures.options import FigureOptions
 from nrc.figures.panels import layer_name, title
 from nrc.figures.style import COLOURS, Colour, LineStyle, LogScale, StyledFigure, colour_map, colours
 from nrc.grid import AXES
-from nrc.options import Requirement, equal
+from nrc.objectives.penalties import ridge
+from nrc.options import Requirement
 from nrc.status import flag_masks
 
 __all__ = ["Options", "draw", "rows", "summary"]
@@ -35,7 +36,7 @@ BELOW = 10
 class Options(FigureOptions):
     """Distance to rank K of every layer against the bounds of Theorem 3.4."""
 
-    requires = (Requirement({"training.penalty": equal("factors")}),)
+    requires = (Requirement({"training.penalty": ridge}),)
 
 
 def rows(cubes: Mapping[str, xr.Dataset], options: Options) -> pd.DataFrame:

@@ -12,7 +12,8 @@ from nrc.figures.cube import only, require, squeezed, status_counts
 from nrc.figures.options import FigureOptions, one_architecture
 from nrc.figures.panels import floor, grid, layer_name, legend, of_cell, title
 from nrc.figures.style import Colour, LineStyle, StyledFigure, colours
-from nrc.options import Requirement, at_least, equal
+from nrc.objectives.penalties import ridge
+from nrc.options import Requirement, at_least
 
 __all__ = ["Options", "draw", "rows", "summary"]
 
@@ -35,7 +36,7 @@ class Options(FigureOptions):
 
     requires = (
         one_architecture,
-        Requirement({"training.penalty": equal("factors"), "measures.certified_ranks": at_least(1)}),
+        Requirement({"training.penalty": ridge, "measures.certified_ranks": at_least(1)}),
     )
 
 

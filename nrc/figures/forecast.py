@@ -16,7 +16,8 @@ from nrc.fields import linear_autoencoders
 from nrc.figures.cube import only, require, squeezed, status_counts
 from nrc.figures.options import FigureOptions, one_architecture
 from nrc.figures.style import COLOURS, MARKS, UNKNOWN, LineStyle, LogScale, colour_map
-from nrc.options import Requirement, equal
+from nrc.objectives.penalties import ridge
+from nrc.options import Requirement
 from nrc.status import status_masks
 
 __all__ = ["Options", "draw", "rows", "summary"]
@@ -36,7 +37,7 @@ class Options(FigureOptions):
     requires = (
         linear_autoencoders,
         one_architecture,
-        Requirement({"training.penalty": equal("factors")}),
+        Requirement({"training.penalty": ridge}),
     )
 
 

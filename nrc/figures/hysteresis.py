@@ -19,6 +19,7 @@ from nrc.fields import ColourMap, NonNegative, OneOrSeveral, TitledExperiments
 from nrc.figures.cube import by_value, marked, require, squeezed, status_counts
 from nrc.figures.options import FigureOptions, one_architecture
 from nrc.figures.style import COLOURS, MARKS, LineStyle, LogScale, colour_map, spread
+from nrc.objectives.penalties import ridge
 from nrc.options import Requirement, both, equal, positive, several_values
 from nrc.statistics import student_interval
 from nrc.status import status_masks
@@ -64,7 +65,7 @@ class Options(FigureOptions):
                 "task": equal("autoencode"),
                 "network.bias": equal(False),
                 "training.loss_on": equal("data"),
-                "training.penalty": equal("factors"),
+                "training.penalty": ridge,
                 "grid.sigma": both(several_values(2), positive),
                 "grid.weight_decay": positive,
             }

@@ -13,9 +13,9 @@ from scipy.sparse.linalg import LinearOperator, lobpcg
 from torch import Tensor
 
 from nrc.metadata import describe, flag_attributes
-from nrc.networks.activations import ACTIVATIONS
-from nrc.networks.options import smooth
+from nrc.networks.activations import ACTIVATIONS, smooth
 from nrc.objectives.hessian import Hessian
+from nrc.objectives.penalties import ridge
 from nrc.objectives.regularised_loss import RegularisedLoss
 from nrc.optimize.kfac import KFAC
 from nrc.options import Options as BaseOptions
@@ -35,7 +35,7 @@ class Options(BaseOptions):
         Requirement(
             {
                 "network.activation": smooth,
-                "training.penalty": equal("factors"),
+                "training.penalty": ridge,
                 "grid.weight_decay": positive,
             },
             when={"curvature": equal(True)},

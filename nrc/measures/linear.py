@@ -8,6 +8,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from nrc.metadata import describe
+from nrc.objectives.penalties import Penalty
 from nrc.theory.linear import (
     Autoencoder,
     at_centroids,
@@ -80,7 +81,7 @@ def transition(x: Array, depth: int, clusters: int) -> xr.Dataset:
     )
 
 
-def forecasts(weights: Sequence[Array], x: Array, weight_decay: Array, penalty: str) -> xr.Dataset:
+def forecasts(weights: Sequence[Array], x: Array, weight_decay: Array, penalty: Penalty) -> xr.Dataset:
     """The product of the layers, its closed form, and the nearest critical point.
 
     Parameters
@@ -89,13 +90,19 @@ def forecasts(weights: Sequence[Array], x: Array, weight_decay: Array, penalty: 
     x : (cells, points, n_0) array
         The points on which the networks were trained.
     weight_decay : (cells,) array
-    penalty : {"product", "factors"}
+    penalty : Penalty
+
+    Raises
+    ------
+    ValueError
+        If the penalty has no closed form.
 
     Examples
     --------
+    >>> from nrc.objectives.penalties import PENALTIES
     >>> x = np.array([[[2.0, 1.0], [2.0, -1.0]]])          # XX'/N is diag(4, 1)
     >>> layer = np.diag([0.875, 0.5])[None] ** 0.5         # at weight decay 1/2 a direction learns 1 - 1/(2c)
-    >>> found = forecasts([layer, layer], x, np.array([0.5]), "factors")
+    >>> found = forecasts([layer, layer], x, np.array([0.5]), PENALTIES["factors"])
     >>> found["product_forecast"].values.round(6).tolist(), found["at_minimum"].item()
     ([[0.875, 0.5]], 1)
     """
@@ -104,7 +111,7 @@ def forecasts(weights: Sequence[Array], x: Array, weight_decay: Array, penalty: 
     product = weights[0]
     for w in weights[1:]:
         product = w @ product
-    closed = Autoencoder.of(x, weight_decay, sizes, penalty)
+    closed = _closed_form(x, weight_decay, sizes, penalty)
     nearest = closed.nearest(product)
     size = np.linalg.norm(closed.minimum, axis=(1, 2))
     distance = np.linalg.norm(product - closed.product(nearest), axis=(1, 2))
@@ -135,18 +142,18 @@ def forecasts(weights: Sequence[Array], x: Array, weight_decay: Array, penalty: 
             **{name: np.arange(1, size + 1) for name, size in (("output", sizes[-1]), ("input", sizes[0]))},
         },
     )
-    if penalty == "factors":
+    if penalty.ridge:
         layer = np.repeat(expected[:, None, :] ** (1 / depth), depth, axis=1)
         dataset["imbalance"] = ("cell", imbalance)
         dataset["forecast"] = (("cell", "layer", "index"), layer)
         dataset = dataset.assign_coords(layer=np.arange(1, depth + 1))
-    theorem = {"reference": "Theorem 5.1" if penalty == "product" else "Section 5"}
+    theorem = {"reference": penalty.reference}
     about = {name: text | (theorem if name in OF_CLOSED_FORM else {}) for name, text in ABOUT.items()}
     return describe(dataset, **{name: text for name, text in about.items() if name in dataset.variables})
 
 
 def centroid_shift(
-    x: Array, labels: NDArray[np.integer], weight_decay: Array, sizes: tuple[int, ...], penalty: str
+    x: Array, labels: NDArray[np.integer], weight_decay: Array, sizes: tuple[int, ...], penalty: Penalty
 ) -> xr.Dataset:
     """The shift of the minimiser from data to centroids, with the bounds of Theorems 5.3 and 5.4.
 
@@ -157,19 +164,20 @@ def centroid_shift(
     weight_decay : (cells,) array
     sizes : tuple of int
         n_0, ..., n_L.
-    penalty : {"product", "factors"}
+    penalty : Penalty
         The penalty of `shift_forecast`. Both theorems are about the product.
 
     Examples
     --------
+    >>> from nrc.objectives.penalties import PENALTIES
     >>> x = np.array([[[2.0, 1.0], [2.0, -1.0]]])          # a cluster around (2, 0)
-    >>> shift = centroid_shift(x, np.zeros((1, 2), dtype=int), np.array([1.0]), (2, 2), "product")
+    >>> shift = centroid_shift(x, np.zeros((1, 2), dtype=int), np.array([1.0]), (2, 2), PENALTIES["product"])
     >>> shift["shift_product"].item(), shift["shift_bound"].item()
     (0.5, 1.8)
     """
     clusters = int(labels.max()) + 1
     means = np.stack([at_centroids(*cell) for cell in zip(x, labels, strict=True)])
-    full, at_means = (Autoencoder.of(points, weight_decay, sizes, penalty).minimum for points in (x, means))
+    full, at_means = (_closed_form(points, weight_decay, sizes, penalty).minimum for points in (x, means))
     missing = np.full(len(x), np.nan)
     shift, bound, looser, restriction, restriction_bound = (missing.copy() for _ in range(5))
     for i in np.flatnonzero(weight_decay > 0):
@@ -197,7 +205,7 @@ def centroid_shift(
     return describe(
         dataset,
         shift_product={"long_name": shift_of, **theorem_3},
-        shift_forecast={"long_name": shift_of, "comment": f"for the penalty on the {penalty}"},
+        shift_forecast={"long_name": shift_of, "comment": f"for the penalty on {penalty.of}"},
         shift_bound={"long_name": "bound on shift_product, by the scatter of the noise", **theorem_3},
         shift_bound_tcv={"long_name": "bound on shift_product, by the WCSS", **theorem_3},
         restriction={
@@ -239,6 +247,13 @@ def trained_shift(on_data: xr.Dataset, on_centroids: xr.Dataset) -> xr.Dataset:
         status={**dataset["status"].attrs, "long_name": "the worse status of the two networks"},
         at_minimum={"long_name": "whether both products are nearest to their minimisers"},
     )
+
+
+def _closed_form(x: Array, weight_decay: Array, sizes: tuple[int, ...], penalty: Penalty) -> Autoencoder:
+    factors = penalty.penalised_factors(len(sizes) - 1)
+    if factors is None:
+        raise ValueError(f"for the penalty on {penalty.of} there is no closed form")
+    return Autoencoder.of(x, weight_decay, sizes, factors)
 
 
 def _ratio(a: Array, b: Array) -> Array:

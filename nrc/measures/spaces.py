@@ -11,8 +11,9 @@ from sklearn.utils.extmath import randomized_svd
 from torch import Tensor
 
 from nrc.measured_network import Batch, MeasuredNetwork
+from nrc.objectives.penalties import ridge
 from nrc.options import Options as BaseOptions
-from nrc.options import Requirement, at_least, equal
+from nrc.options import Requirement, at_least
 from nrc.random_streams import Stream, generator, integer_seed
 from nrc.theory.clusters import kmeans
 from nrc.theory.collapse import between_directions, nc1
@@ -28,7 +29,7 @@ WIDE, LEADING = 1024, 256
 class Options(BaseOptions):
     """Partitions into which k-means divides every space."""
 
-    requires = (Requirement({"training.penalty": equal("factors")}, when={"certified_ranks": at_least(1)}),)
+    requires = (Requirement({"training.penalty": ridge}, when={"certified_ranks": at_least(1)}),)
 
     kmeans_restarts: int = Field(
         10, ge=1, description="runs of k-means++ behind the upper end of the TCV bracket"

@@ -1,14 +1,26 @@
-"""The table of activations: functions phi with phi(0) = 0, applied entrywise, and their derivatives."""
+"""The table of activations: functions phi with phi(0) = 0, applied entrywise, and their derivatives.
+
+The Snakefile imports this module, which therefore imports torch when a function is called.
+"""
+
+from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional
 
-__all__ = ["ACTIVATIONS", "Activation"]
+from nrc.lazy_module import LazyModule
+from nrc.options import Condition, one_of
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = LazyModule("torch")
+
+__all__ = ["ACTIVATIONS", "Activation", "linear", "nonlinear", "smooth"]
 
 # The slope of leaky_relu below 0, as in torch.
 LEAK = 0.01
@@ -96,29 +108,34 @@ ACTIVATIONS = {
     "linear": Activation(
         lambda t, out: t,
         lambda a, out: torch.ones_like(a) if out is None else out.fill_(1),
-        torch.zeros_like,
+        lambda a: torch.zeros_like(a),
         (1.0, 0.0, 0.0),
-        torch.zeros_like,
+        lambda a: torch.zeros_like(a),
         ((), (), ()),
         linear=True,
     ),
     "relu": Activation(lambda t, out: torch.clamp(t, min=0, out=out), lambda a, out: torch.sign(a, out=out)),
     "leaky_relu": Activation(
-        lambda t, out: _into(functional.leaky_relu(t, LEAK), out),
+        lambda t, out: _into(torch.nn.functional.leaky_relu(t, LEAK), out),
         lambda a, out: _into(torch.where(a > 0, torch.ones_like(a), LEAK), out),
     ),
     "gelu": Activation(
-        lambda t, out: _into(functional.gelu(t), out),
+        lambda t, out: _into(torch.nn.functional.gelu(t), out),
         _gelu_slope,
         lambda t: (2 - t * t) * _normal_density(t),
         (1.12890415, 0.79788457, 0.77876964),
         of_value=False,
     ),
     "silu": Activation(
-        lambda t, out: _into(functional.silu(t), out),
+        lambda t, out: _into(torch.nn.functional.silu(t), out),
         _silu_slope,
         _silu_curvature,
         (1.09983933, 0.5, 0.30818152),
         of_value=False,
     ),
 }
+
+# Conditions on the activation of an experiment; smooth ones have a second derivative.
+smooth = one_of(*(name for name, phi in ACTIVATIONS.items() if phi.curvature))
+linear = one_of(*(name for name, phi in ACTIVATIONS.items() if phi.linear))
+nonlinear = Condition("a nonlinear activation", lambda name: not linear.holds(name))

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import prod
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -19,17 +20,20 @@ from torch import Tensor
 
 from nrc.networks.activations import ACTIVATIONS
 from nrc.networks.losses import LOSSES
-from nrc.networks.options import ActivationName, NetworkOptions
 from nrc.networks.workspace import FRESH, Workspace
+from nrc.options import KeyOf
+from nrc.options import Options as BaseOptions
 from nrc.random_streams import Stream, generator
 
 __all__ = ["Architecture", "Network", "Options", "by_features"]
 
 
-class Options(NetworkOptions):
+class Options(BaseOptions):
     """Fully connected networks with hidden layers of one width."""
 
-    activation: ActivationName = Field("tanh", description="function after every layer but the last")
+    activation: Annotated[str, KeyOf(ACTIVATIONS)] = Field(
+        "tanh", description="function after every layer but the last"
+    )
     bias: bool = Field(False, description="whether layers have biases, to which weight decay applies too")
 
 

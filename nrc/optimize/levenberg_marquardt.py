@@ -3,11 +3,12 @@
 import torch
 from torch import Tensor
 
+from nrc.objectives.penalties import on_product
 from nrc.objectives.protocols import Point
 from nrc.objectives.regularised_loss import RegularisedLoss
 from nrc.optimize.options import MethodOptions
 from nrc.optimize.protocols import Method, Phase, RunInfo, Step
-from nrc.options import Requirement, equal
+from nrc.options import Requirement
 
 __all__ = ["LevenbergMarquardt", "Options", "build"]
 
@@ -18,7 +19,7 @@ FIRST_DAMPING, LARGEST_DAMPING = 1e-2, 1e12
 class Options(MethodOptions):
     """Levenberg-Marquardt, for the penalty on the product."""
 
-    requires = (Requirement({"training.penalty": equal("product")}),)
+    requires = (Requirement({"training.penalty": on_product}),)
 
 
 def build(run: RunInfo, options: Options) -> list[Phase]:

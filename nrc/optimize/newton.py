@@ -10,9 +10,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from nrc.networks.options import smooth
+from nrc.networks.activations import smooth
 from nrc.objectives.hessian import Hessian
 from nrc.objectives.mixed_precision import Single, single
+from nrc.objectives.penalties import ridge
 from nrc.objectives.protocols import Point, dot
 from nrc.objectives.regularised_loss import RegularisedLoss
 from nrc.optimize.kfac import KFAC
@@ -37,7 +38,7 @@ class Options(MethodOptions):
         Requirement(
             {
                 "network.activation": smooth,
-                "training.penalty": equal("factors"),
+                "training.penalty": ridge,
                 "training.precision": equal("float64"),
                 "grid.weight_decay": positive,
             }

@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from nrc.options import Condition, Options, Requirement, equal, given
+from nrc.networks.activations import nonlinear
+from nrc.options import Options, Requirement, equal, given
 
 __all__ = ["FirstOrderOptions", "LearningRate", "MethodOptions"]
 
@@ -36,7 +37,7 @@ class FirstOrderOptions(MethodOptions):
     # a linear autoencoder trains on points of the same second moments, as few as features
     requires = (
         Requirement(
-            {"network.activation": Condition("a nonlinear activation", lambda found: found != "linear")},
+            {"network.activation": nonlinear},
             when={"batch": given, "task": equal("autoencode"), "network.bias": equal(False)},
         ),
     )

@@ -13,8 +13,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from nrc.networks.activations import smooth
 from nrc.networks.mlp import Architecture, Network
-from nrc.networks.options import smooth
+from nrc.objectives.penalties import ridge
 from nrc.objectives.protocols import Point
 from nrc.objectives.regularised_loss import RegularisedLoss
 from nrc.optimize.kfac import random_signs
@@ -37,7 +38,7 @@ class Options(MethodOptions):
             {
                 "loss": equal("squared_error"),
                 "network.activation": smooth,
-                "training.penalty": equal("factors"),
+                "training.penalty": ridge,
                 "grid.weight_decay": positive,
             }
         ),

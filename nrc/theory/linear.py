@@ -154,13 +154,11 @@ def transition_weight_decay(c: ArrayLike, depth: int) -> Array:
     return c * share / (depth - 1)
 
 
-def critical_values(
-    c: ArrayLike, weight_decay: ArrayLike, depth: int, penalty: str
-) -> tuple[Array, NDArray[np.bool_]]:
+def critical_values(c: ArrayLike, weight_decay: ArrayLike, factors: int) -> tuple[Array, NDArray[np.bool_]]:
     """Singular value of the product in each direction if it is learnt, and whether the minimum learns it.
 
-    For a penalty on the product the value is c / (c + lambda). For a penalty on the factors u = s^{1/L} is
-    the larger root of c (1 - u^L) u^{L-2} = lambda, the local minimum of the scalar problem beside 0.
+    For one factor, such as a penalised product, the value is c / (c + lambda). For more factors u = s^{1/L}
+    is the larger root of c (1 - u^L) u^{L-2} = lambda, the local minimum of the scalar problem beside 0.
 
     Parameters
     ----------
@@ -168,9 +166,8 @@ def critical_values(
         Eigenvalues of XX'/N.
     weight_decay : array
         lambda >= 0, of a shape that broadcasts with c.
-    depth : int
-        L.
-    penalty : {"product", "factors"}
+    factors : int
+        L, the number of penalised factors: the depth for a penalty on the factors, 1 for one on the product.
 
     Returns
     -------
@@ -183,25 +180,25 @@ def critical_values(
     --------
     Two layers have s = 1 - lambda / c if that is above 0:
 
-    >>> s, learnt = critical_values([1, 0.2], 0.5, depth=2, penalty="factors")
+    >>> s, learnt = critical_values([1, 0.2], 0.5, factors=2)
     >>> s.tolist(), learnt.tolist()
     ([0.5, 0.0], [True, False])
-    >>> s, learnt = critical_values([1, 0.25], 0.25, depth=2, penalty="product")
+    >>> s, learnt = critical_values([1, 0.25], 0.25, factors=1)
     >>> s.tolist(), learnt.tolist()
     ([0.8, 0.5], [True, True])
     """
     c, weight_decay = np.broadcast_arrays(np.asarray(c, dtype=np.float64), weight_decay)
     # eigenvalues that are 0 up to rounding
     c = np.where(c > c.shape[-1] * np.finfo(np.float64).eps * c.max(-1, keepdims=True), c, 0)
-    if penalty == "product" or depth == 1:
+    if factors == 1:
         s = np.divide(c, c + weight_decay, out=np.zeros_like(c), where=c > 0)
         return s, s > 0
     # c (1 - u^L) u^{L-2} rises up to this u and falls beyond
-    top = ((depth - 2) / (2 * depth - 2)) ** (1 / depth)
-    exists = (c > 0) & (weight_decay <= c * (1 - top**depth) * top ** (depth - 2))
+    top = ((factors - 2) / (2 * factors - 2)) ** (1 / factors)
+    exists = (c > 0) & (weight_decay <= c * (1 - top**factors) * top ** (factors - 2))
 
     def excess(u: Array, c: Array, weight_decay: Array) -> Array:
-        return c * (1 - u**depth) * u ** (depth - 2) - weight_decay
+        return c * (1 - u**factors) * u ** (factors - 2) - weight_decay
 
     interval = np.full_like(c, top), np.ones_like(c)
     tolerances = {"xatol": 0, "xrtol": 4 * np.finfo(np.float64).eps}
@@ -209,7 +206,7 @@ def critical_values(
         excess, interval, args=(np.where(exists, c, 1.0), np.where(exists, weight_decay, 0.0)),
         tolerances=tolerances,
     ).x  # fmt: skip
-    return np.where(exists, root**depth, 0), exists & (weight_decay < transition_weight_decay(c, depth))
+    return np.where(exists, root**factors, 0), exists & (weight_decay < transition_weight_decay(c, factors))
 
 
 @dataclass(frozen=True)
@@ -237,7 +234,7 @@ class Autoencoder:
     Points with XX'/N = diag(1, 0.2): the first direction is learnt, with s = 1 - lambda.
 
     >>> x = np.diag(np.sqrt([2, 0.4]))[None]
-    >>> cell = Autoencoder.of(x, [0.5], sizes=(2, 2, 2), penalty="factors")
+    >>> cell = Autoencoder.of(x, [0.5], sizes=(2, 2, 2), factors=2)
     >>> cell.learnt.tolist()
     [[True, False]]
     >>> cell.minimum.round(6).tolist()
@@ -250,12 +247,15 @@ class Autoencoder:
     learnt: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, x: ArrayLike, weight_decay: ArrayLike, sizes: tuple[int, ...], penalty: str) -> "Autoencoder":
-        """For points (cells, N, d), weight decay (cells,) and layers of sizes n_0, ..., n_L."""
+    def of(cls, x: ArrayLike, weight_decay: ArrayLike, sizes: tuple[int, ...], factors: int) -> "Autoencoder":
+        """For points (cells, N, d), weight decay (cells,) and layers of sizes n_0, ..., n_L.
+
+        `factors` is the number of penalised factors, as in `critical_values`.
+        """
         x = np.asarray(x, dtype=np.float64)
         c, directions = np.linalg.eigh(x.swapaxes(-1, -2) @ x / x.shape[-2])
         c, directions = c[:, ::-1].clip(min=0), directions[:, :, ::-1]
-        values, learnt = critical_values(c, np.asarray(weight_decay)[:, None], len(sizes) - 1, penalty)
+        values, learnt = critical_values(c, np.asarray(weight_decay)[:, None], factors)
         return cls(directions, c, values, learnt & (np.arange(c.shape[1]) < min(sizes)))
 
     def product(self, learnt: NDArray[np.bool_]) -> Array:

@@ -21,7 +21,6 @@ from nrc.optimize.protocols import Phase, RunInfo
 
 __all__ = [
     "METHODS",
-    "TORCH_ACTIVATIONS",
     "MethodCase",
     "autoencoders",
     "classifiers",
@@ -31,6 +30,7 @@ __all__ = [
     "normal",
     "parameters_of",
     "plain_hessians",
+    "torch_activation",
     "value_and_gradient",
 ]
 
@@ -123,20 +123,14 @@ METHODS = {
 }
 
 
-# torch's own, against which the table of activations is tested
-TORCH_ACTIVATIONS = {
-    "tanh": torch.nn.Tanh,
-    "linear": torch.nn.Identity,
-    "relu": torch.nn.ReLU,
-    "leaky_relu": torch.nn.LeakyReLU,
-    "gelu": torch.nn.GELU,
-    "silu": torch.nn.SiLU,
-}
+def torch_activation(name: str) -> torch.nn.Module:
+    """The module of torch with the name of an activation, against which the table of activations is tested."""
+    own = {module.lower(): module for module in torch.nn.modules.activation.__all__}
+    return torch.nn.Identity() if name == "linear" else getattr(torch.nn, own[name.replace("_", "")])()
 
 
 def modules(network: Network) -> list[torch.nn.Sequential]:
     """Each network of a stack as torch's own layers, with copies of the parameters."""
-    phi = TORCH_ACTIVATIONS[network.activation]
     made = []
     for cell in range(len(network.weights[0])):
         layers: list[torch.nn.Module] = []
@@ -146,7 +140,7 @@ def modules(network: Network) -> list[torch.nn.Sequential]:
                 layer.weight.copy_(w[cell])
                 if network.biases is not None:
                     layer.bias.copy_(network.biases[l][cell])
-            layers += [layer, phi()]
+            layers += [layer, torch_activation(network.activation)]
         made.append(torch.nn.Sequential(*layers[:-1]))
     return made
 
@@ -189,7 +183,7 @@ def _plain_value(objective: RegularisedLoss, theta: Tensor, cell: int) -> Tensor
     for l, w in enumerate(network.weights):
         a = z @ w[0].mT + (0 if network.biases is None else network.biases[l][0])
         last = l == len(network.weights) - 1
-        z = a if last else TORCH_ACTIVATIONS[network.activation]()(a)
+        z = a if last else torch_activation(network.activation)(a)
     errors = (
         (z - y).square().sum(1) / 2 if objective.loss == "squared_error" else -(y * z.log_softmax(1)).sum(1)
     )

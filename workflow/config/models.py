@@ -6,6 +6,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from nrc.claims.options import ClaimOptions
 from nrc.figures.options import FigureStyle
+from nrc.objectives.penalties import PENALTIES
+from nrc.options import KeyOf
 from workflow.config.field_types import BY_TYPE, Axis, Mapped, OfKind, OfMeasures, Section, Text, different
 
 __all__ = ["NAME", "Configuration", "Experiment"]
@@ -83,9 +85,9 @@ class Training(Section):
     loss_on: Literal["data", "centroids"] = Field(
         "data", description="data, or centroids for the loss on the centroids of the clusters (eq. 8, k = 0)"
     )
-    penalty: Literal["factors", "product"] = Field(
+    penalty: Annotated[str, KeyOf(PENALTIES)] = Field(
         "factors",
-        description="weight decay on the factors W_l, or on the product of a linear network (Section 5)",
+        description="; ".join(f"{name}: {penalty.about}" for name, penalty in PENALTIES.items()),
     )
     precision: Literal["float64", "float32", "tf32"] = Field(
         "float64",

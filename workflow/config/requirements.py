@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from nrc.options import Requirement, equal, positive, without
+from nrc.objectives.penalties import PENALTIES
+from nrc.options import Requirement, equal, without
 from workflow.config.words import NOTHING, value_at
 
 __all__ = ["CHOICES", "Unmet", "unmet"]
@@ -11,15 +12,9 @@ __all__ = ["CHOICES", "Unmet", "unmet"]
 # What the choices of an experiment require that are not options of a kind.
 CHOICES = (
     Requirement({"task": equal("classify")}, when={"loss": equal("cross_entropy")}),
-    Requirement(
-        {
-            "task": equal("autoencode"),
-            "loss": equal("squared_error"),
-            "network.activation": equal("linear"),
-            "network.bias": equal(False),
-            "grid.weight_decay": positive,
-        },
-        when={"training.penalty": equal("product")},
+    *(
+        Requirement(penalty.needs, when={"training.penalty": equal(name)})
+        for name, penalty in PENALTIES.items()
     ),
     *(
         Requirement(

@@ -11,6 +11,7 @@ from shlex import quote
 sys.path.insert(0, workflow.basedir)
 
 from nrc import kinds
+from nrc.objectives.penalties import PENALTIES
 from workflow.lib import paths, job_settings
 from workflow.lib.code_digest import code_digest, summary_of
 from workflow.lib.commit import commit_of

@@ -66,7 +66,7 @@ def measure_stack(
     stack: Stack, points: Mapping[int, Points], settings: Mapping[str, Any], trained: xr.Dataset
 ) -> xr.Dataset:
     """All measures of the networks and of their data, with the dimension `cell`."""
-    task, penalty, on_data = settings["task"], settings["penalty"], settings["loss_on"] == "data"
+    task, on_data, penalty = settings["task"], settings["loss_on"] == "data", PENALTIES[settings["penalty"]]
     activation, bias = settings["network"]["activation"], settings["network"]["bias"]
     network = trained_network(trained, activation, settings["loss"])
     shared = sample(stack, points, task, centroids=not on_data)
@@ -90,7 +90,7 @@ def measure_stack(
             MeasuredStack(network, torch.from_numpy(inputs.x), torch.from_numpy(inputs.y)),
             labels=inputs.labels,
             clusters=first.clusters,
-            weight_decay=of_layers if PENALTIES[penalty].ridge else None,
+            weight_decay=of_layers if penalty.ridge else None,
             collapsed=collapsed,
             seeds=[cell["seed"] for cell in cells],
             **choices,
@@ -103,7 +103,7 @@ def measure_stack(
     if task == "autoencode" and not bias:
         if on_data:
             of_data.append(linear.transition(inputs.x, len(network.weights), first.clusters))
-        if ACTIVATIONS[activation].linear:
+        if ACTIVATIONS[activation].linear and penalty.penalised_factors(len(network.weights)):
             weights = [w.numpy() for w in network.weights]
             of_networks.append(linear.forecasts(weights, inputs.x, weight_decay, penalty))
             if on_data:

@@ -14,6 +14,7 @@ from nrc.cubes import join_cubes, select
 from nrc.figures.options import FigureOptions
 from nrc.figures.style import FORMATS, picture, styled
 from nrc.grid import notation
+from nrc.objectives.penalties import PENALTIES
 from nrc.text import between, capitalised, counted, listed
 from workflow.lib import program
 
@@ -139,7 +140,7 @@ def _clauses(experiment: Settings, sizes: Settings, at: Settings) -> list[str]:
     data, method = experiment["data_options"], training["method"]
     grid = {axis: _values(values) for axis, values in {**experiment["grid"], **at}.items()}
     loss = experiment["loss"].replace("_", " ")
-    loss += f" with the penalty on the {'product of the ' if training['penalty'] == 'product' else ''}layers"
+    loss += f" with the penalty on {PENALTIES[training['penalty']].of}"
     if training["loss_on"] == "centroids":
         loss += " on the centroids of the clusters only"
     budget = f"a relative residual of {training['tolerance']:g} or for {training['epochs']} epochs"
