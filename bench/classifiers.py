@@ -11,7 +11,7 @@ from torch import Tensor
 from bench.baselines import minimised
 from bench.engine import minimum
 from bench.machine import alone, clock_of, use_threads
-from bench.problems import Problem, configured
+from bench.problems import Problem, configured, relative_residual
 from bench.runs import Halt
 from nrc.determinism import make_deterministic
 from tools.markdown import table
@@ -59,7 +59,7 @@ def by_scipy(problem: Problem, seconds: float) -> tuple[float, float, Array]:
     def watched(theta: Array) -> tuple[float, Array]:
         nonlocal best, end
         value, gradient = loss_of(problem, x, classes, decay, theta)
-        residual = np.linalg.norm(gradient) / (decay * np.linalg.norm(theta))
+        residual = relative_residual(*map(torch.from_numpy, (gradient, theta)), decay)
         if residual < best:
             best, end = residual, theta.copy()
         if best <= TOLERANCE or clock() - begin > seconds:
@@ -95,7 +95,7 @@ def _row(width: int) -> dict[str, Any]:
         "weight decay": decay,
         "nrc, s": seconds,
         "nrc, evaluations": evaluations,
-        "nrc, residual": float(np.linalg.norm(gradient) / (decay * np.linalg.norm(ours))),
+        "nrc, residual": float(relative_residual(*map(torch.from_numpy, (gradient, ours)), decay)),
         "nrc, loss": f"{value:.6f}",
         "scipy, s": spent,
         "scipy, residual": float(smallest),

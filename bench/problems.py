@@ -20,7 +20,7 @@ from nrc.grid import Stack
 from nrc.objectives.regularised_loss import RegularisedLoss
 from workflow.config.load import read_settings
 
-__all__ = ["Problem", "blobs", "configured", "grid", "operations", "residual"]
+__all__ = ["Problem", "blobs", "configured", "grid", "operations", "relative_residual", "residual"]
 
 PROJECT = Path(__file__).parents[1]
 
@@ -145,6 +145,11 @@ def blobs(
     return Problem(stack, drawn(options), "autoencode", "squared_error", activation, method)
 
 
+def relative_residual(gradient: Tensor, theta: Tensor, weight_decay: Tensor | float) -> Tensor:
+    """||gradient|| / (lambda ||Theta||) of each row, computed again to check the residuals of the library."""
+    return gradient.norm(dim=-1) / (weight_decay * theta.norm(dim=-1))
+
+
 def residual(problem: Problem, cell: Mapping[str, Any], theta: NDArray[np.float64]) -> tuple[float, float]:
     """Loss of a tanh autoencoder and ||gradient|| / (lambda ||Theta||), by autograd alone."""
     x, y, weight_decay = problem.cell(cell)
@@ -155,4 +160,4 @@ def residual(problem: Problem, cell: Mapping[str, Any], theta: NDArray[np.float6
         z = (torch.tanh(z) if l else z) @ part.view(shape).T
     loss = (z - y).square().sum(1).mean() / 2 + weight_decay / 2 * flat.square().sum()
     loss.backward()
-    return float(loss.detach()), float(flat.grad.norm() / (weight_decay * flat.detach().norm()))
+    return float(loss.detach()), float(relative_residual(flat.grad, flat.detach(), weight_decay))

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.machine import clock_of
+from bench.problems import relative_residual
 
 __all__ = ["TOLERANCES", "Budget", "Halt", "Run", "Watch"]
 
@@ -87,7 +88,7 @@ class Watch:
         self.count += 1
         self.seconds = now - self.begin
         theta, gradient = (torch.cat([a.detach().flatten(1) for a in b], dim=1) for b in (theta, gradient))
-        residual = gradient.norm(dim=1) / (self.weight_decay * theta.norm(dim=1))
+        residual = relative_residual(gradient, theta, self.weight_decay)
         better = residual < self.smallest
         self.smallest = torch.where(better, residual, self.smallest)
         self.theta = theta.clone() if self.theta is None else torch.where(better[:, None], theta, self.theta)

@@ -25,8 +25,8 @@ from nrc.measured_module import BATCH, Loss, MeasuredModule, layers_of, paramete
 from nrc.measures.coordinates import coordinates
 from nrc.measures.network import measure as measure_networks
 from nrc.measures.ranks import rank_measures
-from nrc.metadata import provenance
-from nrc.objectives.residual import relative_residual
+from nrc.metadata import describe, provenance
+from nrc.objectives.residual import ABOUT, total_residual
 
 __all__ = ["measure", "spectra"]
 
@@ -165,7 +165,7 @@ def measure(
     versions = {"torch": str(torch.__version__), "device": str(network.device), "precision": "float64"}
     sizes = {"clusters": k, "points": network.points, "dimension": int(np.prod(points.shape[1:]))}
     totals = _totals(network, measured["residual"].values, decay[0])
-    return measured.assign(totals).assign_attrs(provenance(settings, **versions) | sizes | uniform)
+    return measured.assign(totals.data_vars).assign_attrs(provenance(settings, **versions) | sizes | uniform)
 
 
 def _collapsed(weights: Sequence[Tensor]) -> NDArray[np.bool_]:
@@ -180,24 +180,12 @@ def _plain(weight_decay: float | Mapping[str, float]) -> float | dict[str, float
     return float(weight_decay)
 
 
-def _totals(network: MeasuredModule, residuals: Array, decay: Array) -> dict[str, xr.DataArray]:
-    """The loss, and the residual of all layers together."""
-    loss, residual = network.gradient()[0].item(), np.linalg.norm(residuals)
-    norms = [w.norm().item() for w in network.weights]
-    penalty = np.linalg.norm([of_layer * norm for of_layer, norm in zip(decay, norms, strict=True)])
-    values = {
-        "loss": (loss, "mean loss, without weight decay", ""),
-        "gradient_norm": (residual, "norm ||r|| of the residual of all measured layers", "eq. 4"),
-        "relative_residual": (
-            relative_residual(torch.tensor(residual), torch.tensor(penalty)).item(),
-            "||r|| / (lambda ||W||), all measured layers together",
-            "eq. 4",
-        ),
-    }
-    return {
-        name: xr.DataArray(value, attrs={"long_name": about, "units": "1", "reference": reference})
-        for name, (value, about, reference) in values.items()
-    }
+def _totals(network: MeasuredModule, residuals: Array, decay: Array) -> xr.Dataset:
+    """The loss, and the residual of all measured layers together."""
+    norm, relative = total_residual(residuals.ravel(), network.weights, decay)
+    values = {"loss": network.gradient()[0].item(), "gradient_norm": norm, "relative_residual": relative}
+    about = {"loss": {"long_name": "mean loss, without weight decay"}, **ABOUT}
+    return describe(xr.Dataset(values), **about)
 
 
 def spectra(model: nn.Module, *, svd: str | None = None) -> xr.Dataset:

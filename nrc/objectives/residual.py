@@ -2,10 +2,21 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["layer_residuals", "relative_residual"]
+__all__ = ["ABOUT", "layer_residuals", "relative_residual", "total_residual"]
+
+# Attributes of the variables in files.
+ABOUT = {
+    "gradient_norm": {"long_name": "norm ||r|| of the residual of all layers", "reference": "eq. 4"},
+    "relative_residual": {
+        "long_name": "relative residual ||r|| / ||gradient of the penalty||",
+        "reference": "eq. 4",
+    },
+}
 
 
 def relative_residual(residual: Tensor, penalty: Tensor) -> Tensor:
@@ -41,3 +52,25 @@ def layer_residuals(gradient: Sequence[Tensor], weights: Sequence[Tensor], weigh
     """
     layers = zip(gradient, weights, weight_decay[:, :, None, None].unbind(1), strict=True)
     return torch.stack([(g + decay * w).norm(dim=(1, 2)) for g, w, decay in layers], dim=1)
+
+
+def total_residual(
+    residuals: NDArray[np.float64], weights: Sequence[Tensor], weight_decay: NDArray[np.float64]
+) -> tuple[float, float]:
+    """||r|| and the relative residual of all layers of a network together.
+
+    Parameters
+    ----------
+    residuals, weight_decay : (layers,) array
+        ||r_l|| and lambda_l.
+    weights : sequence of Tensor
+        W_l, with the penalty (lambda_l / 2) ||W_l||^2.
+
+    Examples
+    --------
+    >>> total_residual(np.array([0.03, 0.04]), [torch.tensor(3.0), torch.tensor(4.0)], np.array([0.1] * 2))
+    (0.05, 0.1)
+    """
+    of_penalty = [decay * w.norm().item() for decay, w in zip(weight_decay, weights, strict=True)]
+    residual, penalty = (torch.tensor(np.linalg.norm(norms)) for norms in (residuals, of_penalty))
+    return residual.item(), relative_residual(residual, penalty).item()

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from nrc.grid import Stack
 from nrc.metadata import flag_attributes
 from nrc.networks.mlp import Network
+from nrc.objectives import residual
 from nrc.objectives.regularised_loss import RegularisedLoss
 from nrc.optimize.minimise import Minimum
 from nrc.optimize.protocols import State
@@ -35,14 +36,9 @@ Arrays = dict[str, NDArray[Any]]
 
 ABOUT = {
     "loss": {"long_name": "loss without the penalty", "comment": "missing where the cell diverged"},
-    "gradient_norm": {
-        "long_name": "norm ||r|| of the residual of all layers",
-        "reference": "eq. 4",
-        "comment": "missing where the cell diverged",
-    },
+    "gradient_norm": {**residual.ABOUT["gradient_norm"], "comment": "missing where the cell diverged"},
     "relative_residual": {
-        "long_name": "relative residual ||r|| / ||gradient of the penalty||",
-        "reference": "eq. 4",
+        **residual.ABOUT["relative_residual"],
         "comment": "missing where weight decay is 0, and where the cell diverged",
     },
     "iterations": {"long_name": "iterations of the method"},
