@@ -29,6 +29,23 @@ class _Job(NamedTuple):
     began: float
 
 
+class _Stacks(NamedTuple):
+    """Stacks of the configuration that have not started: their number, networks and seconds.
+
+    They are alike if all stacks have the same number of networks.
+    """
+
+    count: int
+    networks: int
+    seconds: float
+    alike: bool
+
+    def without(self, networks: int, seconds: float) -> "_Stacks":
+        return self._replace(
+            count=self.count - 1, networks=self.networks - networks, seconds=self.seconds - seconds
+        )
+
+
 class Run:
     """The jobs of a run.
 
@@ -60,6 +77,7 @@ class Run:
         self._failed: set[int] = set()
         # the last report of each training: it removes the file before its job counts as done
         self._reports: dict[int, ProgressFile] = {}
+        self._started = Counter[str]()
         self._networks = Counter[str]()
         self._work_done = 0.0
         # share of the work, and seconds that all of it takes, when the share was new
@@ -72,10 +90,11 @@ class Run:
             experiment, cells = job.wildcards["experiment"], job.wildcards["cells"]
             networks = len(self._configuration["stack_of"](experiment, cells))
             work += networks * self._seconds(job.rule_name, experiment)
-            count, configured = self._known[job.rule_name]
-            self._known[job.rule_name] = (count - 1, configured - work)
         if job.jobid not in self._failed:
             self._waiting[job.rule_name] -= 1
+            self._started[job.rule_name] += networks
+            if job.rule_name in self._known:
+                self._known[job.rule_name] = self._known[job.rule_name].without(networks, work)
         self._failed.discard(job.jobid)
         output, log = (next(iter(files), "") for files in (job.output, job.log))
         self._running[job.jobid] = _Job(job.rule_name, output, log, networks, work, self._clock())
@@ -108,31 +127,42 @@ class Run:
         share = min(done / (self._work_done + left or 1), 1.0)
         words = [self._time_left(share)]
         if TRAINING in self._known:
-            words.append(f"{counted(trained, 'network')} trained, {converged:,} converged")
+            words.append(f"{trained:,} of {self._networks_of(TRAINING)} trained, {converged:,} converged")
         elif MEASURING in self._known:
-            words.append(f"{counted(self._networks[MEASURING], 'network')} measured")
+            words.append(f"{self._networks[MEASURING]:,} of {self._networks_of(MEASURING)} measured")
         words.append(f"{self.done:,}/{self.total:,} jobs")
         if self._failed:
             words.append(f"{len(self._failed):,} failed")
         return share, ", ".join(filter(None, words))
 
+    def _networks_of(self, rule: str) -> str:
+        """The networks of all jobs of a rule; about, if it is not known which stacks are among them."""
+        waiting, stacks = max(self._waiting[rule], 0), self._known[rule]
+        mean = stacks.networks / stacks.count if stacks.count > 0 else 0.0
+        about = "" if stacks.alike or waiting in (0, stacks.count) else "about "
+        return f"{about}{counted(self._started[rule] + round(waiting * mean), 'network')}"
+
     def _work_waiting(self) -> float:
         """Seconds of the jobs that have not started: of a stack the mean of those that may be among them."""
         work = 0.0
         for rule, count in self._waiting.items():
-            others, seconds = self._known.get(rule, (0, 0.0))
-            work += max(count, 0) * max(seconds / others if others > 0 else 0.0, SECONDS_PER_JOB)
+            stacks = self._known.get(rule)
+            mean = stacks.seconds / stacks.count if stacks and stacks.count > 0 else 0.0
+            work += max(count, 0) * max(mean, SECONDS_PER_JOB)
         return work
 
-    def _configured(self, rule: str) -> tuple[int, float]:
-        """Number of stacks in the configuration, and the seconds that they take."""
-        count, seconds = 0, 0.0
+    def _configured(self, rule: str) -> _Stacks:
+        """All stacks of the configuration."""
+        count, networks, seconds, sizes_of_stacks = 0, 0, 0.0, set[int]()
         for name, experiment in self._configuration["settings"]["experiments"].items():
             sizes = {axis: len(values) for axis, values in experiment["grid"].items()}
             stacks = prod(size for axis, size in sizes.items() if axis not in experiment["stack"])
+            of_all = prod(sizes.values())
             count += stacks
-            seconds += SECONDS_PER_JOB * stacks + prod(sizes.values()) * self._seconds(rule, name)
-        return count, seconds
+            networks += of_all
+            seconds += SECONDS_PER_JOB * stacks + of_all * self._seconds(rule, name)
+            sizes_of_stacks.add(of_all // stacks)
+        return _Stacks(count, networks, seconds, len(sizes_of_stacks) == 1)
 
     def _seconds(self, rule: str, name: str) -> float:
         """A guess of the seconds that a network takes, near enough for 1 to 1,000 inputs and every method."""

@@ -1,6 +1,8 @@
 import json
 import re
 
+from workflow.lib.program import call
+
 import audit as program
 import numpy as np
 import pandas as pd
@@ -11,7 +13,6 @@ from scipy.stats import binom
 from nrc import netcdf
 from nrc.audit import STATEMENTS, audit
 from nrc.grid import AXES
-from workflow.lib.program import call
 
 
 def cube(bound, distance=0.5, lower=1.0, upper=2.0):

@@ -1,6 +1,8 @@
 import re
 from itertools import permutations, product
 
+from workflow.lib.program import call
+
 import judge_claims
 import numpy as np
 import pandas as pd
@@ -27,7 +29,6 @@ from support.known_cubes import (
     rising,
     spectra,
 )
-from workflow.lib.program import call
 
 
 def claim(statistic, at_least=None, at_most=None, **more):

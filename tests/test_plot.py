@@ -3,13 +3,14 @@
 import json
 from pathlib import Path
 
+from workflow.lib.program import call
+
 import plot
 import pytest
 
 from nrc import netcdf
 from nrc.status import TerminationReason
 from support.made_up import BOUNDS, OPTIONS, cube, end, options, rows, shift, unlucky
-from workflow.lib.program import call
 
 REPORT = Path(plot.__file__).parent.parent / "report"
 

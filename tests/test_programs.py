@@ -3,14 +3,16 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from importlib import import_module
 
+from workflow.lib.program import parser_of
+
 import pytest
 
 from support.checkout import PROJECT
-from workflow.lib.program import parser_of
 
 pytestmark = pytest.mark.workflow
 
@@ -90,6 +92,14 @@ def test_a_wrong_configuration_is_one_line(tmp_path):
     done = call(tmp_path, "show_settings", "mine.yaml")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert done.stderr.startswith("Error: configuration: colour ")
+
+
+def test_ctrl_c_during_an_import_prints_nothing(tmp_path):
+    (tmp_path / "torch.py").write_text(
+        "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n", encoding="utf-8"
+    )
+    done = call(tmp_path, "train", "--help", PYTHONPATH=str(tmp_path))
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
 
 
 def test_importing_the_library_imports_nothing_heavy(tmp_path):

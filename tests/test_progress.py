@@ -72,11 +72,11 @@ def test_networks_are_counted_by_status(tmp_path):
 
 def test_progress_follows_the_jobs(run):
     progress, jobs, clock = run
-    assert progress.progress() == (0, "0 networks trained, 0 converged, 0/5 jobs")
+    assert progress.progress() == (0, "0 of 8 networks trained, 0 converged, 0/5 jobs")
     progress.start(jobs[0])
     file = report(jobs[0], clock.now, terminated=1, converged=1, share=0.5)
     share, words = progress.progress()
-    assert words == "1 network trained, 1 converged, 0/5 jobs"
+    assert words == "1 of 8 networks trained, 1 converged, 0/5 jobs"
     file.unlink()
     assert progress.progress() == (share, words), "until the job is done"
     write(jobs[0].output[0], REASONS, [1e-9, 0.5, np.nan, 0.0])
@@ -85,7 +85,7 @@ def test_progress_follows_the_jobs(run):
     done, words = progress.progress()
     assert done == pytest.approx(share * 4 / 1.5), "one of four networks, and half of another"
     left = duration(10 / done - 10)
-    assert words == f"{left} left, 4 networks trained, 1 converged, 1/5 jobs"
+    assert words == f"{left} left, 4 of 8 networks trained, 1 converged, 1/5 jobs"
     clock.now += 5
     assert progress.progress()[1].startswith(f"{duration(10 / done - 15)} left")
     progress.start(jobs[1])
@@ -95,7 +95,7 @@ def test_progress_follows_the_jobs(run):
         progress.start(job)
         write(job.output[0], [TerminationReason.TOLERANCE] * 4, [1e-9] * 4)
         progress.finish(job.jobid)
-    assert progress.progress() == (pytest.approx(1), "8 networks trained, 5 converged, 5/5 jobs")
+    assert progress.progress() == (pytest.approx(1), "8 of 8 networks trained, 5 converged, 5/5 jobs")
 
 
 def test_old_and_unreadable_reports_count_as_nothing(run):
@@ -104,12 +104,29 @@ def test_old_and_unreadable_reports_count_as_nothing(run):
     ProgressFile.file(jobs[1].log[0]).write_text('{"termination_reason": 1', encoding="utf-8")
     progress.start(jobs[0])
     progress.start(jobs[1])
-    assert progress.progress() == (0, "0 networks trained, 0 converged, 0/5 jobs")
+    assert progress.progress() == (0, "0 of 8 networks trained, 0 converged, 0/5 jobs")
 
 
 def test_runs_without_training_count_what_they_do(run):
     progress = Run({"measure": 1, "collect": 1, "total": 2}, CONFIGURATION)
     progress.start(run[1][2])
     progress.finish(2)
-    assert progress.progress()[1] == "4 networks measured, 1/2 jobs"
+    assert progress.progress()[1] == "4 of 4 networks measured, 1/2 jobs"
     assert Run({"audit": 2, "total": 2}, {}).progress() == (0, "0/2 jobs")
+
+
+def test_the_number_of_networks_is_about_where_stacks_that_differ_may_be_in_the_run(run):
+    """Of two stacks of 4 networks and two of 1, two are in the run; the first that starts has 4."""
+    small = {
+        "data": "b",
+        "grid": {**GRID, "weight_decay": [1], "sigma": [0]},
+        "stack": ["weight_decay", "sigma"],
+    }
+    experiments = {**CONFIGURATION["settings"]["experiments"], "c": small}
+    configuration = {**CONFIGURATION, "settings": {"experiments": experiments}}
+    progress = Run({"train_stack": 2, "total": 2}, configuration)
+    assert progress.progress()[1].startswith("0 of about 5 networks trained")
+    progress.start(run[1][0])
+    assert progress.progress()[1].startswith("0 of about 6 networks trained")
+    progress.start(run[1][1])
+    assert progress.progress()[1].startswith("0 of 8 networks trained")

@@ -1,4 +1,7 @@
-"""Command-line programs: options from the signature of `main`, output in a log, errors in one line."""
+"""Command-line programs: options from the signature of `main`, output in a log, errors in one line.
+
+A program imports this module before packages that take seconds, so that Ctrl-C ends it without a traceback.
+"""
 
 import argparse
 import inspect
@@ -9,12 +12,13 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import UnionType
+from types import TracebackType, UnionType
 from typing import Any, Literal, NamedTuple, TextIO, get_args, get_origin, get_type_hints
 
 import yaml
 
 from nrc.training.out_of_memory import out_of_memory_error
+from workflow.lib.error_lines import are_left_in_logs, error_line
 
 __all__ = ["Option", "Settings", "at_least_one", "call", "parser_of", "run"]
 
@@ -109,7 +113,7 @@ def run(main: Callable[..., None]) -> None:
     """Run a program on its command line; an error ends it with one line, without a traceback.
 
     With a log all output of the process goes there, after its settings, and the traceback of an error too.
-    The terminal gets only the error, and nothing if the environment variable NRC_ERRORS is `log`.
+    The terminal gets only the error, and nothing where errors are left in logs (`workflow.lib.error_lines`).
     """
     options = vars(parser_of(main).parse_args())
     log = options["log"]
@@ -121,13 +125,22 @@ def run(main: Callable[..., None]) -> None:
     except Exception as error:
         if log is not None:
             traceback.print_exc()
-            print(f"Error: {_in_words(error)}", file=sys.stderr)
-        if log is None or os.environ.get("NRC_ERRORS") != "log":
+            print(error_line(_in_words(error)), file=sys.stderr)
+        if log is None or not are_left_in_logs():
             if options["debug"]:
                 traceback.print_exc(file=terminal)
-            where = "" if log is None else f"\n  log: {log}"
-            print(f"Error: {_in_words(error)}{where}", file=terminal, flush=True)
+            print(error_line(_in_words(error), log), file=terminal, flush=True)
         sys.exit(1)
+
+
+def _print_unless_interrupted(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    if not issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+
+
+sys.excepthook = _print_unless_interrupted
 
 
 def _is_named(parameter: inspect.Parameter | None) -> bool:

@@ -15,6 +15,7 @@ from nrc.objectives.penalties import PENALTIES
 from workflow.lib import paths, job_settings
 from workflow.lib.code_digest import code_digest, summary_of
 from workflow.lib.commit import commit_of
+from workflow.lib.error_lines import error_line
 from workflow.config.compatibility import cube_of, names_of
 from workflow.config.counterparts import centroid_counterpart, centroid_counterparts
 from workflow.lib.paths import cube_file
@@ -31,7 +32,7 @@ def or_exit(function, *arguments):
     try:
         return function(*arguments)
     except ValueError as mistake:
-        sys.exit(f"Error: {mistake}")
+        sys.exit(error_line(mistake))
 
 
 SETTINGS = or_exit(
@@ -217,7 +218,7 @@ onstart:
     Path("results").mkdir(exist_ok=True)
     if not os.access("results", os.W_OK):
         sys.exit(
-            "Error: results/ cannot be written; give write permission there, or choose another --directory"
+            error_line("results/ cannot be written; give write permission there, or choose another --directory")
         )
 
 

@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Annotated
 
+from workflow.lib.program import Settings, run
+
 import pandas as pd
 
 from nrc import netcdf
 from nrc.audit import audit
-from workflow.lib.program import Settings, run
 
 
 def main(

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
+from workflow.lib.program import Settings, run
+
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
@@ -16,7 +18,6 @@ from numpy.typing import NDArray
 from nrc import netcdf
 from nrc.grid import AXES
 from nrc.metadata import provenance
-from workflow.lib.program import Settings, run
 from workflow.lib.provenance import origin
 
 

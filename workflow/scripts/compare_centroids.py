@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import Annotated
 
+from workflow.lib.program import Settings, run
+
 import xarray as xr
 
 from nrc import netcdf
 from nrc.measures.linear import trained_shift
 from nrc.metadata import provenance
-from workflow.lib.program import Settings, run
 from workflow.lib.provenance import origin
 
 KEPT = ["shift_forecast", "shift_bound", "shift_bound_tcv", "noise_moment"]

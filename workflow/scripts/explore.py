@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Annotated
 
+from workflow.lib.program import Settings, run
+
 from nrc import netcdf
 from nrc.explorer.page import page
-from workflow.lib.program import Settings, run
 
 
 def main(

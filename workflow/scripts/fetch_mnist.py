@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
+from workflow.lib.program import Settings, run
+
 from nrc import netcdf
 from nrc.data.mnist import Options, fetch, images_dataset
 from nrc.metadata import provenance
-from workflow.lib.program import Settings, run
 
 
 def main(

@@ -6,6 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, cast
 
+from workflow.lib.program import Option, Settings, run
+
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -17,7 +19,6 @@ from nrc.cubes import join_cubes, select
 from nrc.grid import notation
 from nrc.metadata import provenance
 from nrc.text import counted, listed
-from workflow.lib.program import Option, Settings, run
 
 
 def _named(text: str) -> tuple[str, Path]:

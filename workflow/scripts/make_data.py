@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Annotated
 
+from workflow.lib.program import Settings, run
+
 from nrc import kinds, netcdf
 from nrc.metadata import provenance
-from workflow.lib.program import Settings, run
 
 
 def main(

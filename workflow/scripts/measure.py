@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Annotated, Any
 
+from workflow.lib.program import Settings, run
+
 import numpy as np
 import torch
 import xarray as xr
@@ -31,7 +33,6 @@ from nrc.networks.mlp import Network
 from nrc.objectives.penalties import PENALTIES
 from nrc.status import Status
 from nrc.training.trained_file import diverged_cells, trained_network, training_info
-from workflow.lib.program import Settings, run
 
 # Settings in `measures` that are not arguments of `measure`.
 OTHER = ("delta", "curvature")

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+from workflow.lib.program import Option, Settings, run
+
 import xarray as xr
 from jinja2 import Environment, StrictUndefined
 
@@ -16,9 +18,9 @@ from nrc.figures.style import FORMATS, picture, styled
 from nrc.grid import notation
 from nrc.objectives.penalties import PENALTIES
 from nrc.text import between, capitalised, counted, listed
-from workflow.lib import program
 
-Settings = Mapping[str, Any]
+# Settings of a part of the configuration.
+Entry = Mapping[str, Any]
 
 NETWORKS = {"autoencode": "autoencoders", "classify": "classifiers", "regress": "regression networks"}
 
@@ -38,13 +40,13 @@ def _picture(text: str) -> Path:
 
 def main(
     settings: Annotated[
-        program.Settings,
+        Settings,
         "`figure`, complete settings of the figure with its kind, and `experiments`, for each name complete "
         "settings with those of its data as `data_options`",
     ],
     cubes: Annotated[
         list[tuple[str, Path]],
-        program.Option(
+        Option(
             "NetCDF cube to read of each experiment, or of each title of the figure",
             _named,
             "NAME=PATH",
@@ -52,7 +54,7 @@ def main(
     ],
     template: Annotated[Path, "jinja template of the caption, to read"],
     caption: Annotated[Path, "reStructuredText file to write: NAME.rst"],
-    figures: Annotated[list[Path], program.Option("pictures to write: .png, .pdf, .svg", _picture, "FILE")],
+    figures: Annotated[list[Path], Option("pictures to write: .png, .pdf, .svg", _picture, "FILE")],
     numbers: Annotated[Path, "CSV file to write: the numbers in the figure"],
 ) -> None:
     """Compute all parts before the first is written, so that nothing is written if one of them fails."""
@@ -102,7 +104,7 @@ def arrange(loaded: Mapping[str, xr.Dataset], options: FigureOptions) -> dict[st
 
 
 def networks(
-    loaded: Mapping[str, xr.Dataset], options: FigureOptions, experiments: Mapping[str, Settings]
+    loaded: Mapping[str, xr.Dataset], options: FigureOptions, experiments: Mapping[str, Entry]
 ) -> str:
     """Networks, data and training in words; of several cubes, for each after its name."""
     of = {name: name for name in options.of} if isinstance(options.of, list) else dict(options.of)
@@ -117,7 +119,7 @@ def networks(
     return f"{capitalised('; '.join(sentences))}."
 
 
-def outcome(facts: Settings) -> str:
+def outcome(facts: Entry) -> str:
     """Numbers of networks by status in a sentence or two, from `nrc.figures.cube.status_counts`."""
     stopped = f"{facts['stopped']} stopped before they were stationary"
     if facts["diverged"]:
@@ -134,7 +136,7 @@ def outcome(facts: Settings) -> str:
     return f"{text}." + (f" They classify {' and '.join(shares)} correctly." if shares else "")
 
 
-def _clauses(experiment: Settings, sizes: Settings, at: Settings) -> list[str]:
+def _clauses(experiment: Entry, sizes: Entry, at: Entry) -> list[str]:
     """Networks, data, grid, loss and training of an experiment, with a clause for each."""
     network, training = experiment["network"], experiment["training"]
     data, method = experiment["data_options"], training["method"]
@@ -161,7 +163,7 @@ def _clauses(experiment: Settings, sizes: Settings, at: Settings) -> list[str]:
     ]
 
 
-def _warm_start(start: str | Settings | None) -> str:
+def _warm_start(start: str | Entry | None) -> str:
     """The initial weights in words; empty if they are drawn at random."""
     if isinstance(start, Mapping):
         axis, side = start["along"].replace("_", " "), {"up": "smaller", "down": "larger"}
@@ -170,7 +172,7 @@ def _warm_start(start: str | Settings | None) -> str:
     return f"from the networks of {start} " if start else ""
 
 
-def _options(options: Settings, *without: str) -> list[str]:
+def _options(options: Entry, *without: str) -> list[str]:
     """Options that are set, in words."""
     given = {key: value for key, value in options.items() if key not in without and value is not None}
     words = {key: notation(value) if isinstance(value, float) else value for key, value in given.items()}
@@ -184,4 +186,4 @@ def _values(values: Sequence[float]) -> str:
 
 
 if __name__ == "__main__":
-    program.run(main)
+    run(main)

@@ -4,10 +4,11 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
+from workflow.lib.program import run
+
 import yaml
 
 from workflow.config.load import read_settings
-from workflow.lib.program import run
 
 PROJECT = Path(__file__).resolve().parents[2]
 

@@ -3,13 +3,14 @@
 from pathlib import Path
 from typing import Annotated
 
+from workflow.lib.program import Option, Settings, run
+
 import pandas as pd
 
 from nrc import netcdf
 from nrc.claims.judge import tally
 from workflow.lib import summary_tables as tables
 from workflow.lib.html import TEMPLATES, page, read_numbers
-from workflow.lib.program import Option, Settings, run
 
 
 def main(

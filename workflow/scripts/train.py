@@ -8,6 +8,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
 
+from workflow.lib.program import Option, Settings, at_least_one, run
+
 import torch
 
 from nrc import netcdf
@@ -20,7 +22,6 @@ from nrc.training.run import device_of, train
 from nrc.training.warm_start import InitialPoint, read_warm_start
 from workflow.lib.cell_reuse import checkpoint_fingerprint, fingerprints, keep, reused_cells
 from workflow.lib.code_digest import code_digest
-from workflow.lib.program import Option, Settings, at_least_one, run
 from workflow.lib.training_log import TrainingLog
 
 
