@@ -9,7 +9,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from nrc.arguments import (
+from nrc.api_arguments import (
     check_loss,
     check_mode,
     check_module,

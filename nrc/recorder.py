@@ -8,7 +8,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from torch import nn
 
-from nrc.arguments import check_module, count, data_of, labels_of
+from nrc.api_arguments import check_module, count, data_of, labels_of
 from nrc.measured_module import BATCH, DivergedError, ModuleFeatures
 from nrc.measures.coordinates import coordinates
 from nrc.metadata import describe, provenance

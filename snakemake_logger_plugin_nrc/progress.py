@@ -35,14 +35,14 @@ class _Stacks(NamedTuple):
     They are alike if all stacks have the same number of networks.
     """
 
-    count: int
+    number: int
     networks: int
     seconds: float
     alike: bool
 
     def without(self, networks: int, seconds: float) -> "_Stacks":
         return self._replace(
-            count=self.count - 1, networks=self.networks - networks, seconds=self.seconds - seconds
+            number=self.number - 1, networks=self.networks - networks, seconds=self.seconds - seconds
         )
 
 
@@ -138,8 +138,8 @@ class Run:
     def _networks_of(self, rule: str) -> str:
         """The networks of all jobs of a rule; about, if it is not known which stacks are among them."""
         waiting, stacks = max(self._waiting[rule], 0), self._known[rule]
-        mean = stacks.networks / stacks.count if stacks.count > 0 else 0.0
-        about = "" if stacks.alike or waiting in (0, stacks.count) else "about "
+        mean = stacks.networks / stacks.number if stacks.number > 0 else 0.0
+        about = "" if stacks.alike or waiting in (0, stacks.number) else "about "
         return f"{about}{counted(self._started[rule] + round(waiting * mean), 'network')}"
 
     def _work_waiting(self) -> float:
@@ -147,7 +147,7 @@ class Run:
         work = 0.0
         for rule, count in self._waiting.items():
             stacks = self._known.get(rule)
-            mean = stacks.seconds / stacks.count if stacks and stacks.count > 0 else 0.0
+            mean = stacks.seconds / stacks.number if stacks and stacks.number > 0 else 0.0
             work += max(count, 0) * max(mean, SECONDS_PER_JOB)
         return work
 

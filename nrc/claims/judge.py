@@ -15,8 +15,8 @@ from nrc import kinds
 from nrc.claims.options import ClaimOptions, NumberOptions
 from nrc.grid import AXES
 from nrc.metadata import describe, flag_attributes
-from nrc.statistics import student_interval
 from nrc.status import flag_masks
+from nrc.student_interval import student_interval
 from nrc.text import listed
 
 __all__ = ["SEEDS", "Verdict", "judge", "statistic_of", "tally"]

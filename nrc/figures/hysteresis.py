@@ -21,8 +21,8 @@ from nrc.figures.options import FigureOptions, one_architecture
 from nrc.figures.style import COLOURS, MARKS, LineStyle, LogScale, colour_map, spread
 from nrc.objectives.penalties import ridge
 from nrc.options import Requirement, both, equal, positive, several_values
-from nrc.statistics import student_interval
 from nrc.status import status_masks
+from nrc.student_interval import student_interval
 from nrc.text import listed
 
 __all__ = ["Options", "draw", "rows", "summary"]

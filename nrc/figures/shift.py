@@ -17,8 +17,9 @@ from nrc.figures.cube import require, squeezed
 from nrc.figures.options import FigureOptions, one_architecture
 from nrc.figures.style import LineStyle, colours, log_axis, spread
 from nrc.options import Requirement, positive
-from nrc.statistics import quadratic, quadratic_slopes, student_interval
+from nrc.slopes import quadratic, quadratic_slopes
 from nrc.status import flag_masks
+from nrc.student_interval import student_interval
 
 __all__ = ["Options", "draw", "rows", "summary"]
 

@@ -9,7 +9,7 @@ from nrc.claims.arrays import single
 from nrc.claims.options import NumberOptions
 from nrc.fields import Saturation, linear_autoencoders
 from nrc.options import Requirement, positive
-from nrc.statistics import quadratic_slopes
+from nrc.slopes import quadratic_slopes
 
 __all__ = ["Options", "values"]
 
@@ -28,7 +28,7 @@ class Options(NumberOptions):
 
 
 def values(cube: xr.Dataset, options: Options) -> xr.DataArray:
-    """Slope at each weight decay, by `nrc.statistics.quadratic_slopes`."""
+    """Slope at each weight decay, by `nrc.slopes.quadratic_slopes`."""
     table = quadratic_slopes(cube, options.saturation, everywhere=options.minima == "all")
     slopes = table.set_index(["weight_decay", "seed"])["slope"].to_xarray()
     return single(slopes.reindex(weight_decay=cube["weight_decay"], seed=cube["seed"]).astype(float))

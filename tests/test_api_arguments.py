@@ -275,7 +275,7 @@ def test_other_arguments(settings, message):
 
 def test_a_large_layer_needs_a_choice_of_svd(monkeypatch):
     model = network()
-    monkeypatch.setattr("nrc.arguments.COSTLY", 4 * 5 * 4**2 - 1)
+    monkeypatch.setattr("nrc.api_arguments.COSTLY", 4 * 5 * 4**2 - 1)
     line = refused(model)
     assert line.startswith("svd: layer 0 is 4 x 5, and its exact singular values take 3.2e+02 operations")
     assert refused(model, call=lambda model, x, y: nrc.spectra(model)) == line
