@@ -1,4 +1,4 @@
-"""Verdicts on claims: on each part by the limits of the claim or by chance, and on the claim by its parts."""
+"""Verdicts on claims: on their parts, by chances corrected for the number of parts, and by these on claims."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -9,20 +9,23 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from scipy.stats import page_trend_test, spearmanr
+from scipy.stats import spearmanr
 
 from nrc import kinds
-from nrc.claims.options import ClaimOptions, NumberOptions
+from nrc.claims import chance
+from nrc.claims.options import ClaimOptions, NumberOptions, OrderOptions
 from nrc.grid import AXES
 from nrc.metadata import describe, flag_attributes
 from nrc.status import flag_masks
 from nrc.student_interval import student_interval
 from nrc.text import listed
 
-__all__ = ["SEEDS", "Verdict", "judge", "statistic_of", "tally"]
+__all__ = ["CHANCES", "SEEDS", "SHARE", "Verdict", "judge", "statistic_of", "tally"]
 
 # Every claim with fewer seeds is inconclusive.
 SEEDS = 3
+# A claim is contradicted by this share of its parts.
+SHARE = 0.25
 
 Array = NDArray[np.float64]
 
@@ -44,18 +47,17 @@ class Verdict(IntEnum):
 def judge(cubes: Mapping[str, xr.Dataset], claims: Mapping[str, ClaimOptions]) -> xr.Dataset:
     """Judge claims.
 
-    If a claim is about numbers, each part has one number per seed, and Student's interval of their
-    mean. The part is supported if the interval lies within the limits, and contradicted if it lies
-    outside them. A number that the grid determines only up to one of its steps has, instead of the
-    interval, the range from the smallest lower end to the largest upper end over seeds. If a claim is
-    about an order with weight decay, the number is Spearman's correlation of each seed, and chance is the
-    probability that random orders agree with the claim at least as well (Page's test, exact for few weight
-    decays). The part is supported if the mean lies within the limits and chance is at most 1 - level, and
-    contradicted if the opposite order is as unlikely. Every other part is inconclusive, and so is every
-    part with fewer than three seeds.
+    Each part of a claim has two chances: of results as favourable as these if the part were false, and of
+    results as unfavourable if it were true. For a claim about numbers these are the chances of Student's
+    tests of the mean over seeds against the limits. For a claim about an order with weight decay they are
+    the chances of Page's test for the order and for the opposite order. Both are corrected for the number
+    of parts of the claim (Holm). A part is supported if the first is at most 1 - level, contradicted if the
+    second is, and inconclusive otherwise. With fewer than three seeds every part is inconclusive.
 
-    A claim is contradicted if one of its parts is contradicted, supported if all its parts are supported,
-    and inconclusive otherwise. Parts without a number do not count.
+    A claim is contradicted if at least a quarter of its parts are contradicted, supported if more than three
+    quarters are supported, and inconclusive otherwise. Parts without a number do not count. If at most three
+    quarters of the parts are true, then the claim is supported only if a false part is, which happens with a
+    probability of at most 1 - level; and in the same way for contradicted claims.
 
     Parameters
     ----------
@@ -67,8 +69,8 @@ def judge(cubes: Mapping[str, xr.Dataset], claims: Mapping[str, ClaimOptions]) -
     Returns
     -------
     Dataset
-        For each `part` its claim, weight decay, what it is about, the numbers of all seeds, their mean,
-        interval or chance, and verdict; for each `claim` its limits, verdict, and the numbers of cells of
+        For each `part` its claim, weight decay, what it is about, the numbers of all seeds, their mean and
+        interval, the chances, and verdict; for each `claim` its limits, verdict, and the numbers of cells of
         its cube that did not converge.
 
     Raises
@@ -89,14 +91,14 @@ def judge(cubes: Mapping[str, xr.Dataset], claims: Mapping[str, ClaimOptions]) -
     [2.01, 2.01]
     """
     seeds = sorted({int(seed) for name in claims for seed in cubes[name]["seed"].values})
-    parts = [part for name, claim in claims.items() for part in _parts(name, claim, cubes[name], seeds)]
-    rows = []
+    rows, parts = [], []
     for name, claim in claims.items():
-        limits = {end: getattr(claim, end) for end in ("at_least", "at_most")}
-        limits = {end: np.nan if limit is None else limit for end, limit in limits.items()}
-        counted = [part["part_verdict"] for part in parts if part["of_claim"] == name and part["counts"]]
-        row = {**limits, "level": claim.level, **_counts(cubes[name])}
-        rows.append({**row, "verdict": _verdict_of(counted)})
+        of_claim = _corrected(list(_parts(name, claim, cubes[name], seeds)), claim)
+        limits = dict(zip(("at_least", "at_most"), _limits(claim), strict=True))
+        limits = {end: limit if np.isfinite(limit) else np.nan for end, limit in limits.items()}
+        verdict = _verdict_of([part["part_verdict"] for part in of_claim if part["counts"]])
+        rows.append({**limits, "level": claim.level, **_counts(cubes[name]), "verdict": verdict})
+        parts.extend(of_claim)
     table = {
         "claim": {name: np.array([row[name] for row in rows], kind) for name, kind in _OF_CLAIM.items()},
         "part": {name: np.array([part[name] for part in parts], kind) for name, kind in _OF_PART.items()},
@@ -118,9 +120,10 @@ _OF_CLAIM = {
     **dict.fromkeys(("cells", "stopped", "diverged", "collapsed_to_zero"), np.int64),
     "verdict": np.int8,
 }
+CHANCES = ("chance_if_false", "chance_if_true")
 _OF_PART = {
     **dict.fromkeys(("of_claim", "what"), str),
-    **dict.fromkeys(("weight_decay", "mean", "low", "high", "chance"), np.float64),
+    **dict.fromkeys(("weight_decay", "mean", "low", "high", *CHANCES), np.float64),
     "counts": bool,
     "part_verdict": np.int8,
 }
@@ -139,26 +142,25 @@ def statistic_of(claim: ClaimOptions) -> ModuleType:
 
 
 def _parts(name: str, claim: ClaimOptions, cube: xr.Dataset, seeds: list[int]) -> Iterator[dict[str, Any]]:
-    """The parts of a claim, judged."""
-    values = _values(name, claim, cube, "values").reindex(seed=seeds)
-    ends = [values]
-    if hasattr(statistic_of(claim), "lower_ends"):
-        ends.append(_values(name, claim, cube, "lower_ends").reindex(seed=seeds))
+    """The parts of a claim, with their chances."""
+    values = _values(name, claim, cube).reindex(seed=seeds)
     decays = values["weight_decay"].values
-    for what, *tables in zip(values["what"].values, *(end.values for end in ends), strict=True):
+    for what, table in zip(values["what"].values, values, strict=True):
         part = {"of_claim": name, "what": str(what)}
-        if not isinstance(claim, NumberOptions):
-            order = _judge_order(tables[0], claim)
+        if isinstance(claim, OrderOptions):
+            order = _order(table.values, claim)
             yield {**part, "weight_decay": np.nan, "counts": not np.isnan(order["mean"]), **order}
             continue
-        for decay, *numbers in zip(decays, *tables, strict=True):
+        for decay, numbers in zip(decays, table.values, strict=True):
             # without a number there is nothing to judge
-            asked = claim.weight_decays == "all" or decay == decays[-1]
-            counts = asked and not np.isnan(numbers[0]).all()
-            yield {**part, "weight_decay": decay, "counts": counts, **_judge_numbers(*numbers, claim=claim)}
+            asked = (
+                not isinstance(claim, NumberOptions) or claim.weight_decays == "all" or decay == decays[-1]
+            )
+            counts = asked and not np.isnan(numbers).all()
+            yield {**part, "weight_decay": decay, "counts": counts, **_numbers(numbers, claim)}
 
 
-def _values(name: str, claim: ClaimOptions, cube: xr.Dataset, function: str) -> xr.DataArray:
+def _values(name: str, claim: ClaimOptions, cube: xr.Dataset) -> xr.DataArray:
     """The statistic of a cube, (what, weight_decay, seed)."""
     statistic = statistic_of(claim)
     label = statistic.__name__.rpartition(".")[2]
@@ -169,34 +171,36 @@ def _values(name: str, claim: ClaimOptions, cube: xr.Dataset, function: str) -> 
         )
     # neighbours, smallest and largest are by value, whatever the order in the grid
     cube = cube.sortby([axis for axis in AXES if axis in cube.dims])
-    values: xr.DataArray = getattr(statistic, function)(cube, claim)
-    if lacking := {"what", "weight_decay", "seed"} - set(values.dims):
+    values: xr.DataArray = statistic.values(cube, claim)
+    if "weight_decay" not in values.dims:
+        values = values.expand_dims(weight_decay=[np.nan])
+    if lacking := {"what", "seed"} - set(values.dims):
         raise ValueError(f"claim {name}: {label} must have a dimension {' and '.join(sorted(lacking))}")
     others = [axis for axis in values.dims if axis not in ("what", "weight_decay", "seed")]
     return values.mean(others).transpose("what", "weight_decay", "seed")
 
 
-def _judge_numbers(numbers: Array, lower_ends: Array | None = None, *, claim: ClaimOptions) -> dict[str, Any]:
-    """A part with a number for each seed, which may be known only to lie between two ends."""
-    mean, low, high = student_interval(numbers, claim.level)
-    if np.count_nonzero(~np.isnan(numbers)) < SEEDS:
+def _numbers(numbers: Array, claim: ClaimOptions) -> dict[str, Any]:
+    """A part with a number for each seed: its interval, and its chances by Student's test."""
+    known = numbers[~np.isnan(numbers)]
+    mean, low, high = student_interval(known, claim.level)
+    chances = (np.nan, np.nan)
+    if len(known) >= SEEDS:
+        limits = _limits(claim)
+        chances = chance.within(known, *limits), chance.outside(known, *limits)
+    else:
         low = high = np.nan
-    elif lower_ends is not None:
-        low, high = np.nanmin(lower_ends), np.nanmax(numbers)
-    smallest, largest = _limits(claim)
-    verdict = Verdict.INCONCLUSIVE
-    if low >= smallest and high <= largest:
-        verdict = Verdict.SUPPORTED
-    elif high < smallest or low > largest:
-        verdict = Verdict.CONTRADICTED
     return {
-        **{"statistic": numbers, "mean": mean, "low": low, "high": high, "chance": np.nan},
-        "part_verdict": verdict,
+        "statistic": numbers,
+        "mean": mean,
+        "low": low,
+        "high": high,
+        **dict(zip(CHANCES, chances, strict=True)),
     }
 
 
-def _judge_order(table: Array, claim: ClaimOptions) -> dict[str, Any]:
-    """A part about the order of a table (weight decays, seeds) with weight decay."""
+def _order(table: Array, claim: OrderOptions) -> dict[str, Any]:
+    """A part about the order of a table (weight decays, seeds): correlations, and chances by Page's test."""
     known = ~np.isnan(table).any(0) & (len(table) >= 3)
     correlation = np.full(table.shape[1], np.nan)
     # constant numbers have no order
@@ -205,33 +209,49 @@ def _judge_order(table: Array, claim: ClaimOptions) -> dict[str, Any]:
         for numbers in table.T[known]
     ]
     mean = float(np.mean(correlation[known])) if known.any() else np.nan
-    smallest, largest = _limits(claim)
-    chance, verdict = np.nan, Verdict.INCONCLUSIVE
+    chances = (np.nan, np.nan)
     if known.sum() >= SEEDS:
-        rising = table.T[known] if np.isfinite(smallest) else -table.T[known]
-        chance, opposite = (float(page_trend_test(orders).pvalue) for orders in (rising, -rising))
-        if smallest <= mean <= largest and chance <= 1 - claim.level:
-            verdict = Verdict.SUPPORTED
-        elif opposite <= 1 - claim.level:
-            verdict = Verdict.CONTRADICTED
+        falling = table.T[known] if claim.trend == "falls" else -table.T[known]
+        chances = chance.falling(falling), chance.falling(-falling)
     return {
-        **{"statistic": correlation, "mean": mean, "low": np.nan, "high": np.nan, "chance": chance},
-        "part_verdict": verdict,
+        **{"statistic": correlation, "mean": mean, "low": np.nan, "high": np.nan},
+        **dict(zip(CHANCES, chances, strict=True)),
     }
 
 
 def _limits(claim: ClaimOptions) -> tuple[float, float]:
+    """Smallest and largest number that support a claim."""
+    if not isinstance(claim, NumberOptions):
+        return -np.inf, np.inf
     return (
         -np.inf if claim.at_least is None else claim.at_least,
         np.inf if claim.at_most is None else claim.at_most,
     )
 
 
+def _corrected(parts: list[dict[str, Any]], claim: ClaimOptions) -> list[dict[str, Any]]:
+    """Parts of a claim with the chances of those that count corrected for their number, and with verdicts."""
+    counted = [part for part in parts if part["counts"]]
+    for name in CHANCES:
+        # what is not known could be anything
+        corrected = chance.holm([1 if np.isnan(part[name]) else part[name] for part in counted])
+        for part, corrected_chance in zip(counted, corrected, strict=True):
+            part[name] = np.nan if np.isnan(part[name]) else corrected_chance
+    for part in parts:
+        if_false, if_true = (part[name] <= 1 - claim.level for name in CHANCES)
+        part["part_verdict"] = (
+            Verdict.SUPPORTED if if_false else Verdict.CONTRADICTED if if_true else Verdict.INCONCLUSIVE
+        )
+    return parts
+
+
 def _verdict_of(parts: Sequence[Verdict]) -> Verdict:
     """The verdict on a claim by the verdicts on its parts."""
-    if Verdict.CONTRADICTED in parts:
+    if parts and parts.count(Verdict.CONTRADICTED) >= SHARE * len(parts):
         return Verdict.CONTRADICTED
-    return Verdict.SUPPORTED if parts and set(parts) == {Verdict.SUPPORTED} else Verdict.INCONCLUSIVE
+    if parts.count(Verdict.SUPPORTED) > (1 - SHARE) * len(parts):
+        return Verdict.SUPPORTED
+    return Verdict.INCONCLUSIVE
 
 
 def tally(verdicts: Iterable[str]) -> str:
@@ -265,9 +285,9 @@ def _counts(cube: xr.Dataset) -> dict[str, int]:
 
 def _described(dataset: xr.Dataset) -> xr.Dataset:
     interval = (
-        "claims about numbers; missing with fewer than three seeds; if the grid determines only two ends "
-        "of a number, the range of the ends over seeds"
+        "claims about numbers; not corrected for the number of parts; missing with fewer than three seeds"
     )
+    corrected = "corrected for the number of parts that count (Holm); missing with fewer than three seeds"
     return describe(
         dataset,
         claim={"long_name": "name of the claim"},
@@ -279,16 +299,20 @@ def _described(dataset: xr.Dataset) -> xr.Dataset:
         mean={"long_name": "mean of the statistic over seeds"},
         low={"long_name": "lower end of Student's interval of the mean", "comment": interval},
         high={"long_name": "upper end of Student's interval of the mean", "comment": interval},
-        chance={
-            "long_name": "probability that random orders agree with the claim as well, by Page's test",
-            "comment": "claims about an order; missing with fewer than three seeds or weight decays",
+        chance_if_false={
+            "long_name": "probability of results as favourable if the part were false",
+            "comment": corrected,
+        },
+        chance_if_true={
+            "long_name": "probability of results as unfavourable if the part were true",
+            "comment": corrected,
         },
         counts={
             "long_name": "whether the part counts for the claim",
             "comment": "not without a number",
         },
         part_verdict={"long_name": "verdict on the part", **flag_attributes(Verdict)},
-        level={"long_name": "level of intervals; an order is decided if its chance is at most 1 - level"},
+        level={"long_name": "level of intervals; a part is decided if its chance is at most 1 - level"},
         at_least={"long_name": "smallest value that supports the claim", "comment": "missing without one"},
         at_most={"long_name": "largest value that supports the claim", "comment": "missing without one"},
         cells={"long_name": "number of cells that the claim is judged on"},

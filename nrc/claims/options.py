@@ -17,30 +17,47 @@ class ClaimOptions(Options):
     ----------
     cube : {"measures", "shift"}
         Which results of an experiment have what the statistic takes.
-    order : bool
-        Whether the claim is about the order of the numbers with weight decay, or about each of them.
     variables : sequence of str
         Variables of the results that the statistic takes.
     """
 
     cube: ClassVar[Literal["measures", "shift"]] = "measures"
-    order: ClassVar[bool] = False
     variables: ClassVar[tuple[str, ...]]
 
     of: Experiments
     at: At = Field(default_factory=At, description="values of axes to take, where the grid has more")
     statement: str = Field(description="the claim, in words")
+    source: Literal["paper", "ours", "check"] = Field(
+        "ours",
+        description="who makes the claim; a check is a statement that follows from theory, which only a "
+        "fault of training or of measures could contradict",
+    )
+    section: str | None = Field(None, description="where the paper makes this claim, or one like it, or null")
+    level: float = Field(
+        0.95,
+        gt=0,
+        lt=1,
+        description="level of intervals over seeds; a part is decided if its chance is at most 1 - level",
+    )
+
+    @model_validator(mode="after")
+    def _check_source(self) -> Self:
+        if self.source == "paper" and self.section is None:
+            raise ValueError("source is paper, so section must say where in the paper")
+        return self
+
+
+class NumberOptions(ClaimOptions):
+    """Options of a claim about numbers, for example one at each weight decay."""
+
     at_least: float | None = Field(
         None, description="smallest value of the statistic that supports the claim, or null"
     )
     at_most: float | None = Field(
         None, description="largest value of the statistic that supports the claim, or null"
     )
-    level: float = Field(
-        0.95,
-        gt=0,
-        lt=1,
-        description="level of intervals over seeds; an order is decided if its chance is at most 1 - level",
+    weight_decays: Literal["all", "largest"] = Field(
+        "all", description="weight decays at which the claim must hold; the others are reported only"
     )
 
     @model_validator(mode="after")
@@ -54,30 +71,7 @@ class ClaimOptions(Options):
         return self
 
 
-class NumberOptions(ClaimOptions):
-    """Options of a claim about a number at each weight decay."""
-
-    weight_decays: Literal["all", "largest"] = Field(
-        "all", description="weight decays at which the claim must hold; the others are reported only"
-    )
-
-
 class OrderOptions(ClaimOptions):
     """Options of a claim about the order of numbers with weight decay."""
 
-    order: ClassVar[bool] = True
-
-    @model_validator(mode="after")
-    def _check_order(self) -> Self:
-        if None not in (self.at_least, self.at_most):
-            raise ValueError(
-                "at_least and at_most are both given, but an order falls or rises; keep at_most, from -1 to "
-                "0, or at_least, from 0 to 1"
-            )
-        for limit, value, low, high in (("at_least", self.at_least, 0, 1), ("at_most", self.at_most, -1, 0)):
-            if value is not None and not low <= value <= high:
-                raise ValueError(
-                    f"{limit} is {value}, but must be from {low} to {high}, as the correlation with weight "
-                    f"decay of what {'rises' if low == 0 else 'falls'}"
-                )
-        return self
+    trend: Literal["falls", "rises"] = Field(description="order of the numbers as weight decay grows")

@@ -3,6 +3,7 @@
 import numpy as np
 import xarray as xr
 
+from nrc.fields import RANK_LABELS
 from nrc.grid import AXES
 from nrc.metadata import flag_attributes
 from nrc.status import Status, TerminationReason
@@ -38,14 +39,37 @@ def cube(variables, **axes):
     return dataset
 
 
-PLACES = np.arange(25) / 20
+SIGMA = np.geomspace(0.1, 1, 5)
 
 
-def rising(values, between=0.3):
-    """The distance leaves 0 at a fifth of a decade and is 1 after as many decades as the value."""
-    rows = [np.where(PLACES <= 0.2, 0, np.where(0.2 + value - 1e-9 > PLACES, between, 1)) for value in values]
-    variables = {"relative_distance": (("layer", "seed", "sigma"), [rows, rows])}
-    return cube(variables, sigma=10**PLACES, seed=range(len(values)), weight_decay=[0.01, 0.1])
+def jumping(values):
+    """Half of the plane is at 0.09, half of it as many decades above as the value, in each of two layers."""
+    rows = [[np.where(share > SIGMA, 0.09, 0.09 * 10**value) for share in (0.2, 0.5)] for value in values]
+    variables = {"relative_distance": (("layer", "seed", "weight_decay", "sigma"), [rows, rows])}
+    return cube(variables, sigma=SIGMA, seed=range(len(values)), weight_decay=[0.01, 0.1])
+
+
+def collapsing(values):
+    """As many noise levels have collapsed as the order says."""
+    near = np.array([ORDERS[value] for value in values])[..., None] > np.arange(5)
+    variables = {"relative_distance": (("seed", "weight_decay", "sigma"), np.where(near, 0.05, 0.8))}
+    made = cube(variables, seed=range(len(values)), sigma=SIGMA, **DECAYS)
+    return made.assign(relative_distance=made["relative_distance"].expand_dims(layer=[1, 2]))
+
+
+def power_law(values):
+    """The distance of collapsed layers is TCV^value / weight decay; at the largest noise they have not collapsed."""
+    sigma, decays = np.geomspace(0.01, 1, 9), np.array(DECAYS["weight_decay"])
+    tcv = np.array([7 * sigma**2, sigma**3])
+    law = tcv[None, :, None, :] ** np.array(values)[:, None, None, None] / decays[:, None]
+    variables = {
+        "tcv_upper": (("source", "sigma"), tcv),
+        # beyond half of the largest noise at which a layer has collapsed, the law does not hold
+        "distance": (("seed", "layer", "weight_decay", "sigma"), np.where(sigma < 0.3, law, 5)),
+        "relative_distance": ("sigma", np.where(sigma < 0.9, 0.01, 0.8)),
+    }
+    made = cube(variables, sigma=sigma, seed=range(len(values)), **DECAYS)
+    return made.assign(relative_distance=made["relative_distance"] + 0 * made["distance"])
 
 
 def powers_of_sigma(values):
@@ -105,14 +129,13 @@ def ordered_tails(values):
 
 
 def changing_heads(values):
-    """With head h and tail t, t^2 + h^2 = 1, the share of the head is h; the second layer has no tail."""
     heads = np.array([[[0.5, 0.9, 0.5 * value]] * 2 for value in values])
-    return spectra(heads, np.sqrt(1 - heads**2))
+    return spectra(heads, np.ones_like(heads))
 
 
 def falling_wcss(values):
-    """Changes from the second snapshot on; the inputs, the first source, do not change and must not count."""
-    wcss = np.array([[[7, 7, 7], [1, 3, 3 * value], [3, 1, value / 2]] for value in values])
+    """Changes from the peak on; neither the initial weights nor the inputs, the first source, must count."""
+    wcss = np.array([[[7, 9, 7], [9, 3, 3 * value], [1, 2, 2 * value]] for value in values])
     return cube({"snapshot_wcss": (("seed", "source", "snapshot"), wcss)}, seed=range(len(values)))
 
 
@@ -123,7 +146,7 @@ def ordered_variability(values):
     return made
 
 
-RANKS = ("stable_rank", "numerical_rank", "exact_rank", "effective_rank")
+RANKS = tuple(RANK_LABELS)
 
 
 def of_widths(powers):
@@ -166,18 +189,45 @@ def growing_with_depth(values):
     return cube(variables, seed=range(len(values)), depth=depths)
 
 
-# statistic: the cube, what supports the claim, what contradicts it, what leaves it inconclusive, and the limits
+# statistic: the cube, what supports the claim, what contradicts it, what leaves it inconclusive, and its options
+FALLS, RISES = {"trend": "falls"}, {"trend": "rises"}
+
+
+def limits(at_least=None, at_most=None):
+    return {"at_least": at_least, "at_most": at_most}
+
+
 KNOWN = {
-    "transition_width": (rising, (0.1, 0.15, 0.1), (0.6, 0.65, 0.6), (0.1, 0.3, 0.2), None, 0.2),
-    "slope_in_sigma": (powers_of_sigma, (2.01, 1.99, 2), (3, 2.9, 3.1), (2, 2, 2.4), 1.9, 2.1),
-    "shift_trend": (ordered_shifts, (-1, -1, -1), (1, 0.6, 1), (-1, 0, -1), None, -0.9),
-    "tail_change": (changing_tails, (0.1, 0.12, 0.1), (1.1, 1, 0.9), (0.1, 0.9, 0.8), None, 0.5),
-    "tail_trend": (ordered_tails, (-1, -1, -1), (1, 0.6, 1), (-1, -1, -0.6), None, -0.9),
-    "head_change": (changing_heads, (1, 0.9, 0.95), (0.1, 0.05, 0.1), (0.9, 0.9, 0.3), 0.5, None),
-    "wcss_change": (falling_wcss, (0.5, 0.6, 0.5), (1, 1.05, 1), (1, 0.5, 0.6), None, 0.8),
-    "variability_trend": (ordered_variability, (-1, -1, -1), (1, 0.6, 1), (-1, -0.6, 1), None, -0.9),
-    "width_growth": (growing_with_width, (0.1, 0, 0.1), (1, 0.9, 1), (0.1, 0.3, 0.3), -0.25, 0.25),
-    "width_growth_trend": (ordered_growth, (-1, -1, -1), (1, 1, 1), (0, 0, 0), None, -0.9),
-    "rank_trend": (ordered_ranks, (1, 1, 1), (-1, -1, -0.6), (0.6, 1, 0.6), 0.9, None),
-    "depth_growth": (growing_with_depth, (-0.2, -0.25, -0.2), (0.5, 0.6, 0.5), (0.1, 0, -0.1), None, 0),
+    "jump": (jumping, (1, 1.05, 0.95), (0.35, 0.34, 0.36), (0.4, 0.5, 0.9), limits(0.5)),
+    "collapsed_trend": (collapsing, (1, 1, 1), (-1, -0.6, -1), (1, -1, 0.6), RISES),
+    "rate": (
+        power_law,
+        (1, 1.01, 0.99),
+        (2, 2.1, 1.9),
+        (1, 1.1, 1.6),
+        {"of_power": "tcv", **limits(0.8, 1.2)},
+    ),
+    "slope_in_sigma": (powers_of_sigma, (2.01, 1.99, 2), (3, 2.9, 3.1), (2, 2, 2.4), limits(1.9, 2.1)),
+    "shift_trend": (ordered_shifts, (-1, -1, -1), (1, 0.6, 1), (-1, 0, 0.6), FALLS),
+    "tail_change": (changing_tails, (0.5, 0.52, 0.48), (1.5, 1.6, 1.55), (0.9, 1.1, 0.8), limits(None, 1)),
+    "tail_trend": (ordered_tails, (-1, -1, -1), (1, 0.6, 1), (-1, 0.6, 0), FALLS),
+    "head_change": (changing_heads, (1, 1.01, 0.99), (1.7, 1.69, 1.71), (1, 1, 1.6), limits(0.8, 1.25)),
+    "wcss_change": (falling_wcss, (0.5, 0.52, 0.48), (1, 0.99, 0.98), (1, 0.5, 0.6), limits(None, 0.8)),
+    "variability_trend": (ordered_variability, (-1, -1, -1), (1, 0.6, 1), (-1, -0.6, 1), FALLS),
+    "width_growth": (
+        growing_with_width,
+        (0.1, 0.09, 0.11),
+        (1, 0.9, 1),
+        (0.1, 0.3, 0.3),
+        limits(-0.25, 0.25),
+    ),
+    "width_growth_trend": (ordered_growth, (-1, -1, -1), (1, 1, 1), (0, 0, 0), FALLS),
+    "rank_trend": (ordered_ranks, (1, 1, 1), (-1, -1, -0.6), (0, 1, -0.6), RISES),
+    "depth_growth": (
+        growing_with_depth,
+        (-0.1, -0.12, -0.08),
+        (0.5, 0.6, 0.5),
+        (0.1, 0.3, 0.5),
+        limits(-0.25, 0.25),
+    ),
 }

@@ -145,7 +145,7 @@ class Figures(BaseModel):
 
 
 class Claims(BaseModel):
-    """Claims by name, each with limits set before the data were seen, and the level of all claims."""
+    """Claims by name, each with its statistic and its limits, and the level of all claims."""
 
     model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False, defer_build=True)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 
-from nrc.claims.judge import Verdict, tally
+from nrc.claims.judge import CHANCES, Verdict, tally
 from nrc.figures.cube import status_counts
 from nrc.grid import AXES, notation
 from nrc.status import flag_masks
@@ -77,6 +77,7 @@ def claims(judged: xr.Dataset) -> pd.DataFrame:
         rows.append(
             {
                 "claim": name,
+                "source": claim["source"],
                 "verdict": _verdict(of_claim["verdict"].item()),
                 "statement": claim["statement"],
                 "parts": tally(counted["verdict"]) or "none",
@@ -89,7 +90,7 @@ def claims(judged: xr.Dataset) -> pd.DataFrame:
 
 def parts(judged: xr.Dataset) -> pd.DataFrame:
     """Each part of each claim with its number and its limits."""
-    names = ["of_claim", "weight_decay", "what", "mean", "low", "high", "chance", "counts", "part_verdict"]
+    names = ["of_claim", "weight_decay", "what", "mean", "low", "high", *CHANCES, "counts", "part_verdict"]
     table = judged[names].to_dataframe()[names].rename(columns={"of_claim": "claim"})
     limits = judged[["at_least", "at_most"]].to_dataframe().reindex(table["claim"])
     table.insert(3, "at_least", limits["at_least"].to_list())

@@ -13,12 +13,21 @@ import pandas as pd
 import xarray as xr
 
 from nrc import kinds, netcdf
-from nrc.claims.judge import SEEDS, Verdict, judge, tally
-from nrc.claims.options import ClaimOptions, NumberOptions
+from nrc.claims.judge import CHANCES, SEEDS, SHARE, Verdict, judge, tally
+from nrc.claims.options import ClaimOptions, NumberOptions, OrderOptions
 from nrc.cubes import join_cubes, select
 from nrc.grid import notation
 from nrc.metadata import provenance
 from nrc.text import counted, listed
+
+# titles of the tables of claims, by their source
+SOURCES = {"paper": "Claims of the paper", "ours": "Claims of this project", "check": "Checks"}
+
+RULE = f"""A part is supported if its results would have a chance of at most 5% (1 - `level`) if it were
+false, and contradicted if they would have such a chance if it were true. Chances are corrected for the
+number of parts. A claim is supported if more than {1 - SHARE:.0%} of its parts are supported, and
+contradicted if at least {SHARE:.0%} are contradicted. A claim with fewer than {SEEDS} seeds is inconclusive.
+"""
 
 
 def _named(text: str) -> tuple[str, Path]:
@@ -32,7 +41,7 @@ def main(
     settings: Annotated[
         Settings,
         "experiment (the name to write in the file), and claims: for each its statistic with its options, "
-        "of (experiments), at (values of axes), statement, at_least, at_most and level",
+        "of (experiments), at (values of axes), statement, source, section, limits and level",
     ],
     output: Annotated[Path, "NetCDF file to write: verdicts and statistics"],
     table: Annotated[Path, "CSV file to write: every part of every claim"],
@@ -87,42 +96,46 @@ def read(claims: Mapping[str, ClaimOptions], paths: Mapping[str, Path]) -> dict[
 
 def parts_table(judged: xr.Dataset, claims: Mapping[str, ClaimOptions]) -> pd.DataFrame:
     """A row for each part of a claim, as numbers."""
-    names = ["of_claim", "weight_decay", "what", "mean", "low", "high", "chance", "counts"]
+    names = ["of_claim", "weight_decay", "what", "mean", "low", "high", *CHANCES, "counts"]
     table = judged[[*names, "part_verdict"]].to_dataframe()[[*names, "part_verdict"]]
-    table.insert(1, "statement", [claims[name].statement for name in table["of_claim"]])
+    table.insert(1, "source", [claims[name].source for name in table["of_claim"]])
+    table.insert(2, "statement", [claims[name].statement for name in table["of_claim"]])
     table["seeds"] = judged["statistic"].count("seed").values
     table["verdict"] = [Verdict(code).name.lower() for code in table.pop("part_verdict")]
     return table.rename(columns={"of_claim": "claim"})
 
 
 def page(judged: xr.Dataset, claims: Mapping[str, ClaimOptions], parts: pd.DataFrame) -> str:
-    """All claims in one table, then a table of the parts of each claim, with a row per weight decay."""
-    rows, sections = [], []
-    for name, claim in claims.items():
-        row = {
-            str(key): value.sel(claim=name).item()
-            for key, value in judged.items()
-            if value.dims == ("claim",)
-        }
-        verdict, of_claim = Verdict(row["verdict"]).name.lower(), parts[parts["claim"] == name]
-        rows.append(
-            {
-                "claim": name,
-                "statement": claim.statement.replace("|", r"\|"),
-                "of": ", ".join(claim.of),
-                "parts": tally(of_claim[of_claim["counts"]]["verdict"]) or "none",
-                "verdict": f"**{verdict}**",
-                "not converged": _not_converged(row),
+    """A table of the claims of each source, then tables of parts, with a row per weight decay."""
+    tables, sections = [], []
+    for source, title in SOURCES.items():
+        chosen = {name: claim for name, claim in claims.items() if claim.source == source}
+        rows = []
+        for name, claim in chosen.items():
+            row = {
+                str(key): value.sel(claim=name).item()
+                for key, value in judged.items()
+                if value.dims == ("claim",)
             }
-        )
-        sections.append(_section(name, claim, row, of_claim))
-    table = pd.DataFrame(rows, columns=["claim", "statement", "of", "parts", "verdict", "not converged"])
-    rule = (
-        f"Means over seeds, with an interval or the chance of random orders. A claim with fewer than {SEEDS} "
-        "seeds is inconclusive. A claim is contradicted if one of its parts is contradicted, and supported "
-        "if all its parts are supported.\n"
-    )
-    return "\n".join(["# Claims\n", rule, table.to_markdown(index=False), "", *sections])
+            of_claim = parts[parts["claim"] == name]
+            rows.append(_summary(name, claim, row, of_claim))
+            sections.append(_section(name, claim, row, of_claim))
+        if rows:
+            tables.append(f"## {title}\n\n{pd.DataFrame(rows).to_markdown(index=False)}\n")
+    return "\n".join(["# Claims\n", RULE, *tables, *sections])
+
+
+def _summary(name: str, claim: ClaimOptions, row: Mapping[str, Any], parts: pd.DataFrame) -> dict[str, str]:
+    """The row of a claim in the table of its source."""
+    return {
+        "claim": name,
+        "statement": claim.statement.replace("|", r"\|"),
+        "section": claim.section or "",
+        "of": ", ".join(claim.of),
+        "parts": tally(parts[parts["counts"]]["verdict"]) or "none",
+        "verdict": f"**{Verdict(row['verdict']).name.lower()}**",
+        "not converged": _not_converged(row),
+    }
 
 
 def _section(name: str, claim: ClaimOptions, row: Mapping[str, Any], parts: pd.DataFrame) -> str:
@@ -132,13 +145,14 @@ def _section(name: str, claim: ClaimOptions, row: Mapping[str, Any], parts: pd.D
         for axis, values in cast(dict[str, Any], claim.at).items()
     ]
     own = [option for option in type(claim).model_fields if option not in NumberOptions.model_fields]
-    options = [f"{option} {_written(getattr(claim, option))}" for option in own]
-    limits = {"at least": row["at_least"], "at most": row["at_most"]}
-    asked = listed(f"{word} {limit:g}" for word, limit in limits.items() if not np.isnan(limit))
-    if claim.order:
-        judged = f"Spearman's correlation is {asked}, at a chance of at most {1 - row['level']:.3g}"
-    else:
-        judged = f"the {row['level']:.0%} interval is {asked}"
+    options = [
+        f"{option.replace('_', ' ')} {_written(getattr(claim, option))}"
+        for option in own
+        if option != "trend"
+    ]
+    judged = (
+        f"the number {claim.trend} with weight decay" if isinstance(claim, OrderOptions) else _limited(row)
+    )
     if isinstance(claim, NumberOptions) and claim.weight_decays == "largest":
         judged += ", at the largest weight decay"
     about = "; ".join([", ".join(claim.of), *at, *options])
@@ -157,15 +171,22 @@ def _section(name: str, claim: ClaimOptions, row: Mapping[str, Any], parts: pd.D
     return "\n".join([*lines, ""])
 
 
+def _limited(row: Mapping[str, Any]) -> str:
+    limits = {"at least": row["at_least"], "at most": row["at_most"]}
+    asked = listed(f"{word} {limit:g}" for word, limit in limits.items() if not np.isnan(limit))
+    return f"the mean is {asked}"
+
+
 def _result(part: Any) -> str:
-    """Mean, interval or chance, and verdict of a part."""
+    """Mean, interval and verdict of a part, with the chance that decided it."""
     if np.isnan(part.mean):
         return "no number"
     note = "" if part.counts else ", not counted"
     if part.seeds < SEEDS:
         return f"{part.mean:.3g}, {counted(part.seeds, 'seed')}: inconclusive{note}"
-    spread = f", chance {part.chance:.2g}" if np.isnan(part.low) else f" ({part.low:.3g} to {part.high:.3g})"
-    return f"{part.mean:.3g}{spread} {part.verdict}{note}"
+    spread = "" if np.isnan(part.low) else f" ({part.low:.3g} to {part.high:.3g})"
+    chance = min(part.chance_if_false, part.chance_if_true)
+    return f"{part.mean:.3g}{spread}, chance {chance:.2g}: {part.verdict}{note}"
 
 
 def _not_converged(row: Mapping[str, Any]) -> str:

@@ -6,11 +6,6 @@ module of this package, found by its name, with a class `Options` (`nrc.claims.o
     values(cube, options) -> DataArray
 
 which takes the cube of an experiment with its axes in ascending order. The array has the dimensions
-`weight_decay`, `what` (the other aspects of a part, in words) and `seed`; the mean is taken over others. A
-number is missing where the cube has too few cells. A statistic that the grid determines only up to one of its
-steps also has
-
-    lower_ends(cube, options) -> DataArray
-
-in which case `values` are the upper ends, and a part is judged by the range of both ends over seeds.
+`weight_decay` (unless a part is about all weight decays), `what` (the other aspects of a part, in words) and
+`seed`; the mean is taken over others. A number is missing where the cube has too few cells.
 """

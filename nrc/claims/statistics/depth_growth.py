@@ -1,13 +1,13 @@
 """Growth of rank with depth."""
 
-from typing import get_args
+from typing import Literal, get_args
 
 import xarray as xr
 from pydantic import Field
 
 from nrc.claims.arrays import growth, ranks
 from nrc.claims.options import NumberOptions
-from nrc.fields import DirectionCount, DirectionCounts
+from nrc.fields import Rank, Ranks
 from nrc.options import Requirement, several_values
 
 __all__ = ["Options", "values"]
@@ -16,12 +16,18 @@ __all__ = ["Options", "values"]
 class Options(NumberOptions):
     """Slope of the logarithm of the average rank over layers against log depth."""
 
-    variables = get_args(DirectionCount)
+    variables = get_args(Rank)
     requires = (Requirement({"grid.depth": several_values(2)}),)
 
-    rank: DirectionCounts = Field(default=list(get_args(DirectionCount)))
+    rank: Ranks = Field(default=["stable_rank"])
+    layers: Literal["all", "middle"] = Field(
+        "all", description="layers that the average is over; a network of depth 2 has no middle layer"
+    )
 
 
 def values(cube: xr.Dataset, options: Options) -> xr.DataArray:
     """Slope by least squares, for each measure of rank."""
-    return growth(ranks(cube, options.rank).mean("layer"), "depth")
+    rank = ranks(cube, options.rank)
+    if options.layers == "middle":
+        rank = rank.where((rank["layer"] > 1) & (rank["layer"] < rank["depth"]))
+    return growth(rank.mean("layer"), "depth")

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from nrc.claims.arrays import intermediate, ranks
 from nrc.claims.options import OrderOptions
-from nrc.fields import DirectionCount, DirectionCounts
+from nrc.fields import Rank, Ranks
 
 __all__ = ["Options", "values"]
 
@@ -15,9 +15,9 @@ __all__ = ["Options", "values"]
 class Options(OrderOptions):
     """Order of the rank of the intermediate matrix, mean of its logarithm over widths, with weight decay."""
 
-    variables = get_args(DirectionCount)
+    variables = get_args(Rank)
 
-    rank: DirectionCounts = Field(default=list(get_args(DirectionCount)))
+    rank: Ranks = Field(default=["stable_rank"])
 
 
 def values(cube: xr.Dataset, options: Options) -> xr.DataArray:

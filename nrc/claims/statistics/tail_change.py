@@ -2,7 +2,7 @@
 
 import xarray as xr
 
-from nrc.claims.arrays import single, tail_changes
+from nrc.claims.arrays import named, tail_changes
 from nrc.claims.options import NumberOptions
 from nrc.options import Requirement, given
 
@@ -10,12 +10,12 @@ __all__ = ["Options", "values"]
 
 
 class Options(NumberOptions):
-    """Relative tail beyond K, last over first snapshot, of the layer where it falls least."""
+    """Relative tail beyond K, last over first snapshot, for each layer."""
 
     variables = ("snapshot_singular_values",)
     requires = (Requirement({"training.snapshot_every": given}),)
 
 
 def values(cube: xr.Dataset, options: Options) -> xr.DataArray:
-    """Largest change over the layers."""
-    return single(tail_changes(cube).max("layer"))
+    """Change of the tail of each layer that has one."""
+    return named(tail_changes(cube).dropna("layer", how="all"), "layer", "layer {}")

@@ -2,7 +2,7 @@
 
 import xarray as xr
 
-from nrc.claims.arrays import last_snapshot, single
+from nrc.claims.arrays import last_snapshot, named
 from nrc.claims.options import NumberOptions
 from nrc.options import Requirement, given
 
@@ -10,14 +10,14 @@ __all__ = ["Options", "values"]
 
 
 class Options(NumberOptions):
-    """Class WCSS, last over second snapshot, of the hidden space where it falls least."""
+    """Class WCSS at the last snapshot over its peak during training, for each hidden space."""
 
     variables = ("snapshot_wcss",)
     requires = (Requirement({"training.snapshot_every": given}),)
 
 
 def values(cube: xr.Dataset, options: Options) -> xr.DataArray:
-    """Largest change over the hidden spaces, from the first snapshot after the initial weights."""
+    """Last value over the largest one after the initial weights."""
     wcss = cube["snapshot_wcss"].sel(source=slice(1, None))
-    early = wcss.shift(snapshot=-1).isel(snapshot=0)
-    return single((last_snapshot(wcss) / early).max("source"))
+    trained = wcss.shift(snapshot=-1)
+    return named(last_snapshot(wcss) / trained.max("snapshot"), "source", "z^{}")

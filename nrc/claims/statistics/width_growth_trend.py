@@ -7,7 +7,7 @@ from pydantic import Field
 
 from nrc.claims.arrays import growth, intermediate, ranks
 from nrc.claims.options import OrderOptions
-from nrc.fields import DirectionCount, DirectionCounts
+from nrc.fields import Rank, Ranks
 from nrc.options import Requirement, several_values
 
 __all__ = ["Options", "values"]
@@ -16,10 +16,10 @@ __all__ = ["Options", "values"]
 class Options(OrderOptions):
     """Order of the absolute slope of log rank of the intermediate matrix in log width with weight decay."""
 
-    variables = get_args(DirectionCount)
+    variables = get_args(Rank)
     requires = (Requirement({"grid.width": several_values(2)}),)
 
-    rank: DirectionCounts = Field(default=list(get_args(DirectionCount)))
+    rank: Ranks = Field(default=["stable_rank"])
 
 
 def values(cube: xr.Dataset, options: Options) -> xr.DataArray:
