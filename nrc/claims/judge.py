@@ -1,4 +1,4 @@
-"""Verdicts on claims: on their parts, by chances corrected for the number of parts, and by these on claims."""
+"""Verdicts on claims by those on their parts, with chances corrected for the number of parts."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
