@@ -10,14 +10,13 @@ from typing_extensions import TypedDict
 
 from nrc.networks.activations import linear
 from nrc.objectives.penalties import closed_form
-from nrc.options import Requirement, equal
+from nrc.options import KeyOf, Requirement, equal
+from nrc.theory.spectra import RANK_MEASURES
 
 __all__ = [
     "RANK_LABELS",
     "At",
     "ColourMap",
-    "DirectionCount",
-    "DirectionCounts",
     "Experiments",
     "NonNegative",
     "OneOrSeveral",
@@ -110,25 +109,11 @@ linear_autoencoders = Requirement(
 
 # ---- measures, by the names of their variables
 
-# Measures of rank that count directions.
-DirectionCount = Literal["stable_rank", "numerical_rank", "exact_rank", "effective_rank"]
-DirectionCounts = Annotated[
-    list[DirectionCount],
-    OneOrSeveral(),
-    Field(description="a measure of rank that counts directions, or a list of measures"),
-]
-Rank = Literal[DirectionCount, "relative_distance", "mp_soft_rank"]
+Rank = Annotated[str, KeyOf(RANK_MEASURES)]
 Ranks = Annotated[
     list[Rank], OneOrSeveral(), Field(description="a measure of rank, or a list of measures, a panel each")
 ]
-RANK_LABELS: dict[Rank, str] = {
-    "stable_rank": "stable rank",
-    "numerical_rank": "numerical rank",
-    "exact_rank": "exact rank",
-    "effective_rank": "effective rank",
-    "relative_distance": "relative distance to rank K",
-    "mp_soft_rank": "Marchenko-Pastur soft rank",
-}
+RANK_LABELS = {name: measure.label for name, measure in RANK_MEASURES.items()}
 # Within-class variability, with and without its scale.
 Variability = Literal["wcss_class", "wcss_share", "nc1"]
 Variabilities = Annotated[

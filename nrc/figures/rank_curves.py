@@ -1,7 +1,7 @@
 """Measures of rank against the width or the depth of the networks, or the noise in their data."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import pandas as pd
 import seaborn as sns
@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.typing import ColorType
 from pydantic import Field
 
-from nrc.fields import RANK_LABELS, Rank, Ranks
+from nrc.fields import RANK_LABELS, Ranks
 from nrc.figures.cube import by_value, only, require, squeezed, status_counts
 from nrc.figures.options import FigureOptions
 from nrc.figures.style import LineStyle, colours, from_zero
@@ -164,7 +164,7 @@ def summary(cubes: Mapping[str, xr.Dataset], options: Options) -> dict[str, Any]
 
 def _cube(cubes: Mapping[str, xr.Dataset], options: Options) -> xr.Dataset:
     cube = squeezed(only(cubes), *(axis for axis in AXES if axis != options.along))
-    require(cube, options.rank, f"rank must be among {', '.join(get_args(Rank))}")
+    require(cube, options.rank, f"rank must be among {', '.join(RANK_LABELS)}")
     return cube
 
 

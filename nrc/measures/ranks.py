@@ -45,21 +45,6 @@ ABOUT = {
         "long_name": f"smallest rank with a relative tail of at most {spectra.NEAR:g} beyond it",
         **RELATIVE,
     },
-    "stable_rank": {"long_name": "stable rank ||W||^2 / ||W||_2^2", **RELATIVE},
-    "exact_rank": {
-        "long_name": f"exact rank, singular values above {spectra.EXACT:g} of the largest",
-        **RELATIVE,
-    },
-    "effective_rank": {
-        "long_name": "effective rank, exponential of the entropy of the spectrum",
-        "reference": "Roy & Vetterli 2007",
-        **RELATIVE,
-    },
-    "mp_soft_rank": {
-        "long_name": "Marchenko-Pastur edge over the largest eigenvalue of W'W",
-        "reference": "Martin & Mahoney 2018",
-        **RELATIVE,
-    },
 }
 
 
@@ -96,13 +81,13 @@ def rank_measures(
     # layers of different sizes have spectra of different lengths: missing beyond the shorter
     layers = [_of_layer(w.double().numpy(), collapsed, clusters, tolerance, leading) for w in weights]
     dataset = xr.concat(layers, "layer", join="outer")
-    above = f"numerical rank, singular values above {tolerance:g} of the largest"
-    about = {**ABOUT, "numerical_rank": {"long_name": above, **RELATIVE}}
-    if clusters is not None:
-        to_rank = f"distance to rank {clusters}, the number of clusters"
-        about["distance"] = {"long_name": to_rank, "reference": "Theorem 3.4"}
-        about["relative_distance"] = {"long_name": f"relative {to_rank}", **RELATIVE}
-    return describe(dataset, **about)
+    to_rank = f"distance to rank {clusters}, the number of clusters"
+    about = {**ABOUT, "distance": {"long_name": to_rank, "reference": "Theorem 3.4"}}
+    for name, measure in spectra.RANK_MEASURES.items():
+        long_name = measure.long_name.format(tolerance=tolerance, clusters=clusters)
+        reference = {"reference": measure.reference} if measure.reference else {}
+        about[name] = {"long_name": long_name, **reference, **RELATIVE}
+    return describe(dataset, **{name: text for name, text in about.items() if name in dataset})
 
 
 def _of_layer(

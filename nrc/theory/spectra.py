@@ -4,12 +4,16 @@ The functions take singular values ``s`` of shape (..., n), in descending order.
 (nan) for a zero matrix because they are 0/0. ||W|| is the Frobenius norm.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
     "EXACT",
     "NEAR",
+    "RANK_MEASURES",
+    "RankMeasure",
     "distance",
     "effective_rank",
     "exact_rank",
@@ -172,6 +176,54 @@ def mp_soft_rank(s: ArrayLike, shape: tuple[int, int]) -> Array:
     variance = (s**2).sum(-1) / (n * p)
     edge: Array = variance * (1 + np.sqrt(p / n)) ** 2
     return edge / (s[..., 0] ** 2 / n)
+
+
+@dataclass(frozen=True)
+class RankMeasure:
+    """A measure of rank in files, figures and claims, described in words.
+
+    Attributes
+    ----------
+    label : str
+        On the axis of a figure.
+    long_name : str
+        In files, where {tolerance} is the tolerance of the numerical rank, and {clusters} the number of
+        clusters K.
+    reference : str, optional
+
+    Examples
+    --------
+    >>> RANK_MEASURES["exact_rank"].label
+    'exact rank'
+    """
+
+    label: str
+    long_name: str
+    reference: str | None = None
+
+
+RANK_MEASURES = {
+    "stable_rank": RankMeasure("stable rank", "stable rank ||W||^2 / ||W||_2^2"),
+    "numerical_rank": RankMeasure(
+        "numerical rank",
+        "numerical rank, singular values above {tolerance:g} of the largest",
+    ),
+    "exact_rank": RankMeasure("exact rank", f"exact rank, singular values above {EXACT:g} of the largest"),
+    "effective_rank": RankMeasure(
+        "effective rank",
+        "effective rank, exponential of the entropy of the spectrum",
+        reference="Roy & Vetterli 2007",
+    ),
+    "relative_distance": RankMeasure(
+        "relative distance to rank K",
+        "relative distance to rank {clusters}, the number of clusters",
+    ),
+    "mp_soft_rank": RankMeasure(
+        "Marchenko-Pastur soft rank",
+        "Marchenko-Pastur edge over the largest eigenvalue of W'W",
+        reference="Martin & Mahoney 2018",
+    ),
+}
 
 
 def _or_nan(s: ArrayLike) -> Array:

@@ -1,13 +1,13 @@
 """Growth of rank with depth."""
 
-from typing import Literal, get_args
+from typing import Literal
 
 import xarray as xr
 from pydantic import Field
 
 from nrc.claims.arrays import growth, ranks
 from nrc.claims.options import NumberOptions
-from nrc.fields import Rank, Ranks
+from nrc.fields import RANK_LABELS, Ranks
 from nrc.options import Requirement, several_values
 
 __all__ = ["Options", "values"]
@@ -16,7 +16,7 @@ __all__ = ["Options", "values"]
 class Options(NumberOptions):
     """Slope of the logarithm of the average rank over layers against log depth."""
 
-    variables = get_args(Rank)
+    variables = tuple(RANK_LABELS)
     requires = (Requirement({"grid.depth": several_values(2)}),)
 
     rank: Ranks = Field(default=["stable_rank"])

@@ -1,13 +1,11 @@
 """Order of rank with weight decay."""
 
-from typing import get_args
-
 import xarray as xr
 from pydantic import Field
 
 from nrc.claims.arrays import intermediate, ranks
 from nrc.claims.options import OrderOptions
-from nrc.fields import Rank, Ranks
+from nrc.fields import RANK_LABELS, Ranks
 
 __all__ = ["Options", "values"]
 
@@ -15,7 +13,7 @@ __all__ = ["Options", "values"]
 class Options(OrderOptions):
     """Order of the rank of the intermediate matrix, mean of its logarithm over widths, with weight decay."""
 
-    variables = get_args(Rank)
+    variables = tuple(RANK_LABELS)
 
     rank: Ranks = Field(default=["stable_rank"])
 

@@ -1,13 +1,11 @@
 """Growth of rank with width."""
 
-from typing import get_args
-
 import xarray as xr
 from pydantic import Field
 
 from nrc.claims.arrays import growth, intermediate, ranks
 from nrc.claims.options import NumberOptions
-from nrc.fields import Rank, Ranks
+from nrc.fields import RANK_LABELS, Ranks
 from nrc.options import Requirement, several_values
 
 __all__ = ["Options", "values"]
@@ -16,7 +14,7 @@ __all__ = ["Options", "values"]
 class Options(NumberOptions):
     """Slope of log rank of the intermediate matrix against log width."""
 
-    variables = get_args(Rank)
+    variables = tuple(RANK_LABELS)
     requires = (Requirement({"grid.width": several_values(2)}),)
 
     rank: Ranks = Field(default=["stable_rank"])

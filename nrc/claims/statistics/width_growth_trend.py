@@ -1,13 +1,11 @@
 """Order of the growth of rank with width."""
 
-from typing import get_args
-
 import xarray as xr
 from pydantic import Field
 
 from nrc.claims.arrays import growth, intermediate, ranks
 from nrc.claims.options import OrderOptions
-from nrc.fields import Rank, Ranks
+from nrc.fields import RANK_LABELS, Ranks
 from nrc.options import Requirement, several_values
 
 __all__ = ["Options", "values"]
@@ -16,7 +14,7 @@ __all__ = ["Options", "values"]
 class Options(OrderOptions):
     """Order of the absolute slope of log rank of the intermediate matrix in log width with weight decay."""
 
-    variables = get_args(Rank)
+    variables = tuple(RANK_LABELS)
     requires = (Requirement({"grid.width": several_values(2)}),)
 
     rank: Ranks = Field(default=["stable_rank"])
