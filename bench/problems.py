@@ -17,6 +17,7 @@ from nrc.batching import architecture_of, initial_parameters, regularised_loss, 
 from nrc.data.mnist import fetch, images_dataset
 from nrc.data.points import Points
 from nrc.grid import Stack
+from nrc.networks.activations import ACTIVATIONS
 from nrc.objectives.regularised_loss import RegularisedLoss
 from workflow.config.load import read_settings
 
@@ -48,7 +49,7 @@ class Problem:
     @cached_property
     def objective(self) -> RegularisedLoss:
         """The objective of every cell, as this engine computes it."""
-        linear = self.activation == "linear"
+        linear = ACTIVATIONS[self.activation].linear
         points = {self.stack.axes["seed"]: self.points}
         seen = training_sample(self.stack, points, self.task, centroids=False, linear=linear)
         inputs, outputs = seen.x.shape[-1], seen.y.shape[-1]

@@ -2,7 +2,6 @@
 
 import pytest
 
-from nrc import kinds
 from support.configurations import overlay, read, refused
 
 # Values of 0 on purpose, and not in order.
@@ -171,15 +170,6 @@ def test_a_claim_takes_experiments_on_which_it_can_be_judged(tmp_path, statistic
         assert line(tmp_path, entry).startswith(start)
     else:
         assert taken(tmp_path, entry)["claims"]["mine"]["of"] == [of]
-
-
-def test_every_kind_and_every_statistic_is_in_a_table():
-    assert {kind for kind, *_ in FIGURES} == set(kinds.names("figures"))
-    refused_kinds = {kind for kind, *_, message in FIGURES if message}
-    assert refused_kinds == {
-        kind for kind in kinds.names("figures") if kinds.options("figures", kind).requires
-    }
-    assert {statistic for statistic, *_ in CLAIMS} == set(kinds.names("claims.statistics"))
 
 
 # Selections and joins, the same for figures and claims.

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import yaml
 
+from nrc import kinds
 from support.configurations import OWN, SMALL, overlay, read, refused
 
 GRID = "experiments.mixture.grid"
 TRAINING = "experiments.mixture.training"
 METHOD = f"{TRAINING}.method"
-METHODS = "adam, gd, lbfgs, levenberg_marquardt, newton, sgd, varpro"
+METHODS, DATA, STATISTICS = (", ".join(kinds.names(of)) for of in ("optimize", "data", "claims.statistics"))
 
 # The dotted key, its value, and the message after the key.
 MISTAKES = [
@@ -25,8 +26,8 @@ MISTAKES = [
     ("figures.1st", {"kind": "plane", "of": "mixture"}, "cannot be a name: a name is a letter"),
     ("experiments.logs", {"like": "mixture"}, "cannot be a name: results/ has another folder of this name"),
     # kinds
-    ("data.mine", {}, ".kind is missing; it must be one of arrays, mixture, mnist"),
-    ("data.blobs.kind", "foo", "is 'foo', but must be one of arrays, mixture, mnist"),
+    ("data.mine", {}, f".kind is missing; it must be one of {DATA}"),
+    ("data.blobs.kind", "foo", f"is 'foo', but must be one of {DATA}"),
     ("experiments.mixture.network.kind", ["mlp"], "is ['mlp'], but must be one of mlp"),
     (METHOD, "adam", f"is 'adam', but must be a mapping with name, one of {METHODS}, or null"),
     (METHOD, {"name": "bfgs"}, f".name is 'bfgs', but must be one of {METHODS}"),
@@ -81,7 +82,7 @@ MISTAKES = [
     ("figures.figure4.at", {"width": [4, 4]}, ".width is [4, 4], but must not have 4 twice"),
     ("figures.figure4.at", {"width": 4.5}, ".width is 4.5, but must be a whole number of at least 1"),
     ("claims.level", 95, "is 95, but must be a finite number greater than 0 and less than 1"),
-    ("claims.head.statistic", "tail", "is 'tail', but must be one of depth_growth, head_change"),
+    ("claims.head.statistic", "tail", f"is 'tail', but must be one of {STATISTICS}"),
     ("claims.width.at_least", 3, "is 3.0, but must be at most at_most, which is 0.25"),
     ("claims.rank_with_decay", {"at_least": -1}, ".at_least and at_most are both given, but"),
     ("claims.rank_with_decay.at_most", 0.5, "is 0.5, but must be from -1 to 0"),

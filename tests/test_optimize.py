@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
+from nrc import kinds
 from nrc.objectives.protocols import Point
 from nrc.objectives.regularised_loss import RegularisedLoss
 from nrc.optimize.line_search import weak_wolfe
@@ -38,6 +39,11 @@ def assert_fresh(loss, end, cells=slice(None)):
     torch.testing.assert_close(end.point.gradient[cells], gradient[cells], rtol=1e-9, atol=1e-15)
     residual = gradient.norm(dim=1) / loss.penalty_gradient(end.point.theta)[1].norm(dim=1)
     torch.testing.assert_close(end.residual[cells], residual[cells], rtol=1e-8, atol=0)
+
+
+def test_every_method_is_tested():
+    tested = {case.name for case in METHODS.values()} | {"newton"}  # in tests/test_newton.py
+    assert set(kinds.names("optimize")) == tested, "add it to METHODS in tests/support/problems.py"
 
 
 # ---- the driver, by every method -------------------------------------------------------------------

@@ -13,6 +13,7 @@ from nrc.data.mixture import Options, draw
 from nrc.data.points import Points
 from nrc.determinism import make_deterministic
 from nrc.grid import Stack
+from nrc.networks.activations import ACTIVATIONS
 from nrc.networks.mlp import Network
 from nrc.objectives.protocols import Objective
 from nrc.objectives.regularised_loss import RegularisedLoss
@@ -55,7 +56,7 @@ def autoencoders(
 ) -> tuple[RegularisedLoss, Tensor]:
     """The loss and the start of a plane of small autoencoders."""
     axes = {"weight_decay": list(weight_decay), "sigma": list(sigma), "width": 3, "depth": 3, "seed": seed}
-    stack, linear = Stack(axes), activation == "linear"
+    stack, linear = Stack(axes), ACTIVATIONS[activation].linear
     seen = training_sample(
         stack, {seed: mixture(points=points, seed=seed)}, "autoencode", centroids=False, linear=linear
     )
