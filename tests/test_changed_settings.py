@@ -17,7 +17,7 @@ experiments:
     training: {tolerance: 1.0e-4, epochs: 700}
     measures: {delta: 0.2}
 figures: {figure1: {certified: 0.2}}
-claims: {transition: {at_most: 0.7}}
+claims: {transition: {at_least: 0.7}}
 """
 
 
@@ -53,7 +53,7 @@ def test_differences_of_each_slice_have_keys_of_the_configuration(tmp_path):
     assert found["figures.figure1.certified"][1] == 0.2
     assert (training | separation).items() <= found.items()
     assert "experiments.mixture.measures.delta" in keys(tmp_path, "audit", "", job_settings.audit_slice)
-    assert [*keys(tmp_path, "judge_claims", "", job_settings.claims_slice)] == ["claims.transition.at_most"]
+    assert [*keys(tmp_path, "judge_claims", "", job_settings.claims_slice)] == ["claims.transition.at_least"]
 
 
 def job(number, rule, settings, folder, seconds=None, old=None, **wildcards):
@@ -98,7 +98,7 @@ def test_each_key_is_one_short_line(tmp_path):
 
 
 def test_an_entry_that_is_added_or_removed_is_one_key(tmp_path):
-    claim = "{statistic: transition_width, statement: a, of: mixture, to: 0.5, at_most: 1}"
+    claim = "{statistic: jump, statement: a, of: mixture, at_least: 1}"
     new = read(tmp_path, f"experiments: {{mnist: null}}\nclaims: {{mine: {claim}}}")
     found = changed_keys("summarise", "", *map(job_settings.summary_slice, (desk(), new)), {})
     assert {"claims.tail", "claims.mine", "figures.figure3", "experiments.mnist"} <= found.keys()

@@ -3,6 +3,7 @@
 import pytest
 
 from support.configurations import overlay, read, refused
+from support.known_cubes import KNOWN
 
 # Values of 0 on purpose, and not in order.
 BASE = """
@@ -46,8 +47,8 @@ def figure(kind, of, at=(), **options):
 
 
 def claim(statistic, of, at=()):
-    limits = {"statement": "so it is", "at_least": 0}
-    return overlay("claims.mine", {"statistic": statistic, "of": of, "at": dict(at), **limits})
+    words = {"statement": "so it is", **KNOWN[statistic][-1]}
+    return overlay("claims.mine", {"statistic": statistic, "of": of, "at": dict(at), **words})
 
 
 def taken(folder, entry, *overlays):
@@ -143,7 +144,7 @@ def test_titles_that_a_kind_fixes_must_be_given(tmp_path):
 
 
 # The same for claims.
-ANY = ("transition_width", "variability_trend", "rank_trend")
+ANY = ("jump", "collapsed_trend", "variability_trend", "rank_trend")
 OF_SNAPSHOTS = ("tail_change", "tail_trend", "head_change", "wcss_change")
 OF_SHIFTS = ("slope_in_sigma", "shift_trend")
 ALONG = {"width_growth": "width", "width_growth_trend": "width", "depth_growth": "depth"}
@@ -157,6 +158,9 @@ CLAIMS = [
     *((statistic, "one", {}, "network.activation is 'tanh', but must be linear") for statistic in OF_SHIFTS),
     ("slope_in_sigma", "factors", {}, "grid.sigma is [0.0, 0.5, 1.0], but must be greater than 0"),
     ("shift_trend", "factors", {}, ""),
+    ("rate", "product", {"sigma": [0.5, 1]}, ""),
+    ("rate", "factors", {"sigma": [0.5, 1]}, "grid.weight_decay is [0.0, 0.1, 1.0], but must be greater than 0"),
+    ("rate", "product", {}, "grid.sigma is [0.0, 0.5, 1.0], but must be greater than 0"),
     *((statistic, "many", {}, "") for statistic in ALONG),
     *((name, "many", {axis: {"width": 8, "depth": 3}[axis]}, f"grid.{axis} is [") for name, axis in ALONG.items()),
 ]  # fmt: skip

@@ -30,8 +30,8 @@ figures:
   forecasts: {kind: forecast, of: summer}
 claims:
   slope: {statistic: slope_in_sigma, of: summer, statement: it is 2, at_least: 1.9}
-  trend: {statistic: shift_trend, of: spring, statement: it falls, at_most: 0}
-  rank: {statistic: rank_trend, of: summer, statement: it falls, at_most: 0}
+  trend: {statistic: shift_trend, of: spring, statement: it falls, trend: falls}
+  rank: {statistic: rank_trend, of: summer, statement: it falls, trend: falls}
 """
 NONE = "it needs an experiment that differs from it by training.loss_on: centroids alone, and there is none"
 CANNOT = "figures.shifts (shift) cannot be drawn from summer"
@@ -188,7 +188,7 @@ def test_comparisons_are_removed_by_the_command_line_too_and_where_sigma_is_a_de
             network: {activation: linear}
             grid: {weight_decay: [0.1, 1], width: [4], depth: [2]}
           two: {like: one, training: {loss_on: centroids}}
-        claims: {trend: {statistic: shift_trend, of: one, statement: it falls, at_most: 0}}
+        claims: {trend: {statistic: shift_trend, of: one, statement: it falls, trend: falls}}
         """
     settings = read(tmp_path, images, "experiments: {two: null}", below=None)
     assert settings["removed"] == (

@@ -82,11 +82,16 @@ MISTAKES = [
     ("figures.figure4.at", {"width": [4, 4]}, ".width is [4, 4], but must not have 4 twice"),
     ("figures.figure4.at", {"width": 4.5}, ".width is 4.5, but must be a whole number of at least 1"),
     ("claims.level", 95, "is 95, but must be a finite number greater than 0 and less than 1"),
+<<<<<<< Updated upstream
     ("claims.head.statistic", "tail", f"is 'tail', but must be one of {STATISTICS}"),
+=======
+    ("claims.head.statistic", "tail", "is 'tail', but must be one of collapsed_trend, depth_growth"),
+>>>>>>> Stashed changes
     ("claims.width.at_least", 3, "is 3.0, but must be at most at_most, which is 0.25"),
-    ("claims.rank_with_decay", {"at_least": -1}, ".at_least and at_most are both given, but"),
-    ("claims.rank_with_decay.at_most", 0.5, "is 0.5, but must be from -1 to 0"),
-    ("claims.transition", {"at_most": None}, ".at_least and at_most are both null, but"),
+    ("claims.rank_with_decay", {"at_most": -0.9}, ".at_most is not an option of rank_trend, which has of"),
+    ("claims.rank_with_decay.trend", "down", "is 'down', but must be one of falls, rises"),
+    ("claims.transition", {"at_least": None}, ".at_least and at_most are both null, but"),
+    ("claims.collapse_with_decay", {"source": "paper"}, ".section must say where in the paper"),
     # keys and values of the previous release
     (f"{TRAINING}.passes", 5, "was renamed; write epochs"),
     (METHOD, {"name": "lm"}, ".name: 'lm' was renamed; write levenberg_marquardt"),

@@ -134,17 +134,17 @@ def test_entries_that_depend_on_removed_ones_are_removed_with_them(tmp_path):
         "configuration: experiments mnist is removed, and with it experiments width, width_five, depth, "
         "mnist_stationary, width_stationary, depth_stationary, figures certified_mnist, "
     )
-    assert settings["removed"].endswith("rank_with_decay_stationary, depth_stationary, which depend on it")
+    assert settings["removed"].endswith("depth_mp, depth_middle, which depend on it")
 
 
 @pytest.mark.parametrize(
     ("text", "line"),
     [
         # data, with an experiment of other data that inherits from one of theirs
-        ("data: {blobs: null}\nexperiments: {a: {like: mixture, data: small_blobs}, b: {like: a}}", "data blobs is removed, and with it experiments mixture, mixture_cells, a, b, figures figure1, bounds, certified, claims transition, transition_whole, which depend on it"),
+        ("data: {blobs: null}\nexperiments: {a: {like: mixture, data: small_blobs}, b: {like: a}}", "data blobs is removed, and with it experiments mixture, mixture_cells, a, b, figures figure1, bounds, certified, claims transition, transition_with_decay, rate_variability, rate_weight_decay, rate_noise, which depend on it"),
         ("figures: {figure1: null}\nclaims: {head: null}", "figures figure1, claims head are removed"),
         # the experiment on centroids with which others are compared
-        ("experiments: {linear_centroids: null}", "experiments linear_centroids is removed, and with it figures figure2, claims quadratic_factors, quadratic_factors_global, decrease_factors, decrease_factors_global, which depend on it"),
+        ("experiments: {linear_centroids: null}", "experiments linear_centroids is removed, and with it figures figure2, claims quadratic_factors, quadratic_factors_global, decrease_factors, which depend on it"),
     ],
 )  # fmt: skip
 def test_the_removed_entries_are_reported(tmp_path, text, line):
@@ -170,8 +170,8 @@ def test_a_removed_entry_may_be_written_anew_and_may_have_mistakes(tmp_path):
 def test_a_section_that_is_null_loses_its_entries(tmp_path, text):
     settings = read(tmp_path, text)
     assert settings["claims"] == {}
-    assert settings["removed"].startswith("configuration: claims transition, transition_whole, quadratic,")
-    assert settings["removed"].endswith("depth_stationary are removed")
+    assert settings["removed"].startswith("configuration: claims transition, transition_with_decay, rate_variability,")
+    assert settings["removed"].endswith("depth_middle are removed")
     assert read(tmp_path, text, "claims: {level: 0.9}")["claims"] == {}
 
 

@@ -96,7 +96,7 @@ def test_a_change_of_code_reruns_what_uses_it_and_nothing_else(planning, files, 
     ("changes", "reruns"),
     [
         (
-            {"figures.figure4.rank": "effective_rank", "figures.figure1.certified": 0.2, "claims.transition.at_most": 0.6},
+            {"figures.figure4.rank": "effective_rank", "figures.figure1.certified": 0.2, "claims.transition.at_least": 0.6},
             {"plot_figure4": 1, "plot_figure1": 1, "judge_claims": 1, "summarise": 1},
         ),
         ({"data.blobs.separation": 3}, {"make_mixture": 1, **MIXTURE_ON}),

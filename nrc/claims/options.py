@@ -43,7 +43,7 @@ class ClaimOptions(Options):
     @model_validator(mode="after")
     def _check_source(self) -> Self:
         if self.source == "paper" and self.section is None:
-            raise ValueError("source is paper, so section must say where in the paper")
+            raise ValueError("section must say where in the paper, because source is paper")
         return self
 
 

@@ -114,7 +114,8 @@ def _powers(distance: Array, *others: Array) -> Array:
     design = np.stack([np.ones(known.sum()), *(other[known] for other in others)], axis=1)
     if len(design) <= design.shape[1] or np.linalg.matrix_rank(design) < design.shape[1]:
         return np.full(len(others), np.nan)
-    return np.linalg.lstsq(design, distance[known])[0][1:]
+    powers: Array = np.linalg.lstsq(design, distance[known])[0][1:]
+    return powers
 
 
 def values(cube: xr.Dataset, options: Options) -> xr.DataArray:
