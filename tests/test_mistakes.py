@@ -82,11 +82,7 @@ MISTAKES = [
     ("figures.figure4.at", {"width": [4, 4]}, ".width is [4, 4], but must not have 4 twice"),
     ("figures.figure4.at", {"width": 4.5}, ".width is 4.5, but must be a whole number of at least 1"),
     ("claims.level", 95, "is 95, but must be a finite number greater than 0 and less than 1"),
-<<<<<<< Updated upstream
     ("claims.head.statistic", "tail", f"is 'tail', but must be one of {STATISTICS}"),
-=======
-    ("claims.head.statistic", "tail", "is 'tail', but must be one of collapsed_trend, depth_growth"),
->>>>>>> Stashed changes
     ("claims.width.at_least", 3, "is 3.0, but must be at most at_most, which is 0.25"),
     ("claims.rank_with_decay", {"at_most": -0.9}, ".at_most is not an option of rank_trend, which has of"),
     ("claims.rank_with_decay.trend", "down", "is 'down', but must be one of falls, rises"),
