@@ -11,6 +11,8 @@ from typing import Any, ClassVar, Self
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, core_schema
 
+from nrc.text import written
+
 __all__ = [
     "Condition",
     "KeyOf",
@@ -60,12 +62,12 @@ def equal(value: Any) -> Condition:
     >>> equal("factors").holds("product")
     False
     """
-    return Condition(_written(value), lambda found: bool(found == value))
+    return Condition(written(value), lambda found: bool(found == value))
 
 
 def other_than(value: Any) -> Condition:
     """The value is not this one."""
-    return Condition(f"other than {_written(value)}", lambda found: bool(found != value))
+    return Condition(f"other than {written(value)}", lambda found: bool(found != value))
 
 
 def one_of(*values: Any) -> Condition:
@@ -76,7 +78,7 @@ def one_of(*values: Any) -> Condition:
     >>> one_of("tanh", "linear").words, one_of("factors").words
     ('one of tanh, linear', 'factors')
     """
-    words = ", ".join(map(_written, values))
+    words = ", ".join(map(written, values))
     return Condition(words if len(values) == 1 else f"one of {words}", lambda found: found in values)
 
 
@@ -92,7 +94,7 @@ def several_values(count: int) -> Condition:
 
 def without(value: Any) -> Condition:
     """A list does not have this entry."""
-    return Condition(f"without {_written(value)}", lambda found: value not in found)
+    return Condition(f"without {written(value)}", lambda found: value not in found)
 
 
 def both(first: Condition, second: Condition) -> Condition:
@@ -106,13 +108,6 @@ def both(first: Condition, second: Condition) -> Condition:
     return Condition(
         f"{first.words}, {second.words}", lambda found: first.holds(found) and second.holds(found)
     )
-
-
-def _written(value: Any) -> str:
-    """A value as it is written in the configuration."""
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key}: {_written(item)}" for key, item in value.items()) + "}"
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 given = Condition("given", lambda found: found is not None)

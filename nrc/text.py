@@ -1,8 +1,9 @@
-"""Numbers and lists in words, for messages, captions and pages."""
+"""Numbers, lists and values in words, for messages, captions and pages."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-__all__ = ["between", "capitalised", "counted", "listed", "shortened"]
+__all__ = ["between", "capitalised", "counted", "listed", "shortened", "written"]
 
 
 def between(low: float, high: float, form: str = "g") -> str:
@@ -52,7 +53,7 @@ def listed(words: Iterable[object], last: str = "and") -> str:
     return f"{', '.join(first)} {last} {end}" if first else end
 
 
-def shortened(text: str, length: int = 60) -> str:
+def shortened(text: object, length: int = 60) -> str:
     """A text in one line, cut if it is longer than `length` characters.
 
     Examples
@@ -60,5 +61,27 @@ def shortened(text: str, length: int = 60) -> str:
     >>> shortened("a long\\nline", 9)
     'a long...'
     """
-    line = " ".join(text.split())
+    line = " ".join(str(text).split())
     return line if len(line) <= length else f"{line[: length - 3]}..."
+
+
+def written(value: Any, *, quoted: bool = False) -> str:
+    """A value as in a configuration file, with quotes around texts on request.
+
+    Examples
+    --------
+    >>> written({"along": "sigma", "ranks": [1, None, True]})
+    '{along: sigma, ranks: [1, null, true]}'
+    >>> written("0.1", quoted=True)
+    "'0.1'"
+    """
+    if isinstance(value, Mapping):
+        items = (
+            f"{' '.join(str(key).split())}: {written(item, quoted=quoted)}" for key, item in value.items()
+        )
+        return "{" + ", ".join(items) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(written(item, quoted=quoted) for item in value) + "]"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return repr(value) if quoted else str(value)

@@ -1,7 +1,9 @@
 """Keys and values of the configuration, as they are written in messages."""
 
-from collections.abc import Mapping
 from typing import Any
+
+from nrc import text
+from nrc.text import shortened
 
 __all__ = ["NOTHING", "dotted", "value_at", "written"]
 
@@ -22,25 +24,14 @@ def dotted(path: tuple[str | int, ...]) -> str:
 
 
 def written(value: Any) -> str:
-    """A value as it is written in YAML, cut if it is long.
+    """A value as it is written in a message: with quotes, and cut if it is long.
 
     Examples
     --------
     >>> written({"along": "sigma", "ranks": [1, None]})
     "{along: 'sigma', ranks: [1, null]}"
     """
-    text = _written(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _written(value: Any) -> str:
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_key(key)}: {_written(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_written, value)) + "]"
-    return repr(value)
+    return shortened(text.written(value, quoted=True))
 
 
 def _key(key: object) -> str:

@@ -10,9 +10,13 @@ from ruamel.yaml.constructor import SafeConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, ScalarNode
 
-__all__ = ["ConfigurationError", "one_line", "read_texts", "read_yaml"]
+from nrc.text import shortened
+
+__all__ = ["ConfigurationError", "read_texts", "read_yaml"]
 
 TAG = "tag:yaml.org,2002:"
+# Letters of a text in a message.
+LONGEST = 100
 
 
 class ConfigurationError(ValueError):
@@ -32,7 +36,7 @@ class _Constructor(SafeConstructor):
                 continue
             if key.tag != f"{TAG}str":
                 raise MarkedYAMLError(
-                    problem=f"the key {one_line(key.value)} must be a text; put it in quotes",
+                    problem=f"the key {shortened(key.value, LONGEST)} must be a text; put it in quotes",
                     problem_mark=key.start_mark,
                 )
             if key.value in lines:
@@ -81,16 +85,20 @@ def read_yaml(file: str | Path) -> dict[str, Any]:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f", line {mark.line + 1}" if mark else ""
-        raise ConfigurationError(f"{where}{line}: {one_line(error.problem or error.context)}") from None
+        raise ConfigurationError(
+            f"{where}{line}: {shortened(error.problem or error.context or '', LONGEST)}"
+        ) from None
     except YAMLError as error:
-        raise ConfigurationError(f"{where} is not valid YAML: {one_line(error)}") from None
+        raise ConfigurationError(f"{where} is not valid YAML: {shortened(error, LONGEST)}") from None
     except (TypeError, ValueError, RecursionError):  # a set, bytes, or a mapping within itself
         raise ConfigurationError(
             f"{where} must have texts, numbers, true, false, null, lists and mappings only, none within "
             "itself"
         ) from None
     if content is not None and not isinstance(content, dict):
-        raise ConfigurationError(f"{where} is {one_line(content)}, but must be a mapping of keys to values")
+        raise ConfigurationError(
+            f"{where} is {shortened(content, LONGEST)}, but must be a mapping of keys to values"
+        )
     return content or {}
 
 
@@ -114,9 +122,3 @@ def read_texts(value: Any) -> Any:
         return yaml.constructor.construct_object(node, deep=True)
     except (YAMLError, ValueError):
         return value
-
-
-def one_line(text: object) -> str:
-    """A text in one line, cut if it is long."""
-    line = " ".join(str(text).split())
-    return line if len(line) <= 100 else f"{line[:97]}..."

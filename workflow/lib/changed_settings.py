@@ -1,8 +1,9 @@
 """Which settings differ from those that results were made with."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
+
+from nrc.text import shortened, written
 
 __all__ = ["changed_keys", "difference", "leaves"]
 
@@ -115,15 +116,13 @@ def difference(old: Any, new: Any) -> str:
         lost = [value for value in old if value not in new]
         added = [value for value in new if value not in old]
         if lost or added:
-            told = (("without", lost), ("with", added))
-            return ", ".join(f"{word} {_short(values)}" for word, values in told if values)
+            changes = (("without", lost), ("with", added))
+            return ", ".join(f"{word} {_short(values)}" for word, values in changes if values)
     return f"{_short(old)} -> {_short(new)}"
 
 
 def _short(value: Any) -> str:
     if value is UNSET:
         return "nothing"
-    text = (
-        ", ".join(map(_short, value)) if isinstance(value, list) and value else json.dumps(value).strip('"')
-    )
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
+    text = ", ".join(map(_short, value)) if isinstance(value, list) and value else written(value)
+    return shortened(text, LONGEST)

@@ -13,6 +13,7 @@ from nrc.claims.judge import CHANCES, Verdict, tally
 from nrc.figures.cube import status_counts
 from nrc.grid import AXES, notation
 from nrc.status import flag_masks
+from nrc.text import written
 from workflow.lib.changed_settings import leaves
 
 __all__ = [
@@ -124,13 +125,13 @@ def experiments(settings: Settings) -> pd.DataFrame:
                 for key in ("loss_on", "penalty", "method", "warm_start", "tolerance", "epochs")
             },
         }
-        rows.append({"experiment": name, **{key: _in_words(value) for key, value in chosen.items()}})
+        rows.append({"experiment": name, **{key: written(value) for key, value in chosen.items()}})
     return pd.DataFrame(rows)
 
 
 def keys(settings: Settings) -> pd.DataFrame:
     """Every key of the configuration with its value."""
-    rows = [(".".join(path), _in_words(value)) for path, value in leaves(settings).items()]
+    rows = [(".".join(path), written(value)) for path, value in leaves(settings).items()]
     return pd.DataFrame(rows, columns=["key", "value"])
 
 
@@ -161,16 +162,3 @@ def _span(values: list[Any]) -> str:
     if len(values) > 4:
         return f"{notation(values[0])} to {notation(values[-1])} ({len(values)})"
     return ", ".join(map(notation, values))
-
-
-def _in_words(value: Any) -> str:
-    """A value as in a configuration file, without quotes and brackets."""
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key.replace('_', ' ')} {_in_words(item)}" for key, item in value.items())
-    if isinstance(value, list):
-        return ", ".join(map(_in_words, value))
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return notation(value)
-    return "none" if value is None else str(value)
