@@ -97,14 +97,14 @@ def section(
         Sizes at which this engine is timed.
     """
     linear = {"dimension": 10, "activation": "linear"}
-    asked = {
+    scalings = {
         "cells in the stack": ("cells", cells, {}),
         "points N": ("points", points, {}),
         "points N, linear, d = 10": ("points", linear_points, linear),
         "width = dimension": ("dimension", widths, {}),
         "depth": ("depth", depths, {}),
     }
-    rows = {name: alone(grown, method, *along) for name, along in asked.items()}
+    rows = {name: alone(grown, method, *along) for name, along in scalings.items()}
     tables = "\n\n".join(table([{along: "us", **row}]) for along, row in rows.items())
     return f"""## An evaluation
 

@@ -56,10 +56,10 @@ def measure(
 ) -> xr.Dataset:
     """Spectra and ranks of every layer, variability of every space, and the bounds of Theorem 3.4.
 
-    The measures are those of the pipeline, for any module. The loss is a mean over points, and weight decay
-    lambda is that of `torch.optim.SGD` and `Adam`, a penalty (lambda/2) ||W||^2: at the end of training the
-    gradient in each weight is -lambda W, and `residual` is 0. The decoupled decay of `AdamW` is not a
-    penalty: its end points are not stationary points of a loss, and their `residual` is not small.
+    The pipeline computes the same measures of its networks. The loss is a mean over points. Weight decay
+    lambda is a penalty (lambda/2) ||W||^2, as in `torch.optim.SGD` and `Adam`. At the end of training the
+    gradient in each weight is -lambda W, and `residual` is 0. The decoupled decay of `AdamW` is no penalty:
+    its end points are not stationary points of a loss, and their `residual` is not small.
 
     Parameters
     ----------
@@ -107,8 +107,8 @@ def measure(
     -------
     Dataset
         Dimensions `layer` (names of modules), `source` and `index`, and the variables of the pipeline's
-        files, which are described by `long_name` and `comment`. `loss`, `gradient_norm` and
-        `relative_residual` are those of the measured layers.
+        files, which are described by `long_name` and `comment`. `gradient_norm` and
+        `relative_residual` are over the measured layers.
 
     Raises
     ------
@@ -194,7 +194,7 @@ def spectra(model: nn.Module, *, svd: str | None = None) -> xr.Dataset:
     Parameters
     ----------
     model : Module
-        In any mode; the layers are those of `measure`.
+        In any mode. It has the same layers as in `measure`.
     svd : {"exact", "randomized"}, optional
         As in `measure`.
 

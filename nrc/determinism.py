@@ -32,7 +32,7 @@ def make_deterministic(*, tf32: bool = False) -> None:
     os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
     # as use_deterministic_algorithms(True), which would also import the compiler and take a second
     torch.set_deterministic_debug_mode("error")
-    # all memory is written before it is read; torch makes this property at import, where no checker sees it
+    # all memory is written before it is read; type checkers do not find this property, made at import
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cuda.matmul.allow_tf32 = tf32
     torch.set_num_threads(1)

@@ -168,7 +168,9 @@ def test_plain_arrays_and_tables_of_another_shape_are_refused(tmp_path):
     path = tmp_path / "a.npy"
     for array in (FULL["x"], np.array(4.0)):
         np.save(path, array)
-        assert_refused(path, r"it contains a single array; save x and labels by numpy\.savez\(FILE, x=x")
+        assert_refused(
+            path, r"it has a single array, but must have arrays x and labels; use numpy\.savez\(FILE, x=x"
+        )
     write_npy(path, FULL)
     table = np.load(path)
     for array, shape in ((table.reshape(4, 3), r"\(4, 3, 3\)"), (table[0], r"\(3,\)")):
@@ -196,7 +198,7 @@ def test_a_pickle_is_never_loaded(tmp_path):
     write_npy(tmp_path / "a.npy", {**without("y"), "y": objects[:, None]})
     assert_refused(tmp_path / "a.npy", "its y has values of type object; they must be numbers")
     write_npy(tmp_path / "b.npy", {**FULL, "other": objects})
-    assert_refused(tmp_path / "b.npy", "it contains objects beside x, labels and y")
+    assert_refused(tmp_path / "b.npy", "it has Python objects besides x, labels and y")
     for name in ("c.npy", "c.npz", "c.nc"):
         (tmp_path / name).write_bytes(pickle.dumps(Trap(str(sprung))))
         with pytest.raises(ValueError, match=f"{name}: "):

@@ -141,9 +141,9 @@ def test_a_stack_along_a_chain_is_refused_with_another_path():
     path = cells(sigma=0.2).replace("sigma~0.2", "sigma~all")
     with pytest.raises(
         ValueError, match=r"^sigma 'all' cannot be: along it each network starts from the one before; ask"
-    ) as told:
+    ) as refused:
         paths.start_files("chain", path, settings)
-    assert f"ask for {file(sigma=0.4)}" in str(told.value)
+    assert f"ask for {file(sigma=0.4)}" in str(refused.value)
     paths.stack_of("chain", cells(sigma=0.2).replace("weight_decay~0.1", "weight_decay~all"), settings)
 
 

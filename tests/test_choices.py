@@ -260,7 +260,7 @@ def test_own_targets_are_fitted_until_stationary(run):
 
 
 def test_noise_on_images_is_there(run):
-    """The stored loss is that of the trained network on images with the noise that the seed draws."""
+    """The stored loss is the loss of the trained network on images with the noise that the seed draws."""
     trained = run.load("results/noisy/train/weight_decay~all/sigma~all/width~8/depth~3/seed~all.nc").sel(
         seed=1
     )

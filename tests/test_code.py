@@ -1,4 +1,4 @@
-"""The digest of a program's code: what it sees, and which edits change it."""
+"""The digest of a program's code: which modules it covers, and which edits change it."""
 
 import ast
 import shutil
@@ -185,4 +185,4 @@ def test_the_library_knows_nothing_of_the_workflow():
     for file in LIBRARY:
         text = file.read_text(encoding="utf-8").lower()
         for word in ("snakemake", "results/", "wildcard", "config["):
-            assert word not in text, f"{file} speaks of {word}"
+            assert word not in text, f"{file} mentions {word}"

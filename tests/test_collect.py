@@ -104,7 +104,7 @@ def test_a_damaged_file_is_named(tmp_path):
         collected(paths)
 
 
-def test_the_cube_tells_every_device_and_version(tmp_path, monkeypatch):
+def test_the_cube_has_every_device_and_version(tmp_path, monkeypatch):
     """Stacks of an experiment may come from two machines."""
     cube = made_up_cube()
     paths = cut(cube, tmp_path, ["seed"])
@@ -121,6 +121,6 @@ def test_the_cube_tells_every_device_and_version(tmp_path, monkeypatch):
     assert attributes["experiment"] == "e"
 
 
-def test_of_cubes_too_every_device_is_told_once():
+def test_of_cubes_too_every_device_is_named_once():
     one, two = ATTRIBUTES | {"device": "cpu, NVIDIA H100"}, ATTRIBUTES | {"device": "NVIDIA H100"}
     assert origin([one, two]) == one

@@ -1,4 +1,4 @@
-"""The README's script for a network of one's own, as it stands there, beside plain numpy."""
+"""The README's script for a network of one's own, as it is printed there, compared with plain numpy."""
 
 import re
 import textwrap

@@ -25,14 +25,14 @@ def test_a_training_that_fails_says_why_and_where_its_log_is(checkout):
     """With the default profile, and not as a job whose output is slow to come."""
     said = checkout.snakemake("results/mixture/measures.nc", overlays=checkout.overlay({"device": "cuda"}), fails=True)  # fmt: skip
     log = MIXTURE.format("train").replace("results", "results/logs").replace(".nc", ".log")
-    told = "device is cuda, but torch finds no GPU; use device: auto or cpu"
-    assert shown_with_log(said) == {log: told}
-    assert f"Error: {told}" in checkout.read(log)
+    cause = "device is cuda, but torch finds no GPU; use device: auto or cpu"
+    assert shown_with_log(said) == {log: cause}
+    assert f"Error: {cause}" in checkout.read(log)
     assert "completed successfully" not in said
     assert "latency" not in said
     assert "Traceback" not in said
-    told = max((checkout.folder / ".snakemake/log").iterdir())
-    assert "set -euo pipefail" in told.read_text(encoding="utf-8"), "what fails in a pipe fails its job"
+    newest = max((checkout.folder / ".snakemake/log").iterdir())
+    assert "set -euo pipefail" in newest.read_text(encoding="utf-8"), "what fails in a pipe fails its job"
     assert not (checkout.folder / MIXTURE.format("train")).exists()
 
 
@@ -101,7 +101,7 @@ def test_a_mistake_is_reported_in_one_line_before_any_job(unplanned):
         assert message in error
 
 
-def test_a_file_that_is_no_configuration_is_told_with_its_line(unplanned):
+def test_a_file_that_is_no_configuration_is_reported_with_its_line(unplanned):
     (unplanned.folder / "twice.yaml").write_text("device: cpu\n\ndevice: cuda\n", encoding="utf-8")
     program = [sys.executable, "workflow/scripts/show_settings.py"]
     for file, message in (

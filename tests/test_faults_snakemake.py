@@ -1,4 +1,4 @@
-"""What happens to Snakemake itself: afterwards the results are those of an undisturbed run, byte for byte."""
+"""What happens to Snakemake itself: afterwards the results have the same bytes as after an undisturbed run."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Faults of machines during training: afterwards the bytes are those of an undisturbed run."""
+"""Faults of machines during training: afterwards the bytes are the same as after an undisturbed run."""
 
 import random
 import re

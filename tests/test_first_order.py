@@ -1,4 +1,4 @@
-"""Adam and gradient descent with momentum, held against torch's optimisers on torch's own layers."""
+"""Adam and gradient descent with momentum, compared with torch's optimisers on torch's own layers."""
 
 import numpy as np
 import pytest

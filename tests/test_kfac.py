@@ -133,7 +133,7 @@ def test_a_rotated_network_has_the_same_outputs_and_diagonal_moments(cells, shar
     torch.testing.assert_close(
         moments, torch.diag_embed(moments.diagonal(dim1=1, dim2=2)), rtol=0, atol=1e-12
     )
-    # back again: the same network, without the part of W_1 that sees no point
+    # back again: the same network, without the part of W_1 that is orthogonal to all points
     back = rotation.back(rotated, inside)
     assert back.shape == theta.shape
     assert (back.norm(dim=1) < theta.norm(dim=1)).all()

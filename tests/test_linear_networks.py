@@ -33,7 +33,7 @@ MIXTURES = {1: MIXTURE}
 
 
 def points_of(centroids=False):
-    """What each network sees, (cells, points, features)."""
+    """The inputs of each network, (cells, points, features)."""
     inputs = sample(STACK, MIXTURES, "autoencode", centroids=centroids)
     assert inputs.y is inputs.x
     return inputs.x

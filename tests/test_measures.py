@@ -116,7 +116,7 @@ def decaying(cells, rows, columns):
 
 
 def test_leading_singular_values_of_large_layers():
-    """Measures of them agree with those of all, measures of the others are missing, tails are not too small."""
+    """Measures of them agree with measures of all, measures of the others are missing, tails are not too small."""
     weights, none = [decaying(3, 60, 80), normal(3, 70, 50), decaying(3, 12, 40)], np.array([False] * 3)
     exact = rank_measures(weights, none, 3, 1e-3)
     found = rank_measures(weights, none, 3, 1e-3, leading=12)

@@ -1,4 +1,4 @@
-"""Networks and their losses, held against plain loops, autograd and torch's own layers."""
+"""Networks and their losses, compared with plain loops, autograd and torch's own layers."""
 
 from dataclasses import replace
 from itertools import product

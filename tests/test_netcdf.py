@@ -116,7 +116,7 @@ def test_a_netcdf_file_of_another_program_is_not_trusted(tmp_path):
         netcdf.load(path)
 
 
-def test_a_file_is_plain_netcdf_and_tells_its_digest(tmp_path):
+def test_a_file_is_plain_netcdf_and_has_its_digest(tmp_path):
     path = tmp_path / "a.nc"
     netcdf.save(dataset(), path)
     with xr.open_dataset(path, engine="h5netcdf") as plain:

@@ -1,4 +1,4 @@
-"""The notebooks of docs/ run without an error, and their stored outputs are those of the current code."""
+"""The notebooks of docs/ run without an error, and their stored outputs are outputs of the current code."""
 
 import re
 

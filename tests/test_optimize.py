@@ -33,7 +33,7 @@ def spectra(loss, theta):
 
 
 def assert_fresh(loss, end, cells=slice(None)):
-    """The numbers of an end point are those of the loss on all points."""
+    """The numbers of an end point agree with the loss on all points."""
     value, gradient = value_and_gradient(loss, end.point.theta)
     torch.testing.assert_close(end.point.value[cells], value[cells], rtol=1e-12, atol=0)
     torch.testing.assert_close(end.point.gradient[cells], gradient[cells], rtol=1e-9, atol=1e-15)

@@ -170,7 +170,9 @@ def test_a_removed_entry_may_be_written_anew_and_may_have_mistakes(tmp_path):
 def test_a_section_that_is_null_loses_its_entries(tmp_path, text):
     settings = read(tmp_path, text)
     assert settings["claims"] == {}
-    assert settings["removed"].startswith("configuration: claims transition, transition_with_decay, rate_variability,")
+    assert settings["removed"].startswith(
+        "configuration: claims transition, transition_with_decay, rate_variability,"
+    )
     assert settings["removed"].endswith("depth_middle are removed")
     assert read(tmp_path, text, "claims: {level: 0.9}")["claims"] == {}
 

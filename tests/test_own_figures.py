@@ -107,7 +107,7 @@ def test_layers_have_their_names_and_the_order_of_the_option():
     long = measured({"encoder.layers.0.self_attention.out_proj": 30, "head": 10})
     assert panels(nrc.plot(long))[0] == ["encoder.layers.0.\nself_attention.\nout_proj", "head"]
     assert "into layer1.0.conv1" in labels(nrc.plot(recorded(RESNET)))
-    assert panels(nrc.plot(recorded()))[1] == "", "a recorder knows no weight decay"
+    assert panels(nrc.plot(recorded()))[1] == "", "a recorder has no weight decay"
     assert panels(nrc.plot(measured(RESNET), layers=["fc", "conv1"]))[0] == ["fc", "conv1"]
     rows = nrc.plot(cube(sigma=[0.0]), "certified", layers=[3, 1]).axes[::2]
     assert [axis.get_ylabel() for axis in rows] == ["layer 3", "layer 1"]

@@ -1,4 +1,4 @@
-"""A stack in parts, over threads: the bytes are those of one part on one thread, also after a kill."""
+"""A stack in parts, over threads: the bytes are the same as in one part on one thread, also after a kill."""
 
 import signal
 

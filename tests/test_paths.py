@@ -73,17 +73,17 @@ def test_a_cell_off_the_grid_has_a_path_too():
         ("anything", "anything is no axis", "weight_decay~0.01/sigma~0/width~4/depth~3/seed~0"),
     ],
 )
-def test_a_wrong_path_is_told_with_the_right_one(cells, says, asks):
+def test_a_wrong_path_is_reported_with_the_right_one(cells, says, asks):
     with pytest.raises(ValueError, match="ask for") as caught:
         paths.stack_of("plane", cells, SETTINGS)
-    told = str(caught.value)
-    assert says in told
-    assert told.endswith(f"; ask for results/plane/train/{asks}.nc, or the same under measure")
-    assert "\n" not in told
+    message = str(caught.value)
+    assert says in message
+    assert message.endswith(f"; ask for results/plane/train/{asks}.nc, or the same under measure")
+    assert "\n" not in message
     paths.stack_of("plane", asks, SETTINGS)
 
 
-def test_an_unknown_experiment_is_told_with_the_known_ones():
+def test_an_unknown_experiment_is_reported_with_the_known_ones():
     for ask in (
         lambda: paths.experiment_of("plan", SETTINGS),
         lambda: paths.stack_of("plan", CELL, SETTINGS),

@@ -139,7 +139,7 @@ def test_the_audit_counts_every_layer_of_every_cell(finished):
     product = every[every["experiment"] == "linear_product"].set_index("statement")
     for statement in ("Theorem 5.3, trained", "Theorem 5.3, closed form", "Theorem 5.4"):
         assert product.loc[statement, "checked"] == 2 * 3 * 2
-    # projected bounds are attained, and then rounding tells which is larger
+    # projected bounds are attained, and then rounding decides which is larger
     sharp = every["statement"].str.contains("projected|tails")
     assert not every["largest_ratio"][~sharp].gt(1).any()
     cells = every[every["experiment"] == "mixture_cells"].set_index("statement")

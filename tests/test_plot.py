@@ -115,7 +115,7 @@ def test_a_caption_has_networks_training_and_outcome(tmp_path, kind, made, sente
 
 
 @pytest.mark.parametrize("seeds", [[0], [0, 1]])
-def test_the_caption_of_shifts_tells_of_each_panel(tmp_path, seeds):
+def test_the_caption_of_shifts_describes_each_panel(tmp_path, seeds):
     of = {"penalty on the product": "a", "on the factors": "b"}
     cubes = [shift("a", seed=seeds), shift("b", sigma=[0.5, 1], seed=seeds)]
     caption = run(tmp_path, "shift", dict(zip(of, cubes, strict=True)), of=of)
@@ -181,7 +181,7 @@ def test_the_caption_of_ranks_says_whether_networks_are_stationary(tmp_path):
         assert sentence in run(tmp_path, "rank_curves", {"one": made})
 
 
-def test_the_caption_of_spectra_tells_where_training_goes_on_and_the_exact_ranks(tmp_path):
+def test_the_caption_of_spectra_says_where_training_goes_on_and_the_exact_ranks(tmp_path):
     made = cube(sigma=[0.0])
     s = made["snapshot_singular_values"]
     s.loc[{"snapshot": 9, "layer": 1, "index": [3, 4]}] = 1e-9

@@ -16,7 +16,7 @@ MEASURES = {
     "mp_soft_rank": lambda s: spectra.mp_soft_rank(s, (s.shape[-1], s.shape[-1])),
 }
 
-# Singular values around 1, or 0: no measure is asked to tell 1e-200 from 0.
+# Singular values around 1, or 0: no measure has to distinguish 1e-200 from 0.
 VALUES = st.one_of(st.just(0.0), st.floats(1e-3, 1e3))
 SPECTRA = (
     arrays(np.float64, st.integers(1, 8), elements=VALUES)

@@ -112,8 +112,8 @@ def test_the_findings_of_a_run_are_what_its_files_say(finished):
     assert [row["verdict"] for row in numbers["claims"]] == ["inconclusive"] * len(numbers["claims"])
     mnist = finished.load("results/mnist_stationary/measures.nc")
     nc1 = mnist["nc1"].sel(source=2).median("seed").values.ravel()
-    told = numbers["mnist"]["at stationary points"]["NC1, last hidden space"]
-    np.testing.assert_allclose(told, nc1)
+    printed = numbers["mnist"]["at stationary points"]["NC1, last hidden space"]
+    np.testing.assert_allclose(printed, nc1)
     ratio = (np.log(1.25), 1.0, 1.5)
     branches = dict.fromkeys(
         ("down_ends", "random_jumps", "overtaken", "crossing", "up_ends"),
@@ -122,7 +122,7 @@ def test_the_findings_of_a_run_are_what_its_files_say(finished):
     steps = {"step": 1.05, "widths": {"cliff": [0.1, 0.2], "cliff_whole": [0.2, 0.3]}}
     text = blocks({**numbers, "branches": {"both": 1, "cells": 2, "lower": 1, "ratios": branches, **steps}})
     assert "1 of 2 cells" in text["branches"]
-    assert f"{told[0]:#.3g}" in text["mnist"]
+    assert f"{printed[0]:#.3g}" in text["mnist"]
 
 
 def test_claims_have_a_verdict_each(finished):

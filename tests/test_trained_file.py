@@ -1,4 +1,4 @@
-"""The trained file: what is written is read, and its numbers are those of the networks."""
+"""The trained file: what is written is read, and its numbers agree with the networks."""
 
 import numpy as np
 import pytest

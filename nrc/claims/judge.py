@@ -153,10 +153,10 @@ def _parts(name: str, claim: ClaimOptions, cube: xr.Dataset, seeds: list[int]) -
             continue
         for decay, numbers in zip(decays, table.values, strict=True):
             # without a number there is nothing to judge
-            asked = (
+            required = (
                 not isinstance(claim, NumberOptions) or claim.weight_decays == "all" or decay == decays[-1]
             )
-            counts = asked and not np.isnan(numbers).all()
+            counts = required and not np.isnan(numbers).all()
             yield {**part, "weight_decay": decay, "counts": counts, **_numbers(numbers, claim)}
 
 

@@ -176,11 +176,12 @@ def _headers(file: str | Path) -> Headers:
             shape, dtype = _npy_header(stream)
         if dtype.fields is None:
             raise ValueError(
-                "it contains a single array; save x and labels by numpy.savez(FILE, x=x, labels=labels)"
+                "it has a single array, but must have arrays x and labels; "
+                "use numpy.savez(FILE, x=x, labels=labels)"
             )
         fields = {name: dtype[name] for name in NAMES if name in dtype.fields}
         if any(dtype[name].hasobject for name in dtype.fields.keys() - fields.keys()):
-            raise ValueError("it contains objects beside x, labels and y; leave them out")
+            raise ValueError("it has Python objects besides x, labels and y; save the file without them")
         return {name: ((*shape, *field.shape), field.base) for name, field in fields.items()}
     if path.suffix in (".nc", ".nc4", ".h5"):
         with _netcdf(path) as dataset:

@@ -175,7 +175,7 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Options) -> Figure:
         top.set_title(rf"$\lambda={weight_decay:.3g}$")
         bottom.set_xlabel(r"noise level $\sigma$")
     axes[0, 0].set_ylabel(f"relative distance to\nrank $K$, layer {int(cells['layer'])}")
-    axes[1, 0].set_ylabel("objective of sweep up\nover that of sweep down, $-1$")
+    axes[1, 0].set_ylabel("objective of sweep up over\nobjective of sweep down, $-1$")
     left, right = below.subplots(1, 2, width_ratios=[1.3, 1])
     _plane(left, curves, differences, places, options.colour_map)
     _ratios(right, places)

@@ -273,7 +273,7 @@ def _nearest(spaces: Sequence[Tensor], clusters: int, restarts: int, seeds: Sequ
 
 
 def _permuted(labels: Labels | None, points: int, clusters: int, seeds: Sequence[int]) -> Labels:
-    """The labels, permuted among the points; without labels, those of sets of equal sizes."""
+    """The labels, permuted among the points; without labels, permuted labels of sets of equal sizes."""
     sets = [np.arange(points) % clusters] * len(seeds) if labels is None else labels
     return np.stack(
         [

@@ -19,7 +19,7 @@ def build(name: str, options: Mapping[str, Any], run: "RunInfo") -> "list[Phase]
     name : str
         A module of `nrc.optimize`.
     options : mapping
-        Options of the method; the defaults are those of the class `Options` of the module.
+        Options of the method; the class `Options` of the module has their defaults.
     run : RunInfo
 
     Examples

@@ -67,7 +67,7 @@ class LevenbergMarquardt(Method[RegularisedLoss]):
     def step(self, objective: RegularisedLoss, point: Point) -> Step:
         damping = self.memory["damping"]
         trial = objective.at(point.theta + _damped_step(objective, point.theta, damping))
-        # near the minimum the decrease of the value is lost in rounding, but not that of the gradient
+        # near the minimum, rounding hides the decrease of the value, but not the decrease of the gradient
         lower = trial.value < point.value
         flatter = (trial.value <= point.value * (1 + 1e-12)) & (
             trial.gradient.norm(dim=1) < 0.9 * point.gradient.norm(dim=1)

@@ -104,7 +104,7 @@ class Checkout:
         return self.read(str(Path("results/logs", Path(output).relative_to("results")).with_suffix(".log")))
 
     def load(self, path: str) -> xr.Dataset:
-        """A NetCDF file, as any reader of NetCDF sees it."""
+        """A NetCDF file, opened as by any reader of NetCDF."""
         with xr.open_dataset(self.folder / path, engine="h5netcdf") as dataset:
             return dataset.load()
 

@@ -19,7 +19,7 @@ class Faults:
     def __call__(self, fault: str, says: str, *, tried: int = 1, survived: int = 1) -> None:
         """Count one test of a fault.
 
-        A fault is survived where the results afterwards are those of an undisturbed run, byte for
+        A fault is survived where the results afterwards equal the results of an undisturbed run, byte for
         byte; the tests fail where one is not.
         """
         row = self.rows.setdefault(fault, [0, 0, says])

@@ -136,7 +136,7 @@ def branches(places=PLACES, **axes):
 
 
 def named(kind, cubes):
-    """The cubes by their names in a figure; of hysteresis one cube may stand for all."""
+    """The cubes by their names in a figure; for hysteresis one cube may be given for all three."""
     if kind == "hysteresis":
         return dict(zip(("random start", "sweep up", "sweep down"), cubes * (3 // len(cubes)), strict=True))
     return {f"cube {i}": made for i, made in enumerate(cubes)}

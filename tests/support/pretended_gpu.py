@@ -66,7 +66,7 @@ class PretendedGPU(TorchDispatchMode):
             return BY_NUMBERS
 
     def _seen(self, tensor: Tensor) -> Tensor:
-        """A tensor as the GPU's side sees it: without numbers."""
+        """A tensor on the pretended GPU, which has no numbers."""
         return tensor if isinstance(tensor, FakeTensor) else self._fake.from_tensor(tensor)
 
     def _joined(self, seen: Any, real: Any, given: list[Any]) -> Any:

@@ -35,7 +35,7 @@ __all__ = [
     "value_and_gradient",
 ]
 
-# before the first product: the bits of a cell are those of its stack only then
+# before the first product: only then a cell has the same bits alone and in its stack
 make_deterministic()
 
 

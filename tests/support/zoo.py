@@ -14,7 +14,7 @@ LABELS = np.random.default_rng(0).permutation(np.repeat([0, 1, 2], [11, 8, 5]))
 
 @dataclass(frozen=True)
 class Kind:
-    """A module, what it sees, and its layers and sources in order; `mixed` are no source, though features enter."""
+    """A module, its inputs, and its layers and sources in order; `mixed` are no source, though features enter."""
 
     build: Callable[[], nn.Module]
     shape: tuple[int, ...]

@@ -109,7 +109,7 @@ def leave_out_measures(
     Raises
     ------
     ConfigurationError
-        If the experiment asks for such a choice.
+        If the experiment makes such a choice.
     """
     measures, full = experiment["measures"], {**experiment, "data": data}
     for module in kinds.names("measures"):

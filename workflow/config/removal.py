@@ -19,13 +19,13 @@ class Removal:
 
     Attributes
     ----------
-    asked, dependent : dict
+    named, dependent : dict
         For each section the names that are removed, and the names of entries that depend on them.
     """
 
     def __init__(self, layers: Layers, inheritance: Inheritance) -> None:
-        self.content, self.asked = layers.content, layers.removed
-        self.dependent: dict[str, list[str]] = {section: [] for section in self.asked}
+        self.content, self.named = layers.content, layers.removed
+        self.dependent: dict[str, list[str]] = {section: [] for section in self.named}
         while names := [name for name in inheritance.experiments if self._depends(name, inheritance)]:
             for name in names:
                 self.add("experiments", name)
@@ -38,7 +38,7 @@ class Removal:
 
     def all(self, section: str) -> list[str]:
         """All names of a section that are removed."""
-        return self.asked[section] + self.dependent[section]
+        return self.named[section] + self.dependent[section]
 
     def add(self, section: str, name: str) -> None:
         """Remove an entry because it depends on another."""
@@ -48,7 +48,7 @@ class Removal:
     def kept(self) -> dict[str, Any]:
         """The content without the removed entries."""
         content = dict(self.content)
-        for section in self.asked:
+        for section in self.named:
             if isinstance(content.get(section), dict):
                 entries, removed = self._entries(section), self.all(section)
                 content[section] = {name: entry for name, entry in entries.items() if name not in removed}
@@ -56,10 +56,10 @@ class Removal:
 
     def line(self) -> str | None:
         """The sentence about all removed entries, None if there are none."""
-        if not any(self.asked.values()):
+        if not any(self.named.values()):
             return None
-        single = sum(map(len, self.asked.values())) == 1
-        line = f"configuration: {_listed(self.asked)} {'is' if single else 'are'} removed"
+        single = sum(map(len, self.named.values())) == 1
+        line = f"configuration: {_listed(self.named)} {'is' if single else 'are'} removed"
         if any(self.dependent.values()):
             depend = "depends" if sum(map(len, self.dependent.values())) == 1 else "depend"
             line += f", and with {'it' if single else 'them'} {_listed(self.dependent)}, which {depend} on "
@@ -74,11 +74,11 @@ class Removal:
         """Whether an experiment that is not removed depends on a removed entry."""
         if name in self.all("experiments"):
             return False
-        ancestors = inheritance.ancestors(name, self.asked["experiments"])
-        if ancestors[-1] in self.asked["experiments"]:
+        ancestors = inheritance.ancestors(name, self.named["experiments"])
+        if ancestors[-1] in self.named["experiments"]:
             return True
         return any(
-            entry.get("data") in self.asked["data"] or warm_start_of(entry) in self.all("experiments")
+            entry.get("data") in self.named["data"] or warm_start_of(entry) in self.all("experiments")
             for entry in map(inheritance.inherited, ancestors)
             if isinstance(entry, Mapping)
         )

@@ -1,4 +1,4 @@
-"""Requirements of kinds and choices, held against an experiment."""
+"""Requirements of kinds and choices, compared with an experiment."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -54,7 +54,7 @@ def unmet(requirements: Iterable[Requirement], entry: Mapping[str, Any], experim
     ----------
     requirements : iterable of Requirement
     entry : mapping
-        The entry that chooses; keys of `when` that it does not have are those of the experiment.
+        The entry that chooses; keys of `when` that it does not have are taken from the experiment.
     experiment : mapping
         A key that the experiment does not have, as another kind of network may, meets its condition.
     """

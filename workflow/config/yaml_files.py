@@ -72,7 +72,7 @@ def read_yaml(file: str | Path) -> dict[str, Any]:
     Raises
     ------
     ConfigurationError
-        With the file and, where the parser knows it, the line.
+        With the file and, if the parser reports it, the line.
     """
     where = str(file)
     try:

@@ -73,7 +73,7 @@ def leaves(settings: Mapping[str, Any], above: Path = ()) -> dict[Path, Any]:
 
 
 def _key(rule: str, name: str, path: Path, data_of: Mapping[str, str]) -> Key:
-    """The key of the configuration that stands for a path in the slice of settings of a job."""
+    """The key of the configuration for a path in the slice of settings of a job."""
     first, *rest = path
     if first == "device":
         return first
@@ -91,7 +91,7 @@ def _key(rule: str, name: str, path: Path, data_of: Mapping[str, str]) -> Key:
 
 
 def _key_of_experiment(name: str, path: list[str], data_of: Mapping[str, str]) -> Key:
-    """The same for a path in the settings of an experiment."""
+    """The key of the configuration for a path in the settings of an experiment."""
     first, *rest = path or [""]
     if first in ("data", "data_options") and rest:
         return ".".join(("data", data_of.get(name, name), *rest))

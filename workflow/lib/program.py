@@ -118,7 +118,7 @@ def run(main: Callable[..., None]) -> None:
     options = vars(parser_of(main).parse_args())
     log = options["log"]
     terminal = _open_log(log)
-    if log is not None and "settings" in options:  # a dry run compares them with those of the next run
+    if log is not None and "settings" in options:  # a dry run compares them with the settings of the next run
         print(f"settings: {json.dumps(options['settings'])}", flush=True)
     try:
         call(main, options)

@@ -169,7 +169,7 @@ def networks_by(experiment):
     """Digest of everything from which the networks of an experiment are made, except the cell."""
     training = or_exit(job_settings.training_of_any, experiment, SETTINGS)
     start = warm_start_of(EXPERIMENTS[experiment])
-    # of all methods only the one of the experiment
+    # of all methods only the method of the experiment
     code = code_of("train.py", f"nrc.optimize.{training['training']['method']['name']}")
     before = networks_by(start) if start else None
     return digest_of(training, code, data_by(EXPERIMENTS[experiment]["data"]), before)

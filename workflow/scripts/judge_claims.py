@@ -173,8 +173,8 @@ def _section(name: str, claim: ClaimOptions, row: Mapping[str, Any], parts: pd.D
 
 def _limited(row: Mapping[str, Any]) -> str:
     limits = {"at least": row["at_least"], "at most": row["at_most"]}
-    asked = listed(f"{word} {limit:g}" for word, limit in limits.items() if not np.isnan(limit))
-    return f"the mean is {asked}"
+    words = listed(f"{word} {limit:g}" for word, limit in limits.items() if not np.isnan(limit))
+    return f"the mean is {words}"
 
 
 def _result(part: Any) -> str:

@@ -42,7 +42,7 @@ def main(
     settings: Annotated[
         Settings,
         "`figure`, complete settings of the figure with its kind, and `experiments`, for each name complete "
-        "settings with those of its data as `data_options`",
+        "settings, and the settings of its data as `data_options`",
     ],
     cubes: Annotated[
         list[tuple[str, Path]],
