@@ -20,6 +20,7 @@ from nrc.claims.judge import Verdict, tally
 from nrc.figures import hysteresis, plane
 from nrc.figures.cube import relative_bound
 from nrc.grid import notation
+from tools import permuted
 from tools.markdown import between, filled, table
 
 __all__ = ["FINDINGS", "PAGES", "blocks", "branches", "found"]
@@ -65,7 +66,10 @@ def found(results: Path) -> dict[str, Any]:
         return netcdf.load(results / name / "measures.nc")
 
     return {
-        "plane": _plane(cube("mixture")),
+        "plane": {
+            **_plane(cube("mixture")),
+            "permutations": permuted.certified_layers(results, ["mixture"], COLLAPSED),
+        },
         "certified": {
             when: _certified([cube(f"{name}{suffix}") for name in ("mnist", "width", "depth")])
             for when, suffix in (("after 200 epochs", ""), ("at stationary points", "_stationary"))
@@ -109,6 +113,7 @@ def _plane(cube: xr.Dataset) -> dict[str, Any]:
         **certified,
         **{name: facts[name] for name in ("cells", "converged", "layers", "collapsed", "certified")},
         "tight": {name: int((values <= TIGHT).sum()) for name, values in tight.items()},
+        "analytic below the norm": int((relative_bound(cube, "bound_analytic") < 1).sum()),
         "worst": float(cube["relative_residual"].max()),
         "below": float(low),
         "above": float(distance.where(distance >= 0.3).min()),
@@ -132,15 +137,19 @@ def _certified(cubes: Sequence[xr.Dataset]) -> dict[str, int]:
 
 
 def _mnist(cube: xr.Dataset) -> dict[str, list[float]]:
-    """Medians over seeds, for each weight decay."""
+    """Medians over seeds, for each weight decay.
+
+    NC1 is left out at stationary points, where the threshold of its directions decides its value.
+    """
     tail = cube["relative_tail"].reindex(index=[cube.attrs["clusters"]]).squeeze("index")
     last = int(cube["depth"].item()) - 1
     quantities = {
         "relative tail beyond rank 10, middle layers": tail.sel(layer=slice(2, last)).mean("layer"),
         "relative tail beyond rank 10, layer 1": tail.sel(layer=1),
         "class WCSS, last hidden space": cube["wcss_class"].sel(source=last),
-        "NC1, last hidden space": cube["nc1"].sel(source=last),
     }
+    if cube.attrs["experiment"] == GROUPS["after 200 epochs"]:
+        quantities["NC1, last hidden space"] = cube["nc1"].sel(source=last)
     return {
         name: [float(median) for median in values.median("seed").squeeze(drop=True)]
         for name, values in quantities.items()
@@ -214,23 +223,30 @@ def _certified_block(certified: Mapping[str, Any], plane: Mapping[str, Any]) -> 
         name = f"{counts['networks']} MNIST networks {when}"
         values = [name, *(counts[key] for key in ("layers", "collapsed", *BOUNDS))]
         rows.append(dict(zip(rows[0], values, strict=True)))
-    tight = plane["tight"]
+    tight, permutations = plane["tight"], plane["permutations"]
     sharp = ", ".join(f"{ratio:.2f}" for ratio in plane["sharp"])
     return f"""{table(rows)}
 
 The last layers of the MNIST networks are not counted, because their shape gives them rank 10. In Figure 1,
 {tight["layers"]:,} layers have a relative distance of at most {TIGHT}; for that distance the projected bound
-certifies {tight["projected"]:,} of them, and with permuted labels {tight["permuted"]:,}. The median ratio of
-the distance to the projected bound in the collapsed layers of Figure 1 is {sharp} for layers 1 to 4. The
-bound along segments certifies {plane["segments"]:,} of these layers, and the analytic bound
-{plane["analytic"]:,}."""
+certifies {tight["projected"]:,} of them, and with permuted labels {tight["permuted"]:,}. With
+{len(permutations["measured"])} other permutations of the labels, the measured bound certifies
+{_range(permutations["measured"])} layers of Figure 1, and the projected bound
+{_range(permutations["projected"])}. The median ratio of the distance to the projected bound in the
+collapsed layers of Figure 1 is {sharp} for layers 1 to 4. The bound along segments certifies
+{plane["segments"]:,} of these layers, and the analytic bound {plane["analytic"]:,}; the analytic bound
+is below the norm of the layer in {plane["analytic below the norm"]:,} of the {plane["layers"]:,} layers."""
+
+
+def _range(counts: Sequence[int]) -> str:
+    return f"{min(counts):,} to {max(counts):,}" if len(set(counts)) > 1 else f"{counts[0]:,}"
 
 
 def _mnist_block(mnist: Mapping[str, Any]) -> str:
     first, *_ = mnist.values()
     rows = []
     for name in (key for key in first if key != "weight decay"):
-        for when, medians in mnist.items():
+        for when, medians in ((when, medians) for when, medians in mnist.items() if name in medians):
             decays = (notation(decay) for decay in medians["weight decay"])
             rows.append({"weight decay": f"{name}, {when}", **dict(zip(decays, medians[name], strict=True))})
     return table(rows)
