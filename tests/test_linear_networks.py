@@ -17,7 +17,7 @@ from nrc.batching import (
 from nrc.grid import Stack
 from nrc.measures.linear import centroid_shift, forecasts, trained_shift, transition
 from nrc.networks.mlp import Architecture
-from nrc.objectives.penalties import PENALTIES
+from nrc.objectives.penalties import PENALTIES, Factors
 from nrc.objectives.regularised_loss import RegularisedLoss
 from nrc.optimize.lbfgs import LBFGS
 from nrc.optimize.levenberg_marquardt import LevenbergMarquardt
@@ -219,3 +219,15 @@ def test_the_forecast_transition_is_where_the_rank_passes_k():
     for factor, more in ((0.999, True), (1.001, False)):
         learnt = Autoencoder.of(x, factor * line, (6,) * 5, factors=4).learnt.sum(1)
         assert ((learnt > 3) == more).all()
+
+
+def test_a_penalty_without_a_closed_form_has_no_forecast():
+    class Other(Factors):
+        of = "the biases"
+
+        def penalised_factors(self, depth):
+            return None
+
+    weights, x = [np.eye(2)[None]], np.eye(2)[None]
+    with pytest.raises(ValueError, match="for the penalty on the biases there is no closed form"):
+        forecasts(weights, x, np.ones(1), Other())
