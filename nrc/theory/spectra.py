@@ -27,9 +27,8 @@ __all__ = [
 
 Array = NDArray[np.float64]
 
-# Share of s_1 above which a singular value counts for the exact rank. At the end of training there is a gap:
-# the first singular value beyond the rank is at most 1e-5 of the last within it, and tends to 0 with the
-# residual.
+# Share of s_1 above which a singular value counts for the exact rank. It is above the singular values that tend
+# to 0 with the residual, which are below 1e-7 at a relative residual of 1e-8 (docs/explanation/numbers.md).
 EXACT = 1e-5
 # A matrix within this relative distance of the matrices of a rank is near that rank.
 NEAR = 0.1
