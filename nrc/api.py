@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from nrc.api_arguments import (
+    bias_decay_of,
     check_loss,
     check_mode,
     check_module,
@@ -80,7 +81,8 @@ def measure(
         K, if there are no labels: measures of known classes are missing then.
     weight_decay : float or mapping
         lambda, or a mapping from names in `named_parameters` to values, with 0 for other parameters. Bounds
-        are void, and therefore missing, where it is 0.
+        are void, and therefore missing, where it is 0. A number also counts for biases, on which the
+        potential of neurons depends.
     loss : str or callable
         `cross_entropy`; `squared_error`, half the squared norm; or a function of outputs and targets that
         returns the loss of each point, (points,). Losses are also evaluated at mean targets, which are real.
@@ -149,6 +151,7 @@ def measure(
         numerical_rank_tolerance=NUMERICAL,
         certified_ranks=certified_ranks,
         leading=leading(network.layers, network.weights, svd),
+        bias_decay=bias_decay_of(network, weight_decay),
     ).isel(cell=0)
     if network.tied:
         measured["layer"].attrs["tied"] = json.dumps(network.tied)

@@ -13,6 +13,7 @@ from nrc.measured_module import MeasuredModule
 from nrc.networks.losses import LOSSES
 
 __all__ = [
+    "bias_decay_of",
     "check_loss",
     "check_mode",
     "check_module",
@@ -218,8 +219,23 @@ def weight_decay_of(network: MeasuredModule, given: Any) -> NDArray[np.float64]:
             raise TypeError(f"weight_decay is {value!r}, but must be a number, or numbers by parameter name")
         if not 0 <= float(value) < np.inf:
             raise ValueError(f"weight_decay is {value}, but must be finite and at least 0")
-    decays = [[by_name[name] for name in names if name in by_name] for names in network.parameters_of_layers]
-    return np.array([[float(values[0]) if values else 0.0 for values in decays]])
+    return _of_layers(by_name, network.parameters_of_layers)
+
+
+def bias_decay_of(network: MeasuredModule, given: float | Mapping[str, float]) -> NDArray[np.float64]:
+    """Weight decay of the biases of each layer, (1, layers), from a checked weight decay."""
+    by_name = given if isinstance(given, Mapping) else dict.fromkeys(network.parameters, given)
+    biases = [
+        tuple(f"{name.removesuffix('weight')}bias" for name in names)
+        for names in network.parameters_of_layers
+    ]
+    return _of_layers(by_name, biases)
+
+
+def _of_layers(by_name: Mapping[str, float], parameters: Sequence[Sequence[str]]) -> NDArray[np.float64]:
+    """The value of the first name of each layer that has one, 0 for the others, (1, layers)."""
+    values = [[by_name[name] for name in names if name in by_name] for names in parameters]
+    return np.array([[float(of_layer[0]) if of_layer else 0.0 for of_layer in values]])
 
 
 def leading(names: Sequence[str], weights: Sequence[Tensor], svd: str | None) -> int | None:

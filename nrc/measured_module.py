@@ -19,9 +19,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from nrc.measured_network import Batch
+from nrc.chains import OUTPUTS, Hidden, hidden_layers, left_out
+from nrc.measured_network import Batch, Neurons
 from nrc.networks.losses import LOSSES
 from nrc.networks.workspace import FRESH
+from nrc.theory.potential import Potential
 
 __all__ = [
     "DivergedError",
@@ -496,6 +498,83 @@ class MeasuredModule(ModuleFeatures):
                 into += g
         return torch.tensor([total], dtype=torch.float64), sums
 
+    @cached_property
+    def neurons(self) -> list[Neurons]:
+        hidden, places = self._hidden, {name: l for l, name in enumerate(self.layers)}
+        outputs = [name for name, reason in left_out(self._model).items() if reason == OUTPUTS]
+        found = []
+        for l, name in enumerate(self.layers):
+            of = hidden.get(l)
+            if of is not None:
+                smooth = of.smooth and of.entrywise
+                found.append(Neurons(l, places[of.next_name], of.block, of.odd, of.homogeneous, smooth))
+            elif name not in outputs:
+                found.append(Neurons(l))
+        return found
+
+    @cached_property
+    def _hidden(self) -> dict[int, Hidden]:
+        """The hidden layers in chains, by their positions."""
+        places = {name: l for l, name in enumerate(self.layers)}
+        return {places[of.name]: of for of in hidden_layers(self._model)}
+
+    def incoming(self, neurons: Neurons) -> Tensor:
+        w = self.weights[neurons.layer]
+        bias = self._bias(neurons)
+        return w if bias is None else torch.cat([w, bias.detach().cpu()[None, :, None]], dim=2)
+
+    def _bias(self, neurons: Neurons) -> Tensor | None:
+        of = self._hidden.get(neurons.layer)
+        return None if of is None else of.layer._parameters["bias"]
+
+    def potential(
+        self, neurons: Neurons, weight_decay: NDArray[np.float64], bias_decay: NDArray[np.float64]
+    ) -> Potential | None:
+        of = self._hidden.get(neurons.layer)
+        decay, next_decay = weight_decay[0, neurons.layer], weight_decay[0, neurons.after]
+        if of is None or of not in self._linear or not decay * next_decay > 0 or self._around is None:
+            return None
+        z, delta = self._around[neurons.layer]
+        bias = self._bias(neurons) is not None
+        shares = torch.ones(1, z.shape[2] + bias, dtype=torch.float64)
+        if bias:
+            z = torch.cat([z, torch.ones_like(z[:, :, :1])], dim=2)
+            shares[:, -1] = bias_decay[0, neurons.layer] / decay
+        steps = [copy.deepcopy(module).cpu() for module in of.between if not isinstance(module, nn.Flatten)]
+
+        def phi(t: Tensor) -> Tensor:
+            a: Tensor = nn.Sequential(*steps)(t.clone())  # a module may write into its input
+            return a
+
+        return Potential(z, delta, phi, torch.tensor([decay]), torch.tensor([next_decay]), shares)
+
+    @property
+    def _linear(self) -> list[Hidden]:
+        """The hidden layers that have a potential: both layers are linear."""
+        both = [of for of in self._hidden.values() if isinstance(of.layer, nn.Linear)]
+        return [of for of in both if isinstance(of.next_layer, nn.Linear) and of.entrywise]
+
+    @cached_property
+    def _around(self) -> dict[int, tuple[Tensor, Tensor]] | None:
+        """What enters each of these layers, and p_i times the derivatives of the loss behind the next layer.
+
+        (1, points, n) each, with a row for each position of a point; None if the memory does not suffice.
+        """
+        places = {l: of for l, of in self._hidden.items() if of in self._linear}
+        found: dict[int, tuple[list[Tensor], list[Tensor]]] = {l: ([], []) for l in places}
+        size = 0
+        for rows in self.track(self._slices(), "potential"):
+            with ExitStack() as stack:
+                for l, of in places.items():
+                    stack.enter_context(_watching(of.layer, of.next_layer, *found[l]))
+                inputs, y = self._inputs(rows), self._y[rows]
+                shares = torch.full((len(y),), 1 / self.points, dtype=torch.float64)
+                self._backward(self._run(inputs), y, shares)
+            size += sum(part[-1].nbytes for pair in found.values() for part in pair)
+            if size > MEMORY:
+                return None
+        return {l: (torch.cat(z)[None], torch.cat(delta)[None]) for l, (z, delta) in found.items()}
+
     def gradient_from(self, source: int, z: Tensor, y: Tensor, shares: Tensor) -> list[Tensor | None]:
         at, y = self._sources[source], y[0].reshape(-1, *self._y.shape[1:])
         z = z[0].reshape(-1, *at.shape).to(self.device)
@@ -563,6 +642,29 @@ def _entering(module: nn.Module, intercept: Intercept, every_call: bool = False)
         yield
     finally:
         handle.remove()
+
+
+@contextmanager
+def _watching(
+    layer: nn.Module, after: nn.Module, entered: list[Tensor], deltas: list[Tensor]
+) -> Iterator[None]:
+    """Collect what enters a layer, and the derivatives in the outputs of another, (points, n) each."""
+
+    def before(module: nn.Module, args: tuple[Tensor, ...]) -> None:
+        entered.append(args[0].detach().flatten(0, -2).to("cpu", copy=True))
+
+    def behind(module: nn.Module, args: Any, output: Tensor) -> None:
+        def hook(g: Tensor) -> None:
+            deltas.append(g.detach().flatten(0, -2).to("cpu", copy=True))
+
+        output.register_hook(hook)  # type: ignore[no-untyped-call]
+
+    handles = layer.register_forward_pre_hook(before), after.register_forward_hook(behind)
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 @contextmanager

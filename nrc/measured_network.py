@@ -9,16 +9,47 @@ from functools import cached_property
 from typing import Protocol, TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nrc.networks.activations import ACTIVATIONS
+from nrc.networks.losses import LOSSES
 from nrc.networks.mlp import Network
+from nrc.networks.workspace import FRESH
+from nrc.theory.potential import Potential
 
-__all__ = ["Batch", "MeasuredNetwork", "MeasuredStack"]
+__all__ = ["Batch", "MeasuredNetwork", "MeasuredStack", "Neurons"]
 
 T = TypeVar("T")
 # The rows of some points, their features in each source (cells, points, n_k), and targets (cells, points, m).
 Batch = tuple[slice, Sequence[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Neurons:
+    """The neurons of a layer: the rows of its matrix.
+
+    Attributes
+    ----------
+    layer : int
+        Position of the layer.
+    after : int, optional
+        Position of the next layer, if the neurons enter it and nothing else.
+    block : int
+        Columns of the next layer for each neuron.
+    odd, homogeneous : bool
+        As `nrc.networks.activations.Activation`; without a next layer, rows count up to sign.
+    smooth : bool
+        Whether the function between the layers acts on each value alone and has a second derivative.
+    """
+
+    layer: int
+    after: int | None = None
+    block: int = 1
+    odd: bool = True
+    homogeneous: bool = False
+    smooth: bool = False
 
 
 class MeasuredNetwork(Protocol):
@@ -40,6 +71,8 @@ class MeasuredNetwork(Protocol):
         Numbers in the target of a point.
     capacity : int
         Number of points whose features in all sources fit into memory together.
+    neurons : sequence of Neurons
+        Of every layer but the last.
     """
 
     @property
@@ -58,6 +91,8 @@ class MeasuredNetwork(Protocol):
     def outputs(self) -> int: ...
     @property
     def capacity(self) -> int: ...
+    @property
+    def neurons(self) -> Sequence[Neurons]: ...
 
     def batches(self, description: str) -> Iterator[Batch]:
         """Each point once, in order, in memory that is not reused; the description is for a progress bar."""
@@ -85,6 +120,19 @@ class MeasuredNetwork(Protocol):
         -------
         sequence of Tensor or None
             None for a layer whose inputs are not a function of the source alone.
+        """
+        ...
+
+    def incoming(self, neurons: Neurons) -> Tensor:
+        """The rows of [W_l b_l], (cells, n_l, ...); of W_l without biases."""
+        ...
+
+    def potential(
+        self, neurons: Neurons, weight_decay: NDArray[np.float64], bias_decay: NDArray[np.float64]
+    ) -> Potential | None:
+        """The potential of the neurons, for weight decays (cells, layers) of weights and of biases.
+
+        None if the layers do not have one, or if their features and derivatives do not fit into memory.
         """
         ...
 
@@ -174,3 +222,32 @@ class MeasuredStack:
     def gradient_from(self, source: int, z: Tensor, y: Tensor, shares: Tensor) -> Sequence[Tensor | None]:
         _, gradient, _ = self.networks.after(source).gradient(z, y, shares)
         return [None] * source + gradient
+
+    @property
+    def neurons(self) -> Sequence[Neurons]:
+        phi = ACTIVATIONS[self.networks.activation]
+        smooth = phi.curvature is not None
+        return [
+            Neurons(l, l + 1, odd=phi.odd, homogeneous=phi.homogeneous, smooth=smooth)
+            for l in range(len(self.weights) - 1)
+        ]
+
+    def incoming(self, neurons: Neurons) -> Tensor:
+        return self.networks.matrix(neurons.layer + 1)
+
+    @cached_property
+    def _deltas(self) -> list[Tensor]:
+        """p_i times the derivatives of the loss in W_l z^{l-1} + b_l, (cells, points, n_l) each."""
+        output = LOSSES[self.networks.loss].gradient(self.features[-1], self.y, 1 / self.points, FRESH)[1]
+        return self.networks.deltas(self.features[:-1], output)
+
+    def potential(
+        self, neurons: Neurons, weight_decay: NDArray[np.float64], bias_decay: NDArray[np.float64]
+    ) -> Potential:
+        phi, z = ACTIVATIONS[self.networks.activation].value, self.features[neurons.layer]
+        decay, next_decay = torch.from_numpy(weight_decay[:, [neurons.layer, neurons.layer + 1]]).unbind(1)
+        shares = torch.ones(len(z), z.shape[2] + (self.networks.biases is not None), dtype=torch.float64)
+        if self.networks.biases is not None:
+            shares[:, -1] = torch.from_numpy(bias_decay[:, neurons.layer]) / decay
+        delta = self._deltas[neurons.layer + 1]
+        return Potential(self.networks.with_ones(z), delta, lambda t: phi(t, None), decay, next_decay, shares)

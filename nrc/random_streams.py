@@ -28,6 +28,7 @@ class Stream(IntEnum):
     PERMUTED_LABELS = 8
     KMEANS = 9
     EIGENVALUE_SEARCH = 10
+    RANDOM_GROUPS = 11
 
 
 def generator(seed: int, stream: Stream) -> np.random.Generator:

@@ -76,7 +76,7 @@ def spaces_of(network, x, y):
 
 def test_dimensions_are_those_of_cells_layers_and_sources():
     dataset = measured(*draw())
-    assert dict(dataset.sizes) == {"cell": 3, "layer": 3, "index": 6, "source": 3}
+    assert dict(dataset.sizes) == {"cell": 3, "layer": 3, "index": 6, "source": 3, "decade": 18}
     assert dataset["layer"].values.tolist() == [1, 2, 3]
     assert dataset["source"].values.tolist() == [0, 1, 2]
     assert dataset["index"].values.tolist() == [1, 2, 3, 4, 5, 6]

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 import torch
 from scipy.optimize import minimize
+from torch import nn
 
+import nrc
+from nrc.audit import STATEMENTS
+from nrc.measured_network import MeasuredStack
+from nrc.measures.network import measure
 from nrc.networks.activations import ACTIVATIONS
 from nrc.networks.mlp import Architecture, Network
 from nrc.theory.neurons import angles, neuron_bound, tree
@@ -232,3 +237,137 @@ def test_neurons_of_a_minimum_merge_and_groups_are_at_local_maxima_of_the_potent
         merged = [j for j in alive if sizes[labels[j]] > 1]
         assert len(merged) > 5
         assert (potential.largest_curvature(w[0, merged]) < 0).all()
+
+
+def measured(network, x, y, decay):
+    shape = len(x), len(network.weights)
+    return measure(
+        MeasuredStack(network, x, y),
+        labels=np.arange(x.shape[1])[None].repeat(len(x), 0) % 3,
+        clusters=3,
+        weight_decay=np.broadcast_to(np.asarray(decay)[:, None], shape).copy(),
+        collapsed=np.zeros(len(x), dtype=bool),
+        seeds=list(range(len(x))),
+        kmeans_restarts=1,
+    )
+
+
+def test_measures_of_a_minimum(minimum):
+    network, z, y, decay = minimum
+    found = measured(network, z[0], y, [decay]).isel(cell=0)
+    distinct = [tree(network.weights[l][0].numpy(), True).groups(1e-3).max() + 1 for l in (0, 1)]
+    assert found["distinct_neurons"].values[:2].tolist() == distinct
+    assert found["distinct_neurons"].isnull().values.tolist() == [False, False, True]
+    # the rank of each layer is the smaller number of distinct neurons; three inputs, two outputs
+    expected = [min(3, distinct[0]), min(distinct), min(distinct[1], 2)]
+    assert found["neuron_rank"].values.tolist() == found["exact_rank"].values.tolist() == expected
+    assert (found["groups_at_maxima"] == found["merged_groups"])[:2].all()
+    assert (found["merged_groups"][:2] > 0).all()
+    assert (found["potential_curvature_groups"][:2] < 0).all()
+    assert (found["potential_gradient"][:2] < 1e-4).all()
+    assert (found["norm_spread"][:2] < 1e-4).all()
+    alive = 12 - found["dead_neurons"].values[:2]
+    np.testing.assert_array_equal(found["neuron_angles"].sum("decade")[:2], alive * (alive - 1) / 2)
+    at = distinct[0] - 1
+    assert found["neuron_bound"][1, at] < 1e-4
+    assert found["neuron_bound_random"][1, at] > 0.05
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("activation", ["tanh", "gelu", "silu", "relu"])
+def test_statements_about_neurons_hold_at_random_weights(activation, bias):
+    network, x, y, *_ = draw(activation, bias)
+    found = measured(network, x, y, DECAY.numpy())
+    for statement in STATEMENTS:
+        if statement.name.startswith("Merged neurons") and not statement.observed:
+            quantity, bound = statement.sides(found)
+            both = quantity.notnull() & bound.notnull()
+            assert both.any(), statement.name
+            assert (quantity <= bound * (1 + 1e-9) + 1e-12).where(both, True).all(), statement.name
+    for control in ("neuron_scatter_random", "neuron_bound_random"):
+        known = found[control].notnull()
+        assert (found["relative_tail"] <= found[control] + 1e-12).where(known, True).all()
+    # away from stationary points neurons are not at critical points, and curvature says nothing
+    assert found["groups_at_maxima"].isnull().all()
+
+
+def test_a_collapsed_cell_and_a_penalty_on_the_product_have_no_numbers():
+    network, x, y, *_ = draw("tanh", False)
+    collapsed = np.array([False, True])
+    common = {"labels": None, "clusters": 3, "collapsed": collapsed, "seeds": [0, 1], "kmeans_restarts": 1}
+    found = measure(MeasuredStack(network, x, y), weight_decay=None, **common)
+    assert found["distinct_neurons"].notnull().values.tolist() == [[True, True, False], [False] * 3]
+    assert found["neuron_scatter"].notnull().any()
+    for name in ("neuron_bound", "neuron_rank", "potential_gradient", "groups_at_maxima"):
+        assert found[name].isnull().all()
+
+
+def test_blocks_of_columns_of_convolutions_certify_multiples_of_their_number():
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(1, 6, 3),
+        nn.Tanh(),
+        nn.Conv2d(6, 5, 2),
+        nn.Tanh(),
+        nn.AvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(20, 20),
+    ).double()
+    with torch.no_grad():
+        for l in (0, 2):  # channels in pairs, with opposite signs
+            for parameter in (model[l].weight, model[l].bias):
+                parameter[1] = -parameter[0]
+                parameter[3] = -parameter[2]
+    x = np.random.default_rng(0).normal(size=(24, 1, 7, 7))
+    found = nrc.measure(model.eval(), x, np.arange(24) % 3, weight_decay=0.1, restarts=1)
+    assert found["distinct_neurons"].values[:2].tolist() == [4, 3]
+    known = found["neuron_bound"].notnull()
+    # kernels of 2 x 2, features of 2 x 2 positions
+    assert known.any("index").values.tolist() == [False, True, True]
+    assert known.idxmax("index").values[1:].tolist() == [4, 4]
+    assert (found["relative_tail"] <= found["neuron_bound"] + 1e-12).where(known, True).all()
+    gradient, weight = found["residual"], model[6].weight.detach().flatten(1)
+    columns = -(found["neuron_bound"][2, 11] * weight.norm().item() - gradient[2] / 0.1)
+    assert columns == pytest.approx(0, abs=1e-9)  # three groups of equal channels
+
+
+def test_modules_have_the_measures_of_stacks_with_biases_and_tokens():
+    torch.manual_seed(1)
+    model = nn.Sequential(nn.Linear(3, 6), nn.GELU(), nn.Linear(6, 2)).double().eval()
+    x = np.random.default_rng(2).normal(size=(20, 3))
+    y = np.random.default_rng(3).normal(size=(20, 2))
+    weights, biases = (
+        [model[l].weight.detach()[None] for l in (0, 2)],
+        [model[l].bias.detach()[None] for l in (0, 2)],
+    )
+    stack = MeasuredStack(
+        Network(weights, "gelu", "squared_error", biases),
+        torch.from_numpy(x)[None],
+        torch.from_numpy(y)[None],
+    )
+    settings = {
+        "labels": None,
+        "clusters": 2,
+        "collapsed": np.array([False]),
+        "seeds": [0],
+        "kmeans_restarts": 1,
+    }
+    of_stack = measure(stack, weight_decay=np.full((1, 2), 0.1), **settings).isel(cell=0)
+    of_module = nrc.measure(model, x, y, clusters=2, weight_decay=0.1, loss="squared_error", restarts=1)
+    without = nrc.measure(
+        model,
+        x,
+        y,
+        clusters=2,
+        loss="squared_error",
+        restarts=1,
+        weight_decay={"0.weight": 0.1, "2.weight": 0.1},
+    )
+    for name in ("potential_gradient", "potential_gradient_bound", "neuron_bound", "neuron_scatter"):
+        np.testing.assert_allclose(of_module[name], of_stack[name], rtol=1e-9, err_msg=name)
+    assert without["potential_gradient"][0] != of_module["potential_gradient"][0]
+    assert without["potential_gradient"][0] <= without["potential_gradient_bound"][0]
+    # each of two tokens passes the same layers, and the loss is that of their mean
+    tokens = nn.Sequential(model, nn.Flatten(), nn.Linear(4, 2)).double().eval()
+    found = nrc.measure(tokens, x.reshape(10, 2, 3), np.arange(10) % 2, weight_decay=0.1, restarts=1)
+    assert found["potential_gradient"][0] <= found["potential_gradient_bound"][0]

@@ -11,6 +11,7 @@ from torch import Tensor
 from nrc.measured_network import MeasuredNetwork
 from nrc.measures.analytic import analytic_bounds
 from nrc.measures.coordinates import coordinates
+from nrc.measures.neurons import neurons
 from nrc.measures.ranks import rank_measures
 from nrc.measures.spaces import gather
 from nrc.measures.stationarity import stationarity
@@ -33,6 +34,7 @@ def measure(
     numerical_rank_tolerance: float = 1e-3,
     certified_ranks: int = 0,
     leading: int | None = None,
+    bias_decay: NDArray[np.float64] | None = None,
 ) -> xr.Dataset:
     """Rank of every layer, variability of every space, and residuals, gaps and bounds.
 
@@ -58,6 +60,8 @@ def measure(
         The bounds on tails also use partitions into 1, ..., this many sets.
     leading : int, optional
         The number of singular values that a randomized method computes of each layer that has more.
+    bias_decay : (cells, layers) array, optional
+        Weight decay of the biases; by default, that of the weights.
 
     Raises
     ------
@@ -82,12 +86,15 @@ def measure(
         rank_measures(network.weights, collapsed, clusters, numerical_rank_tolerance, leading),
         variability(spaces, clusters),
     ]
-    if weight_decay is not None:
+    if weight_decay is None:
+        parts.append(neurons(network, collapsed, seeds))
+    else:
         _, gradient = network.gradient()
         at_centroids = stationarity(network, gradient, weight_decay, spaces, clusters)
         residual = at_centroids["residual"].values
         analytic = analytic_bounds(network, labels, spaces.labels, residual, weight_decay, clusters)
-        parts += [at_centroids, analytic]
+        merged = neurons(network, collapsed, seeds, gradient, residual, weight_decay, bias_decay)
+        parts += [at_centroids, analytic, merged]
     # bounds on tails may need more places than there are computed singular values
     measured = xr.merge(parts, join="outer", compat="equals")
     return measured.assign_coords(coordinates(network.layers, network.sources, measured.sizes["index"]))

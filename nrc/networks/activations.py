@@ -43,6 +43,8 @@ class Activation:
         Whether derivatives are functions of a = phi(t). Then t need not be kept or computed again.
     linear : bool
         Whether phi is the identity.
+    odd, homogeneous : bool
+        Whether phi(-t) = -phi(t), and whether phi(a t) = a phi(t) for a > 0.
     derivative_bounds : tuple of float, optional
         Upper bounds on the absolute values of the first three derivatives; None if one does not exist.
     turning : tuple of tuple of float, optional
@@ -64,6 +66,8 @@ class Activation:
     turning: tuple[tuple[float, ...], ...] | None = None
     of_value: bool = True
     linear: bool = False
+    odd: bool = False
+    homogeneous: bool = False
 
 
 def _into(result: Tensor, out: Tensor | None) -> Tensor:
@@ -104,6 +108,7 @@ ACTIVATIONS = {
         (1.0, 4 / 27**0.5, 2.0),
         lambda a: -2 * (1 - a * a) * (1 - 3 * a * a),
         ((0.0,), (-((1 / 3) ** 0.5), (1 / 3) ** 0.5), (-((2 / 3) ** 0.5), 0.0, (2 / 3) ** 0.5)),
+        odd=True,
     ),
     "linear": Activation(
         lambda t, out: t,
@@ -113,11 +118,18 @@ ACTIVATIONS = {
         lambda a: torch.zeros_like(a),
         ((), (), ()),
         linear=True,
+        odd=True,
+        homogeneous=True,
     ),
-    "relu": Activation(lambda t, out: torch.clamp(t, min=0, out=out), lambda a, out: torch.sign(a, out=out)),
+    "relu": Activation(
+        lambda t, out: torch.clamp(t, min=0, out=out),
+        lambda a, out: torch.sign(a, out=out),
+        homogeneous=True,
+    ),
     "leaky_relu": Activation(
         lambda t, out: _into(torch.nn.functional.leaky_relu(t, LEAK), out),
         lambda a, out: _into(torch.where(a > 0, torch.ones_like(a), LEAK), out),
+        homogeneous=True,
     ),
     "gelu": Activation(
         lambda t, out: _into(torch.nn.functional.gelu(t), out),
