@@ -34,6 +34,20 @@ def plain_wcss(z, y, labels):
     return sum(((members - members.mean(0)) ** 2).sum() for members in classes) / len(points)
 
 
+def plain_distinct(rows, loss):
+    """Number of rows that are not equal to an earlier one, up to sign for tanh."""
+    found = []
+    for row in rows[np.linalg.norm(rows, axis=1) > 1e-6 * np.linalg.norm(rows, axis=1).max()]:
+        signs = (1, -1) if loss.architecture.activation in ("tanh", "linear") else (1,)
+        if not any(
+            np.allclose(s * row, other, rtol=0, atol=1e-3 * np.linalg.norm(row))
+            for other in found
+            for s in signs
+        ):
+            found.append(row)
+    return len(found)
+
+
 def assert_measured(taken, number, loss, theta, labels=LABELS, cells=None):
     """A snapshot of networks has their spectra and class WCSS, by numpy."""
     network = loss.architecture.network(theta)
@@ -45,6 +59,10 @@ def assert_measured(taken, number, loss, theta, labels=LABELS, cells=None):
             plain = np.linalg.svd(w[cell].numpy(), compute_uv=False)
             np.testing.assert_allclose(s[:shorter], plain, rtol=1e-9, atol=1e-12)
             assert np.isnan(s[shorter:]).all()
+            distinct = taken.distinct_neurons[cell, number, l]
+            assert (
+                np.isnan(distinct) if l == len(z) - 1 else distinct == plain_distinct(w[cell].numpy(), loss)
+            )
         for k, space in enumerate(z):
             here, y = space[cell % len(space)].numpy(), loss.y[cell % len(loss.y)].numpy()
             plain = plain_wcss(here, y, labels[cell % len(labels), : len(y)])

@@ -1,4 +1,4 @@
-"""Snapshots of networks during training: singular values and class WCSS at given epochs."""
+"""Snapshots of networks during training: singular values, distinct neurons and class WCSS at given epochs."""
 
 from collections.abc import Callable, Sequence
 
@@ -7,12 +7,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nrc.networks.mlp import Architecture
+from nrc.networks.activations import ACTIVATIONS
+from nrc.networks.mlp import Architecture, Network
 from nrc.objectives.protocols import per_cell
 from nrc.optimize.protocols import State
+from nrc.theory.neurons import MERGED, tree
 from nrc.theory.wcss import wcss
 
-__all__ = ["ABOUT", "Snapshots", "singular_values", "snapshot_times"]
+__all__ = ["ABOUT", "Snapshots", "distinct_neurons", "singular_values", "snapshot_times"]
+
+Array = NDArray[np.float64]
 
 # Dimensions after the dimensions of the stack, and attributes, of the variables of the trained file.
 ABOUT = {
@@ -21,6 +25,13 @@ ABOUT = {
         {
             "long_name": "singular values during training",
             "comment": "missing beyond the smaller side of the layer, and once a cell diverged",
+        },
+    ),
+    "snapshot_distinct_neurons": (
+        ("snapshot", "layer"),
+        {
+            "long_name": f"number of neurons that differ by more than {MERGED:g}, during training",
+            "comment": "as distinct_neurons; missing in the last layer, and once a cell diverged",
         },
     ),
     "snapshot_wcss": (
@@ -91,6 +102,7 @@ class Snapshots:
         self._taken = torch.zeros(cells, dtype=torch.int64, device=x.device)
         longest, depth = max(map(min, architecture.shapes)), len(architecture.shapes)
         self.singular_values = np.full((cells, len(times), depth, longest), np.nan)
+        self.distinct_neurons = np.full((cells, len(times), depth), np.nan)
         self.wcss = np.full((cells, len(times), depth), np.nan)
 
     def __call__(self, cells: Tensor, epochs: Tensor, theta: Tensor, diverged: Tensor) -> None:
@@ -99,15 +111,16 @@ class Snapshots:
         done = torch.searchsorted(self._times, epochs, right=True)
         due = (done > taken) & ~diverged
         if due.any():
-            spectra, variability = self._measure(cells[due], self._parameters(theta[due]))
+            spectra, distinct, variability = self._measure(cells[due], self._parameters(theta[due]))
             places = zip(cells[due].tolist(), taken[due].tolist(), done[due].tolist(), strict=True)
             for number, (cell, first, last) in enumerate(places):
                 self.singular_values[cell, first:last] = spectra[number]
+                self.distinct_neurons[cell, first:last] = distinct[number]
                 self.wcss[cell, first:last] = variability[number]
         self._taken[cells] = torch.maximum(taken, done)
 
-    def _measure(self, cells: Tensor, theta: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Singular values (cells, layers, index) and WCSS (cells, sources) of some cells."""
+    def _measure(self, cells: Tensor, theta: Tensor) -> tuple[Array, Array, Array]:
+        """Singular values (cells, layers, index), distinct neurons (cells, layers), WCSS (cells, sources)."""
         network = self._architecture.network(theta)
         x, y = per_cell(self._x, cells), per_cell(self._y, cells)
         labels = per_cell(self._labels, cells.cpu().numpy())
@@ -117,13 +130,15 @@ class Snapshots:
             variability = np.array(
                 [[_variability(z, y, labels, cell) for z in spaces] for cell in range(len(cells))]
             )
-        return singular_values(network.weights), np.where(np.isfinite(variability), variability, np.nan)
+        variability = np.where(np.isfinite(variability), variability, np.nan)
+        return singular_values(network.weights), distinct_neurons(network), variability
 
     @property
     def state(self) -> State:
         return {
             "taken": self._taken,
             "singular_values": torch.as_tensor(self.singular_values),
+            "distinct_neurons": torch.as_tensor(self.distinct_neurons),
             "wcss": torch.as_tensor(self.wcss),
         }
 
@@ -131,10 +146,11 @@ class Snapshots:
         """Take the snapshots of an earlier run."""
         self._taken = state["taken"]
         self.singular_values = state["singular_values"].cpu().numpy()
+        self.distinct_neurons = state["distinct_neurons"].cpu().numpy()
         self.wcss = state["wcss"].cpu().numpy()
 
 
-def singular_values(weights: Sequence[Tensor]) -> NDArray[np.float64]:
+def singular_values(weights: Sequence[Tensor]) -> Array:
     """Singular values of every layer, (cells, layers, index), missing beyond its smaller side.
 
     Parameters
@@ -151,6 +167,23 @@ def singular_values(weights: Sequence[Tensor]) -> NDArray[np.float64]:
     for l, w in enumerate(weights):
         s = torch.linalg.svdvals(w.double()).cpu().numpy()
         found[:, l, : s.shape[1]] = s
+    return found
+
+
+def distinct_neurons(network: Network) -> Array:
+    """Number of distinct neurons in every layer, (cells, layers), missing in the last.
+
+    Examples
+    --------
+    >>> rows = torch.tensor([[[1.0, 0.0], [0.0, 2.0], [-1.0, 0.0]]])
+    >>> distinct_neurons(Network([rows, torch.ones(1, 1, 3)])).tolist()
+    [[2.0, nan]]
+    """
+    phi = ACTIVATIONS[network.activation]
+    found = np.full((len(network.weights[0]), len(network.weights)), np.nan)
+    for l in range(len(network.weights) - 1):
+        for cell, rows in enumerate(network.matrix(l + 1).cpu().double().numpy()):
+            found[cell, l] = tree(rows, phi.odd, phi.homogeneous).groups(MERGED).max(initial=-1) + 1
     return found
 
 

@@ -88,6 +88,7 @@ def network_arrays(objective: RegularisedLoss, end: Minimum, snapshots: Snapshot
     )
     if snapshots is not None:
         arrays["snapshot_singular_values"] = snapshots.singular_values
+        arrays["snapshot_distinct_neurons"] = snapshots.distinct_neurons
         arrays["snapshot_wcss"] = snapshots.wcss
     return arrays
 
