@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # for type checkers and editors
     from nrc.api import measure as measure
     from nrc.api import spectra as spectra
+    from nrc.condensed import condense as condense
     from nrc.figures.notebook import plot as plot
     from nrc.netcdf import load as load
     from nrc.recorder import Recorder as Recorder
+    from nrc.trained_module import module as module
     from nrc.training.run import train as train
     from nrc.version import __version__ as __version__
 
@@ -16,8 +18,10 @@ if TYPE_CHECKING:  # for type checkers and editors
 _PLACES = {
     "Recorder": "nrc.recorder",
     "__version__": "nrc.version",
+    "condense": "nrc.condensed",
     "load": "nrc.netcdf",
     "measure": "nrc.api",
+    "module": "nrc.trained_module",
     "plot": "nrc.figures.notebook",
     "spectra": "nrc.api",
     "train": "nrc.training.run",
@@ -27,7 +31,7 @@ _MODULES = (
     *("theory", "training"),
 )
 
-__all__ = ["Recorder", "load", "measure", "plot", "spectra", "train"]
+__all__ = ["Recorder", "condense", "load", "measure", "module", "plot", "spectra", "train"]
 
 
 def __getattr__(name: str) -> Any:

@@ -222,34 +222,35 @@ def test_a_model_that_is_no_module_is_an_error():
         nrc.condense(3)
 
 
-class TestTrainedNetworks:
-    @pytest.fixture(scope="class")
-    def trained(self):
-        points = Points(0, normal(12, 3, seed=4).numpy(), np.arange(12) % 2)
-        stack = {"weight_decay": [0.05, 0.1], "sigma": 0.0, "width": 5, "depth": 3, "seed": 0}
-        return nrc.train(stack, points, activation="gelu", bias=True, epochs=5)
+@pytest.fixture(scope="module")
+def trained():
+    points = Points(0, normal(12, 3, seed=4).numpy(), np.arange(12) % 2)
+    stack = {"weight_decay": [0.05, 0.1], "sigma": 0.0, "width": 5, "depth": 3, "seed": 0}
+    return nrc.train(stack, points, activation="gelu", bias=True, epochs=5)
 
-    def test_a_module_has_the_outputs_of_the_trained_network(self, trained):
-        model = nrc.module(trained, activation="gelu", weight_decay=0.1)
-        one = trained.sel(weight_decay=0.1)
-        parameters = ([torch.from_numpy(one[f"{kind}{l}"].values)[None] for l in (1, 2, 3)] for kind in "Wb")
-        weights, biases = parameters
-        x = normal(1, 6, 3)
-        expected = Network(weights, "gelu", "squared_error", biases).features(x)[-1]
-        np.testing.assert_allclose(model(x[0]).detach(), expected[0], rtol=1e-12, atol=1e-12)
 
-    @pytest.mark.parametrize(
-        ("cell", "message"),
-        [
-            ({}, "weight_decay has several values; choose one, as in weight_decay=0.05"),
-            ({"weight_decay": 0.2}, "weight_decay is 0.2, but must be one of 0.05, 0.1"),
-            ({"rate": 1}, "rate is not an axis of the networks; their axes are weight_decay"),
-            (
-                {"activation": "sine", "weight_decay": 0.1},
-                "activation is 'sine', but must be one of tanh, linear",
-            ),
-        ],
-    )
-    def test_what_does_not_select_a_network_is_an_error(self, trained, cell, message):
-        with pytest.raises(ValueError, match=message):
-            nrc.module(trained, **{"activation": "gelu", **cell})
+def test_a_module_has_the_outputs_of_the_trained_network(trained):
+    model = nrc.module(trained, activation="gelu", weight_decay=0.1)
+    one = trained.sel(weight_decay=0.1)
+    parameters = ([torch.from_numpy(one[f"{kind}{l}"].values)[None] for l in (1, 2, 3)] for kind in "Wb")
+    weights, biases = parameters
+    x = normal(1, 6, 3)
+    expected = Network(weights, "gelu", "squared_error", biases).features(x)[-1]
+    np.testing.assert_allclose(model(x[0]).detach(), expected[0], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        ({}, "weight_decay has several values; choose one, as in weight_decay=0.05"),
+        ({"weight_decay": 0.2}, "weight_decay is 0.2, but must be one of 0.05, 0.1"),
+        ({"rate": 1}, "rate is not an axis of the networks; their axes are weight_decay"),
+        (
+            {"activation": "sine", "weight_decay": 0.1},
+            "activation is 'sine', but must be one of tanh, linear",
+        ),
+    ],
+)
+def test_what_does_not_select_a_network_is_an_error(trained, cell, message):
+    with pytest.raises(ValueError, match=message):
+        nrc.module(trained, **{"activation": "gelu", **cell})
