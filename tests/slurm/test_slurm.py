@@ -190,7 +190,10 @@ def test_measures_have_the_bytes_of_a_local_run(local, fresh, survived):
     for job, rule in zip(jobs, rules, strict=True):
         assert job.comment.startswith(f"rule_{rule}")
         assert ("gpu:null:1" in job.resources) == (rule == "train_stack")
-    survived("SLURM job over its memory", "nothing. The job is tried again with more memory")
+    survived(
+        "SLURM job over its memory",
+        "the work since the last checkpoint. The job is tried again with more memory",
+    )
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
