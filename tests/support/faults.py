@@ -6,7 +6,9 @@ from pathlib import Path
 
 __all__ = ["HEADER", "Faults", "rows_of"]
 
-HEADER = "| fault | tried | survived | results lost | work that is lost, and what to do |\n|---|---|---|---|---|\n"
+HEADER = (
+    "| fault | tried | survived | results lost | work that is lost, and what to do |\n|---|---|---|---|---|\n"
+)
 PLACE = re.compile(r"(?<=<!-- faults -->\n).*?(?=<!-- end -->)", re.DOTALL)
 
 
