@@ -129,7 +129,7 @@ def test_a_terminal_shows_a_bar_and_the_errors_above_it(fresh):
     assert " networks trained, 2 converged, " in written
     plan, empty, done, last = lines_left(written)[-4:]
     assert (plan, empty, last) == ("3 jobs to run", "", "")
-    assert re.fullmatch(r"Done in \d+ s\.", done)
+    assert re.fullmatch(r"Done in \d+ (s|min)\.", done)
     assert "2 of 2 cells converged" in fresh.log(target.replace("/measure/", "/train/"))
     assert not list((fresh.folder / "results/logs").rglob("*.progress"))
 
