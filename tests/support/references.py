@@ -109,10 +109,6 @@ def cross_entropy(output, y):
     return functional.cross_entropy(output, y, reduction="none")
 
 
-def squared_error(output, y):
-    return functional.mse_loss(output, y, reduction="none").flatten(1).sum(1) / 2
-
-
 def agree(found, plain, rtol=1e-9, atol=1e-12, but=()):
     """All variables of two datasets are equal by position."""
     assert set(found.data_vars) == set(plain.data_vars)

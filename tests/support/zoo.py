@@ -273,19 +273,6 @@ ZOO = {
     "unused": Kind(unused, (5,), ["body.0", "body.2", "aside"], ["input", "body.2"]),
 }  # fmt: skip
 
-# What needs no sums over uses or positions: a layer acts on a point once.
-ONCE = [
-    "one layer",
-    "no biases",
-    "nested",
-    "in place",
-    "dense",
-    "long skip",
-    "branches",
-    "keywords",
-    "hooked",
-]
-
 
 def outputs(kind):
     return 9 if kind == "tied embedding" else 3
