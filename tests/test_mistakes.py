@@ -17,72 +17,39 @@ MISTAKES = [
     # keys
     ("colour", "red", "is not a known key; the known keys are device, checkpoint_interval"),
     (f"{GRID}.sigmas", [1], "is not a known key; the known keys are weight_decay, sigma, width, depth, seed"),
-    (f"{GRID}.sigma.step", 1, "is not a known key; the known keys are from, to, count, scale"),
-    ("data.blobs.sigma", 1, "is not an option of mixture, which has clusters, points, dimension, separation"),
     (METHOD, {"name": "lbfgs", "step": 1}, ".step is not an option of lbfgs, which has history"),
-    (METHOD, {"name": "levenberg_marquardt", "a": 1}, ".a is not an option of levenberg_marquardt, which has no options"),
-    ("figures.figure1.saturation", 0.1, "is not an option of plane, which has colour_map, dpi, of, at, certified"),
     ("data.my-blobs", {"kind": "mnist"}, "cannot be a name: a name is a letter, then letters, digits and _"),
-    ("figures.1st", {"kind": "plane", "of": "mixture"}, "cannot be a name: a name is a letter"),
     ("experiments.logs", {"like": "mixture"}, "cannot be a name: results/ has another folder of this name"),
     # kinds
-    ("data.mine", {}, f".kind is missing; it must be one of {DATA}"),
     ("data.blobs.kind", "foo", f"is 'foo', but must be one of {DATA}"),
-    ("experiments.mixture.network.kind", ["mlp"], "is ['mlp'], but must be one of mlp"),
     (METHOD, "adam", f"is 'adam', but must be a mapping with name, one of {METHODS}, or null"),
-    (METHOD, {"name": "bfgs"}, f".name is 'bfgs', but must be one of {METHODS}"),
     # missing
     ("data.mine", {"kind": "mixture", "points": 3}, ".clusters is missing; it must be a whole number of at"),
     ("experiments.new", {}, ".data is missing; it must be the name of an entry of data"),
-    ("figures.figure2", {"kind": "plane"}, ".of is missing; it must be the name of an experiment, or a list of names"),
-    ("figures.new", {"kind": "rank_curves", "of": "width"}, ".along is missing; it must be one of width, depth"),
     # types and limits
     ("experiments", [], "is [], but must be a mapping"),
-    ("experiments.new", 3, "is 3, but must be a mapping"),
-    ("figures.style", None, "is null, but must be a mapping"),
     ("device", "gpu", "is 'gpu', but must be one of auto, cpu, cuda"),
     ("measures.delta", 1, "is 1, but must be a finite number greater than 0 and less than 1"),
-    ("checkpoint_interval", "1e", "is '1e', but must be a finite number of at least 0"),
-    ("data.digits.folder", 3, "is 3, but must be a text, or null"),
-    ("data.digits.train_points", 5, "is 5, but must be a whole number of at least 10, or null"),
     ("data.blobs.points", 20.5, "is 20.5, but must be a whole number of at least 1"),
-    ("data.blobs.points", True, "is true, but must be a whole number"),
     ("data.mine", {"kind": "arrays", "file": "{x}.npz"}, ".file is '{x}.npz', but must be a path without braces"),
-    ("experiments.mixture.data", {"kind": "mixture"}, "is {kind: 'mixture'}, but must be the name of an entry"),
     ("experiments.mixture.data", "blob", "is 'blob', but must be one of blobs, small_blobs, digits"),
     ("experiments.mixture.network.bias", 1, "is 1, but must be true or false"),
     ("experiments.mixture.stack", ["sigma", "width"], "[1] is 'width', but must be one of weight_decay, sigma"),
-    ("experiments.mixture.stack", "sigma", "is 'sigma', but must be a list of some of weight_decay, sigma, seed"),
     ("experiments.mixture.stack", ["sigma", "sigma"], "is ['sigma', 'sigma'], but must be a list of values that are all different"),
     (f"{TRAINING}.warm_start", 3, "is 3, but must be the name of an experiment, or {along, direction}, or null"),
-    (f"{TRAINING}.warm_start", {"along": "width"}, ".along is 'width', but must be one of sigma, weight_decay"),
     # axes
     (f"{GRID}.sigma", 0.1, "is 0.1, but must be a list of values, such as [0.1], or {from, to, count, scale}"),
-    (f"{GRID}.width", "20", "is '20', but must be a list of values, such as [20], or {from, to, count, scale}"),
     (f"{GRID}.sigma", [], "is [], but must be a list of values, such as [0.1], or {from, to"),
-    (f"{GRID}.sigma", ["0.1"], "[0] is '0.1', but must be a finite number of at least 0"),
     (f"{GRID}.sigma", [0.1, -0.2], "[1] is -0.2, but must be a finite number of at least 0"),
     (f"{GRID}.sigma", [float("nan")], "[0] is nan, but must be a finite number"),
-    (f"{GRID}.sigma", [10**400], "[0] is 1000"),
     (f"{GRID}.sigma", [0.1, 0.1], "is [0.1, 0.1], but must be a list of values that are all different"),
-    (f"{GRID}.sigma.from", -1, "is -1, but must be a finite number of at least 0"),
     (f"{GRID}.sigma.from", 0, "is 0, but must be greater than 0 on a log scale"),
-    (f"{GRID}.sigma.from", 2, "is 2.0, but must be less than to, which is 1.0"),
-    (f"{GRID}.sigma.count", 1, "is 1, but must be a whole number of at least 2"),
     (f"{GRID}.seed", [2**32], "[0] is 4294967296, but must be a whole number of at least 0 and at most 4294967295"),
-    (f"{GRID}.seed", [12345678901234567890123], "[0] is 12345678901234567890123, but must be a whole number"),
     # figures and claims
-    ("figures.figure1.dpi", 5, "is 5, but must be a whole number of at least 50 and at most 1200"),
-    ("figures.figure1.of", {"a": "mixture"}, "is {a: 'mixture'}, but must be the name of an experiment, or a"),
-    ("figures.figure1.of", [], "is [], but must be the name of an experiment, or a list of names"),
     ("figures.new", {"kind": "shift", "of": "linear"}, ".of is 'linear', but must be a mapping"),
-    ("figures.figure4.rank", "rank", "is 'rank', but must be one of stable_rank, numerical_rank"),
     ("figures.figure4.rank", ["stable_rank", 1], "[1] is 1, but must be one of stable_rank"),
     ("figures.figure4.at", {"layer": 1}, ".layer is not a known key; the known keys are weight_decay, sigma, width"),
-    ("figures.figure4.at", {"width": [4, 4]}, ".width is [4, 4], but must not have 4 twice"),
     ("figures.figure4.at", {"width": 4.5}, ".width is 4.5, but must be a whole number of at least 1"),
-    ("claims.level", 95, "is 95, but must be a finite number greater than 0 and less than 1"),
-    ("claims.head.statistic", "tail", f"is 'tail', but must be one of {STATISTICS}"),
     ("claims.width.at_least", 3, "is 3.0, but must be at most at_most, which is 0.25"),
     ("claims.rank_with_decay", {"at_most": -0.9}, ".at_most is not an option of rank_trend, which has of"),
     ("claims.rank_with_decay.trend", "down", "is 'down', but must be one of falls, rises"),
@@ -91,8 +58,6 @@ MISTAKES = [
     # keys and values of the previous release
     (f"{TRAINING}.passes", 5, "was renamed; write epochs"),
     (METHOD, {"name": "lm"}, ".name: 'lm' was renamed; write levenberg_marquardt"),
-    ("claims.head.least", 0, "was renamed; write at_least"),
-    ("measures.tcv_lower", "semidefinite", "was removed; leave it out"),
     ("data.blobs.covariance", "diagonal", ": 'diagonal' was removed; write full or isotropic"),
 ]  # fmt: skip
 
@@ -117,24 +82,16 @@ def test_a_missing_section_is_named(tmp_path, key):
     assert f"{key} is missing; it must be" in refused(tmp_path, yaml.safe_dump(config), below=None)
 
 
-LINEAR = "to be linear, but experiments.mixture.network.activation is 'tanh'"
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("{loss: cross_entropy}", "loss is 'cross_entropy', which needs task to be classify, but experiments.mixture.task is 'autoencode'"),
-        ("{task: regress}", "task is 'regress', which needs data with y, but the data blobs have none"),
         ("{training: {method: {name: levenberg_marquardt}}}", "training.method.name is 'levenberg_marquardt', which needs training.penalty to be product, but experiments.mixture.training.penalty is 'factors'"),
-        ("{training: {penalty: product}}", f"training.penalty is 'product', which needs network.activation {LINEAR}"),
         ("{network: {activation: linear}, training: {penalty: product}, grid: {weight_decay: [0, 1]}}", "which needs grid.weight_decay to be greater than 0, but experiments.mixture.grid.weight_decay is [0.0, 1.0]"),
-        ("{training: {warm_start: {along: sigma, direction: up}}}", "training.warm_start.along is 'sigma', which needs stack to be without sigma, but"),
         ("{network: {activation: linear}, training: {method: {name: sgd, batch: 20}}}", "training.method.batch is 20, which needs network.activation to be a nonlinear activation, but"),
         ("{training: {method: {name: adam, batch: 201}}}", "training.method.batch is 201, but must be at most 200"),
-        ("{training: {method: {name: adam, batch: 6}, loss_on: centroids}}", "training.method.batch is 6, but must be at most 5"),
         ("{training: {method: {name: varpro, plain_epochs: 9}, epochs: 9}}", "training.method.plain_epochs is 9, but must be less than"),
         ("{data: digits, measures: {delta: 0.1}}", "measures.delta is 0.1, which needs data.kind to be mixture, but data.digits.kind is 'mnist'; leave it out"),
-        ("{network: {activation: relu}, measures: {curvature: true}}", "measures.curvature is true, which needs network.activation to be one of tanh, linear"),
     ],
 )  # fmt: skip
 def test_choices_that_exclude_each_other_are_refused(tmp_path, text, message):
@@ -159,19 +116,11 @@ def test_choices_that_agree_are_taken(tmp_path):
     )
 
 
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        ("blobs: {weights: [1, 2]}", "data.blobs.weights is [1.0, 2.0], but must have 5 numbers"),
-        ("digits: {source: folder}", "data.digits.folder is null, but must be a folder"),
-        (
-            "digits: {source: folder, folder: nowhere}",
-            "data.digits.folder is 'nowhere', which does not exist",
-        ),
-    ],
-)
-def test_data_that_cannot_be_made_are_refused(tmp_path, data, message):
-    assert refused(tmp_path, f"data: {{{data}}}").startswith(message)
+def test_data_that_cannot_be_made_are_refused(tmp_path):
+    line = refused(tmp_path, "data: {blobs: {weights: [1, 2]}}")
+    assert line.startswith("data.blobs.weights is [1.0, 2.0], but must have 5 numbers")
+    line = refused(tmp_path, "data: {digits: {source: folder, folder: nowhere}}")
+    assert line.startswith("data.digits.folder is 'nowhere', which does not exist")
 
 
 def test_your_own_data_are_read_from_the_working_directory(tmp_path):

@@ -93,18 +93,13 @@ def test_like_inherits_settings_over_a_chain(tmp_path):
     ("text", "message"),
     [
         ("{a: {like: blobs}}", "experiments.a.like is 'blobs', but must be one of mixture, mixture_cells, linear"),
-        ("{a: {like: 3}}", "experiments.a.like is 3, but must be one of mixture, mixture_cells, linear"),
         ("{a: {like: b}, b: {like: c}, c: {like: a}}", "experiments.c.like is 'a', but no experiment may be like itself (a like b like c like a)"),
         # a mistake that others inherit, by the models and by later checks
-        ("{mnist: {training: {epochs: 0}}}", "experiments.mnist.training.epochs is 0, but must be"),
         ("{mnist: {training: {passes: 5}}}", "experiments.mnist.training.passes was renamed"),
         ("{a_first: {like: mixture}, mixture: {grid: {sigma: {from: 2}}}}", "experiments.mixture.grid.sigma.from is 2"),
-        ("{a_first: {like: mnist}, mnist: {training: {method: {batch: 3000}}}}", "experiments.mnist.training.method.batch is 3000, but"),
         # a mistake of both
         ("{a: {like: linear_product, network: {activation: tanh}}}", "experiments.linear_product.training.penalty is 'product', which needs network.activation to be linear, but experiments.a.network.activation is 'tanh'"),
-        ("{a: {like: mnist, training: {penalty: product}}}", "experiments.a.training.penalty is 'product', which needs task to be autoencode, but experiments.mnist.task is 'classify'"),
         ("{a: {like: mnist, data: blobs}}", "experiments.a.grid.sigma is missing; it must be given, because the data blobs are of kind mixture"),
-        ("{a: {like: mixture, data: digits}, mixture: {measures: {delta: 0.01}}}", "experiments.mixture.measures.delta is 0.01, which needs data.kind to be mixture, but data.digits.kind is 'mnist'"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_reported_where_it_was_written(tmp_path, text, message):
@@ -112,29 +107,6 @@ def test_a_mistake_is_reported_where_it_was_written(tmp_path, text, message):
 
 
 # Removal.
-
-
-def test_entries_that_depend_on_removed_ones_are_removed_with_them(tmp_path):
-    settings = read(tmp_path, "experiments: {mnist: null}")
-    assert list(settings["experiments"]) == [
-        *(
-            "mixture",
-            "mixture_cells",
-            "linear",
-            "linear_centroids",
-            "linear_product",
-            "linear_product_centroids",
-        )
-    ]
-    assert list(settings["figures"]) == ["figure1", "bounds", "certified", "figure2", "forecast"]
-    assert {"transition", "quadratic", "decrease"} < set(settings["claims"])
-    assert not {"head", "width", "depth_stationary"} & set(settings["claims"])
-    assert settings["data"] == desk()["data"]
-    assert settings["removed"].startswith(
-        "configuration: experiments mnist is removed, and with it experiments width, width_five, depth, "
-        "mnist_stationary, width_stationary, depth_stationary, figures certified_mnist, "
-    )
-    assert settings["removed"].endswith("depth_mp, depth_middle, which depend on it")
 
 
 @pytest.mark.parametrize(
@@ -153,21 +125,15 @@ def test_the_removed_entries_are_reported(tmp_path, text, line):
 
 def test_a_removed_entry_may_be_written_anew_and_may_have_mistakes(tmp_path):
     again = "figures: {figure1: {kind: bounds, of: mixture, dpi: 99}}\nexperiments: {depth: null}"
-    settings = read(
-        tmp_path, "figures: {figure1: null}\nexperiments: {depth: {training: {epochs: 0}}}", again
-    )
+    wrong = "figures: {figure1: null}\nexperiments: {depth: {training: {epochs: 0}}}"
+    settings = read(tmp_path, wrong, again)
     assert "figure1" not in settings["removed"]
-    assert settings["figures"]["figure1"] == {
-        "kind": "bounds",
-        "of": ["mixture"],
-        "at": {},
-        "dpi": 99,
-        "colour_map": "viridis",
-    }
+    figure = settings["figures"]["figure1"]
+    assert (figure["kind"], figure["dpi"], "certified" in figure) == ("bounds", 99, False)
 
 
-@pytest.mark.parametrize("text", ["claims: null", "claims:"])
-def test_a_section_that_is_null_loses_its_entries(tmp_path, text):
+def test_a_section_that_is_null_loses_its_entries(tmp_path):
+    text = "claims:"
     settings = read(tmp_path, text)
     assert settings["claims"] == {}
     assert settings["removed"].startswith(
@@ -196,18 +162,13 @@ def test_a_removal_that_cannot_be_is_refused(tmp_path, text, message):
     ("content", "message"),
     [
         ("a: 1\nb: 2\na: 3", "bad.yaml, line 3: the key a is given again after line 1; keep one of them"),
-        ("data:\n  x: {kind: mixture,\n      kind: mnist}", "bad.yaml, line 3: the key kind is given again"),
         ("data:\n\tx: 1", "bad.yaml, line 2: found character"),
-        ("data: [1\nfigures: 2", "bad.yaml, line 2"),
         ("data: {x: *y}", "bad.yaml, line 1: found undefined alias"),
         ("data: &x {y: *x}", "bad.yaml must have texts, numbers, true, false, null, lists and mappings only"),
         ("1: x", "bad.yaml, line 1: the key 1 must be a text; put it in quotes"),
         ("- 1", "bad.yaml is [1], but must be a mapping of keys to values"),
-        ("just text", "bad.yaml is just text, but must be a mapping"),
         ("a: !!python/name:os.system x", "bad.yaml, line 1: could not determine a constructor"),
-        ("a: 1\n---\nb: 2", "bad.yaml, line 2: but found another document"),
         (b"\xff\xfe\x00", "bad.yaml is not a text file in UTF-8"),
-        (b"a: \x00", "bad.yaml is not valid YAML"),
         (None, "bad.yaml cannot be read (No such file or directory)"),
     ],
 )  # fmt: skip
