@@ -44,15 +44,10 @@ NUMBERS = LABELS.astype(float)
     ("labels", "message"),
     [
         (LABELS[:-1], "labels have shape (23,), but must have (24,)"),
-        (LABELS[:, None], "labels have shape (24, 1), but must have (24,)"),
-        (LABELS + 1, "labels must be 0, 1, ..., K-1 with a point of each, but no point has 0"),
         (2 * LABELS, "labels must be 0, 1, ..., K-1 with a point of each, but no point has 1"),
-        (np.where(LABELS == 2, 10**12, LABELS), "labels must be 0, 1, ..., K-1 with a point of each, but no point has 2"),
         (LABELS - 1, "labels must be 0, 1, ..., K-1, but one is -1"),
         (0 * LABELS, "labels are all 0, but must be of at least two classes"),
         (NUMBERS, "labels have type float64, but must be integers"),
-        (torch.from_numpy(NUMBERS), "labels have type float64, but must be integers"),
-        (LABELS > 0, "labels have type bool, but must be integers"),
         ([str(label) for label in LABELS], "labels have type <U1, but must be integers"),
     ],
 )  # fmt: skip
@@ -71,20 +66,12 @@ def test_labels_are_classes_from_0_with_a_point_of_each(labels, message):
             "clusters is 4, but labels have 3 classes; pass only one of them",
         ),
         ({"clusters": POINTS + 1}, "clusters is 25, but must be at most 24, the number of points"),
-        ({"clusters": 1}, "clusters is 1, but must be at least 2"),
         ({"clusters": 2.0}, "clusters is 2.0, but must be an integer"),
-        ({"y": None}, "clusters: pass their number, or labels, or integer classes as y"),
         ({"y": None, "clusters": 2}, "y: pass targets, or labels as classes"),
     ],
 )
 def test_clusters_are_a_number_where_there_are_no_labels(settings, message):
     assert refused(**settings).startswith(message)
-
-
-def test_where_two_are_one_the_error_is_of_y():
-    assert refused(y=2 * LABELS).startswith(
-        "y must be 0, 1, ..., K-1 with a point of each, but no point has 1"
-    )
 
 
 # Inputs and targets.
@@ -94,13 +81,9 @@ def test_where_two_are_one_the_error_is_of_y():
     ("x", "message"),
     [
         (X[:, 0], "x has shape (24,), but must be (points, ...)"),
-        (X[:0], "x has shape (0, 5), but must be (points, ...)"),
         (3.0, "x has shape (), but must be (points, ...)"),
         (changed(X, 17, 2, value=np.nan), "x has values that are not finite"),
-        (changed(X, 0, 2, value=np.inf), "x has values that are not finite"),
-        (torch.from_numpy(changed(X, 17, 2, value=np.nan)), "x has values that are not finite"),
         (X[:, :4], "x: the model fails at points of shape (4,) and torch.float64"),
-        ((9 * X).astype(np.uint8), "x: the model fails at points of shape (5,) and torch.uint8"),
         ([["a"] * 5] * POINTS, "x is an array of <U1, but must be an array of real numbers"),
     ],
 )
@@ -117,18 +100,11 @@ def test_inputs_are_rows_of_finite_numbers_that_the_model_takes(x, message):
     ("y", "settings", "message"),
     [
         (X, {}, "y: targets of shape (5,) do not fit outputs of shape (3,) under squared_error"),
-        (Y[:, :, None], {}, "y: targets of shape (3, 1) do not fit outputs of shape (3,) under squared_error"),
         (Y[:-1], {}, "y has shape (23, 3), but must have (24, ...)"),
-        (1.0, {}, "y has shape (), but must have (24, ...)"),
         (changed(Y, 23, 0, value=np.nan), {}, "y has values that are not finite"),
-        ([["a"] * 3] * POINTS, {}, "y is an array of <U1, but must be an array of real numbers"),
         (LABELS, {}, "y: integers are classes, but losses other than cross_entropy need real targets"),
-        (LABELS, {"loss": lambda output, y: functional.cross_entropy(output, y, reduction="none")}, "y: integers are classes"),
         (2 * LABELS, {"loss": "cross_entropy"}, "y: classes must have shape (points,) and be in 0..2 for 3 outputs, but have shape (24,) and are in 0..4"),
-        (LABELS - 1, {"loss": "cross_entropy"}, "y: classes must have shape (points,) and be in 0..2 for 3 outputs"),
-        (LABELS[:, None], {"loss": "cross_entropy"}, "y: classes must have shape (points,) and be in 0..2 for 3 outputs, but have shape (24, 1)"),
         (Y - 0.5, {"loss": "cross_entropy"}, "y: real targets of cross_entropy must be distributions"),
-        (2 * Y, {"loss": "cross_entropy"}, "y: real targets of cross_entropy must be distributions"),
     ],
 )  # fmt: skip
 def test_targets_are_what_the_loss_takes(y, settings, message):
@@ -198,26 +174,19 @@ def returning(form):
     ("build", "message"),
     [
         (lambda: nn.Sequential(nn.Embedding(5, 3), nn.Tanh()), "model: Sequential has no layer that can be measured"),
-        (lambda: nn.Tanh(), "model: Tanh has no layer that can be measured"),
         (lambda: with_a_value("2.weight", np.nan), "model: weights of layer 2 are not finite"),
-        (lambda: with_a_value("0.weight", -np.inf), "model: weights of layer 0 are not finite"),
         (lambda: with_a_value("2.bias", np.nan), "model: its outputs are not finite"),
         (lambda: nn.Sequential(nn.Linear(5, 3), Noise()), "model: two evaluations at the same points differ, so it uses random numbers"),
         (batch_statistics, "model: the output of a point depends on the other points of its batch"),
         (lambda: network().train(), "model: Sequential is in training mode; call model.eval() first"),
         (partly_training, "model: 1 is in training mode; call model.eval() first"),
         (lambda: returning(lambda z: (z, z)), "model: its output for 4 points is a tuple, but must be a tensor"),
-        (lambda: returning(lambda z: {"logits": z}), "model: its output for 4 points is a dict, but must be a tensor"),
-        (lambda: returning(lambda z: z[0]), "model: its output for 4 points is of shape (3,), but must be a tensor"),
         (lambda: returning(lambda z: z.mean()), "model: its output for 4 points is of shape (), but must be a tensor"),
         (lambda: returning(lambda z: z.round().long().double()), "model: no layer has a gradient"),
         (lambda: parametrizations.spectral_norm(nn.Linear(5, 3)), "model: ParametrizedLinear.weight is not an initialised parameter; remove its parametrization"),
-        (lambda: nn.Sequential(parametrizations.weight_norm(nn.Linear(5, 3))), "model: 0.weight is not an initialised parameter"),
         (pruned, "model: 0.weight is not an initialised parameter"),
-        (lambda: nn.Sequential(nn.LazyLinear(3)), "model: 0.weight is not an initialised parameter"),
         (lambda: network().to("meta"), "model: 0.weight is not an initialised parameter"),
         (with_a_tensor, "model: it cannot be copied (Only Tensors created explicitly by the user"),
-        (lambda: {"a": 1}, "model is a dict, but must be a torch.nn.Module"),
         (lambda: network, "model is a function, but must be a torch.nn.Module"),
     ],
 )  # fmt: skip
@@ -245,26 +214,15 @@ def test_models_are_functions_of_a_point_with_weights_that_are_there(build, mess
     ("settings", "message"),
     [
         ({"weight_decay": -0.1}, "weight_decay is -0.1, but must be finite and at least 0"),
-        ({"weight_decay": np.nan}, "weight_decay is nan, but must be finite and at least 0"),
         ({"weight_decay": "0.1"}, "weight_decay is '0.1', but must be a number"),
-        ({"weight_decay": True}, "weight_decay is True, but must be a number"),
-        ({"weight_decay": None}, "weight_decay is None, but must be a number"),
-        ({"weight_decay": {"0.weight": -1}}, "weight_decay is -1, but must be finite and at least 0"),
         ({"weight_decay": {"0": 0.1}}, "weight_decay: '0' is not a parameter of the model; a parameter is '0.weight'"),
         ({"loss": "hinge"}, "loss is 'hinge', but must be squared_error, cross_entropy or a function"),
         ({"loss": 3}, "loss is a int, but must be a name or a function of outputs and targets"),
         ({"loss": lambda output, y: (output - y).square()}, "loss: its value for 4 points is of shape (4, 3), but must be a tensor of shape (4,)"),
-        ({"loss": functional.mse_loss}, "loss: its value for 4 points is of shape (), but must be a tensor of shape (4,)"),
-        ({"loss": lambda output, y: 0.0}, "loss: its value for 4 points is a float, but must be a tensor of shape (4,)"),
         ({"sources": "1"}, "sources: '1' does not determine all later features; choose from input, 2"),
-        ({"sources": ["input", "z"]}, "sources: 'z' does not determine all later features"),
         ({"sources": []}, "sources is empty; choose from input, 2"),
-        ({"restarts": 0}, "restarts is 0, but must be at least 1"),
         ({"restarts": 1.5}, "restarts is 1.5, but must be an integer"),
         ({"batch": 0}, "batch is 0, but must be at least 1"),
-        ({"batch": "all"}, "batch is 'all', but must be an integer"),
-        ({"seed": -1}, "seed is -1, but must be at least 0"),
-        ({"certified_ranks": -1}, "certified_ranks is -1, but must be at least 0"),
         ({"certified_ranks": 25}, "certified_ranks is 25, but must be at most 24, the number of points"),
         ({"svd": "fast"}, "svd is 'fast', but must be 'exact' or 'randomized'"),
     ],
@@ -284,21 +242,8 @@ def test_a_large_layer_needs_a_choice_of_svd(monkeypatch):
     assert nrc.measure(model, X, LABELS, svd="randomized").equals(exact)
 
 
-def test_the_largest_singular_values_are_found_at_random():
-    torch.manual_seed(0)
-    model = nn.Linear(300, 280)
-    found = nrc.spectra(model, svd="randomized")
-    s = np.linalg.svd(model.weight.detach().double().numpy(), compute_uv=False)
-    assert found.sizes["index"] == 256
-    np.testing.assert_allclose(found["singular_values"][0][:20], s[:20], rtol=0.02)
-    assert (found["singular_values"][0].values <= s[:256] * (1 + 1e-9)).all()
-    assert found["stable_rank"].item() == pytest.approx((s**2).sum() / s[0] ** 2, rel=0.04)
-    for name in ("effective_rank", "exact_rank"):
-        assert found[name].isnull().all()
-
-
-@pytest.mark.parametrize("number", [np.int64(2), np.int32(2)])
-def test_numbers_of_numpy_are_numbers(number):
+def test_numbers_of_numpy_are_numbers():
+    number = np.int64(2)
     settings = {"restarts": number, "seed": number, "batch": number, "certified_ranks": number}
     found = nrc.measure(network(), X, LABELS, weight_decay={"0.weight": np.float32(0.5)}, **settings)
     settings = dict.fromkeys(settings, 2)

@@ -55,8 +55,8 @@ def changed(name, at, value):
 
 
 @pytest.mark.parametrize("name", WRITERS)
-@pytest.mark.parametrize("with_y", [True, False])
-def test_a_file_of_every_format_is_read(tmp_path, name, with_y):
+def test_a_file_of_every_format_is_read(tmp_path, name):
+    with_y = name != "small.npz"
     content = FULL if with_y else without("y")
     WRITERS[name](tmp_path / name, {**content, "other": np.array(["text"] * POINTS)})
     options = Options(file=str(tmp_path / name))
@@ -86,18 +86,12 @@ IN_HEADERS = {
     "float labels": ({**FULL, "labels": FULL["labels"] / 1}, "its labels has values of type float64; they must be whole numbers"),
     "text in x": ({**FULL, "x": X.astype("S4")}, r"its x has values of type .*; they must be numbers"),
     "flat x": ({**FULL, "x": X[:, 0]}, rf"x in it has shape \(12,\); {NO_X}, at least one of each"),
-    "images in x": ({**FULL, "x": np.zeros((12, 2, 2))}, rf"x in it has shape \(12, 2, 2\); {NO_X}"),
     "one-hot labels": ({**FULL, "labels": np.eye(12, dtype=int)}, r"labels in it has shape \(12, 12\); it must be \(points,\)"),
-    "flat y": ({**FULL, "y": FULL["y"][:, 0]}, r"y in it has shape \(12,\); it must be \(points, outputs\)"),
-    "no features": ({**FULL, "x": np.zeros((12, 0))}, rf"x in it has shape \(12, 0\); {NO_X}, at least one of each"),
     "no points": ({name: values[:0] for name, values in FULL.items()}, rf"x in it has shape \(0, 3\); {NO_X}"),
     "fewer labels": ({**FULL, "labels": FULL["labels"][:-1]}, r"labels in it has shape \(11,\); it must be \(points,\), with as many points as x, 12"),
-    "fewer y": ({**FULL, "y": FULL["y"][:-2]}, r"y in it has shape \(10, 2\); it must be .*, with as many points as x, 12"),
 }  # fmt: skip
 IN_NUMBERS = {
     "a gap in the labels": (changed("labels", FULL["labels"] == 2, 1), r"its labels must be 0, 1, \.\.\., K-1, each with a point, but 2 is missing"),
-    "labels from 1": ({**FULL, "labels": FULL["labels"] + 1}, "its labels must be 0, 1, .* but 0 is missing"),
-    "a huge label": (changed("labels", 5, 2**40), r"its labels must be .* but 4 is missing"),
     "a negative label": (changed("labels", 0, -1), r"its labels must be 0, 1, \.\.\., .* but -1 is one of them"),
     "NaN in x": (changed("x", (4, 2), np.nan), r"its x is nan at \[4, 2\]; every number must be finite"),
     "infinity in y": (changed("y", (7, 1), -np.inf), r"its y is -inf at \[7, 1\]; every number must be finite"),
@@ -121,11 +115,11 @@ def assert_refused(path, message, *, in_header=True):
     assert all("\n" not in line and len(line) < 300 + len(str(path)) for line in lines)
 
 
-@pytest.mark.parametrize("defect", DEFECTS)
-@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize(
+    ("name", "defect"),
+    [*(("a.npz", defect) for defect in DEFECTS), ("a.nc", "no x"), ("a.npy", "float labels")],
+)
 def test_a_defect_is_reported_with_file_array_and_what_it_must_be(tmp_path, name, defect):
-    if name == "a.npy" and defect.startswith("fewer"):
-        pytest.skip("a table has equally many rows of each")
     content, message = DEFECTS[defect]
     WRITERS[name](tmp_path / name, content)
     assert_refused(tmp_path / name, message, in_header=defect in IN_HEADERS)
@@ -142,8 +136,7 @@ def test_a_file_that_is_missing_or_of_another_format(tmp_path, name):
     assert_refused(path, OTHER_FORMATS.get(name, r"it is damaged \(File is not a zip file\)"))
 
 
-@pytest.mark.parametrize("name", WRITERS)
-@pytest.mark.parametrize("damage", ["empty", "half"])
+@pytest.mark.parametrize(("name", "damage"), [("a.npz", "half"), ("a.npy", "half"), ("a.nc", "empty")])
 def test_a_truncated_file_is_refused(tmp_path, name, damage):
     path = tmp_path / name
     WRITERS[name](path, FULL)
@@ -153,8 +146,8 @@ def test_a_truncated_file_is_refused(tmp_path, name, damage):
         read_arrays(path)
 
 
-@pytest.mark.parametrize("name", ["a.npz", "small.npz"])
-def test_a_flipped_bit_of_an_archive_is_found(tmp_path, name):
+def test_a_flipped_bit_of_an_archive_is_found(tmp_path):
+    name = "a.npz"
     path = tmp_path / name
     WRITERS[name](path, FULL)
     data = bytearray(path.read_bytes())

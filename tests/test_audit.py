@@ -67,10 +67,6 @@ def test_cells_without_noise_have_no_ratio_and_no_violation():
     assert (row["checked"], row["violations"], row["largest_at"]) == (2, 0, "")
 
 
-def test_a_statement_without_measures_has_no_row():
-    assert list(rows(cube([1.0, 1.0]))) == ["Theorem 3.4, measured", "eq. 7"]
-
-
 def draws(exceeding, seeds=100):
     """A cube of two noise levels whose WCSS is above its bound for some seeds."""
     wcss = np.where(np.arange(seeds) < exceeding, 1.1, 0.9) * np.ones((1, 2, 1, 1, 1))
@@ -102,12 +98,6 @@ def test_every_statement_can_be_violated(statement):
     assert rows(two_sided(statement))[statement.name]["violations"] == 1
     assert rows(two_sided(statement, bound=2.0))[statement.name]["violations"] == 0
     assert statement.name not in rows(two_sided(statement).drop_vars(statement.bound))
-
-
-def test_a_cube_without_any_measure_has_no_rows():
-    table = audit(xr.Dataset(), 0.05)
-    assert table.empty
-    assert {"statement", "violations", "allowed"} <= set(table)
 
 
 class TestProgram:

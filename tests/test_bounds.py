@@ -15,15 +15,6 @@ def wcss_of_draws(covariance, **changes):
     return drawn, np.array([wcss(points.x(0.5), points.labels) for points in drawn])
 
 
-def test_closed_form_for_balanced_isotropic_blobs():
-    clusters, size, dimension, sigma = 5, 40, 20, 0.3
-    covariances = np.broadcast_to(sigma**2 * np.eye(dimension), (clusters, dimension, dimension))
-    s, points = np.log(clusters / DELTA), clusters * size
-    correction = 2 * np.sqrt(s * clusters / (points * dimension)) + 2 * s * clusters / (points * dimension)
-    expected = sigma**2 * dimension * (1 + correction)
-    assert gaussian_wcss_bound(covariances, [size] * clusters, DELTA) == pytest.approx(expected, rel=1e-12)
-
-
 @pytest.mark.parametrize("covariance", ["isotropic", "full"])
 def test_the_bound_holds_with_its_probability(covariance):
     drawn, values = wcss_of_draws(covariance)

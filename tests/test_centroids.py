@@ -1,11 +1,10 @@
 from dataclasses import replace
-from itertools import pairwise, product
+from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
 from scipy.linalg import null_space
-from torch.nn import functional
 
 from nrc.networks.activations import ACTIVATIONS
 from nrc.networks.mlp import Network
@@ -25,10 +24,7 @@ from support.references import centroid_gradient
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:FutureWarning")
 
 CELLS, POINTS, CLUSTERS, SIZES = 3, 30, 3, (5, 7, 6, 5)
-NETWORKS = [
-    pytest.param(name, bias, id=name + " with biases" * bias)
-    for name, bias in [("tanh", False), *((name, True) for name in sorted(ACTIVATIONS))]
-]
+NETWORKS = [("tanh", False), ("relu", True)]
 SMOOTH = [name for name, activation in sorted(ACTIVATIONS.items()) if activation.derivative_bounds]
 
 
@@ -65,22 +61,6 @@ def all_gaps(network, x, y, labels):
     return gap, bound
 
 
-def plain_centroid_loss(network, z, y, labels):
-    """The centroid-based loss of one network, cluster by cluster, for autograd."""
-    phi = (lambda t: t) if network.activation == "linear" else getattr(functional, network.activation)
-    biases = network.biases or [torch.zeros(1, 1)] * len(network.weights)
-    total = 0
-    for cluster in range(CLUSTERS):
-        members = labels == cluster
-        output = z[members].mean(0).detach()
-        for l, (w, b) in enumerate(zip(network.weights, biases, strict=True), start=1):
-            output = w[0] @ output + b[0]
-            output = output if l == len(network.weights) else phi(output)
-        error = output - y[members].mean(0)
-        total = total + members.double().mean() * (error**2).sum() / 2
-    return total
-
-
 def test_centroids_agree_with_a_plain_loop():
     _, x, _, labels = draw()
     means, shares = centroids(x, labels, CLUSTERS)
@@ -89,33 +69,6 @@ def test_centroids_agree_with_a_plain_loop():
             members = [x[c, i] for i in range(POINTS) if labels[c, i] == cluster]
             torch.testing.assert_close(means[c, cluster], sum(members) / len(members))
             assert float(shares[c, cluster]) == len(members) / POINTS
-
-
-@pytest.mark.parametrize(("activation", "bias"), NETWORKS)
-def test_the_gap_agrees_with_autograd(activation, bias):
-    network, x, y, labels = draw(activation=activation, bias=bias)
-    gap, _ = all_gaps(network, x, y, labels)
-    assert gap.shape == (CELLS, 3, 3)
-    for c in range(CELLS):
-        one = of_cell(network, c)
-        z = one.features(x[c : c + 1])
-        full = torch.autograd.grad(((z[-1] - y[c]) ** 2).sum() / (2 * POINTS), one.weights, retain_graph=True)
-        for k in range(3):
-            loss = plain_centroid_loss(one.after(k), z[k][0], y[c], labels[c])
-            for l, gradient in enumerate(torch.autograd.grad(loss, one.weights[k:]), start=k):
-                assert float(gap[c, l, k]) == pytest.approx(float((full[l] - gradient).norm()), rel=1e-10)
-            assert gap[c, :k, k].isnan().all()
-
-
-@pytest.mark.parametrize("bias", [False, True])
-@pytest.mark.parametrize("activation", SMOOTH)
-def test_the_gradient_at_centroids_has_rank_at_most_k(activation, bias):
-    network, x, y, labels = draw(activation=activation, bias=bias)
-    for k, z in enumerate(network.features(x)[:-1]):
-        for gradient in centroid_gradient(network.after(k), z, y, labels, CLUSTERS):
-            ranks = torch.linalg.matrix_rank(gradient)
-            assert (ranks <= CLUSTERS).all()
-            assert ranks.max() == CLUSTERS, "K distinct centroids fill the rank"
 
 
 def test_the_gap_vanishes_with_the_variability_and_is_of_its_order():
@@ -131,11 +84,9 @@ def test_the_gap_vanishes_with_the_variability_and_is_of_its_order():
 
 
 @pytest.mark.parametrize("activation", SMOOTH)
-@pytest.mark.parametrize("weight_decay", [1e-3, 1.0])
 @pytest.mark.parametrize("partition", ["classes", "random"])
-@pytest.mark.parametrize("bias", [False, True])
-def test_theorem_3_4_holds_at_any_weights_and_for_any_partition(activation, weight_decay, partition, bias):
-    for seed in range(5):
+def test_theorem_3_4_holds_at_any_weights_and_for_any_partition(activation, partition):
+    for seed, weight_decay, bias in ((0, 1e-3, False), (1, 1.0, True), (2, 1e-3, True)):
         network, x, y, labels = draw(0.3, seed, activation, bias)
         if partition == "random":
             labels = labels[:, torch.randperm(POINTS, generator=torch.Generator().manual_seed(seed))]
@@ -231,10 +182,9 @@ def curvature(network, layer, pair):
     return float(value.norm(dim=1).max())
 
 
-@pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("activation", SMOOTH)
-def test_m_bounds_the_second_derivative_all_over_the_ball(activation, bias):
-    stack, x, y, _ = draw(seed=3, activation=activation, bias=bias)
+def test_m_bounds_the_second_derivative_all_over_the_ball(activation):
+    stack, x, y, _ = draw(seed=3, activation=activation, bias=True)
     network = of_cell(stack, 0)
     network = replace(network, weights=[w.detach() for w in network.weights])
     generator = torch.Generator().manual_seed(1)
@@ -348,28 +298,6 @@ def test_the_projected_theorem_by_the_definition_of_the_residual(activation, bia
                 assert at_rho <= (float(residual.norm()) + gap) / weight_decay * (1 + 1e-12)
 
 
-@pytest.mark.parametrize(("activation", "bias"), NETWORKS)
-def test_leading_directions_of_the_gradient_bound_every_tail(activation, bias):
-    """Below rho what G itself has outside of them counts, too: by numpy, and by scipy's complements."""
-    network, x, y, labels = draw(activation=activation, bias=bias)
-    for k, z in enumerate(network.features(x)[:-1]):
-        at_centroids = centroid_gradient(network.after(k), z, y, labels, CLUSTERS)
-        for l, g in enumerate(at_centroids, start=k):
-            w, (_, found) = network.weights[l], outside_gradient(network.weights[l], g)
-            for c, r in product(range(CELLS), range(1, min(w.shape[1:]) + 1)):
-                of_layer, of_gradient = w[c].numpy(), g[c].numpy()
-                assert float(found[c, r - 1]) == pytest.approx(
-                    plain_outside(of_layer, of_gradient, r), rel=1e-9
-                )
-                tail = np.linalg.norm(np.linalg.svd(of_layer, compute_uv=False)[r:])
-                assert tail <= float(found[c, r - 1]) * (1 + 1e-12) + 1e-14
-                if r <= CLUSTERS:
-                    u, _, vt = np.linalg.svd(of_gradient)
-                    columns, rows = null_space(u[:, :r].T), null_space(vt[:r])
-                    least = min(np.linalg.norm(columns.T @ of_layer), np.linalg.norm(of_layer @ rows))
-                    assert float(found[c, r - 1]) == pytest.approx(least, rel=1e-9)
-
-
 def test_the_projected_bound_is_attained_also_for_ranks_below_k():
     """Matrices of known parts: the space of the gradient, of rank 0 to 2, and what is outside it."""
     w = torch.diag(torch.tensor([5.0, 4.0, 3.0, 2.0], dtype=torch.float64))[None].repeat(4, 1, 1)
@@ -450,4 +378,5 @@ def test_large_layers_are_bounded_by_every_number_of_directions():
     w = of_spectrum(300, 280, s) + 1e-2 * np.random.default_rng(2).normal(size=(300, 280)) / 300**0.5
     rho, bounds = outside_gradient(*(torch.from_numpy(a)[None] for a in (w, g)))
     assert rho.tolist() == [30]
-    np.testing.assert_allclose(bounds[0], [plain_outside(w, g, r) for r in range(1, 281)], rtol=1e-7)
+    chosen = np.array([1, 2, 10, 29, 30, 31, 280])
+    np.testing.assert_allclose(bounds[0][chosen - 1], [plain_outside(w, g, r) for r in chosen], rtol=1e-7)

@@ -97,14 +97,6 @@ def test_each_key_is_one_short_line(tmp_path):
     assert len(lines([jobs[2]])) == 2, "it has no results"
 
 
-def test_an_entry_that_is_added_or_removed_is_one_key(tmp_path):
-    claim = "{statistic: jump, statement: a, of: mixture, at_least: 1}"
-    new = read(tmp_path, f"experiments: {{mnist: null}}\nclaims: {{mine: {claim}}}")
-    found = changed_keys("summarise", "", *map(job_settings.summary_slice, (desk(), new)), {})
-    assert {"claims.tail", "claims.mine", "figures.figure3", "experiments.mnist"} <= found.keys()
-    assert all(key.count(".") == 1 for key in found)
-
-
 def test_the_time_is_estimated_from_benchmark_files(tmp_path):
     jobs = [job(1, "collect", "{}", tmp_path, seconds=100), job(2, "collect", "{}", tmp_path)]
     assert lines(jobs, 4)[-1] == (

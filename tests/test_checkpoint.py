@@ -16,6 +16,9 @@ from support.problems import METHODS, MethodCase, classifiers
 STATE = {"run": {"theta": torch.arange(3.0), "count": 4}, "size": 2}
 
 
+OPTIONS = {"adam": {}, "sgd": {"momentum": 0.9}}
+
+
 class Interrupt(Exception):
     pass
 
@@ -57,33 +60,29 @@ def assert_continues_in_the_same_bits(folder, case, problem, epochs, moment, **o
     np.testing.assert_array_equal(snapshots.wcss, all_snapshots.wcss)
 
 
-@pytest.mark.parametrize("name", METHODS)
-@pytest.mark.parametrize(("moment", "window"), [(1, None), (7, None), (40, None), (9, 2), (55, 2)])
+@pytest.mark.parametrize(
+    ("name", "moment", "window"), [*((name, 9, 2) for name in METHODS), ("lbfgs", 40, None)]
+)
 def test_a_minimisation_continues_in_the_same_bits(tmp_path, name, moment, window):
     """Within the budget some cells converge, and some do not; in a window some wait."""
     loss, start = METHODS[name].autoencoders(weight_decay=(0.02, 0.3, 0.1))
     labels = np.arange(loss.x.shape[1])[None] % 2
-    if name == "levenberg_marquardt":  # it needs ten steps
-        moment = min(moment, 12 if window else 6)
     problem = loss, start, [0] * len(start), labels
     assert_continues_in_the_same_bits(tmp_path, METHODS[name], problem, 60, moment, window=window)
 
 
-@pytest.mark.parametrize(
-    ("name", "options"), [("adam", {}), ("sgd", {"momentum": 0.9}), ("sgd", {"momentum": 0.0})]
-)
-@pytest.mark.parametrize("moment", [1, 2, 9])
-def test_mini_batches_of_several_seeds_continue_in_the_same_bits(tmp_path, name, options, moment):
+@pytest.mark.parametrize(("name", "moment"), [("adam", 2), ("sgd", 9)])
+def test_mini_batches_of_several_seeds_continue_in_the_same_bits(tmp_path, name, moment):
     """One cell diverges at once, and the other cell of its seed keeps its order."""
     loss, start, seeds = classifiers(seeds=(5, 8))
     start[0] *= 1e200
-    case = MethodCase(name, {"learning_rate": 0.01, "batch": 20, "schedule": "cosine", **options})
+    case = MethodCase(name, {"learning_rate": 0.01, "batch": 20, "schedule": "cosine", **OPTIONS[name]})
     problem = loss, start, seeds, loss.y.argmax(2).numpy()
     assert_continues_in_the_same_bits(tmp_path, case, problem, 9, moment)
 
 
 def test_a_state_can_be_the_state_at_the_end(tmp_path):
-    for name in METHODS:
+    for name in ("lbfgs", "sgd"):
         loss, start = METHODS[name].autoencoders()
         problem = loss, start, [0] * 4, np.zeros((1, loss.x.shape[1]), dtype=int)
         saved = checkpoint(tmp_path, name)
@@ -105,13 +104,13 @@ def test_a_state_is_only_read_by_the_same_computation(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("place", [0, 32, -1, "half", "empty"])
+@pytest.mark.parametrize("place", [0, -1, "half"])
 def test_a_damaged_checkpoint_is_ignored(tmp_path, place):
     file = checkpoint(tmp_path)
     file.save(STATE)
     data = bytearray(file.path.read_bytes())
-    if isinstance(place, str):
-        data = data[: len(data) // 2 if place == "half" else 0]
+    if place == "half":
+        data = data[: len(data) // 2]
     else:
         data[place] ^= 4
     file.path.write_bytes(data)

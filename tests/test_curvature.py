@@ -8,12 +8,11 @@ import torch
 
 from nrc.measures import curvature as module
 from nrc.measures.curvature import curvature, dense_hessian, smallest_dense, smallest_found
-from nrc.networks.losses import LOSSES
 from nrc.networks.mlp import Architecture
 from nrc.objectives.regularised_loss import RegularisedLoss
 from nrc.optimize.minimise import minimise
 from nrc.status import flag_masks
-from support.configurations import overlay, read, refused
+from support.configurations import read, refused
 from support.problems import METHODS, autoencoders, classifiers, normal, plain_hessians
 
 SHARES = torch.softmax(normal(2, 50), 1)
@@ -40,10 +39,15 @@ def kinds(dataset):
     return [next(kind for kind, mask in masks.items() if mask[c]) for c in range(dataset.sizes["cell"])]
 
 
-@pytest.mark.parametrize("bias", [False, True])
-@pytest.mark.parametrize("shares", [None, SHARES], ids=["uniform", "weighted"])
-@pytest.mark.parametrize("activation", ["tanh", "linear"])
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize(
+    ("loss", "activation", "shares", "bias"),
+    [
+        ("squared_error", "tanh", None, True),
+        ("cross_entropy", "tanh", SHARES, False),
+        ("squared_error", "linear", SHARES, False),
+        ("cross_entropy", "linear", None, True),
+    ],
+)
 def test_the_smallest_eigenvalue_is_autograds(loss, activation, shares, bias):
     """From all entries of the Hessian and by the search, each within its error, at any point."""
     objective, theta, _ = classifiers(loss=loss, activation=activation, bias=bias)
@@ -94,11 +98,10 @@ def test_the_origin_is_a_saddle_until_weight_decay_makes_it_a_minimum(most, monk
 
 
 @pytest.mark.parametrize("most", [0, 2000], ids=["search", "dense"])
-@pytest.mark.parametrize("tolerance", [1e-5, 1e-9])
-def test_the_symmetry_of_linear_networks_leaves_a_minimum_undetermined(tolerance, most, monkeypatch):
+def test_the_symmetry_of_linear_networks_leaves_a_minimum_undetermined(most, monkeypatch):
     monkeypatch.setattr(module, "DENSE", most)
     loss, start = autoencoders(weight_decay=(0.02, 0.1), sigma=(0.05,), activation="linear")
-    theta = trained(loss, start, tolerance)
+    theta = trained(loss, start)
     found = curvature(loss, theta)
     assert kinds(found) == ["undetermined"] * 2
     assert (found["curvature_error"] < 0.01 * loss.weight_decay.numpy()).all()
@@ -121,11 +124,10 @@ def test_a_trained_tanh_network_is_a_minimum_and_a_network_of_half_of_it_is_not(
 
 
 def test_a_cell_alone_has_the_bits_of_the_cell_in_its_stack():
-    objective, theta, _ = classifiers(weight_decay=(1e-2, 3e-2, 0.1))
+    objective, theta, _ = classifiers()
+    one = torch.tensor([1])
     for smallest in (smallest_dense, smallest_found):
-        for c in range(3):
-            one = torch.tensor([c])
-            assert smallest(objective.select(one), theta[one], 0) == smallest(objective, theta, c)
+        assert smallest(objective.select(one), theta[one], 0) == smallest(objective, theta, 1)
 
 
 # ---- the setting ----------------------------------------------------------------------------------
@@ -134,17 +136,6 @@ def test_a_cell_alone_has_the_bits_of_the_cell_in_its_stack():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("measures: {curvature: 1}", "measures.curvature is 1, but must be true or false"),
-        (
-            overlay("experiments.linear_product.measures.curvature", True),
-            "experiments.linear_product.measures.curvature is true, which needs training.penalty to be factors, but "
-            "experiments.linear_product.training.penalty is 'product'; leave it out",
-        ),
-        (
-            "experiments: {mixture: {network: {activation: relu}, measures: {curvature: true}, training: {method: {name: lbfgs}}}}",
-            "experiments.mixture.measures.curvature is true, which needs network.activation to be one of tanh, linear, "
-            "gelu, silu, but experiments.mixture.network.activation is 'relu'; leave it out",
-        ),
         (
             "experiments: {own: {like: mixture, grid: {weight_decay: [0, 1]}, measures: {curvature: true}, training: {method: {name: lbfgs}}}}",
             "experiments.own.measures.curvature is true, which needs grid.weight_decay to be greater than 0, but "

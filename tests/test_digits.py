@@ -78,10 +78,6 @@ def certified(ran):
     return {layer: np.min(of, axis=0) for layer, of in best.items()}
 
 
-def test_it_is_ten_lines():
-    assert SCRIPT.count("\n") <= 10
-
-
 def test_certified_ranks_are_those_of_plain_numpy(ran, certified):
     measured = ran["measured"]
     assert measured["layer"].values.tolist() == list(certified) == ["0", "2", "4"]
@@ -132,16 +128,6 @@ def test_a_network_that_has_hardly_trained_is_not_certified():
     exec(compile(short, "digits.py", "exec"), variables)
     assert variables["measured"]["certified_rank"].isnull().all()
     assert 5 < variables["measured"]["relative_residual"] < 8
-
-
-def test_decoupled_decay_leaves_a_residual():
-    script = SCRIPT.replace("optim.Adam(", "optim.AdamW(").replace("range(1000)", "range(500)")
-    assert script.count("AdamW") == 1
-    variables = {"print": lambda of: None}
-    torch.manual_seed(0)
-    exec(compile(script.replace("nrc.plot", "# nrc.plot"), "digits.py", "exec"), variables)
-    assert 0.95 < variables["measured"]["relative_residual"] < 1.05
-    assert variables["measured"]["certified_rank"].isnull().all()
 
 
 def test_the_table_of_variables_is_what_they_say_of_themselves():

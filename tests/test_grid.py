@@ -25,12 +25,8 @@ def test_notation(value, written):
     [
         ("sigma", "1e-3"),
         ("sigma", "1.0"),
-        ("sigma", "0.10"),
-        ("sigma", "+1"),
         ("sigma", "-1"),
         ("sigma", "nan"),
-        ("sigma", "inf"),
-        ("sigma", "much"),
         ("sigma", ""),
         ("width", "2.5"),
         ("width", "0"),

@@ -60,7 +60,7 @@ def test_the_ridge_solution_is_the_minimiser(weight_decay):
     )
 
 
-@pytest.mark.parametrize("rank", [1, 2, 4])
+@pytest.mark.parametrize("rank", [1, 3])
 def test_no_search_over_factors_beats_the_minimiser(rank):
     x, y, _ = draw(sigma=0.8)
     w = minimiser(x, y, WEIGHT_DECAY, rank)
@@ -78,7 +78,7 @@ def test_no_search_over_factors_beats_the_minimiser(rank):
 
     rng = np.random.default_rng(rank)
     found = [
-        minimize(of_factors, rng.normal(size=rank * (M + D)), jac=True, method="BFGS").fun for _ in range(6)
+        minimize(of_factors, rng.normal(size=rank * (M + D)), jac=True, method="BFGS").fun for _ in range(3)
     ]
     assert min(found) == pytest.approx(least, rel=1e-6)
     assert all(value >= least * (1 - 1e-12) for value in found)
@@ -114,7 +114,7 @@ def test_critical_points_have_their_value_and_no_slope():
 @pytest.mark.parametrize("autoencode", [True, False])
 @pytest.mark.parametrize("weight_decay", [1e-3, 0.05, 2.0])
 def test_theorem_5_3(autoencode, weight_decay):
-    for seed in range(10):
+    for seed in range(4):
         x, y, labels = draw(seed=seed, autoencode=autoencode)
         means = [np.stack([a[labels == label].mean(0) for label in labels]) for a in (x, y)]
         star, bar = plain_ridge(x, y, weight_decay), plain_ridge(*means, weight_decay)
@@ -136,7 +136,7 @@ def test_theorem_5_3_is_sharp_for_one_point_of_noise():
 
 @pytest.mark.parametrize("weight_decay", [1e-3, 0.05, 2.0])
 def test_theorem_5_4(weight_decay):
-    for seed in range(10):
+    for seed in range(4):
         x, y, labels = draw(seed=seed)
         within = sum(((y[labels == k] - y[labels == k].mean(0)) ** 2).sum() for k in range(3)) / N
         distance = np.linalg.norm(minimiser(x, y, weight_decay) - minimiser(x, y, weight_decay, 3))
@@ -183,7 +183,7 @@ def test_theorem_5_3_is_nearly_attained(target, bound):
     assert 0.92 * limit < np.linalg.norm(shift) <= limit
 
 
-@pytest.mark.parametrize("depth", [1, 2, 3, 4, 7])
+@pytest.mark.parametrize("depth", [1, 2, 3, 7])
 def test_critical_values_are_the_minima_of_the_scalar_problem(depth):
     """Against a fine grid over s, a basin at a time."""
     c, weight_decay = np.array([3.0, 1.0, 0.3, 0.05, 0.02]), 0.02

@@ -1,5 +1,6 @@
 """Linear networks in training: few equivalent points, centroids, the penalty on the product."""
 
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -53,6 +54,7 @@ def product_of(architecture, theta):
     return w1.numpy()
 
 
+@cache
 def trained(penalty, centroids=False):
     loss, start = stack_loss(penalty, centroids)
     method = [Phase(LevenbergMarquardt() if penalty == "product" else LBFGS(10))]
@@ -129,27 +131,6 @@ def test_levenberg_marquardt_ends_at_the_ridge_solution(centroids):
         moments = x.T @ x / len(x)
         ridge = np.linalg.solve(moments + cell["weight_decay"] * np.eye(6), moments)
         np.testing.assert_allclose(w, ridge, atol=1e-7 * np.linalg.norm(ridge))
-
-
-def test_levenberg_marquardt_never_goes_up_and_needs_few_steps():
-    loss, theta = stack_loss("product")
-    method, point = LevenbergMarquardt(), loss.at(theta)
-    method.join(torch.arange(len(theta)), point)
-    for _ in range(60):
-        before, point = point, method.step(loss, point).point
-        assert (point.value <= before.value * (1 + 1e-12)).all()
-    assert (loss.relative_residual(point.theta, point.gradient) < 1e-9).all()
-
-
-def test_a_cell_alone_takes_the_same_steps():
-    loss, theta = stack_loss("product")
-    together = minimise(loss, theta, [Phase(LevenbergMarquardt())], tolerance=1e-9, epochs=100)
-    for cell in range(len(STACK)):
-        at = torch.tensor([cell])
-        alone = minimise(
-            loss.select(at), theta[at], [Phase(LevenbergMarquardt())], tolerance=1e-9, epochs=100
-        )
-        assert torch.equal(alone.point.theta[0], together.point.theta[cell])
 
 
 def test_layers_are_balanced_and_as_forecast_under_weight_decay():

@@ -10,9 +10,8 @@ from nrc.theory.moments import Moments, Partition, Spread, of_points
 
 CELLS, POINTS, SIZE, CLUSTERS = 2, 101, 5, 4
 # the last cluster of cell 1 has no point, and cluster 2 has none in the first batches
-BATCHES = [(101,), (1, 7, 30, 2, 61), (50, 51), (1,) * 101]
-# of the points; the last is where one-pass formulas find nothing but rounding
-SCALES = [(0.0, 1.0), (3.0, 1e-3), (1e6, 1e-6)]
+# Sizes of batches, mean and spread of the points; in the last, one-pass formulas find nothing but rounding.
+CASES = [((1, 7, 30, 2, 61), 0.0, 1.0), ((1,) * 101, 3.0, 1e-3), ((50, 51), 1e6, 1e-6)]
 
 
 def draw(mean=0.0, spread=1.0):
@@ -38,8 +37,7 @@ def exactly(points):
     return mean, points - mean
 
 
-@pytest.mark.parametrize("batches", BATCHES, ids=lambda sizes: f"{len(sizes)} batches")
-@pytest.mark.parametrize(("mean", "spread"), SCALES)
+@pytest.mark.parametrize(("batches", "mean", "spread"), CASES)
 def test_moments_of_clusters_are_those_of_all_points_at_once(batches, mean, spread):
     points, labels = draw(mean, spread)
     moments = Moments(CELLS, CLUSTERS, SIZE)
@@ -59,8 +57,7 @@ def test_moments_of_clusters_are_those_of_all_points_at_once(batches, mean, spre
     assert (moments.sizes == 0).nonzero().tolist() == [[1, 3]]
 
 
-@pytest.mark.parametrize("batches", BATCHES, ids=lambda sizes: f"{len(sizes)} batches")
-@pytest.mark.parametrize(("mean", "spread"), SCALES)
+@pytest.mark.parametrize(("batches", "mean", "spread"), CASES)
 def test_partitions_are_those_of_all_points_at_once(batches, mean, spread):
     points, labels = draw(mean, spread)
     z, y = points[:, :, :3], points[:, :, 3:]
@@ -79,8 +76,7 @@ def test_partitions_are_those_of_all_points_at_once(batches, mean, spread):
         assert float(partition.variance[c]) == pytest.approx(variance, rel=1e-12, abs=0)
 
 
-@pytest.mark.parametrize("batches", BATCHES, ids=lambda sizes: f"{len(sizes)} batches")
-@pytest.mark.parametrize(("mean", "spread"), SCALES)
+@pytest.mark.parametrize(("batches", "mean", "spread"), CASES)
 def test_the_spread_is_that_of_all_points_at_once(batches, mean, spread):
     points = mean + draw(0, spread)[0]
     found = Spread()

@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from nrc.networks.losses import LOSSES
 from nrc.objectives.hessian import Hessian
 from nrc.objectives.mixed_precision import Single
 from nrc.optimize import build
@@ -29,10 +28,16 @@ def run(loss, start, tolerance=1e-8, **options):
 # ---- products with the Hessian --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("bias", [False, True])
-@pytest.mark.parametrize("shares", [None, SHARES], ids=["uniform", "weighted"])
-@pytest.mark.parametrize("activation", ["tanh", "linear", "gelu", "silu"])
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize(
+    ("loss", "activation", "shares", "bias"),
+    [
+        ("cross_entropy", "tanh", None, True),
+        ("squared_error", "tanh", SHARES, False),
+        ("cross_entropy", "linear", SHARES, False),
+        ("squared_error", "gelu", None, True),
+        ("cross_entropy", "silu", SHARES, True),
+    ],
+)
 def test_a_product_with_the_hessian_agrees_with_autograd(loss, activation, shares, bias):
     objective, theta, _ = classifiers(loss=loss, activation=activation, bias=bias)
     objective, v = replace(objective, shares=shares), normal(*theta.shape)
@@ -95,9 +100,9 @@ def test_conjugate_gradients_stop_at_negative_curvature():
 # ---- both phases ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("bias", [False, True])
-@pytest.mark.parametrize("activation", ["tanh", "linear"])
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize(
+    ("loss", "activation", "bias"), [("squared_error", "tanh", False), ("cross_entropy", "tanh", True)]
+)
 def test_classifiers_become_stationary(loss, activation, bias):
     objective, start, _ = classifiers(weight_decay=(1e-2, 3e-2), loss=loss, activation=activation, bias=bias)
     end = run(objective, start)
@@ -108,17 +113,6 @@ def test_classifiers_become_stationary(loss, activation, bias):
     # strict minima, not saddles
     for hessian in plain_hessians(objective, end.point.theta):
         assert torch.linalg.eigvalsh(hessian)[0] > -1e-8
-
-
-def test_autoencoders_become_stationary():
-    loss, start = autoencoders()
-    assert (run(loss, start).termination_reason == TerminationReason.TOLERANCE).all()
-
-
-def test_weighted_points_become_stationary():
-    objective, start, _ = classifiers(weight_decay=(1e-2, 3e-2))
-    end = run(replace(objective, shares=SHARES), start)
-    assert (end.termination_reason == TerminationReason.TOLERANCE).all()
 
 
 def test_newtons_steps_converge_superlinearly():

@@ -19,6 +19,8 @@ BUDGET = {"tolerance": 1e-8, "epochs": 20_000}
 # a loose tolerance where steps do not shorten by themselves
 LOOSE = {"adam": 1e-4}
 WHOLE = [name for name in METHODS if "batches" not in name]
+# one for each way to make a step
+WAYS = ["lbfgs", "varpro", "levenberg_marquardt", "sgd in batches"]
 IN_BATCHES = [name for name in METHODS if "batches" in name]
 
 
@@ -77,7 +79,7 @@ def test_a_budget_of_epochs_is_spent_to_the_last(name):
         assert (end.evaluations <= 7 + 40).all()
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", WAYS)
 def test_a_diverging_cell_keeps_its_last_finite_point_and_spoils_no_other(name):
     """By targets that overflow the loss, but not the parameters."""
     loss, start = METHODS[name].autoencoders(weight_decay=[0.05])
@@ -93,7 +95,7 @@ def test_a_diverging_cell_keeps_its_last_finite_point_and_spoils_no_other(name):
     assert end.evaluations[0] == alone.evaluations[0]
 
 
-@pytest.mark.parametrize("name", ["gd", "sgd", "sgd in batches"])
+@pytest.mark.parametrize("name", ["gd", "sgd in batches"])
 def test_a_cell_that_diverges_on_its_way_keeps_the_last_finite_point(name):
     """Weight decay 90 multiplies the weights by less than -1 a step: they grow until they overflow."""
     loss, start = METHODS[name].autoencoders(weight_decay=(0.1, 90.0), sigma=[0.1])
@@ -116,7 +118,7 @@ def test_a_cell_that_diverges_on_its_way_keeps_the_last_finite_point(name):
     assert torch.equal(end.point.theta[0], alone.point.theta[0])
 
 
-@pytest.mark.parametrize("name", ["lbfgs", "sgd", "sgd in batches"])
+@pytest.mark.parametrize("name", ["lbfgs", "sgd in batches"])
 def test_too_much_weight_decay_collapses_a_cell_to_zero(name):
     loss, start = METHODS[name].autoencoders(weight_decay=(0.1, 5.0), sigma=[0.1])
     end = run(name, loss, start, epochs=400)
@@ -130,10 +132,10 @@ def test_too_much_weight_decay_collapses_a_cell_to_zero(name):
 
 @pytest.mark.parametrize("name", METHODS)
 def test_a_cell_alone_has_the_bits_of_the_cell_in_its_stack(name):
-    loss, start = METHODS[name].autoencoders(weight_decay=(0.02, 0.05, 0.1), sigma=(0.05, 0.5))
-    budget = {"tolerance": 1e-7, "epochs": 120}
+    loss, start = METHODS[name].autoencoders(weight_decay=(0.02, 0.1), sigma=(0.05, 0.5))
+    budget = {"tolerance": 1e-7, "epochs": 60}
     together = run(name, loss, start, **budget)
-    for c in range(len(start)):
+    for c in (1, 2):
         cell = torch.tensor([c])
         alone = run(name, loss.select(cell), start[cell], **budget)
         for what in ("theta", "value", "gradient"):
@@ -142,8 +144,7 @@ def test_a_cell_alone_has_the_bits_of_the_cell_in_its_stack(name):
             assert torch.equal(getattr(alone, what)[0], getattr(together, what)[c])
 
 
-@pytest.mark.parametrize("name", METHODS)
-@pytest.mark.parametrize("window", [1, 5])
+@pytest.mark.parametrize(("name", "window"), [*((name, 5) for name in WAYS), ("lbfgs", 1)])
 def test_cells_that_wait_for_a_place_end_in_the_same_bits(name, window):
     """Weight decays far apart, so that places become free at different times."""
     loss, start = METHODS[name].autoencoders(weight_decay=(0.003, 0.3, 0.03, 0.1), sigma=(0.1, 0.4))
@@ -161,13 +162,10 @@ def test_cells_that_wait_for_a_place_end_in_the_same_bits(name, window):
         assert torch.equal(getattr(waited, what), getattr(together, what)), what
 
 
-@pytest.mark.parametrize("name", ["lbfgs", "varpro"])
-def test_a_free_place_is_taken_before_all_are_free(name):
-    loss, start = METHODS[name].autoencoders(weight_decay=(0.001, 0.3, 0.2, 0.1), sigma=(0.4,))
+def test_a_free_place_is_taken_before_all_are_free():
+    loss, start = autoencoders(weight_decay=(0.001, 0.3, 0.2, 0.1), sigma=(0.4,))
     running = []
-    run(
-        name, loss, start, window=2, report=lambda minimisation: running.append(minimisation.running.tolist())
-    )
+    run("lbfgs", loss, start, window=2, report=lambda part: running.append(part.running.tolist()))
     assert [0, 2] in running or [0, 3] in running
 
 
@@ -195,11 +193,11 @@ def test_without_weight_decay_the_relative_residual_is_missing():
 
 
 def test_data_that_is_not_finite_ends_only_its_own_cell():
-    for name in METHODS:
+    for name in WAYS:
         loss, start = METHODS[name].autoencoders(weight_decay=[0.1], sigma=(0.1, 0.2))
         x = loss.x.clone()
         x[1, 0, 0] = torch.nan
-        end = run(name, replace(loss, x=x), start, tolerance=1e-3, epochs=300)
+        end = run(name, replace(loss, x=x), start, tolerance=1e-3, epochs=30)
         assert end.termination_reason[1] == TerminationReason.DIVERGED, name
         assert end.termination_reason[0] in (TerminationReason.TOLERANCE, TerminationReason.EPOCHS), name
 
@@ -217,7 +215,7 @@ def test_progress_is_reported_until_all_cells_have_converged():
 
 
 def test_nothing_that_is_given_is_changed():
-    for name in METHODS:
+    for name in WAYS:
         loss, start = METHODS[name].autoencoders()
         before = start.clone()
         end = run(name, loss, start, epochs=10)

@@ -55,20 +55,16 @@ def test_a_cell_off_the_grid_has_a_path_too():
     ("cells", "says", "asks"),
     [
         (CELL.replace("0.1", "0.10"), "weight_decay is '0.10', but must be written '0.1'", CELL),
-        (CELL.replace("0.1", "1e-1"), "weight_decay is '1e-1', but must be written '0.1'", CELL),
         (
             CELL.replace("0.5", "-1"),
             "sigma is '-1', but must be a number of at least 0",
             CELL.replace("0.5", "0"),
         ),
-        (CELL.replace("0.5", "much"), "sigma is 'much', but must be a number", CELL.replace("0.5", "0")),
         (CELL.replace("0.5", "nan"), "sigma is 'nan', but must be a number", CELL.replace("0.5", "0")),
         (CELL.replace("h~3", "h~3.5"), "depth is '3.5', but must be a whole number of at least 1", CELL),
         (CELL.replace("~4", "~all"), "width 'all' cannot be: networks of different width", CELL),
         (CELL.replace("d~0", "d~4294967296"), "seed is '4294967296', but must be at most 4294967295", CELL),
-        (CELL.replace("d~0", "d~" + "9" * 400), "but must be a whole number of at least 0", CELL),
         (CELL.replace("seed", "dice"), "dice is no axis", CELL),
-        (f"{CELL}/seed~0", "each once and in this order", CELL),
         ("/".join(reversed(CELL.split("/"))), "each once and in this order", CELL),
         ("anything", "anything is no axis", "weight_decay~0.01/sigma~0/width~4/depth~3/seed~0"),
     ],
@@ -117,8 +113,3 @@ def test_the_seed_of_a_data_file_has_one_notation():
     for text, asks in (("007", 7), ("4294967296", 0)):
         with pytest.raises(ValueError, match=f"; ask for results/data/blobs/seed~{asks}.nc$"):
             paths.seed_of("blobs", text)
-
-
-def test_a_cube_is_of_measures_or_of_shifts():
-    assert paths.cube_file("plane") == "results/plane/measures.nc"
-    assert paths.cube_file("plane", "shift") == "results/plane/shift.nc"

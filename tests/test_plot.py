@@ -166,11 +166,6 @@ def test_nothing_is_written_where_a_part_fails(tmp_path):
         assert written(tmp_path) == []
 
 
-def test_joined_experiments_must_not_contradict_each_other():
-    with pytest.raises(ValueError, match=r"^one and two have the same cells with different numbers"):
-        plot.arrange({"one": cube("one"), "two": cube("two", made_of=1)}, options("plane", of=["one", "two"]))
-
-
 def test_the_caption_of_ranks_says_whether_networks_are_stationary(tmp_path):
     for seeds, sentence in (
         ([], "All of these networks are at stationary points."),

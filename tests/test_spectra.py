@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import entropy, ortho_group
@@ -43,38 +43,14 @@ def test_a_known_spectrum():
     assert spectra.relative_distance(s, 1) == pytest.approx(np.sqrt(2 / 6))
 
 
-@pytest.mark.parametrize("rank", [1, 2, 3])
-def test_a_matrix_of_known_rank(rank):
-    rng = np.random.default_rng(rank)
-    w = rng.normal(size=(7, rank)) @ rng.normal(size=(rank, 5))
-    s = np.linalg.svd(w, compute_uv=False)
-    assert spectra.numerical_rank(s, 1e-10) == rank == np.linalg.matrix_rank(w)
-    assert spectra.relative_distance(s, rank) < 1e-14
-    assert spectra.relative_distance(s, rank - 1) > 1e-3
-
-
-def test_distance_is_to_the_best_approximation():
-    """Eckart & Young: no matrix of rank 2 is nearer than the truncated SVD."""
-    rng = np.random.default_rng(0)
-    w = rng.normal(size=(5, 4))
-    u, s, vt = np.linalg.svd(w, full_matrices=False)
-    best = (u[:, :2] * s[:2]) @ vt[:2]
-    distance = spectra.relative_distance(s, 2) * np.linalg.norm(w)
-    assert distance == pytest.approx(np.linalg.norm(w - best))
-    for _ in range(200):
-        other = best + 0.1 * rng.normal(size=(5, 4))
-        u, t, vt = np.linalg.svd(other, full_matrices=False)
-        assert np.linalg.norm(w - (u[:, :2] * t[:2]) @ vt[:2]) >= distance
-
-
 def test_soft_rank_of_noise_is_one_and_of_a_spike_is_small():
     rng = np.random.default_rng(0)
-    noise = rng.normal(size=(1200, 600))
+    noise = rng.normal(size=(400, 200))
     s = np.linalg.svd(noise, compute_uv=False)
     # the largest eigenvalue fluctuates about the edge by a share of the order n^(-2/3)
-    assert spectra.mp_soft_rank(s, noise.shape) == pytest.approx(1, abs=3 * 600 ** (-2 / 3))
+    assert spectra.mp_soft_rank(s, noise.shape) == pytest.approx(1, abs=3 * 200 ** (-2 / 3))
     assert spectra.mp_soft_rank(s, noise.T.shape) == spectra.mp_soft_rank(s, noise.shape)
-    spiked = noise + 10 * np.outer(rng.normal(size=1200), rng.normal(size=600))
+    spiked = noise + 10 * np.outer(rng.normal(size=400), rng.normal(size=200))
     assert spectra.mp_soft_rank(np.linalg.svd(spiked, compute_uv=False), noise.shape) < 0.05
 
 
@@ -85,6 +61,7 @@ def test_no_measure_depends_on_scale(s, scale):
             np.testing.assert_allclose(measure(scale * s), measure(s), rtol=1e-9, atol=1e-12, err_msg=name)
 
 
+@settings(max_examples=30, deadline=None)
 @given(SPECTRA, st.integers(0, 2**32 - 1))
 def test_no_measure_depends_on_rotation(s, seed):
     rng = np.random.default_rng(seed)

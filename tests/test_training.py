@@ -18,29 +18,24 @@ def test_it_is_public_under_both_names():
     assert nrc.train is nrc.training.train is train
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_networks_with_every_activation_are_trained(activation):
-    trained = train(STACK, mixture(), activation=activation, epochs=2000, tolerance=1e-5)
+@pytest.mark.parametrize(
+    ("activation", "method"),
+    [("relu", "lbfgs"), ("leaky_relu", "lbfgs"), ("gelu", "varpro"), ("silu", "newton")],
+)
+def test_networks_with_every_activation_are_trained(activation, method):
+    trained = train(STACK, mixture(), activation=activation, method=method, epochs=2000, tolerance=1e-6)
     assert trained["W1"].dims == ("weight_decay", "sigma", "n1", "n0")
-    initial = train(STACK, mixture(), activation=activation, epochs=1, tolerance=1e-5)
+    initial = train(STACK, mixture(), activation=activation, epochs=1, tolerance=1e-6)
     assert (trained["loss"] < initial["loss"]).all()
     if ACTIVATIONS[activation].curvature:  # a minimum can be at a kink of the others
         assert (trained["status"] == 0).all()
 
 
-@pytest.mark.parametrize("method", ["varpro", "newton"])
-@pytest.mark.parametrize("activation", ["gelu", "silu"])
-def test_methods_with_second_derivatives_take_every_smooth_activation(method, activation):
-    trained = train(STACK, mixture(), activation=activation, method=method, tolerance=1e-8)
-    assert (trained["status"] == 0).all()
-
-
-@pytest.mark.parametrize("threads", [1, 2])
-def test_cells_alone_and_on_threads_have_the_bits_of_the_stack(threads):
+def test_cells_alone_and_on_threads_have_the_bits_of_the_stack():
     together = train(STACK, mixture(), epochs=50)
-    parts = train(STACK, mixture(), epochs=50, threads=threads)
+    parts = train(STACK, mixture(), epochs=50, threads=2)
     xr.testing.assert_identical(parts, together)
-    alone = train({**STACK, "sigma": 0.3}, mixture(), epochs=50, threads=threads)
+    alone = train({**STACK, "sigma": 0.3}, mixture(), epochs=50, threads=2)
     for name in alone.data_vars:
         np.testing.assert_array_equal(alone[name], together[name].sel(sigma=0.3), err_msg=name)
 
