@@ -27,24 +27,14 @@ CHOICES = {
             "training": {"epochs": 300, "tolerance": 1e-4},
             "measures": {"curvature": True},
         },
-        "undecayed": {
-            "like": "mixture",
-            "grid": {"weight_decay": [0, 0.1]},
-            "training": {"method": {"name": "gd", "step": 0.2}, "tolerance": 1e-3},
-        },
-        "tanh_centroids": {"like": "mixture", "training": {"loss_on": "centroids"}},
-        # several seeds in one job, with looks on the way of L-BFGS
-        "seeds": {
-            "like": "mixture",
-            "grid": {"seed": [0, 3]},
-            "training": {"snapshot_every": 25},
-            "stack": ["seed", "sigma", "weight_decay"],
-        },
+        # several seeds in one job, with snapshots
         "classes": {
             "like": "mixture",
             "task": "classify",
             "network": {"activation": "relu"},
-            "training": {"tolerance": 1e-5},
+            "grid": {"seed": [0, 3]},
+            "training": {"tolerance": 1e-5, "epochs": 400, "snapshot_every": 25},
+            "stack": ["seed", "sigma", "weight_decay"],
         },
         "fitted": {
             "data": "mine",
@@ -161,61 +151,35 @@ def test_curvature_is_a_setting(run):
     assert (cube["curvature_error"] < 1e-11).all()
 
 
-def test_gradient_descent_and_weight_decay_zero_which_leaves_the_theorem_void(run):
-    trained = run.load(f"results/undecayed/train/{STACK.format(0)}.nc")
-    assert json.loads(trained.attrs["settings"])["training"]["method"] == {"name": "gd", "step": 0.2}
-    assert (trained["evaluations"] == trained["iterations"] + 1).all()
-    assert (trained["relative_residual"].where(trained["status"] == 0, 0) <= 1e-3).all()
-    cube = run.load("results/undecayed/measures.nc")
-    for name in ("bound_measured", "bound_analytic", "bound_segments"):
-        assert cube[name].sel(weight_decay=0).isnull().all()
-        assert "weight decay is 0: the theorem is void there" in cube[name].attrs["comment"]
-
-
-def test_tanh_networks_train_on_centroids_too(run):
-    cube = run.load("results/tanh_centroids/measures.nc")
-    assert (cube["status"] == 0).all()
-    assert (cube["wcss_class"] < 1e-25).all()
-    assert (cube["numerical_rank"] <= 2).all()
-    assert (cube["residual"] < 1e-6).all()
-
-
 def test_a_stack_extends_over_seeds_with_the_bits_of_single_seeds(run):
-    """Autoencoders on data of each seed, and classifiers with mini-batches in the order of each."""
-    cube, alone = run.load("results/seeds/measures.nc"), run.load("results/mixture/measures.nc")
-    assert cube["seed"].values.tolist() == [0, 3]
-    for name in ("singular_values", "tcv_upper", "relative_residual", "loss"):
-        np.testing.assert_array_equal(cube[name].sel(seed=0).squeeze(), alone[name].squeeze(), err_msg=name)
+    """Classifiers with mini-batches in the order of each seed."""
     single = run.load(TRAINED_ONLY)
     several = run.load(TRAINED_ONLY.replace("seed~1", "seed~all")).sel(seed=1)
     for name in single.data_vars:
         np.testing.assert_array_equal(several[name], single[name], err_msg=name)
 
 
-def test_looks_on_the_way_of_lbfgs(run):
-    cube = run.load("results/seeds/measures.nc")
-    epochs = cube["snapshot"].values
-    assert epochs[:3].tolist() == [0, 25, 50]
-    assert epochs[-1] == 2000
-    last = cube.sel(snapshot=2000)
-    np.testing.assert_allclose(
-        last["snapshot_singular_values"].values, cube["singular_values"].values, rtol=1e-9, atol=1e-12
-    )
-    np.testing.assert_allclose(last["snapshot_wcss"].values, cube["wcss_class"].values, rtol=1e-9, atol=1e-12)
+def test_snapshots_end_with_the_measures_and_stay_at_the_end(run):
+    cube = run.load("results/classes/measures.nc")
+    assert cube["snapshot"].values.tolist() == list(range(0, 401, 25))
+    last = cube.sel(snapshot=400)
+    for snapshot, measure in (
+        ("snapshot_singular_values", "singular_values"),
+        ("snapshot_wcss", "wcss_class"),
+    ):
+        np.testing.assert_allclose(last[snapshot].values, cube[measure].values, rtol=1e-9, atol=1e-12)
     spectra = cube["snapshot_singular_values"].squeeze()
-    moved = (spectra.sel(snapshot=25) != spectra.sel(snapshot=0)).any(["layer", "index"])
-    assert moved.all()
-    # a network that has ended shows its end from then on
-    over = cube["evaluations"].squeeze() <= 1975
+    assert (spectra.sel(snapshot=25) != spectra.sel(snapshot=0)).any(["layer", "index"]).all()
+    over = cube["evaluations"].squeeze() <= 375
     assert over.any()
-    same = (spectra.sel(snapshot=1975) == spectra.sel(snapshot=2000)).all(["layer", "index"])
+    same = (spectra.sel(snapshot=375) == spectra.sel(snapshot=400)).all(["layer", "index"])
     assert same.where(over, True).all()
 
 
 def test_blobs_are_classified(run):
     """ReLU networks on squared error: predictions by hand, and no analytic bound."""
-    cube = run.load("results/classes/measures.nc").squeeze()
-    trained = run.load(f"results/classes/train/{STACK.format(0)}.nc")
+    cube = run.load("results/classes/measures.nc").squeeze().sel(seed=0)
+    trained = run.load(f"results/classes/train/{STACK.format('all')}.nc").sel(seed=0)
     data = run.load("results/data/blobs/seed~0.nc")
     one_hot = np.eye(2)[data["labels"].values]
     for sigma in (0.05, 0.5):

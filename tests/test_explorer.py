@@ -461,13 +461,13 @@ def test_the_commands_of_the_page_of_a_run_are_planned(browser, finished):
     """From a click on the page to a dry run of its command."""
     browser.resize(*DESK)
     browser.open(finished.folder / "results/explorer.html", ready=READY)
+    targets = []
     for experiment in ("mixture", "mnist"):
         browser.choose("#choose-experiment", experiment)
         browser.wait(f"state.experiment === '{experiment}'")
         browser.wait(READY)
         click_square(browser, 0, 1)
         assert browser.complaints() == []
-        _, target = shlex.split(browser.text("#commands code"))
-        assert finished.planned(target) == {"train_stack": 1}
-    target = shlex.split(browser.all("#commands code")[1].text)[1]
-    assert finished.planned(target) == {"train_stack": 1, "measure": 1}
+        targets.append(shlex.split(browser.text("#commands code"))[1])
+    targets.append(shlex.split(browser.all("#commands code")[1].text)[1])
+    assert finished.planned(*targets) == {"train_stack": 2, "measure": 1}

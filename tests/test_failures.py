@@ -1,8 +1,6 @@
 """What a user sees when something is wrong: one line before any job, or one line and the log of a job."""
 
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -21,9 +19,10 @@ def shown_with_log(said: str) -> dict[str, str]:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
-def test_a_training_that_fails_says_why_and_where_its_log_is(checkout):
+def test_a_training_that_fails_says_why_and_nothing_behind_it_passes_for_up_to_date(checkout):
     """With the default profile, and not as a job whose output is slow to come."""
-    said = checkout.snakemake("results/mixture/measures.nc", overlays=checkout.overlay({"device": "cuda"}), fails=True)  # fmt: skip
+    target, overlays = "results/figures/figure1.png", checkout.overlay({"device": "cuda"})
+    said = checkout.snakemake(target, overlays=overlays, fails=True)
     log = MIXTURE.format("train").replace("results", "results/logs").replace(".nc", ".log")
     cause = "device is cuda, but torch finds no GPU; use device: auto or cpu"
     assert shown_with_log(said) == {log: cause}
@@ -33,7 +32,11 @@ def test_a_training_that_fails_says_why_and_where_its_log_is(checkout):
     assert "Traceback" not in said
     newest = max((checkout.folder / ".snakemake/log").iterdir())
     assert "set -euo pipefail" in newest.read_text(encoding="utf-8"), "what fails in a pipe fails its job"
+    # Snakemake removes the output of a failed job, and would take what was made of the last one
     assert not (checkout.folder / MIXTURE.format("train")).exists()
+    assert checkout.planned(target, overlays=overlays) == {
+        "train_stack": 1, "measure": 1, "collect": 1, "plot_figure1": 1,
+    }  # fmt: skip
 
 
 def test_files_that_are_damaged_or_hold_no_networks_are_named(checkout):
@@ -61,77 +64,26 @@ def test_files_that_are_damaged_or_hold_no_networks_are_named(checkout):
     assert not shown
 
 
-def test_missing_images_stop_before_training(fresh):
-    digits = {"kind": "mnist", "train_points": 40, "test_points": 20}
-    changes = {
-        "data.empty": {**digits, "source": "folder", "folder": "resources"},
-        "experiments.near": {"like": "mnist", "data": "empty"},
-    }
-    said = fresh.snakemake(
-        "results/near/measures.nc", overlays=fresh.overlay(changes), options=["--keep-going"], fails=True
-    )
-    shown = shown_with_log(said)
-    assert set(shown) == {f"results/logs/data/empty/{split}.log" for split in ("train", "test")}
-    for error in shown.values():
-        assert error.startswith("data source folder: resources has neither")
-    assert "Traceback" not in said
-    assert not list((fresh.folder / "results").rglob("*.nc"))
-
-
-# One for each stage of the checks.
-REFUSED = {
-    "models": ({"experiments.mixture.sigmas": [1]}, "experiments.mixture.sigmas is not a known key"),
-    "data": (
-        {"data.digits.train_points": 9999},
-        "data.digits.train_points and test_points are 9999 and 20, but must be at most 10000 together",
-    ),
-    "experiments": ({"experiments.linear.grid.weight_decay": [0, 0.1]}, "which needs grid.weight_decay"),
-    "figures": (
-        {"experiments.mixture.grid.depth": [2, 3]},
-        "figures.figure1 (plane) cannot be drawn from mixture: grid.depth is [2, 3], but must be one value",
-    ),
-}
-
-
 def test_a_mistake_is_reported_in_one_line_before_any_job(unplanned):
-    """The texts are tested where they are made; here each stops Snakemake before it plans."""
-    for changes, message in REFUSED.values():
-        error = unplanned.refused(overlays=unplanned.overlay(changes))
-        assert error.startswith("Error: configuration: ")
-        assert message in error
-
-
-def test_a_file_that_is_no_configuration_is_reported_with_its_line(unplanned):
+    """The texts are tested where they are made; here they stop Snakemake before it plans."""
+    changes = {"experiments.mixture.grid.depth": [2, 3]}
+    assert unplanned.refused(overlays=unplanned.overlay(changes)).startswith(
+        "Error: configuration: figures.figure1 (plane) cannot be drawn from mixture: grid.depth is [2, 3], but"
+    )
     (unplanned.folder / "twice.yaml").write_text("device: cpu\n\ndevice: cuda\n", encoding="utf-8")
-    program = [sys.executable, "workflow/scripts/show_settings.py"]
-    for file, message in (
-        ("twice.yaml", "twice.yaml, line 3: the key device is given again after line 1"),
-        ("nowhere.yaml", "nowhere.yaml cannot be read (No such file or directory)"),
-        ("resources/mnist/t10k-images-idx3-ubyte.gz", "t10k-images-idx3-ubyte.gz is not a text file"),
-    ):
-        done = subprocess.run(
-            [*program, file], cwd=unplanned.folder, text=True, capture_output=True, check=False
-        )
-        assert done.returncode == 1
-        assert message in done.stderr
-        assert done.stderr.count("\n") == 1
-        assert done.stdout == ""
-    assert "line 3: the key device is given again" in unplanned.refused(overlays=[TINY, "twice.yaml"])
+    assert "twice.yaml, line 3: the key device is given again" in unplanned.refused(
+        overlays=[TINY, "twice.yaml"]
+    )
 
 
 def test_numbers_on_the_command_line_are_numbers(unplanned):
-    options = ["--dry-run", "--quiet", "all", "--config", "figures={style: {dpi: 150}}", "device=cpu"]
-    unplanned.snakemake(options=options)
-    options[-1] = "checkpoint_interval=soon"
+    options = [
+        "--dry-run",
+        "--quiet",
+        "all",
+        "--config",
+        "figures={style: {dpi: 150}}",
+        "checkpoint_interval=soon",
+    ]
     said = unplanned.snakemake(options=options, fails=True)
     assert "Error: configuration: checkpoint_interval is 'soon', but must be a finite number" in said
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
-def test_after_a_failure_nothing_behind_it_passes_for_up_to_date(checkout):
-    """Snakemake removes the output of a failed job, and would take what was made of the last one."""
-    overlays = checkout.overlay({"device": "cuda"})
-    checkout.snakemake("results/figures/figure1.png", overlays=overlays, fails=True)
-    assert checkout.planned("results/figures/figure1.png", overlays=overlays) == {
-        "train_stack": 1, "measure": 1, "collect": 1, "plot_figure1": 1,
-    }  # fmt: skip

@@ -12,6 +12,7 @@ import torch
 from snakemake.settings.enums import Quietness
 
 from snakemake_logger_plugin_nrc import LogHandler, terminal
+from support.checkout import digests
 from support.terminals import in_terminal, lines_left
 from workflow.lib.error_lines import last_error
 
@@ -120,17 +121,24 @@ def test_a_fault_of_the_display_stops_nothing(logger):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
-def test_a_terminal_shows_a_bar_and_the_errors_above_it(fresh):
-    """One column of the plane, the same again with Ctrl-C, and a job that fails."""
-    target = COLUMNS.format(0.05)
-    status, written = in_terminal(fresh.command(target), fresh.folder)
+def test_a_terminal_shows_a_bar_and_the_errors_above_it(fresh, finished):
+    """The plane, in the bytes of another run; a column of it with Ctrl-C, and a job that fails.
+
+    Every job has a Python of its own, as for a user, instead of a fork of the process of the tests.
+    """
+    status, written = in_terminal(fresh.command("results/mixture/measures.nc"), fresh.folder)
     assert status == 0, written
+    before, again = digests(finished), digests(fresh)
+    assert len(again) == 4
+    assert again == {path: before[path] for path in again}
     assert " networks trained, 0 converged, " in written
-    assert " networks trained, 2 converged, " in written
+    assert " networks trained, 4 converged, " in written
     plan, empty, done, last = lines_left(written)[-4:]
-    assert (plan, empty, last) == ("3 jobs to run", "", "")
+    assert (plan, empty, last) == ("4 jobs to run", "", "")
     assert re.fullmatch(r"Done in \d+ (s|min)\.", done)
-    assert "2 of 2 cells converged" in fresh.log(target.replace("/measure/", "/train/"))
+    assert "4 of 4 cells converged" in fresh.log(
+        "results/mixture/train/weight_decay~all/sigma~all/width~4/depth~3/seed~0.nc"
+    )
     assert not list((fresh.folder / "results/logs").rglob("*.progress"))
 
     status, written = in_terminal(
@@ -139,6 +147,7 @@ def test_a_terminal_shows_a_bar_and_the_errors_above_it(fresh):
     assert status == 1
     assert lines_left(written)[-2:] == ["Stopped; run again to continue.", ""]
 
+    target = COLUMNS.format(0.05)
     status, written = in_terminal(
         fresh.command(target, overlays=fresh.overlay({"device": "cuda"})), fresh.folder
     )
@@ -199,12 +208,8 @@ def test_a_dry_run_prints_changed_settings_and_an_estimate(checkout):
 
 
 def test_snakemakes_own_output_is_printed_on_request(finished):
-    target = "results/figures/figure2.png"
-    printed = finished.snakemake(target, options=["--quiet", "host"])
+    options = ["--dry-run", "--forcerun", "plot_figure2", "--printshellcmds", "--quiet", "host"]
+    printed = finished.snakemake("results/figures/figure2.png", options=options)
     assert "Building DAG of jobs" in printed
-    assert "Nothing to be done" in printed
-    printed = finished.snakemake(
-        target, options=["--dry-run", "--forcerun", "plot_figure2", "--printshellcmds", "--quiet", "host"]
-    )
     assert "rule plot_figure2:" in printed
     assert "python workflow/scripts/plot.py" in printed

@@ -1,4 +1,4 @@
-"""A stack in parts, over threads: the bytes are the same as in one part on one thread, also after a kill."""
+"""A stack in parts, over threads: the bytes are the same as in one part on one thread, also after a signal."""
 
 import signal
 
@@ -13,22 +13,19 @@ pytestmark = pytest.mark.workflow
 def test_any_number_of_threads_gives_the_same_bytes(tmp_path, kind):
     training = Training(tmp_path, kind)
     alone, _ = training.run()
-    for threads in (2, 5):
-        training.forget()
-        assert training.run(threads=threads)[0] == alone
+    training.forget()
+    assert training.run(threads=3)[0] == alone
 
 
-@pytest.mark.parametrize("request_", [signal.SIGTERM, signal.SIGKILL])
-def test_threads_continue_from_a_checkpoint_of_all_parts_in_the_same_bytes(tmp_path, request_):
+def test_threads_continue_from_a_checkpoint_of_all_parts_in_the_same_bytes(tmp_path):
     training = Training(tmp_path, "varpro")
     undisturbed, _ = training.run()
     training.forget()
     process = training.start(threads=2)
     training.wait_for_checkpoints(process, 2)
-    process.signal(request_)
+    process.signal(signal.SIGTERM)
     process.wait()
-    if request_ is signal.SIGTERM:
-        assert process.said().endswith("stopped by a signal; run again to continue\n")
+    assert process.said().endswith("stopped by a signal; run again to continue\n")
     again, said = training.run(threads=3)
     assert "continuing from a checkpoint" in said
     assert again == undisturbed

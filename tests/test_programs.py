@@ -8,11 +8,11 @@ import subprocess
 import sys
 from importlib import import_module
 
-from workflow.lib.program import parser_of
-
+import make_data
 import pytest
 
 from support.checkout import PROJECT
+from workflow.lib.program import parser_of
 
 pytestmark = pytest.mark.workflow
 
@@ -42,10 +42,7 @@ def test_the_help_explains_every_option(program):
     assert "exit codes: 0 done; 1 an error, printed in one line; 2 the command line is wrong" in parser.epilog
 
 
-def test_a_program_runs_in_any_folder_with_settings_in_a_file_or_as_json(tmp_path):
-    done = call(tmp_path, "make_data", "--help")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("usage: make_data.py")
+def test_a_program_runs_in_any_folder_with_settings_in_a_file_or_as_json(tmp_path, capsys):
     data = {"clusters": 2, "points": 10, "dimension": 2, "separation": 2, "covariance": "isotropic"}
     settings = {"experiment": "blobs", "seed": 3, "data": {"kind": "mixture", **data, "weights": None}}
     (tmp_path / "blobs.yaml").write_text(
@@ -59,31 +56,32 @@ def test_a_program_runs_in_any_folder_with_settings_in_a_file_or_as_json(tmp_pat
         assert done.returncode == 0, done.stderr
         made.add((tmp_path / "blobs.nc").read_bytes())
     assert len(made) == 1
-    done = call(tmp_path, "make_data", "--settings", "nowhere.yaml", "--output", "blobs.nc")
-    assert done.returncode == 2
-    assert "'nowhere.yaml' is neither JSON nor a file that can be read" in done.stderr
+    with pytest.raises(SystemExit, match="2"):
+        parser_of(make_data.main).parse_args(["--settings", "nowhere.yaml", "--output", "blobs.nc"])
+    assert "'nowhere.yaml' is neither JSON nor a file that can be read" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("log", [[], ["--log", "make_data.log"]], ids=["terminal", "log"])
-def test_an_error_is_one_line_and_debug_adds_the_traceback(tmp_path, log):
+def test_an_error_is_one_line_and_debug_adds_the_traceback(tmp_path):
     """With a log, the error is on the terminal and in the log; if NRC_ERRORS is log, only in the log."""
     data = {"kind": "mixture", "clusters": 2, "points": 9, "dimension": 3}
     settings = json.dumps({"experiment": "blobs", "data": data})
 
     def run(*options, **environment):
-        options = ["--settings", settings, "--output", "blobs.nc", *log, *options]
+        options = ["--settings", settings, "--output", "blobs.nc", *options]
         done = call(tmp_path, "make_data", *options, **environment)
         assert (done.returncode, done.stdout) == (1, "")
         return done.stderr
 
     line = "Error: 'seed' is missing in the settings; show_settings.py prints settings that are complete\n"
-    assert run() == line + ("  log: make_data.log\n" if log else "")
-    assert re.fullmatch(r"(?s)Traceback .*'seed' .*" + re.escape(line) + ".*", run("--debug"))
-    if log:
-        assert run(NRC_ERRORS="log") == ""
-        text = (tmp_path / "make_data.log").read_text(encoding="utf-8")
-        assert "\nTraceback" in text
-        assert text.endswith(line)
+    log = ("--log", "make_data.log")
+    assert run() == line
+    assert re.fullmatch(
+        r"(?s)Traceback .*'seed' .*" + re.escape(line) + "  log: make_data.log\n", run("--debug", *log)
+    )
+    assert run(*log, NRC_ERRORS="log") == ""
+    text = (tmp_path / "make_data.log").read_text(encoding="utf-8")
+    assert "\nTraceback" in text
+    assert text.endswith(line)
     assert not (tmp_path / "blobs.nc").exists()
 
 

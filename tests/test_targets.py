@@ -6,12 +6,23 @@ import sys
 from collections import Counter
 
 import numpy as np
+import pytest
 
-from nrc.grid import Stack
-from support.checkout import TINY
+from support.checkout import PROJECT, TINY
+from support.configurations import desk
+from workflow.config.compatibility import names_of
+from workflow.config.load import read_settings
+from workflow.config.warm_starts import warm_start_of
+from workflow.lib import paths
+from workflow.lib.job_settings import training_slice
 
 CELLS = "weight_decay~0.1/sigma~0.05/width~4/depth~3/seed~0"
 PLANE = "results/mixture/{}/weight_decay~all/sigma~all/width~4/depth~3/seed~0.nc"
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return read_settings([PROJECT / "config.yaml", PROJECT / TINY])
 
 
 def test_a_cell_on_the_grid_or_off_it_is_a_target(checkout):
@@ -40,36 +51,40 @@ def test_a_target_that_cannot_be_made_is_refused_in_one_line_before_any_job(unpl
         assert message in unplanned.refused(target)
 
 
-def test_every_stage_is_a_target(unplanned):
+def test_every_stage_is_a_target(unplanned, tiny):
+    experiments, figures = tiny["experiments"], tiny["figures"]
+    stacks = sum(len(paths.stack_files("train", *experiment)) for experiment in experiments.items())
     data = {"make_mixture": 3, "fetch_mnist": 1, "make_mnist": 2}
-    measures = {**data, "train_stack": 12, "measure": 12, "collect": 12}
-    # two experiments are only judged
-    drawn = {**data, "train_stack": 10, "measure": 10, "collect": 10}
-    figures = {
-        **drawn,
+    trained = {**data, "train_stack": stacks}
+    assert unplanned.planned("data") == data
+    assert unplanned.planned("train") == trained
+    assert unplanned.planned("measures") == {**trained, "measure": stacks, "collect": len(experiments)}
+    planned = unplanned.planned("figures")
+    plots = {rule: planned.pop(rule) for rule in list(planned) if rule.startswith("plot_")}
+    assert plots == {f"plot_{name}": 1 for name in figures}
+    drawn = {name for figure in figures.values() for name in names_of(figure["of"])}
+    drawn |= {"linear_centroids", "linear_product_centroids"}  # for the shifts
+    starts = {warm_start_of(experiments[name]) for name in drawn} - {None}
+    assert planned == {
+        **{**data, "train_stack": len(drawn | starts), "measure": len(drawn), "collect": len(drawn)},
         "compare_centroids": 2,
-        **{f"plot_figure{name}": 1 for name in ("1", "2", "3", "4", "4_supplement", "5", "3_stationary")},
-        **{f"plot_{name}": 1 for name in ("certified", "certified_mnist_stationary", "bounds", "forecast")},
     }
-    everything = {**figures, **measures, "audit": 1, "judge_claims": 1, "summarise": 1, "explorer": 1}
-    stages = {"data": data, "train": {**data, "train_stack": 12}, "measures": measures, "figures": figures}
-    for stage, jobs in {**stages, "all": everything}.items():
-        assert unplanned.planned(stage) == jobs, stage
     assert not (unplanned.folder / "results").exists()
 
 
-def test_no_network_of_the_desk_scale_is_trained_twice(unplanned):
+def test_no_network_of_the_desk_scale_is_trained_twice():
     """Two cells are the same network if everything on which training depends is the same."""
-    trained = Counter()
-    for output, command in unplanned.commands("train", overlays=[]).items():
-        if "/train/" in output:
-            settings = json.loads(command.partition("--settings '")[2].partition("' --")[0])
-            data = command.partition("--data ")[2].partition(" --output")[0]
-            common = {key: value for key, value in settings.items() if key not in ("experiment", "stack")}
+    settings, trained = desk(), Counter()
+    for name, experiment in settings["experiments"].items():
+        for file in paths.stack_files("train", name, experiment):
+            cells = file.removeprefix(f"results/{name}/train/").removesuffix(".nc")
+            stack = paths.stack_of(name, cells, settings)
+            common = training_slice(name, stack, settings)
+            del common["experiment"], common["stack"]
             # snapshots do not change a network
             common["training"] = {**common["training"], "snapshot_every": None}
-            for cell in Stack(settings["stack"]).cells():
-                trained[json.dumps([common, cell, data.split()[0].rpartition("/")[0]], sort_keys=True)] += 1
+            for cell in stack.cells():
+                trained[json.dumps([common, cell, experiment["data"]], sort_keys=True)] += 1
     assert len(trained) > 1000
     assert set(trained.values()) == {1}
 

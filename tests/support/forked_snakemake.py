@@ -49,6 +49,7 @@ def _snakemake(
 
     send_output_to(output)
     change_to(folder, environment)
+    sys.dont_write_bytecode = False  # a checkout is compiled once
     sys.argv = ["snakemake", *arguments]
     sys.executable = python  # jobs find `python` beside it
     main()

@@ -14,7 +14,9 @@ __all__ = ["Fork", "change_to", "run_file", "send_output_to"]
 
 CONTEXT = multiprocessing.get_context("forkserver")
 PRELOADED = ["torch", "h5netcdf", "xarray", "pandas", "scipy.stats", "sklearn.cluster", "seaborn", "jinja2"]
-CONTEXT.set_forkserver_preload([*PRELOADED, "snakemake.cli"])
+# Snakemake imports these late, in each run
+SNAKEMAKE = ["cli", "profiles", "report.html_reporter", "storage"]
+CONTEXT.set_forkserver_preload([*PRELOADED, *(f"snakemake.{name}" for name in SNAKEMAKE)])
 # multiprocessing starts and polls processes in one thread at a time
 LOCK = threading.Lock()
 
@@ -50,6 +52,7 @@ class Fork:
 
 def run_file(file: str, arguments: Sequence[str]) -> None:
     """Run `python FILE ARGUMENTS` in this process."""
+    sys.dont_write_bytecode = False  # a checkout is compiled once
     sys.path.insert(0, str(Path(file).resolve().parent))
     sys.argv = [file, *arguments]
     runpy.run_path(file, run_name="__main__")
