@@ -8,11 +8,12 @@ import subprocess
 import sys
 from importlib import import_module
 
+from workflow.lib.program import parser_of
+
 import make_data
 import pytest
 
 from support.checkout import PROJECT
-from workflow.lib.program import parser_of
 
 pytestmark = pytest.mark.workflow
 

@@ -1,9 +1,9 @@
-"""Snakemake that asks SLURM every two seconds: the plugin waits longer each time, up to three minutes."""
+"""Snakemake that asks SLURM twice a second: the plugin waits longer each time, up to three minutes."""
 
 import sys
 
 from snakemake.cli import main
 from snakemake_executor_plugin_slurm import Executor
 
-Executor.next_seconds_between_status_checks = property(lambda self: 2, lambda self, value: None)
+Executor.next_seconds_between_status_checks = property(lambda self: 0.5, lambda self, value: None)
 sys.exit(main())
