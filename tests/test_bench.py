@@ -1,8 +1,5 @@
 """`make bench`: the compared programs solve the same problem, and the page is complete."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import torch
@@ -12,7 +9,6 @@ from bench.engine import nrc_stack
 from bench.problems import Problem, blobs, configured, residual
 from bench.runs import Budget, Run
 from bench.scaling import exponent
-from support.checkout import PROJECT
 from support.problems import value_and_gradient
 from tools.markdown import between, filled, rounded, table
 
@@ -105,13 +101,3 @@ def test_times_of_a_run_are_summed_by_stage(tmp_path):
     assert "The 4 jobs of the last run took 40 s in total." in page
     assert "| train | 2 | 30.0 | 15.0 | 75.0 | 100 |" in page
     assert "| all | data | 1 | 9.00 | 4.50 | 22.5 | 100 |" in page
-
-
-def test_quick_timings_are_printed_and_not_written(tmp_path):
-    page = PROJECT / "docs/bench.md"
-    before = page.read_bytes()
-    command = [sys.executable, "-m", "bench", "--quick", "--results", str(tmp_path)]
-    done = subprocess.run(command, cwd=PROJECT, text=True, capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "times the time of nrc with 1 thread" in done.stdout
-    assert page.read_bytes() == before

@@ -333,12 +333,6 @@ def test_two_networks_are_compared(opened, made_up_page):
     mine, other = curves["sigma 0.3"], curves["sigma 0.1"]
     assert mine["dash"] != other["dash"]
     assert mine["symbol"] != other["symbol"]
-    # of another experiment too
-    opened.choose("#choose-experiment", "shapes")
-    opened.wait("state.experiment === 'shapes'")
-    opened.wait(READY)
-    assert facts_of(opened)["experiment"] == ["shapes", "unlucky"]
-    assert any(name.startswith("unlucky") for name in drawn(opened, "spectrum"))
     opened.click("#unpin")
     opened.wait(READY)
     assert len(facts_of(opened)["sigma"]) == 1
@@ -388,20 +382,6 @@ def test_a_link_reproduces_the_view(opened, made_up_page):
     opened.execute_script("location.hash = 'experiment=shapes&layer=2'")
     opened.wait("state.experiment === 'shapes'")
     assert opened.value("state.picks.layer") == 1
-
-
-def test_another_experiment_shows_the_most_similar_network(opened, made_up_page):
-    """By its values, not by its place: weight decay and noise by factors."""
-    cubes = made_up_page[1]
-    click_square(opened, 1, 1)
-    before = cubes["unlucky"].isel(sigma=1, weight_decay=1)
-    for name in ("single", "shapes", "unlucky"):
-        opened.choose("#choose-experiment", name)
-        opened.wait(f"state.experiment === '{name}'")
-        assert opened.value("node('fault').hidden"), opened.text("#fault")
-        decays = cubes[name]["weight_decay"].values
-        there = opened.value("cube().dimensions.weight_decay.values[state.cell.weight_decay]")
-        assert float(there) == decays[np.abs(np.log(decays / float(before["weight_decay"]))).argmin()]
 
 
 def test_an_address_of_absent_networks_is_explained(opened, made_up_page):

@@ -111,17 +111,6 @@ def test_the_cube_holds_the_measures_of_every_cell(finished):
         assert stated == pytest.approx(2 * (within**2).to_numpy().sum() / len(points))
 
 
-def test_theorem_3_4_holds_on_every_cell(finished):
-    cube = finished.load("results/mixture/measures.nc")
-    distance = np.sqrt((cube["singular_values"].where(cube["index"] > 2) ** 2).sum("index"))
-    bound = cube["bound_measured"].min("source")
-    assert bound.notnull().all()
-    assert (distance <= bound * (1 + 1e-9)).all()
-    gap = np.fmin(cube["gap"], cube["gap_best"])
-    np.testing.assert_allclose(cube["bound_measured"], (cube["residual"] + gap) / cube["weight_decay"])
-    assert cube["bound_measured"].where(cube["source"] >= cube["layer"]).isnull().all()
-
-
 def test_the_audit_counts_every_layer_of_every_cell(finished):
     every = pd.read_csv(finished.folder / "results/audit.csv")
     assert every["violations"].sum() == 0
@@ -179,26 +168,6 @@ def test_linear_networks_are_at_the_closed_forms(finished):
     assert (error.where(factors["at_minimum"] == 0, 1) > 1e-2).all()
     assert (factors["imbalance"] < 1e-6).all()
     assert (finished.load("results/linear_product/measures.nc")["at_minimum"] == 1).all()
-
-
-def test_the_product_penalty_gives_the_ridge_solution(finished):
-    """Remark 5.2 by hand, on data and on centroids, and the shift between them."""
-    cubes = {name: finished.load(f"results/{name}/measures.nc").squeeze() for name in LINEAR[2:]}
-    shift = finished.load("results/linear_product/shift.nc").squeeze()
-    for seed in (0, 1):
-        data = finished.load(f"results/data/small_blobs/seed~{seed}.nc")
-        for sigma in (0.02, 0.5):
-            x = data["means"].values[data["labels"].values] + sigma * data["noise"].values
-            means = pd.DataFrame(x).groupby(data["labels"].values).transform("mean").to_numpy()
-            found = []
-            for name, points in zip(cubes, (x, means), strict=True):
-                moments = points.T @ points / len(points)
-                ridge = moments @ np.linalg.inv(moments + 0.1 * np.eye(4))
-                product = cubes[name]["product"].sel(weight_decay=0.1, sigma=sigma, seed=seed)
-                np.testing.assert_allclose(product.transpose("output", "input"), ridge, atol=1e-6)
-                found.append(ridge)
-            at = shift.sel(weight_decay=0.1, sigma=sigma, seed=seed)
-            assert float(at["shift"]) == pytest.approx(np.linalg.norm(found[0] - found[1]), abs=1e-6)
 
 
 def test_classifiers_are_measured_as_they_were_trained(finished):

@@ -150,14 +150,6 @@ def test_the_table_of_contents_leads_to_the_headings(page, name):
         summary.execute_script("scrollTo(0, 0)")
 
 
-def test_links_of_the_summary_alone_lead_to_files(reported, page):
-    alone = page("summary.html")
-    links = alone.value("[...document.querySelectorAll('a[data-result]')].map((a) => a.getAttribute('href'))")
-    assert all((reported.folder / "results" / link).is_file() for link in links)
-    alone.click(alone.link("Every network"))
-    alone.until(lambda: alone.title == "Networks")
-
-
 def test_tables_sort_and_filter(reported, page):
     numbers = pd.read_csv(reported.folder / "results/figures/figure3_stationary.csv")
     place = list(numbers.columns).index("value")
