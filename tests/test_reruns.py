@@ -114,7 +114,7 @@ def test_a_change_of_data_reruns_all_that_is_made_of_them(planning):
 
 
 def test_only_new_cells_are_trained_and_the_others_keep_their_bits(checkout):
-    """A new seed under a new release number, and then other code that changes no number."""
+    """A new seed under a new release number; tests/test_warm_start.py adds a weight decay."""
     before, old = digests(checkout), checkout.load(SEED_0.format("measure"))
     checkout.edit("nrc/version.py", '__version__ = "', '__version__ = "9.')
     overlays, cube = (
