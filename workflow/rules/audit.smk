@@ -4,7 +4,8 @@ AUDITED = [
     *(
         cube_file(name, "shift")
         for name, experiment in EXPERIMENTS.items()
-        if PENALTIES[experiment["training"]["penalty"]].on_product and centroid_counterparts(name, EXPERIMENTS)
+        if PENALTIES[experiment["training"]["penalty"]].on_product
+        and centroid_counterparts(name, EXPERIMENTS)
     ),
 ]
 

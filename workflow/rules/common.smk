@@ -218,7 +218,9 @@ onstart:
     Path("results").mkdir(exist_ok=True)
     if not os.access("results", os.W_OK):
         sys.exit(
-            error_line("results/ cannot be written; give write permission there, or choose another --directory")
+            error_line(
+                "results/ cannot be written; give write permission there, or choose another --directory"
+            )
         )
 
 
