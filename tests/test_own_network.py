@@ -239,7 +239,7 @@ def test_bounds_are_above_what_they_bound_at_random_weights_and_on_the_way(kind)
 
 
 def test_sources_are_chosen_by_name():
-    model, x = ZOO["nested"]()
+    model, x = ZOO["no biases"]()
     whole = nrc.measure(model, x, LABELS, weight_decay=DECAY)
     found = nrc.measure(model, x, LABELS, weight_decay=DECAY, sources=["2", "input"])
     assert found["source"].values.tolist() == ["input", "2"]

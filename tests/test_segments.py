@@ -221,23 +221,10 @@ def test_a_product_of_lines_reaches_its_ends():
     assert_equal(f.shifted(column(5)).value, 6, 1)
 
 
-def test_an_outer_product_reaches_its_ends():
-    """(3 + 5 s + 2 s^2)^2, of second derivative 242 at s = 1."""
-    f = Jet.line(column(1), column(1)) * Jet.line(column(3), column(2))
-    assert f.outer_second(f).item() == pytest.approx(242)
-
-
-def test_derivatives_narrow_what_is_above_them():
-    wide, second = Enclosure(column(1), column(9)), Enclosure(column(0.5), column(0.1))
-    jet = Jet.of(wide, wide, second)
-    assert_equal(jet.first, 1, 0.6)
-    assert_equal(jet.value, 1, 1.6)
-
-
 @pytest.mark.parametrize("activation", SMOOTH)
 def test_an_activation_of_a_line_reaches_its_ends(activation):
     """Where middle and step are such that the ends or any of the turning points are extremes."""
-    for middle, step in product((-2.0, -0.8, -0.1, 0.0, 0.5, 1.2, 2.0), (0.05, 0.4, 1.0, 1.5)):
+    for middle, step in product((-2.0, -0.8, 0.0, 0.5, 1.2), (0.05, 0.4, 1.5)):
         t = (middle + step * S).requires_grad_()
         jets = Jet.line(column(middle), column(step)).activated(activation)
         values = [ACTIVATIONS[activation].value(t, None)]
