@@ -266,6 +266,35 @@ class ModuleFeatures:
     def sizes(self) -> list[int]:
         return [int(np.prod(source.shape)) for source in self._sources]
 
+    @cached_property
+    def neurons(self) -> list[Neurons]:
+        hidden, places = self._hidden, {name: l for l, name in enumerate(self.layers)}
+        outputs = [name for name, reason in left_out(self._model).items() if reason == OUTPUTS]
+        found = []
+        for l, name in enumerate(self.layers):
+            of = hidden.get(l)
+            if of is not None:
+                smooth = of.smooth and of.entrywise
+                found.append(Neurons(l, places[of.next_name], of.block, of.odd, of.homogeneous, smooth))
+            elif name not in outputs:
+                found.append(Neurons(l))
+        return found
+
+    @cached_property
+    def _hidden(self) -> dict[int, Hidden]:
+        """The hidden layers in chains, by their positions."""
+        places = {name: l for l, name in enumerate(self.layers)}
+        return {places[of.name]: of for of in hidden_layers(self._model)}
+
+    def incoming(self, neurons: Neurons) -> Tensor:
+        w = self.weights[neurons.layer]
+        bias = self._bias(neurons)
+        return w if bias is None else torch.cat([w, bias.detach().cpu()[None, :, None]], dim=2)
+
+    def _bias(self, neurons: Neurons) -> Tensor | None:
+        of = self._hidden.get(neurons.layer)
+        return None if of is None else of.layer._parameters["bias"]
+
     def features(self, description: str) -> Iterator[tuple[slice, list[Tensor]]]:
         """The rows of a batch, and the features in each source, (1, points, n_k)."""
         for rows in self.track(self._slices(), description):
@@ -497,35 +526,6 @@ class MeasuredModule(ModuleFeatures):
             for into, g in zip(sums, gradient, strict=True):
                 into += g
         return torch.tensor([total], dtype=torch.float64), sums
-
-    @cached_property
-    def neurons(self) -> list[Neurons]:
-        hidden, places = self._hidden, {name: l for l, name in enumerate(self.layers)}
-        outputs = [name for name, reason in left_out(self._model).items() if reason == OUTPUTS]
-        found = []
-        for l, name in enumerate(self.layers):
-            of = hidden.get(l)
-            if of is not None:
-                smooth = of.smooth and of.entrywise
-                found.append(Neurons(l, places[of.next_name], of.block, of.odd, of.homogeneous, smooth))
-            elif name not in outputs:
-                found.append(Neurons(l))
-        return found
-
-    @cached_property
-    def _hidden(self) -> dict[int, Hidden]:
-        """The hidden layers in chains, by their positions."""
-        places = {name: l for l, name in enumerate(self.layers)}
-        return {places[of.name]: of for of in hidden_layers(self._model)}
-
-    def incoming(self, neurons: Neurons) -> Tensor:
-        w = self.weights[neurons.layer]
-        bias = self._bias(neurons)
-        return w if bias is None else torch.cat([w, bias.detach().cpu()[None, :, None]], dim=2)
-
-    def _bias(self, neurons: Neurons) -> Tensor | None:
-        of = self._hidden.get(neurons.layer)
-        return None if of is None else of.layer._parameters["bias"]
 
     def potential(
         self, neurons: Neurons, weight_decay: NDArray[np.float64], bias_decay: NDArray[np.float64]

@@ -1,4 +1,4 @@
-"""Spectra and within-class variability of a network during training, recorded from your own loop."""
+"""Spectra, distinct neurons and within-class variability during training, recorded from your own loop."""
 
 from typing import Any
 
@@ -13,13 +13,14 @@ from nrc.measured_module import BATCH, DivergedError, ModuleFeatures
 from nrc.measures.coordinates import coordinates
 from nrc.metadata import describe, provenance
 from nrc.theory.moments import Moments
+from nrc.theory.neurons import MOST, distinct
 from nrc.training.snapshots import ABOUT, singular_values
 
 __all__ = ["Recorder"]
 
 
 class Recorder:
-    """Singular values of every layer and WCSS of the classes in every space, while a network trains.
+    """Singular values and distinct neurons of layers, and WCSS of classes in every space, during training.
 
     The first snapshot is taken at once, of the initial weights. Call the recorder after each step of
     training, an epoch or a batch: it takes a snapshot at every `every`-th call. Snapshots are taken in eval
@@ -111,10 +112,14 @@ class Recorder:
     @torch.inference_mode(False)
     def _snapshot(self) -> xr.Dataset:
         network = ModuleFeatures(self._model, self._x, batch=self._batch, progress=False)
-        s = singular_values(network.weights)[0]
+        s, neurons = singular_values(network.weights)[0], np.full(len(network.layers), np.nan)
+        for of in network.neurons:
+            if len(network.weights[of.layer][0]) <= MOST:
+                neurons[of.layer] = distinct(network.incoming(of)[0].numpy(), of.odd, of.homogeneous)
         return xr.Dataset(
             {
                 "snapshot_singular_values": (("layer", "index"), s),
+                "snapshot_distinct_neurons": ("layer", neurons),
                 "snapshot_wcss": ("source", self._wcss(network)),
             },
             coordinates(network.layers, network.sources, s.shape[1]),

@@ -12,7 +12,7 @@ from torch import Tensor
 from nrc.measured_network import MeasuredNetwork, Neurons
 from nrc.metadata import describe
 from nrc.random_streams import Stream, generator
-from nrc.theory.neurons import MERGED, Tree, layer_rank_bound, neuron_bound, tree
+from nrc.theory.neurons import MERGED, MOST, Tree, layer_rank_bound, neuron_bound, tree
 from nrc.theory.potential import Potential
 from nrc.theory.spectra import EXACT
 
@@ -24,8 +24,6 @@ Array = NDArray[np.float64]
 STRICT = 1e-6
 # Above this relative gradient of the potential, neurons are not at critical points.
 CRITICAL = 1e-3
-# In layers with more neurons these are not compared.
-MOST = 4096
 # Powers of ten of the angles that are counted.
 DECADES = np.arange(-17, 1)
 

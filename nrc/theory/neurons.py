@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy.cluster.hierarchy import linkage
 from scipy.spatial.distance import squareform
 
-__all__ = ["MERGED", "Tree", "angles", "layer_rank_bound", "neuron_bound", "tree"]
+__all__ = ["MERGED", "MOST", "Tree", "angles", "distinct", "layer_rank_bound", "neuron_bound", "tree"]
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -30,6 +30,8 @@ Labels = NDArray[np.int64]
 # Neurons that differ by at most this are one neuron. At a relative residual of 1e-8, differences of merged
 # neurons are below 1e-4, most below 1e-7, and other differences are above 1e-3.
 MERGED = 1e-3
+# In layers with more neurons these are not compared.
+MOST = 4096
 # A neuron is at zero if the norm of its row is at most this share of the largest.
 ZERO = 1e-6
 # Above this cosine an angle is computed from the difference of the directions, which is accurate to rounding.
@@ -205,6 +207,22 @@ def tree(rows: Array, odd: bool, homogeneous: bool = False) -> Tree:
         differences = np.maximum(found, np.abs(sizes[:, None] - sizes))
         merges = linkage(squareform(differences, checks=False), "complete")
     return Tree(rows, odd, scales, members, found, merges)
+
+
+def distinct(rows: Array, odd: bool, homogeneous: bool = False) -> int:
+    """Number of neurons that differ by more than `MERGED`, without those at zero.
+
+    Parameters
+    ----------
+    rows, odd, homogeneous
+        As for `tree`.
+
+    Examples
+    --------
+    >>> distinct(np.array([[1.0, 2.0], [-1.0, -2.0], [0.0, 0.0]]), odd=True)
+    1
+    """
+    return int(tree(rows, odd, homogeneous).groups(MERGED).max(initial=-1)) + 1
 
 
 def neuron_bound(residual: float, scatter: Array, weight_decay: float) -> Array:

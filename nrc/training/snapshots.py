@@ -11,7 +11,7 @@ from nrc.networks.activations import ACTIVATIONS
 from nrc.networks.mlp import Architecture, Network
 from nrc.objectives.protocols import per_cell
 from nrc.optimize.protocols import State
-from nrc.theory.neurons import MERGED, tree
+from nrc.theory.neurons import MERGED, distinct
 from nrc.theory.wcss import wcss
 
 __all__ = ["ABOUT", "Snapshots", "distinct_neurons", "singular_values", "snapshot_times"]
@@ -111,11 +111,11 @@ class Snapshots:
         done = torch.searchsorted(self._times, epochs, right=True)
         due = (done > taken) & ~diverged
         if due.any():
-            spectra, distinct, variability = self._measure(cells[due], self._parameters(theta[due]))
+            spectra, neurons, variability = self._measure(cells[due], self._parameters(theta[due]))
             places = zip(cells[due].tolist(), taken[due].tolist(), done[due].tolist(), strict=True)
             for number, (cell, first, last) in enumerate(places):
                 self.singular_values[cell, first:last] = spectra[number]
-                self.distinct_neurons[cell, first:last] = distinct[number]
+                self.distinct_neurons[cell, first:last] = neurons[number]
                 self.wcss[cell, first:last] = variability[number]
         self._taken[cells] = torch.maximum(taken, done)
 
@@ -183,7 +183,7 @@ def distinct_neurons(network: Network) -> Array:
     found = np.full((len(network.weights[0]), len(network.weights)), np.nan)
     for l in range(len(network.weights) - 1):
         for cell, rows in enumerate(network.matrix(l + 1).cpu().double().numpy()):
-            found[cell, l] = tree(rows, phi.odd, phi.homogeneous).groups(MERGED).max(initial=-1) + 1
+            found[cell, l] = distinct(rows, phi.odd, phi.homogeneous)
     return found
 
 
