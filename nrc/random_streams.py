@@ -29,6 +29,7 @@ class Stream(IntEnum):
     KMEANS = 9
     EIGENVALUE_SEARCH = 10
     RANDOM_GROUPS = 11
+    PERMUTATIONS = 12
 
 
 def generator(seed: int, stream: Stream) -> np.random.Generator:

@@ -11,7 +11,7 @@ from matplotlib.collections import PathCollection
 from matplotlib.colors import Colormap, LogNorm
 from matplotlib.lines import Line2D
 
-from nrc.figures.cube import only, require, status_counts
+from nrc.figures.cube import only, relative_bound, require, status_counts
 from nrc.figures.options import FigureOptions
 from nrc.figures.panels import layer_name, title
 from nrc.figures.style import COLOURS, Colour, LineStyle, LogScale, StyledFigure, colour_map, colours
@@ -19,6 +19,7 @@ from nrc.grid import AXES
 from nrc.objectives.penalties import ridge
 from nrc.options import Requirement
 from nrc.status import flag_masks
+from nrc.theory.spectra import NEAR
 
 __all__ = ["Options", "draw", "rows", "summary"]
 
@@ -28,6 +29,8 @@ BOUNDS = {
     "bound_segments": r"bound along segments $(\|r_\ell\| + \frac{1}{2}\sup\|g''\|)\,/\,\lambda$",
     "bound_analytic": r"analytic bound $(\|r_\ell\| + \frac{M}{2}\mathrm{WCSS})\,/\,\lambda$",
 }
+# The measured bound, and its control.
+CERTIFIED = {"classes": "bound_measured", "permuted": "bound_measured_permuted"}
 MARKERS = "osD^vPX*<>"
 # The largest number of layers with a legend below the panels.
 BELOW = 10
@@ -136,7 +139,9 @@ def summary(cubes: Mapping[str, xr.Dataset], options: Options) -> dict[str, Any]
     -------
     dict
         The numbers of `cube.status_counts`; `clusters`; the numbers of `layers`, of `drawn` layers and of
-        layers without a bound (`void`); and `ratio`, the median of bound over distance for each bound.
+        layers without a bound (`void`); `ratio`, the median of bound over distance for each bound; and
+        `certified`, the numbers of layers whose measured bound is at most `near` times their norm, with
+        the classes and, if the cube has the control, with `permuted` labels.
 
     Examples
     --------
@@ -154,6 +159,12 @@ def summary(cubes: Mapping[str, xr.Dataset], options: Options) -> dict[str, Any]
         "drawn": len(drawn),
         "void": int(table["bound_measured"].isna().sum()),
         "ratio": {name: float(ratio) for name, ratio in ratios.items() if not np.isnan(ratio)},
+        "near": NEAR,
+        "certified": {
+            word: int((relative_bound(cube, name) <= NEAR).sum())
+            for word, name in CERTIFIED.items()
+            if name in cube
+        },
     }
 
 

@@ -1,6 +1,6 @@
 """Partitions of the points in every source, in one pass over the data or in two."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +24,8 @@ __all__ = ["Options", "Spaces", "gather"]
 # Up to WIDE coordinates the spread of points is exact. A wider space of points that exceed the memory is
 # projected on the LEADING directions of the sample in memory, which keeps the lower bound on the TCV valid.
 WIDE, LEADING = 1024, 256
+# Permutations of the labels behind the control of the measured bound.
+PERMUTATIONS = 5
 
 
 class Options(BaseOptions):
@@ -64,6 +66,8 @@ class Spaces:
         The cluster of each point in `best`, (cells, points).
     permuted : list of Partition
         Sets by permuted labels.
+    permutations : list of list of Partition
+        Sets by `PERMUTATIONS` further permutations.
     more : list of list of Partition
         Sets of k-means for 1, 2, ... clusters.
     nc1 : Tensor, optional
@@ -76,6 +80,7 @@ class Spaces:
     best: list[Partition]
     labels: list[Tensor]
     permuted: list[Partition]
+    permutations: list[list[Partition]]
     more: list[list[Partition]]
     nc1: Tensor | None
     spreads: list[Spread]
@@ -126,11 +131,12 @@ def gather(
     ([2.0], [[0, 0]])
     """
     cells, memory = len(seeds), _Memory(network, seeds[0])
-    permuted = _Partitions(
-        network, cells, clusters, _given(_permuted(labels, network.points, clusters, seeds))
+    permuted, *permutations = (
+        _Partitions(network, cells, clusters, _given(sets))
+        for sets in _permuted(labels, network.points, clusters, seeds)
     )
     classes = None if labels is None else _Partitions(network, cells, clusters, _given(labels))
-    _show(network.batches("features"), memory, permuted, classes)
+    _show(network.batches("features"), memory, permuted, *permutations, classes)
     if classes is not None:
         _check_no_empty_cluster(classes.partitions[0])
     spaces = memory.spaces()
@@ -144,6 +150,7 @@ def gather(
         None if classes is None else classes.partitions,
         *_better(classes, found),
         permuted.partitions,
+        [of.partitions for of in permutations],
         [of.partitions for of in more],
         None if collapse is None else collapse.nc1(),
         spreads.spreads,
@@ -272,15 +279,13 @@ def _nearest(spaces: Sequence[Tensor], clusters: int, restarts: int, seeds: Sequ
     return assign
 
 
-def _permuted(labels: Labels | None, points: int, clusters: int, seeds: Sequence[int]) -> Labels:
-    """The labels, permuted among the points; without labels, permuted labels of sets of equal sizes."""
+def _permuted(labels: Labels | None, points: int, clusters: int, seeds: Sequence[int]) -> Iterator[Labels]:
+    """Several permutations of the labels; without labels, of the labels of sets of equal sizes."""
     sets = [np.arange(points) % clusters] * len(seeds) if labels is None else labels
-    return np.stack(
-        [
-            generator(seed, Stream.PERMUTED_LABELS).permutation(of)
-            for seed, of in zip(seeds, sets, strict=True)
-        ]
-    )
+    for stream, count in ((Stream.PERMUTED_LABELS, 1), (Stream.PERMUTATIONS, PERMUTATIONS)):
+        generators = [generator(seed, stream) for seed in seeds]
+        for _ in range(count):
+            yield np.stack([rng.permutation(of) for rng, of in zip(generators, sets, strict=True)])
 
 
 def _basis(space: Tensor) -> Tensor | None:

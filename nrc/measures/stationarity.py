@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nrc.measured_network import MeasuredNetwork
-from nrc.measures.spaces import Spaces
+from nrc.measures.spaces import PERMUTATIONS, Spaces
 from nrc.metadata import describe
 from nrc.objectives.residual import layer_residuals
 from nrc.theory.bounds import distance_bound, gradient_rank_bound
@@ -56,6 +56,11 @@ ABOUT = {
         "long_name": "bound_projected with permuted labels, a control: sets of the same sizes",
         "comment": f"{NOT_BELOW}, {VOID}",
         **PROJECTED,
+    },
+    "bound_measured_permuted": {
+        "long_name": f"bound_measured with permuted labels, a control: smallest of {PERMUTATIONS} draws",
+        "comment": f"{NOT_BELOW}, {POSITIONS}, {VOID}",
+        **THEOREM,
     },
     "tail_bound": {
         "long_name": "bound on relative_tail by the spaces of centroid gradients, smallest over sources",
@@ -113,6 +118,8 @@ def stationarity(
     void = np.where(weight_decay > 0, 0, np.nan)
     # a gradient of a rank above K bounds the distance to that rank, and not to K
     gap = np.fmin(*(np.where(part.rho <= clusters, part.gap, np.nan) for part in (known, best)))
+    by_chance = np.fmin.reduce([_gaps(network, gradient, sets) for sets in spaces.permutations])
+    by_chance = np.where(permuted.rho <= clusters, by_chance, np.nan)
     tails = _relative_tails(network, (known, best, *more), max(clusters, len(more))) + void[:, :, None]
     full = np.array([min(w.shape[1:]) for w in network.weights])
     rank = rank_within(tails)
@@ -128,6 +135,10 @@ def stationarity(
             "bound_measured": (dims, distance_bound(r[:, :, None], gap, weight_decay[:, :, None])),
             "bound_projected": (dims, np.fmin(known.at_k, best.at_k) + void[:, :, None]),
             "bound_permuted": (dims, permuted.at_k + void[:, :, None]),
+            "bound_measured_permuted": (
+                dims,
+                distance_bound(r[:, :, None], by_chance, weight_decay[:, :, None]),
+            ),
             "tail_bound": ((*dims[:2], "index"), tails),
             "certified_rank": (dims[:2], np.where(rank < full, rank, np.nan)),
         },
@@ -177,6 +188,17 @@ def _at_centroids(
                 rho[:, l, k], at_k[:, l, k] = rank, bounds[:, min(clusters, bounds.shape[1]) - 1]
                 beyond[:, l, : bounds.shape[1]] = np.fmin(beyond[:, l, : bounds.shape[1]], bounds)
     return _AtCentroids(gap, rho, at_k, beyond)
+
+
+def _gaps(network: MeasuredNetwork, gradient: Sequence[Tensor], partitions: Sequence[Partition]) -> Array:
+    """The gaps in every layer above a source, (cells, layers, sources); missing elsewhere."""
+    gaps = np.full((len(network.weights[0]), len(network.layers), len(network.sources)), np.nan)
+    for k, partition in enumerate(network.track(partitions, "permuted labels")):
+        z, y = partition.features.means, partition.targets.means
+        for l, g in enumerate(network.gradient_from(k, z, y, partition.shares)):
+            if g is not None:
+                gaps[:, l, k] = centroid_gap([gradient[l]], [g])[:, 0].numpy()
+    return gaps
 
 
 def _relative_tails(network: MeasuredNetwork, parts: Sequence[_AtCentroids], count: int) -> Array:

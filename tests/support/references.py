@@ -161,6 +161,12 @@ def permuted_labels(labels, seed):
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(8,))).permutation(labels)
 
 
+def permutations(labels, seed):
+    """The labels of the control with several permutations, from the key of its stream."""
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(12,)))
+    return [rng.permutation(labels) for _ in range(5)]
+
+
 def sample_in_memory(points, count, seed):
     """The points that k-means is fitted to, from the key of their stream."""
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(7,)))
