@@ -24,7 +24,7 @@ from nrc.theory.bounds import gaussian_wcss_bound, isotropic_wcss_quantile
 from nrc.theory.collapse import between_directions, nc1, wcss_share
 from nrc.theory.moments import Partition
 from support.problems import mixture, modules, normal
-from support.references import kmeans_seed, permuted_labels, sample_in_memory
+from support.references import kmeans_seed, permutations, permuted_labels, sample_in_memory
 
 CELLS, POINTS, CLUSTERS, SIZES = 3, 24, 3, (5, 7, 6, 4)
 WEIGHT_DECAY = np.array([0.0, 0.1, 0.02])
@@ -87,7 +87,7 @@ def test_ranks_agree_with_numpy_on_each_matrix():
             "relative_distance": np.linalg.norm(w - nearest) / np.linalg.norm(w),
             "stable_rank": np.linalg.norm(w) ** 2 / np.linalg.norm(w, 2) ** 2,
             "numerical_rank": np.linalg.matrix_rank(w, rtol=0.3),
-            "exact_rank": np.linalg.matrix_rank(w, rtol=1e-5),
+            "exact_rank": np.linalg.matrix_rank(w, rtol=5e-8),
             "effective_rank": np.exp(-(p * np.log(p)).sum()),
             "rank_needed": next(r for r in range(1, 9) if (s[r:] ** 2).sum() <= 0.01 * (s**2).sum()),
         }
@@ -146,7 +146,7 @@ def test_leading_singular_values_of_large_layers():
 def test_the_exact_rank_counts_what_training_would_not_leave():
     """Layers of rank 3 but for rounding, or for a tail of the size that training leaves or does not."""
     network, x, y, labels = draw()
-    for noise, ranks in ((0, [3, 3, 3]), (1e-7, [3, 3, 3]), (1e-3, [5, 6, 4])):
+    for noise, ranks in ((0, [3, 3, 3]), (1e-8, [3, 3, 3]), (1e-6, [5, 6, 4])):
         for w in network.weights:
             u, s, vt = torch.linalg.svd(w, full_matrices=False)
             s = torch.where(torch.arange(s.shape[1]) < 3, s, noise * s[:, :1])
@@ -287,6 +287,10 @@ def test_gaps_and_bounds_are_those_of_autograd_kmeans_and_numpy(activation, loss
             others = [kmeans_of(module, k, x[c], y[c], r, SEEDS[c]) for r in range(1, ranks + 1)]
             partitions = [labels[c], best, permuted_labels(labels[c], SEEDS[c]), *others]
             at_means = [gradients_at_centroids(module, k, x[c], y[c], sets, loss) for sets in partitions]
+            by_chance = [
+                gradients_at_centroids(module, k, x[c], y[c], sets, loss)
+                for sets in permutations(labels[c], SEEDS[c])
+            ]
             assert dataset["gap"][c, :k, k].isnull().all()
             for l, w in enumerate(matrices[k:], start=k):
                 at, of = dataset.isel(cell=c, layer=l, source=k), [g[l - k] for g in at_means]
@@ -304,12 +308,18 @@ def test_gaps_and_bounds_are_those_of_autograd_kmeans_and_numpy(activation, loss
                     min(b[CLUSTERS - 1] for b in beyond[:2]),
                 ]
                 assert found == pytest.approx([*plain, beyond[2][CLUSTERS - 1]], rel=1e-8)
+                of_chance = min(float((full[l] - g[l - k]).norm()) for g in by_chance)
+                control = (residuals[l] + of_chance) / WEIGHT_DECAY[c]
+                assert float(at["bound_measured_permuted"]) == pytest.approx(control, rel=1e-8)
                 tails = [b[:last] / np.linalg.norm(w) for b in (*beyond[:2], *beyond[3:])]
                 least[l] = np.minimum(least[l], np.min(tails, axis=0))
         bounds = dataset["tail_bound"].isel(cell=c).transpose("layer", "index").values
         assert np.isnan(bounds[:, last:]).all()
         if not c:
-            void = ["bound_measured", "bound_projected", "bound_permuted", "tail_bound", "certified_rank"]
+            bounds_at_k = [
+                f"bound_{name}" for name in ("measured", "projected", "permuted", "measured_permuted")
+            ]
+            void = [*bounds_at_k, "tail_bound", "certified_rank"]
             assert all(dataset[name].isel(cell=0).isnull().all() for name in void)
             continue
         np.testing.assert_allclose(bounds[:, :last], least, rtol=1e-8, atol=1e-12)

@@ -21,11 +21,13 @@ from nrc.optimize.kfac import KFAC
 from nrc.options import Options as BaseOptions
 from nrc.options import Requirement, equal, positive
 from nrc.random_streams import Stream, generator
-from nrc.theory.spectra import EXACT
 
 __all__ = ["Extremum", "Options", "curvature", "dense_hessian", "smallest_dense", "smallest_found"]
 
 Array = NDArray[np.float64]
+
+# Share of s_1 above which a singular value is not 0 up to the residual.
+NONZERO = 1e-5
 
 
 class Options(BaseOptions):
@@ -136,7 +138,7 @@ def _flat_error(objective: RegularisedLoss, theta: Tensor) -> Array:
     the smallest nonzero singular value of the layers. The error is ||r|| over that value.
     """
     s = torch.cat([torch.linalg.svdvals(w) for w in objective.network(theta).weights], dim=1)
-    smallest = torch.where(s > EXACT * s.amax(1, keepdim=True), s, torch.inf).amin(1)
+    smallest = torch.where(s > NONZERO * s.amax(1, keepdim=True), s, torch.inf).amin(1)
     error: Array = (objective.at(theta).gradient.norm(dim=1) / smallest).numpy()
     return error
 

@@ -4,9 +4,11 @@ import torch
 from torch import Tensor
 
 from nrc.theory.moments import Partition
-from nrc.theory.spectra import EXACT
 
 __all__ = ["between_directions", "nc1", "wcss_share"]
+
+# Share of the largest singular value of the class means above which they have a direction.
+SEPARATE = 1e-5
 
 
 def wcss_share(classes: Partition) -> Tensor:
@@ -50,7 +52,7 @@ def between_directions(classes: Partition) -> Tensor:
     _, s, vh = torch.linalg.svd(between, full_matrices=False)
     size = (classes.variance + mean.square().sum(1)).sqrt()
     rounding = max(between.shape[1:]) * torch.finfo(torch.float64).eps * size
-    kept = s > torch.maximum(rounding, EXACT * s[:, 0])[:, None]
+    kept = s > torch.maximum(rounding, SEPARATE * s[:, 0])[:, None]
     kept[:, means.shape[1] - 1 :] = False  # centred means of K classes have rank K - 1 at most
     scales = torch.where(kept, 1 / torch.where(kept, s, 1), 0)
     return torch.nn.functional.pad(vh.mT * scales[:, None], (0, means.shape[1] - s.shape[1]))

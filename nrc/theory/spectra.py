@@ -27,9 +27,10 @@ __all__ = [
 
 Array = NDArray[np.float64]
 
-# Share of s_1 above which a singular value counts for the exact rank. It is above the singular values that tend
-# to 0 with the residual, which are below 1e-7 at a relative residual of 1e-8 (docs/explanation/numbers.md).
-EXACT = 1e-5
+# Share of s_1 above which a singular value counts for the exact rank: five times the relative residual at
+# which training ends. Singular values that are 0 at the stationary point end below it, and there is a gap in
+# their histogram (docs/explanation/numbers.md). A network that stopped at a larger residual has no such gap.
+EXACT = 5e-8
 # A matrix within this relative distance of the matrices of a rank is near that rank.
 NEAR = 0.1
 

@@ -65,7 +65,7 @@ def cube(name="one", *, made_of=0, without=(), mixture=True, classes=False, **ax
     s = made["singular_values"]
     made["distance"] = np.sqrt((s.where(s["index"] > K, 0) ** 2).sum("index")).where(s.notnull().any("index"))
     made["relative_distance"] = made["distance"] / np.sqrt((s**2).sum("index"))
-    made["exact_rank"] = (s > 1e-5 * s.max("index")).sum("index").where(s.notnull().any("index"))
+    made["exact_rank"] = (s > 5e-8 * s.max("index")).sum("index").where(s.notnull().any("index"))
     for flag in ("status", "termination_reason"):
         made[flag] = GRID, np.zeros([sizes[axis] for axis in GRID], np.int8)
     made["at_minimum"] = made["status"] + np.int8(1)
