@@ -97,9 +97,10 @@ bench: env
 	PYTHONPATH=. $(BIN)/python -m bench $(if $(QUICK),--quick)
 
 # numbers and pictures of the documentation, from results/; BRANCHES=FOLDER/results adds a run of
-# workflow/scales/branches.yaml
+# workflow/scales/branches.yaml, and FRESH=FOLDER/results one of workflow/scales/fresh_seeds.yaml
 findings: env
-	PYTHONPATH=. $(BIN)/python -m tools.findings $(if $(BRANCHES),--branches $(BRANCHES))
+	PYTHONPATH=. $(BIN)/python -m tools.findings $(if $(BRANCHES),--branches $(BRANCHES)) \
+	    $(if $(FRESH),--fresh $(FRESH))
 
 # the JSON schema of configuration files, for editors
 schema: env

@@ -3,12 +3,14 @@
 python -m tools.findings      after `make`: writes docs/findings.json, docs/claims.md, the pictures in docs/,
                               and the parts of pages between <!-- marks -->
 python -m tools.findings --branches FOLDER/results      also with a run of workflow/scales/branches.yaml
+python -m tools.findings --fresh FOLDER/results         also with a run of workflow/scales/fresh_seeds.yaml
 """
 
 import argparse
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +19,14 @@ import xarray as xr
 
 from nrc import netcdf
 from nrc.claims.judge import Verdict, tally
+from nrc.claims.options import SOURCES
 from nrc.figures import hysteresis, plane
 from nrc.figures.cube import relative_bound
 from nrc.grid import notation
 from tools import permuted
 from tools.markdown import between, filled, table
 
-__all__ = ["FINDINGS", "PAGES", "blocks", "branches", "found"]
+__all__ = ["FINDINGS", "PAGES", "blocks", "branches", "found", "verdicts"]
 
 PROJECT = Path(__file__).parents[1]
 FINDINGS = PROJECT / "docs/findings.json"
@@ -37,6 +40,7 @@ PAGES = {
         "claims": "verdicts",
         "audit": "bounds",
         "brackets": "bounds",
+        "zeros": "numbers",
         "branches": "branches",
     }.items()
 }
@@ -51,6 +55,9 @@ PICTURES = {
 }
 # the two groups of MNIST networks
 GROUPS = {"after 200 epochs": "mnist", "at stationary points": "mnist_stationary"}
+# networks and decades of the histogram of singular values
+ZEROS = ("mixture", "mnist_stationary")
+DECADES = [0, *(10.0**power for power in range(-12, 1))]
 AUDITED = ("mixture", "linear_product")
 COLLAPSED = 0.1
 # relative distance of all collapsed layers of Figure 1
@@ -76,7 +83,8 @@ def found(results: Path) -> dict[str, Any]:
         },
         "mnist": {when: _mnist(cube(name)) for when, name in GROUPS.items()},
         "brackets": {name: _bracket(cube(name)) for name in ("mixture", "mnist", "mnist_stationary")},
-        "claims": _claims(results),
+        "zeros": {name: _decades(cube(name)) for name in ZEROS},
+        "claims": verdicts(results),
         "audit": _audit(pd.read_csv(results / "audit.csv")),
     }
 
@@ -86,11 +94,7 @@ def branches(results: Path) -> dict[str, Any]:
     names = {"random start": "random_start", "sweep up": "sweep_up", "sweep down": "sweep_down"}
     cubes = {title: netcdf.load(results / name / "measures.nc") for title, name in names.items()}
     facts = hysteresis.summary(cubes, hysteresis.Options(of=names, apart=COLLAPSED))
-    widths = pd.read_csv(results / "claims.csv").groupby("claim")["mean"].agg(["min", "max"])
-    return {
-        **{name: facts[name] for name in ("cells", "both", "lower", "step", "ratios")},
-        "widths": {name: widths.loc[name].tolist() for name in ("cliff", "cliff_whole")},
-    }
+    return {name: facts[name] for name in ("cells", "both", "lower", "step", "ratios")}
 
 
 def _plane(cube: xr.Dataset) -> dict[str, Any]:
@@ -162,20 +166,27 @@ def _bracket(cube: xr.Dataset) -> list[float]:
     return [float(width.median()), float(width.max())]
 
 
-def _claims(results: Path) -> list[dict[str, str]]:
+def _decades(cube: xr.Dataset) -> list[int]:
+    """Number of singular values in each decade of `DECADES` relative to the largest of their layer."""
+    s = cube["singular_values"]
+    share = (s / s.isel(index=0)).values
+    return [int(((share > low) & (share <= high)).sum()) for low, high in pairwise(DECADES)]
+
+
+def verdicts(results: Path) -> dict[str, Any]:
+    """Verdicts on all claims, and the seeds that they are on."""
     judged, parts = netcdf.load(results / "claims.nc"), pd.read_csv(results / "claims.csv")
     claims, rows = json.loads(judged.attrs["settings"])["claims"], []
     for name in map(str, judged["claim"].values):
-        verdicts = parts[(parts["claim"] == name) & parts["counts"]]["verdict"]
         rows.append(
             {
                 "claim": name,
-                "statement": claims[name]["statement"],
-                "parts": tally(verdicts) or "too few networks",
+                **{key: claims[name][key] for key in ("source", "section", "statement")},
+                "parts": tally(parts[(parts["claim"] == name) & parts["counts"]]["verdict"]),
                 "verdict": Verdict(int(judged["verdict"].sel(claim=name))).name.lower(),
             }
         )
-    return rows
+    return {"seeds": judged["seed"].values.tolist(), "claims": rows}
 
 
 def _audit(audited: pd.DataFrame) -> list[dict[str, Any]]:
@@ -194,9 +205,10 @@ def blocks(numbers: Mapping[str, Any]) -> dict[str, str]:
         "plane": _plane_block(numbers["plane"]),
         "certified": _certified_block(numbers["certified"], numbers["plane"]),
         "mnist": _mnist_block(numbers["mnist"]),
-        "claims": _claims_block(numbers["claims"]),
+        "claims": _claims_block(numbers["claims"], numbers.get("fresh")),
         "audit": _audit_block(numbers["audit"]),
         "brackets": _brackets_block(numbers["brackets"]),
+        "zeros": _zeros_block(numbers["zeros"]),
         "branches": _branches_block(numbers["branches"]),
     }
 
@@ -252,15 +264,43 @@ def _mnist_block(mnist: Mapping[str, Any]) -> str:
     return table(rows)
 
 
-def _claims_block(claims: list[dict[str, str]]) -> str:
-    supported, contradicted = (
-        sum(row["verdict"] == verdict for row in claims) for verdict in ("supported", "contradicted")
+def _claims_block(first: Mapping[str, Any], fresh: Mapping[str, Any] | None) -> str:
+    """A table of each source, with the verdicts on the first seeds beside those on fresh seeds."""
+    runs = [first, fresh] if fresh else [first]
+    decided = {f"on seeds {_in_words(run['seeds'])}": _by_name(run) for run in runs}
+    tables = []
+    for source, title in SOURCES.items():
+        claims = [claim for claim in first["claims"] if claim["source"] == source]
+        if not claims:
+            continue
+        rows = [
+            {
+                "claim": claim["claim"],
+                "statement": claim["statement"].replace("|", r"\|"),
+                **({"section": claim["section"]} if source == "paper" else {}),
+                **{seeds: found.get(claim["claim"], "not judged") for seeds, found in decided.items()},
+            }
+            for claim in claims
+        ]
+        tables.append(f"**{title}**\n\n{table(rows)}")
+    counts = " ".join(
+        f"Of {len(_of_paper(run))} claims of the paper, {tally(_of_paper(run))} {seeds}."
+        for seeds, run in zip(decided, runs, strict=True)
     )
-    rows = [{**row, "statement": row["statement"].replace("|", r"\|")} for row in claims]
-    return f"""Of {len(claims)} claims, {supported} are supported, {contradicted} are contradicted, and
-{len(claims) - supported - contradicted} are inconclusive:
+    return "\n\n".join([counts, *tables])
 
-{table(rows)}"""
+
+def _of_paper(run: Mapping[str, Any]) -> list[str]:
+    return [row["verdict"] for row in run["claims"] if row["source"] == "paper"]
+
+
+def _by_name(run: Mapping[str, Any]) -> dict[str, str]:
+    """The verdict on each claim, with those on its parts."""
+    return {row["claim"]: f"{row['verdict']} ({row['parts'] or 'too few networks'})" for row in run["claims"]}
+
+
+def _in_words(seeds: Sequence[int]) -> str:
+    return f"{seeds[0]} to {seeds[-1]}" if len(seeds) > 2 else " and ".join(map(str, seeds))
 
 
 def _audit_block(audit: list[dict[str, Any]]) -> str:
@@ -293,6 +333,18 @@ Figure 1. On MNIST it is {widths["mnist"]} after 200 epochs, and {widths["mnist_
 points."""
 
 
+def _zeros_block(counts: Mapping[str, list[int]]) -> str:
+    titles = {"mixture": "Figure 1", "mnist_stationary": "stationary MNIST networks"}
+    rows = [
+        {
+            "share of the largest": f"{low:.0e} to {high:.0e}" if low else f"up to {high:.0e}",
+            **{titles[name]: of_decade[place] for name, of_decade in counts.items()},
+        }
+        for place, (low, high) in enumerate(pairwise(DECADES))
+    ]
+    return table(rows)
+
+
 def _branches_block(found: Mapping[str, Any]) -> str:
     events = {
         "down_ends": "the sweep down returns to rank K",
@@ -312,12 +364,9 @@ def _branches_block(found: Mapping[str, Any]) -> str:
                 "rows of the plane": ratio["count"],
             }
         )
-    half, full = ((10**smallest, 10**largest) for smallest, largest in found["widths"].values())
     return f"""{table(rows)}
 
-The grid has steps of {found["step"] - 1:.1%} in the noise level. On it, the distance grows from a tenth of
-its range to half of it within a factor of {half[0]:.2f} to {half[1]:.2f} in the noise level (means of three
-seeds), and to nine tenths within a factor of {full[0]:.2f} to {full[1]:.2f}.
+The grid has steps of {found["step"] - 1:.1%} in the noise level.
 
 Both branches exist in {found["both"]} of {found["cells"]} cells. In {found["lower"]} of these, the network of
 rank K has the lower objective."""
@@ -330,13 +379,16 @@ def write(numbers: Mapping[str, Any]) -> None:
         between(PAGES[mark], mark, filled(text))
 
 
-def main(results: Path, branches_results: Path | None) -> None:
+def main(results: Path, branches_results: Path | None, fresh_results: Path | None) -> None:
     old = json.loads(FINDINGS.read_text(encoding="utf-8")) if FINDINGS.exists() else {}
     of_branches = branches(branches_results) if branches_results else old.get("branches")
     if of_branches is None:
         raise ValueError("docs/findings.json has no numbers of branches.yaml; pass its results by --branches")
-    write({**found(results), "branches": of_branches})
+    of_fresh = verdicts(fresh_results) if fresh_results else old.get("fresh")
+    write({**found(results), "branches": of_branches, "fresh": of_fresh})
     shutil.copyfile(results / "claims.md", PROJECT / "docs/claims.md")
+    if fresh_results:
+        shutil.copyfile(fresh_results / "claims.md", PROJECT / "docs/claims_fresh.md")
     for picture, name in PICTURES.items():
         for folder in filter(None, (results, branches_results)):
             if (file := folder / "figures" / f"{name}.png").exists():
@@ -350,11 +402,12 @@ if __name__ == "__main__":
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--results", type=Path, default=Path("results"), help="results of the desk scale")
-    parser.add_argument(
-        "--branches",
-        type=Path,
-        metavar="FOLDER",
-        help="results of workflow/scales/branches.yaml (default: keep the numbers in docs/findings.json)",
-    )
+    for option, scale in (("--branches", "branches"), ("--fresh", "fresh_seeds")):
+        parser.add_argument(
+            option,
+            type=Path,
+            metavar="FOLDER",
+            help=f"results of workflow/scales/{scale}.yaml (default: keep the numbers in docs/findings.json)",
+        )
     given = parser.parse_args()
-    main(given.results, given.branches)
+    main(given.results, given.branches, given.fresh)

@@ -71,8 +71,9 @@ def text() -> str:
                 "claims",
                 "claims.statistics",
                 "A claim has parts: weight decays, layers, measures. It is supported if more than three "
-                "quarters of its parts are, and contradicted if at least a quarter are. `level` is the default of "
-                "all claims; every other entry is a claim. Every claim has a `statistic`, and these "
+                "quarters of its parts are, and contradicted if at least a quarter are. `level` is the "
+                "default of all claims; every other entry is a claim. Every claim has a `statistic`, and "
+                "these "
                 f"keys:\n\n{_common('statistics_rank_trend', ClaimOptions)}",
                 common=(ClaimOptions,),
             ),

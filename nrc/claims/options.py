@@ -7,7 +7,10 @@ from pydantic import Field, model_validator
 from nrc.fields import At, Experiments
 from nrc.options import Options
 
-__all__ = ["ClaimOptions", "NumberOptions", "OrderOptions"]
+__all__ = ["SOURCES", "ClaimOptions", "NumberOptions", "OrderOptions"]
+
+# titles of the tables of claims, by their source
+SOURCES = {"paper": "Claims of the paper", "ours": "Claims of this project", "check": "Checks"}
 
 
 class ClaimOptions(Options):

@@ -14,14 +14,11 @@ import xarray as xr
 
 from nrc import kinds, netcdf
 from nrc.claims.judge import CHANCES, SEEDS, SHARE, Verdict, judge, tally
-from nrc.claims.options import ClaimOptions, NumberOptions, OrderOptions
+from nrc.claims.options import SOURCES, ClaimOptions, NumberOptions, OrderOptions
 from nrc.cubes import join_cubes, select
 from nrc.grid import notation
 from nrc.metadata import provenance
 from nrc.text import counted, listed
-
-# titles of the tables of claims, by their source
-SOURCES = {"paper": "Claims of the paper", "ours": "Claims of this project", "check": "Checks"}
 
 RULE = f"""A part is supported if its results would have a chance of at most 5% (1 - `level`) if it were
 false, and contradicted if they would have such a chance if it were true. Chances are corrected for the
