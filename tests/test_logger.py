@@ -141,9 +141,7 @@ def test_a_terminal_shows_a_bar_and_the_errors_above_it(fresh, finished):
     )
     assert not list((fresh.folder / "results/logs").rglob("*.progress"))
 
-    status, written = in_terminal(
-        fresh.command(COLUMNS.format(0.5)), fresh.folder, 40, interrupt_at=b"networks trained"
-    )
+    status, written = in_terminal(fresh.command(COLUMNS.format(0.5)), fresh.folder, 40, interrupt_at=b"0 of ")
     assert status == 1
     assert lines_left(written)[-2:] == ["Stopped; run again to continue.", ""]
 
