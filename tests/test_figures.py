@@ -176,11 +176,6 @@ def test_spectra_mark_the_epoch_at_which_training_continues_another():
         assert (axis.get_xscale(), axis.get_xlim()) == ("symlog", (0, 5200))
         assert [text.get_text() for text in axis.get_xticklabels()] == ["0", "200", "1000", "5200"]
         assert [200, 200] in [list(line.get_xdata()) for line in axis.lines]
-    # the first snapshot may be the one at which training continues
-    late = continued.isel(snapshot=slice(100, None))
-    chosen = rows("spectra", late).query("panel == 'relative tail'")["snapshot"].unique()
-    assert (chosen[0], chosen[1], chosen[-1]) == (200, 450, 5200)
-    drawn("spectra", late, render=True)
 
 
 def test_shifts_have_a_row_for_each_panel_and_slopes_with_an_interval_over_seeds():
@@ -281,9 +276,8 @@ def test_without_a_converged_seed_the_plane_has_the_mean_of_stopped_seeds():
 
 
 @pytest.mark.parametrize("kind", OF_ONE_CUBE)
-@pytest.mark.parametrize("reason", [TerminationReason.DIVERGED, TerminationReason.COLLAPSED_TO_ZERO])
-def test_a_figure_of_networks_that_all_failed_is_drawn(kind, reason):
-    made = end(cube(sigma=[0.0]), reason)
+def test_a_figure_of_networks_that_all_failed_is_drawn(kind):
+    made = end(cube(sigma=[0.0]), TerminationReason.DIVERGED)
     drawn(kind, made, render=True)
     assert facts(kind, made)["converged"] == 0
 

@@ -135,7 +135,10 @@ def test_a_network_that_did_not_converge_has_no_number_and_a_mark(reason, marker
     face = None if marker == "x" else "white"
     assert marks(figure.axes[0], marker, face) == marks(figure.axes[2], marker, face) == 1
     assert label in labels(figure)
-    failed = {start: end(made, reason) for start, made in cubes.items()}
+
+
+def test_a_figure_of_networks_that_all_failed_is_drawn():
+    failed = {start: end(made, TerminationReason.DIVERGED) for start, made in branches().items()}
     of("draw", failed).draw_without_rendering()
     assert of("summary", failed)["both"] == 0
 
