@@ -32,6 +32,7 @@ EQUAL = (
     "up to sign where the activation is odd or not known, and to a positive factor where it is homogeneous"
 )
 VOID = "missing where weight decay is 0, and where the layers are not neighbours in a chain"
+MEMORY = "and where the features of all points do not fit into memory"
 A, B, C, E, F, G = ({"reference": f"merged neurons ({name})"} for name in "abcefg")
 ABOUT = {
     "distinct_neurons": {
@@ -82,14 +83,20 @@ ABOUT = {
         f"of the loss in the outputs after the last; {VOID}",
         **C,
     },
+    "neuron_gap": {
+        "long_name": "singular value behind neuron_rank over the one at neuron_rank",
+        "comment": "small where the rank is neuron_rank, however small the last singular value is; "
+        f"missing where neuron_rank is the smaller side of the layer; {VOID}",
+        **C,
+    },
     "potential_gradient": {
         "long_name": "largest relative gradient ||grad G(w)|| / ||w|| of the potential at the neurons",
-        "comment": VOID,
+        "comment": f"{VOID}, {MEMORY}",
         **E,
     },
     "potential_gradient_bound": {
         "long_name": "bound on potential_gradient by the residuals of the neurons",
-        "comment": VOID,
+        "comment": f"{VOID}, {MEMORY}",
         **G,
     },
     "groups_at_maxima": {
@@ -282,7 +289,8 @@ class _Layers:
 
     def dataset(self) -> xr.Dataset:
         if self.stationary is not None:
-            self.found["neuron_rank"] = self._ranks(self.stationary.weight_decay)
+            ranks = self._ranks(self.stationary.weight_decay)
+            self.found["neuron_rank"], self.found["neuron_gap"] = ranks, self._gaps(ranks)
         extra = dict.fromkeys(CURVES, ("index",)) | {"neuron_angles": ("decade",)}
         longest = self.found["neuron_scatter"].shape[2]
         about = {"long_name": "power of ten of an angle in radians", "units": "1"}
@@ -305,6 +313,17 @@ class _Layers:
         known[self.cells] = weight_decay[self.cells] > 0
         both = layer_rank_bound(self.before, self.after)
         return np.where(known & np.isfinite(self.before), both, np.nan)
+
+    def _gaps(self, ranks: Array) -> Array:
+        """The ratio of the singular values behind and at a rank, where there are both, (cells, layers)."""
+        gaps = np.full(ranks.shape, np.nan)
+        for l, w in enumerate(self.network.weights):
+            known = np.flatnonzero((ranks[:, l] > 0) & (ranks[:, l] < min(w.shape[1:])))
+            if len(known):
+                s, r = torch.linalg.svdvals(w[known]).numpy(), ranks[known, l].astype(int)
+                cells = np.arange(len(known))
+                gaps[known, l] = s[cells, r] / s[cells, r - 1]
+        return gaps
 
 
 def _sizes(of_cell: Tree, tolerance: float) -> NDArray[np.int64]:
