@@ -7,16 +7,9 @@ import torch
 import xarray as xr
 from torch import nn
 
-__all__ = ["module"]
+from nrc.networks.activations import ACTIVATIONS
 
-ACTIVATIONS: dict[str, type[nn.Module]] = {
-    "tanh": nn.Tanh,
-    "linear": nn.Identity,
-    "relu": nn.ReLU,
-    "leaky_relu": nn.LeakyReLU,
-    "gelu": nn.GELU,
-    "silu": nn.SiLU,
-}
+__all__ = ["module"]
 
 
 def module(trained: xr.Dataset, *, activation: str | None = None, **cell: float) -> nn.Sequential:
@@ -65,8 +58,17 @@ def module(trained: xr.Dataset, *, activation: str | None = None, **cell: float)
         layer.weight.data.copy_(w)
         if f"b{l}" in one:
             layer.bias.data.copy_(torch.from_numpy(one[f"b{l}"].values.copy()))
-        steps += [ACTIVATIONS[activation](), layer]
+        steps += [_activation(activation), layer]
     return nn.Sequential(*steps[1:]).eval()
+
+
+def _activation(name: str) -> nn.Module:
+    """The module of torch that has the name of an activation."""
+    if ACTIVATIONS[name].linear:
+        return nn.Identity()
+    own = {module.lower(): module for module in nn.modules.activation.__all__}
+    made: nn.Module = getattr(nn, own[name.replace("_", "")])()
+    return made
 
 
 def _selected(trained: xr.Dataset, cell: dict[str, float]) -> xr.Dataset:

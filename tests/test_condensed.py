@@ -10,6 +10,7 @@ from torch import nn
 import nrc
 from nrc.chains import hidden_layers, left_out
 from nrc.data.points import Points
+from nrc.networks.activations import ACTIVATIONS
 from nrc.networks.mlp import Network
 from support.problems import normal
 
@@ -229,13 +230,14 @@ def trained():
     return nrc.train(stack, points, activation="gelu", bias=True, epochs=5)
 
 
-def test_a_module_has_the_outputs_of_the_trained_network(trained):
-    model = nrc.module(trained, activation="gelu", weight_decay=0.1)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_a_module_has_the_outputs_of_the_trained_network(trained, activation):
+    model = nrc.module(trained, activation=activation, weight_decay=0.1)
     one = trained.sel(weight_decay=0.1)
     parameters = ([torch.from_numpy(one[f"{kind}{l}"].values)[None] for l in (1, 2, 3)] for kind in "Wb")
     weights, biases = parameters
     x = normal(1, 6, 3)
-    expected = Network(weights, "gelu", "squared_error", biases).features(x)[-1]
+    expected = Network(weights, activation, "squared_error", biases).features(x)[-1]
     np.testing.assert_allclose(model(x[0]).detach(), expected[0], rtol=1e-12, atol=1e-12)
 
 
