@@ -8,6 +8,7 @@ import sys
 import pytest
 import yaml
 
+from nrc.theory.spectra import RANK_MEASURES
 from support.checkout import PROJECT
 from support.pages import done
 from tools.variables import VARIABLES, found
@@ -36,6 +37,12 @@ def test_the_reference_has_all_variables_of_a_run(finished):
         assert variables
         for name, about in variables.items():
             assert documented[kind].get(name) == about, "run `python -m tools.variables` on a tiny run"
+
+
+def test_the_reference_defines_all_measures_of_rank():
+    page = (PROJECT / "docs/reference/files.md").read_text(encoding="utf-8")
+    table = page.partition("## Measures of rank")[2].partition("## ")[0]
+    assert set(RANK_MEASURES) <= set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE))
 
 
 def test_the_code_of_the_page_on_training_runs(capsys):

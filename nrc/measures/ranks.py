@@ -1,4 +1,4 @@
-"""Singular values of every layer, and all measures of rank."""
+"""Singular values of every layer, and all measures of rank, whose formulas are in `nrc.theory.spectra`."""
 
 from collections.abc import Sequence
 from typing import Any
