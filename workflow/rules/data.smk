@@ -39,6 +39,7 @@ for kind in kinds.names("data"):
     workflow.get_rule(data_rule).docstring = summary_of(f"nrc.data.{kind}")
 
 
+# `paths.source_files` names the files of this rule, from which `make_mnist` selects images
 rule fetch_mnist:
     """Fetch a split of MNIST, and check its bytes."""
     input:
