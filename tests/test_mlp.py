@@ -83,18 +83,6 @@ def test_value_and_gradient_agree_with_autograd_on_torchs_layers(activation, bia
         torch.testing.assert_close(gradient[c], gradient_of(module), rtol=1e-11, atol=1e-14)
 
 
-def test_the_relative_residual_is_the_gradient_over_the_penaltys():
-    architecture = Architecture(SIZES, "tanh", bias=True)
-    theta, x, y = problem(architecture)
-    objective = RegularisedLoss(architecture, x, y, WEIGHT_DECAY)
-    gradient = objective.at(theta).gradient
-    residual = objective.relative_residual(theta, gradient)
-    assert residual[0].isnan(), "without weight decay there is no such number"
-    for c in (1, 2):
-        expected = np.linalg.norm(gradient[c]) / np.linalg.norm(WEIGHT_DECAY[c] * theta[c])
-        assert float(residual[c]) == pytest.approx(expected, rel=1e-12)
-
-
 def test_no_cell_depends_on_another(architecture):
     theta, x, y = problem(architecture)
     loss = RegularisedLoss(architecture, x, y, WEIGHT_DECAY)

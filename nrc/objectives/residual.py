@@ -1,4 +1,8 @@
-"""The residual r = gradient of the loss + gradient of the penalty, 0 at a stationary point (eq. 4)."""
+"""The residual r = gradient of the loss + gradient of the penalty, 0 at a stationary point (eq. 4).
+
+`RegularisedLoss.relative_residual` computes the two norms of the relative residual in training, and
+`total_residual` for the layers of a torch module.
+"""
 
 from collections.abc import Sequence
 
