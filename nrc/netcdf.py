@@ -89,6 +89,7 @@ def save(dataset: xr.Dataset, path: str | Path) -> None:
     for name, variable in dataset.variables.items():
         if missing := {"long_name", "units"} - set(variable.attrs):
             raise ValueError(f"variable {name} has no {' and no '.join(sorted(missing))}")
+    # compressed but not packed by scale_factor: `load_arrays` and the display of a run read values as stored
     encoding = {
         name: {"zlib": True, "complevel": 4}
         for name, variable in dataset.data_vars.items()
