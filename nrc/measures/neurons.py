@@ -14,7 +14,7 @@ from nrc.metadata import describe
 from nrc.random_streams import Stream, generator
 from nrc.theory.neurons import MERGED, MOST, Tree, layer_rank_bound, neuron_bound, tree
 from nrc.theory.potential import Potential
-from nrc.theory.spectra import EXACT
+from nrc.theory.spectra import exact_rank
 
 __all__ = ["neurons"]
 
@@ -345,7 +345,6 @@ def _pairs(of_cell: Tree) -> tuple[float, Array]:
 
 def _ranks(z: Tensor) -> Array:
     """Rank of features or derivatives (cells, points, n), by singular values above `EXACT` of the largest."""
-    moments = z.mT @ z if z.shape[1] >= z.shape[2] else z @ z.mT
-    squares = torch.linalg.eigvalsh(moments)
-    ranks: Array = (squares > EXACT**2 * squares[:, -1:]).sum(1).double().numpy()
+    # as many rows as columns have the same singular values
+    ranks: Array = exact_rank(torch.linalg.svdvals(torch.linalg.qr(z, mode="r").R).numpy())
     return ranks
