@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from nrc.figures.cube import only, relative_bound, require, status_counts
 from nrc.figures.options import FigureOptions
 from nrc.figures.panels import layer_name, title
-from nrc.figures.style import COLOURS, Colour, LineStyle, LogScale, StyledFigure, colour_map, colours
+from nrc.figures.style import COLOURS, Colour, LineStyle, LogScale, StyledFigure, colour_map, colours, letters
 from nrc.grid import AXES
 from nrc.objectives.penalties import ridge
 from nrc.options import Requirement
@@ -114,7 +114,8 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Options) -> StyledFigure:
         axis.set_xlabel(BOUNDS[name])
         axis.tick_params(labelbottom=True)
     for axis in axes[:, 0]:
-        axis.set_ylabel(rf"$\mathrm{{dist}}(W_\ell,\mathcal{{M}}_{{{cube.attrs['clusters']}}})$")
+        axis.set_ylabel(f"distance to rank $K={cube.attrs['clusters']}$")
+    letters(axes.flat[: len(bounds)])
     if alone:
         count = f"{len(table)} of {len(full)} layers have a bound and a distance above 0"
         about = title(cube.isel(weight_decay=0, sigma=0)).split("\n")

@@ -11,7 +11,17 @@ from nrc.grid import notation
 from nrc.status import count_flags, flag_masks
 from nrc.text import listed
 
-__all__ = ["by_value", "marked", "only", "relative_bound", "require", "squeezed", "status_counts"]
+__all__ = [
+    "by_value",
+    "has_values",
+    "marked",
+    "only",
+    "over_seeds",
+    "relative_bound",
+    "require",
+    "squeezed",
+    "status_counts",
+]
 
 
 def only(cubes: Mapping[str, xr.Dataset]) -> xr.Dataset:
@@ -24,6 +34,17 @@ def only(cubes: Mapping[str, xr.Dataset]) -> xr.Dataset:
     """
     (cube,) = cubes.values()
     return cube
+
+
+def has_values(cube: xr.Dataset, name: str) -> bool:
+    """Whether a cube has a variable with any number.
+
+    Examples
+    --------
+    >>> has_values(cube, "relative_distance"), has_values(cube, "loss")
+    (True, False)
+    """
+    return name in cube and bool(cube[name].notnull().any())
 
 
 def require(cube: xr.Dataset, names: Iterable[str], why: str) -> None:
@@ -148,6 +169,21 @@ def by_value(table: pd.DataFrame, column: str) -> Iterator[tuple[float, pd.DataF
     """
     for value in np.unique(table[column]):
         yield float(value), table[table[column] == value]
+
+
+def over_seeds(name: str, values: xr.DataArray) -> dict[str, xr.DataArray]:
+    """Median and range of some values over seeds, by the names of their columns.
+
+    Examples
+    --------
+    >>> list(over_seeds("distance", cube["distance"]))
+    ['distance', 'distance_minimum', 'distance_maximum']
+    """
+    return {
+        name: values.median("seed"),
+        f"{name}_minimum": values.min("seed"),
+        f"{name}_maximum": values.max("seed"),
+    }
 
 
 def relative_bound(cube: xr.Dataset, name: str) -> xr.DataArray:

@@ -2,7 +2,9 @@
 
 import io
 import logging
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Mapping, Sized
+from contextlib import contextmanager
+from string import ascii_lowercase
 from typing import Any
 
 import matplotlib as mpl
@@ -13,23 +15,32 @@ from matplotlib.axis import Axis
 from matplotlib.backend_bases import RendererBase
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
+from matplotlib.typing import ColorType
 from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
     "COLOURS",
     "FORMATS",
     "MARKS",
+    "OF_SIGMA",
+    "SADDLE",
+    "SMALLEST",
     "UNKNOWN",
     "Colour",
     "LineStyle",
     "LogScale",
     "StyledFigure",
+    "band",
     "colour_map",
     "colours",
     "from_zero",
+    "letters",
     "log_axis",
+    "mark_handles",
     "picture",
+    "plane",
     "spread",
     "styled",
 ]
@@ -44,6 +55,9 @@ Colour = tuple[float, float, float, float]
 
 # Okabe & Ito 2008: colour-blind readers can distinguish these colours, also in grey.
 COLOURS = {"blue": "#0072B2", "orange": "#E69F00", "green": "#009E73", "red": "#D55E00", "black": "#000000"}
+
+# The colour map of noise levels, next to weight decays in the colour map of the options.
+OF_SIGMA = "magma"
 
 RC = {
     **sns.axes_style("ticks"),
@@ -62,7 +76,8 @@ RC = {
     "ytick.major.width": 0.6,
     "lines.linewidth": 1.2,
     "lines.markersize": 3,
-    "mathtext.fontset": "cm",
+    # the fonts of Computer Modern have their own order of characters, which an SVG with text loses
+    "mathtext.fontset": "dejavusans",
     "figure.constrained_layout.use": True,
     "pdf.fonttype": 42,
     "svg.fonttype": "none",
@@ -88,19 +103,26 @@ MARKS: dict[str, LineStyle] = {
         "linestyle": "",
     },
 }
+SADDLE: LineStyle = {"label": "a seed ended at a saddle", **_WHITE, "marker": "s", "markersize": 4}
 UNKNOWN: LineStyle = {"facecolor": "white", "edgecolor": "0.6", "hatch": "/////"}
+# Smaller values are due to rounding or to the residual of training, and not on a logarithmic axis.
+SMALLEST = 1e-10
 
 
-def styled() -> AbstractContextManager[None]:
-    """Context in which figures are drawn and saved.
+@contextmanager
+def styled() -> Iterator[None]:
+    """Context in which figures are drawn and saved, from the defaults of matplotlib, not of the user.
 
     Examples
     --------
-    >>> with styled():
-    ...     mpl.rcParams["font.size"]
-    8.0
+    >>> with mpl.rc_context({"text.usetex": True}), styled():
+    ...     mpl.rcParams["font.size"], mpl.rcParams["text.usetex"]
+    (8.0, False)
     """
-    return mpl.rc_context(RC)
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(RC)
+        yield
 
 
 class StyledFigure(Figure):
@@ -233,10 +255,11 @@ class LogScale:
         return float(self.edges[1]) if self.values[0] == 0 and len(self.values) > 1 else None
 
     def label(self, axis: Axis) -> None:
-        """Label an axis: at each value if there are few, else as `log_axis`."""
-        log_axis(axis)
+        """Label an axis: at each value if there are few, else as `log_axis`, closer on a short axis."""
+        short = self.edges[-1] < 20 * self.edges[0]
+        log_axis(axis, (1, 2, 3, 5) if short else (1, 3))
         ticks = self(self.values).tolist()
-        if len(ticks) > 4:
+        if len(ticks) > 6:
             if self.gap is None:
                 return
             ends = self.gap, self.edges[-1]
@@ -246,6 +269,58 @@ class LogScale:
         axis.set_minor_locator(NullLocator())
         zero = self._zero if self.values[0] == 0 else np.nan
         axis.set_major_formatter(FuncFormatter(lambda value, _: "0" if value == zero else f"{value:.3g}"))
+
+
+def plane(axis: Axes, scales: Mapping[str, LogScale]) -> None:
+    """Give a panel the axes of the plane of sigma and weight decay, which end with its cells."""
+    axis.set(xscale="log", yscale="log")
+    axis.set(xlim=scales["sigma"].edges[[0, -1]], ylim=scales["weight_decay"].edges[[0, -1]])
+    axis.set(xlabel=r"noise level $\sigma$", ylabel=r"weight decay $\lambda$")
+    scales["sigma"].label(axis.xaxis)
+    scales["weight_decay"].label(axis.yaxis)
+
+
+def band(axis: Axes, x: ArrayLike, low: ArrayLike, high: ArrayLike, colour: ColorType) -> None:
+    """Fill the range of some values, without the places where it is 0 on a logarithmic axis.
+
+    Examples
+    --------
+    >>> axis = Figure().subplots()
+    >>> axis.set_yscale("log")
+    >>> band(axis, [1, 2, 3], [0.1, 0.1, 0.0], [0.2, 0.2, 0.0], "black")
+    >>> axis.collections[0].get_paths()[0].get_extents().x1.item()
+    2.0
+    """
+    low, high = np.asarray(low, dtype=float), np.asarray(high, dtype=float)
+    drawn = np.isfinite(high)
+    if axis.get_yscale() == "log":
+        drawn, low = high > SMALLEST, np.maximum(low, SMALLEST)
+    axis.fill_between(x, low, high, where=drawn, color=colour, alpha=0.25, linewidth=0)
+
+
+def letters(axes: Iterable[Axes]) -> None:
+    """Write a letter in the upper left corner above each panel.
+
+    Examples
+    --------
+    >>> axes = Figure().subplots(1, 2)
+    >>> letters(axes)
+    >>> [axis.get_title("left") for axis in axes]
+    ['a', 'b']
+    """
+    for axis, letter in zip(axes, ascii_lowercase, strict=False):
+        axis.set_title(letter, loc="left", fontweight="bold")
+
+
+def mark_handles(marked: Mapping[str, Sized]) -> list[Line2D]:
+    """Handles, for a legend, of the marks in `MARKS` that a figure has.
+
+    Examples
+    --------
+    >>> [handle.get_label() for handle in mark_handles({"stopped": [], "diverged": ["a cell"]})]
+    ['a seed diverged']
+    """
+    return [Line2D([], [], **MARKS[name]) for name, cells in marked.items() if len(cells)]
 
 
 def from_zero(*axes: Axes) -> None:
@@ -263,8 +338,8 @@ def from_zero(*axes: Axes) -> None:
     axes[0].set_ylim(0, 1.05 * max(tops, default=0) or 1)
 
 
-def log_axis(axis: Axis) -> None:
-    """Label a logarithmic axis at 1 and 3 times the powers of ten, in plain numbers.
+def log_axis(axis: Axis, subs: tuple[float, ...] = (1, 3)) -> None:
+    """Label a logarithmic axis at some multiples of the powers of ten, in plain numbers.
 
     Examples
     --------
@@ -274,6 +349,6 @@ def log_axis(axis: Axis) -> None:
     >>> axis.xaxis.get_major_formatter()(0.3)
     '0.3'
     """
-    axis.set_major_locator(LogLocator(subs=(1, 3)))
+    axis.set_major_locator(LogLocator(subs=subs))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
