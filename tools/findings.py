@@ -20,7 +20,8 @@ import xarray as xr
 from nrc import netcdf
 from nrc.claims.judge import Verdict, tally
 from nrc.claims.options import SOURCES
-from nrc.figures import hysteresis, plane
+from nrc.figures import branches as branch_figure
+from nrc.figures import plane
 from nrc.figures.cube import relative_bound
 from nrc.grid import notation
 from tools import permuted
@@ -49,9 +50,14 @@ PICTURES = {
     "figure1": "figure1",
     "figure2": "figure2",
     "forecast": "forecast",
-    "figure3": "figure3_stationary",
+    "figure3": "figure3",
+    "figure3_stationary": "figure3_stationary",
+    "figure4": "figure4",
+    "figure5": "figure5",
+    "rate": "rate",
     "certified": "certified_mnist_stationary",
     "hysteresis": "hysteresis",
+    "branches": "branches",
 }
 # the two groups of MNIST networks
 GROUPS = {"after 200 epochs": "mnist", "at stationary points": "mnist_stationary"}
@@ -93,7 +99,7 @@ def branches(results: Path) -> dict[str, Any]:
     """Numbers of a run of workflow/scales/branches.yaml."""
     names = {"random start": "random_start", "sweep up": "sweep_up", "sweep down": "sweep_down"}
     cubes = {title: netcdf.load(results / name / "measures.nc") for title, name in names.items()}
-    facts = hysteresis.summary(cubes, hysteresis.Options(of=names, apart=COLLAPSED))
+    facts = branch_figure.summary(cubes, branch_figure.Options(of=names, apart=COLLAPSED))
     return {name: facts[name] for name in ("cells", "both", "lower", "step", "ratios")}
 
 

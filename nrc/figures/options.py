@@ -5,10 +5,11 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from nrc.fields import At, ColourMap, Experiments
-from nrc.options import Options, Requirement, one_value
+from nrc.fields import At, ColourMap, Experiments, TitledExperiments
+from nrc.objectives.penalties import ridge
+from nrc.options import Options, Requirement, both, equal, one_value, positive, several_values
 
-__all__ = ["FigureOptions", "FigureStyle", "one_architecture"]
+__all__ = ["FigureOptions", "FigureStyle", "SweepOptions", "one_architecture"]
 
 # A plane of sigma and weight decay has one architecture.
 one_architecture = Requirement({"grid.width": one_value, "grid.depth": one_value})
@@ -44,3 +45,41 @@ class FigureOptions(FigureStyle):
         if cls.titles and set(of) != set(cls.titles):
             raise ValueError(f"must give an experiment to each of {', '.join(cls.titles)}")
         return of
+
+
+class SweepOptions(FigureOptions):
+    """What figures of networks that are continued along sigma, upwards and downwards, have in common."""
+
+    requires = (
+        one_architecture,
+        Requirement(
+            {
+                "task": equal("autoencode"),
+                "network.bias": equal(False),
+                "training.loss_on": equal("data"),
+                "training.penalty": ridge,
+                "grid.sigma": both(several_values(2), positive),
+                "grid.weight_decay": positive,
+            }
+        ),
+    )
+    # from initial weights, from the neighbour of less noise, and from the neighbour of more noise
+    titles: ClassVar[Mapping[str, Requirement]] = {
+        "random start": Requirement({"training.warm_start": equal(None)}),
+        "sweep up": Requirement({"training.warm_start": equal({"along": "sigma", "direction": "up"})}),
+        "sweep down": Requirement({"training.warm_start": equal({"along": "sigma", "direction": "down"})}),
+    }
+
+    of: TitledExperiments = Field(  # type: ignore[assignment]
+        description="experiments of the same networks with different warm starts: {random start: ..., "
+        "sweep up: ..., sweep down: ...}"
+    )
+    layer: int | None = Field(
+        None, ge=1, description="layer whose relative distance to rank K counts, or null for the middle one"
+    )
+    apart: float = Field(
+        0.1,
+        gt=0,
+        lt=1,
+        description="relative distance at which a network leaves rank K and two branches differ",
+    )

@@ -13,6 +13,8 @@ SNAPSHOTS = [0, 5, 9]
 BOUNDS = ("bound_measured", "bound_projected", "bound_segments", "bound_analytic")
 K = 2
 KINDS = kinds.names("figures")
+# Kinds that compare a random start with two sweeps.
+SWEEPS = ("hysteresis", "branches")
 OPTIONS = {
     "shift": {"saturation": 0.5},
     "rank_curves": {"along": "width", "rank": ["stable_rank", "relative_distance"]},
@@ -21,7 +23,7 @@ OPTIONS = {
 
 def options(kind, titles=(), **others):
     """Complete options of a kind of figure."""
-    of = dict.fromkeys(titles, "one") if kind in ("shift", "hysteresis") else ["one"]
+    of = dict.fromkeys(titles, "one") if kind in ("shift", *SWEEPS) else ["one"]
     return kinds.options("figures", kind)(**{"of": of, "dpi": 50, **OPTIONS.get(kind, {}), **others})
 
 
@@ -136,8 +138,8 @@ def branches(places=PLACES, **axes):
 
 
 def named(kind, cubes):
-    """The cubes by their names in a figure; for hysteresis one cube may be given for all three."""
-    if kind == "hysteresis":
+    """The cubes by their names in a figure; for sweeps one cube may be given for all three."""
+    if kind in SWEEPS:
         return dict(zip(("random start", "sweep up", "sweep down"), cubes * (3 // len(cubes)), strict=True))
     return {f"cube {i}": made for i, made in enumerate(cubes)}
 
