@@ -1,14 +1,13 @@
-"""Relative distance to rank K over the plane of sigma and weight decay, and the TCV of the data."""
+"""A measure of rank over the plane of sigma and weight decay, its histogram, and the TCV of the data."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
-from matplotlib.colors import Colormap
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -16,27 +15,36 @@ from matplotlib.patheffects import Normal, Stroke
 from matplotlib.typing import LineStyleType
 from pydantic import Field
 
-from nrc.figures.cube import marked, only, relative_bound, squeezed, status_counts
+from nrc.fields import RANK_LABELS, OneOrSeveral, PositiveInteger, Rank
+from nrc.figures import variation
+from nrc.figures.cube import has_values, marked, only, relative_bound, require, squeezed, status_counts
 from nrc.figures.options import FigureOptions, one_architecture
-from nrc.figures.style import COLOURS, MARKS, UNKNOWN, LineStyle, LogScale, colour_map, from_zero, log_axis
+from nrc.figures.style import (
+    COLOURS,
+    MARKS,
+    UNKNOWN,
+    LineStyle,
+    LogScale,
+    colour_map,
+    letters,
+    log_axis,
+    mark_handles,
+)
+from nrc.figures.style import plane as plane_axes
 from nrc.status import flag_masks, status_masks
 
 __all__ = ["Options", "draw", "rows", "summary"]
 
-INPUTS = ("tcv_lower", "tcv_upper", "wcss_class", "wcss_bound", "wcss_quantile", "transition")
+COUNTS = ("converged", "stopped", "diverged", "collapsed_to_zero")
+# The largest number of bars of the histogram.
+BARS = 50
 # Cells that other experiments of a joined cube have are white.
 STOPPED = LineStyle(facecolor="none", edgecolor="white", hatch="////", linewidth=0, hatch_linewidth=0.5)
 UNTRAINED: LineStyle = {"facecolor": "white", "edgecolor": "0.6"}
 # For each bound of Theorem 3.4 its column, its name and the style of its line.
 CERTIFIED: dict[str, tuple[str, str, LineStyleType]] = {
-    "bound_measured": ("relative_bound", "Theorem 3.4", "dashed"),
-    "bound_projected": ("relative_bound_projected", "Theorem 3.4, projected", "solid"),
-}
-# The class WCSS is drawn where Proposition 4.1, on Gaussian mixtures, does not apply.
-LINES: dict[str, LineStyle] = {
-    "wcss_bound": {"color": COLOURS["red"], "linestyle": "--", "label": "Proposition 4.1"},
-    "wcss_class": {"color": "black", "linestyle": "-.", "label": "WCSS of the classes"},
-    "wcss_quantile": {"color": "black", "linestyle": ":", "label": r"exact $\chi^2$ quantile"},
+    "bound_measured": ("relative_bound", "measured bound", "dashed"),
+    "bound_projected": ("relative_bound_projected", "projected bound", "solid"),
 }
 FORECAST: LineStyle = {
     "color": "white",
@@ -50,6 +58,10 @@ class Options(FigureOptions):
 
     requires = (one_architecture,)
 
+    quantity: Rank = Field("relative_distance", description="the measure of rank that is drawn")
+    layers: Annotated[list[PositiveInteger], OneOrSeveral()] | None = Field(
+        None, description="layers to draw, or null for all"
+    )
     certified: float = Field(
         0.1,
         gt=0,
@@ -58,7 +70,7 @@ class Options(FigureOptions):
 
 
 def rows(cubes: Mapping[str, xr.Dataset], options: Options) -> pd.DataFrame:
-    """The numbers of the maps and, below, of the curves, distinguished by the column `panel`.
+    """The numbers of the maps, the histogram and the curves, distinguished by the column `panel`.
 
     Parameters
     ----------
@@ -68,12 +80,14 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Options) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        The panel `plane` has a row for each layer, sigma and weight decay: `relative_distance`, the
-        mean over converged seeds, missing without one; `relative_distance_stopped`, the mean over
-        stopped seeds; `relative_bound` and `relative_bound_projected`, the largest over seeds of the
-        measured and the projected bound of Theorem 3.4 on the relative distance; the numbers of seeds
+        The panel `plane` has a row for each layer, sigma and weight decay: the measure of rank, by its name,
+        the mean over converged seeds, missing without one; the same with `_stopped`, the mean over
+        stopped seeds; for the relative distance `relative_bound` and `relative_bound_projected`, the largest
+        over seeds of the measured and the projected bound of Theorem 3.4; the numbers of seeds
         that `converged`, `stopped`, `diverged` (a part of the stopped ones) and `collapsed_to_zero`; and
         the largest relative residual of seeds that did not collapse to zero.
+        The panel `histogram` has the number of `networks` that converged for each layer and each range, from
+        `low` to `high`, of the measure.
         The panel `variation` has a row for each sigma, with means over seeds: the bracket of the TCV of
         inputs and targets, their class WCSS and its bounds, and the weight decay `transition` below
         which a linear network on these data learns more than K directions.
@@ -82,21 +96,25 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Options) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        If the cube has several widths or depths.
+        If the cube has several widths or depths, or no such layer or measure.
 
     Examples
     --------
     >>> table = rows({"made up": cube}, Options(of=["made_up"]))
     >>> table["panel"].value_counts(sort=False).to_dict()
-    {'plane': 18, 'variation': 3}
+    {'plane': 18, 'histogram': 150, 'variation': 3}
     """
-    cube = squeezed(only(cubes), "width", "depth")
-    tables = {"plane": _maps(cube), "variation": _curves(cube)}
+    cube = _cube(cubes, options)
+    tables = {
+        "plane": _maps(cube, options.quantity),
+        "histogram": _histogram(cube, options.quantity),
+        "variation": variation.curves(cube),
+    }
     return pd.concat(tables, names=["panel"]).droplevel(1).reset_index()
 
 
 def draw(cubes: Mapping[str, xr.Dataset], options: Options) -> Figure:
-    """Draw a map for each layer, and the TCV of the data beside them.
+    """Draw a map for each layer, and beside them the TCV of the data and the histogram of all layers.
 
     Notes
     -----
@@ -110,44 +128,41 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Options) -> Figure:
     >>> [axis.get_title() for axis in figure.axes[:3]]
     ['layer 1', 'layer 2', 'layer 3']
     """
-    cube = squeezed(only(cubes), "width", "depth")
-    table, curves = _maps(cube), _curves(cube)
+    cube, quantity = _cube(cubes, options), options.quantity
+    table, curves = _maps(cube, quantity), variation.curves(cube)
     scales = {axis: LogScale(cube[axis]) for axis in ("sigma", "weight_decay")}
     layers, trivial = sorted(table["layer"].unique()), _trivial(cube)
+    top = 1.0 if quantity in ("relative_distance", "mp_soft_rank") else float(cube[quantity].max())
     columns = min(len(layers), max(2, -(-len(layers) // 2)))
     width = 1.75 * max(2, columns)
-    figure = Figure(figsize=(1.6 + width + 2.2, 4.3))
+    figure = Figure(figsize=(1.6 + width + 2.2, 5.2))
     maps, right = figure.subfigures(1, 2, width_ratios=[0.6 + width, 2.5], squeeze=False).flat
     axes = maps.subplots(-(-len(layers) // columns), columns, sharex=True, sharey=True, squeeze=False)
     certified: dict[str, LineStyleType] = {}
     for axis, layer in zip(axes.flat, layers, strict=False):
         of_layer = table[table["layer"] == layer]
-        mesh = _heat_map(axis, of_layer, scales, colour_map(options.colour_map))
+        mesh = _heat_map(axis, of_layer, scales, options, top)
         if layer not in trivial:
             certified |= _certified_lines(axis, of_layer, scales, options.certified)
         if "transition" in curves:
             line = curves["transition"].where(curves["transition"] > 0)
             axis.plot(scales["sigma"](curves["sigma"]), line, **FORECAST)
-        # lines end with the plane
-        axis.set(xlim=scales["sigma"].edges[[0, -1]], ylim=scales["weight_decay"].edges[[0, -1]])
+        plane_axes(axis, scales)
         axis.set_title(f"layer {layer}" + (r" (rank $\leq K$ by shape)" if layer in trivial else ""))
-        scales["sigma"].label(axis.xaxis)
-        scales["weight_decay"].label(axis.yaxis)
+        axis.label_outer()
     for axis in axes.flat[len(layers) :]:
         axis.set_visible(False)
     for axis in axes.flat[len(layers) - columns : len(layers)]:
         axis.set_xlabel(r"noise level $\sigma$")
         axis.tick_params(labelbottom=True)
-    for axis in axes[:, 0]:
-        axis.set_ylabel(r"weight decay $\lambda$")
-    clusters = cube.attrs["clusters"]
-    label = (
-        rf"relative distance to rank $K={clusters}$,  "
-        rf"$\mathrm{{dist}}(W_\ell,\mathcal{{M}}_{{{clusters}}})\,/\,\|W_\ell\|$"
-    )
+    label = RANK_LABELS[quantity].replace("rank K", f"rank $K={cube.attrs['clusters']}$")
     maps.colorbar(mesh, ax=axes, location="top", shrink=0.8, aspect=40, label=label)
     _explain(maps, table, "transition" in curves, certified, options.certified)
-    _variation(right, curves, scales["sigma"], cube)
+    above, below = right.subfigures(2, 1, height_ratios=[2.4, 1])
+    panels = variation.draw(above, cube, scales["sigma"])
+    last = below.subplots()
+    _bars(last, _histogram(cube, quantity), label, options.certified if certified else None)
+    letters([*axes.flat[: len(layers)], *panels, last])
     return figure
 
 
@@ -157,7 +172,8 @@ def summary(cubes: Mapping[str, xr.Dataset], options: Options) -> dict[str, Any]
     Returns
     -------
     dict
-        The numbers of `cube.status_counts`; `clusters`; `columns`, the columns of `rows`; the number
+        The numbers of `cube.status_counts`; `clusters`; `measure`, its name in words; `columns`, the columns
+        of `rows`; the number
         of `layers` of converged networks, and how many of them are `collapsed`, with a relative distance of
         at most `options.certified`; `certified`, how many of them each bound certifies to be collapsed;
         `trivial`, the layers that have rank K by their shape and do not count; and `noise`, the expected
@@ -169,12 +185,13 @@ def summary(cubes: Mapping[str, xr.Dataset], options: Options) -> dict[str, Any]
     >>> facts["clusters"], facts["layers"], facts["trivial"]
     (2, 36, [])
     """
-    cube, table = only(cubes), rows(cubes, options)
+    cube, table = _cube(cubes, options), rows(cubes, options)
     converged = flag_masks(cube["status"])["converged"] & ~cube["layer"].isin(_trivial(cube))
     distance = cube["relative_distance"].where(converged)
     return {
         **status_counts(cube),
         "clusters": cube.attrs["clusters"],
+        "measure": RANK_LABELS[options.quantity],
         "columns": list(table),
         "layers": int(distance.count()),
         "collapsed": int((distance <= options.certified).sum()),
@@ -183,8 +200,19 @@ def summary(cubes: Mapping[str, xr.Dataset], options: Options) -> dict[str, Any]
             for bound, relative in _relative_bounds(cube).items()
         },
         "trivial": _trivial(cube),
-        "noise": _noise(cube),
+        "noise": variation.noise(cube),
     }
+
+
+def _cube(cubes: Mapping[str, xr.Dataset], options: Options) -> xr.Dataset:
+    cube = squeezed(only(cubes), "width", "depth")
+    require(cube, [options.quantity, "relative_distance"], "it is a measure of rank")
+    for layer in options.layers or ():
+        if layer not in cube["layer"]:
+            raise ValueError(
+                f"layers has {layer}, but the networks have {cube.sizes['layer']} layers; choose among them"
+            )
+    return cube if options.layers is None else cube.sel(layer=sorted(options.layers))
 
 
 def _trivial(cube: xr.Dataset) -> list[int]:
@@ -194,57 +222,59 @@ def _trivial(cube: xr.Dataset) -> list[int]:
     return [int(layer) for layer in s["layer"].values[(sides <= cube.attrs["clusters"]).values]]
 
 
-def _maps(cube: xr.Dataset) -> pd.DataFrame:
-    masks = status_masks(cube)
-    counts = {name: masks[name] for name in ("converged", "stopped", "diverged", "collapsed_to_zero")}
-    distance = cube["relative_distance"]
+def _maps(cube: xr.Dataset, quantity: str) -> pd.DataFrame:
+    masks, values = status_masks(cube), cube[quantity]
     table = {
-        "relative_distance": distance.where(masks["converged"]).mean("seed"),
-        "relative_distance_stopped": distance.where(masks["stopped"]).mean("seed"),
+        quantity: values.where(masks["converged"]).mean("seed"),
+        f"{quantity}_stopped": values.where(masks["stopped"]).mean("seed"),
     }
-    for bound, relative in _relative_bounds(cube).items():
+    # the bounds are on this distance only
+    for bound, relative in _relative_bounds(cube).items() if quantity == "relative_distance" else ():
         table[CERTIFIED[bound][0]] = relative.max("seed")
-    table |= {name: mask.sum("seed") for name, mask in counts.items()}
+    table |= {name: masks[name].sum("seed") for name in COUNTS}
     table["worst_relative_residual"] = (
         cube["relative_residual"].where(~masks["collapsed_to_zero"]).max("seed")
     )
     order = ["layer", "sigma", "weight_decay"]
     frame = xr.Dataset(table).drop_vars(["width", "depth"]).to_dataframe(dim_order=order).reset_index()
-    return frame[[*order, *table]].astype(dict.fromkeys(("layer", *counts), "Int64"))
+    return frame[[*order, *table]].astype(dict.fromkeys(("layer", *COUNTS), "Int64"))
+
+
+def _histogram(cube: xr.Dataset, quantity: str) -> pd.DataFrame:
+    """Numbers of converged networks in equal ranges of the measure, for each layer."""
+    values = cube[quantity].where(flag_masks(cube["status"])["converged"])
+    most = float(values.max())
+    top = 1.0 if not most > 1 else most
+    edges = np.linspace(0, top, BARS + 1)
+    tables = []
+    for layer in cube["layer"].values.tolist():
+        of_layer = values.sel(layer=layer).values
+        counts, _ = np.histogram(of_layer[np.isfinite(of_layer)], edges)
+        tables.append(
+            pd.DataFrame({"layer": layer, "low": edges[:-1], "high": edges[1:], "networks": counts})
+        )
+    return pd.concat(tables, ignore_index=True).astype({"layer": "Int64", "networks": "Int64"})
 
 
 def _relative_bounds(cube: xr.Dataset) -> dict[str, xr.DataArray]:
     """Each bound that the cube has, on the relative distance of each layer."""
-    return {name: relative_bound(cube, name) for name in CERTIFIED if _has(cube, name)}
+    return {name: relative_bound(cube, name) for name in CERTIFIED if has_values(cube, name)}
 
 
-def _curves(cube: xr.Dataset) -> pd.DataFrame:
-    names = [name for name in INPUTS if _has(cube, name)]
-    # inputs are the same for every weight decay; a joined cube may have them for some weight decays only
-    inputs = cube[names].sel(source=0).max("weight_decay").mean("seed")
-    return inputs.to_dataframe().reset_index()[["sigma", *names]]
-
-
-def _has(cube: xr.Dataset, name: str) -> bool:
-    return name in cube and bool(cube[name].notnull().any())
-
-
-def _noise(cube: xr.Dataset) -> int:
-    """Expected WCSS of the noise over sigma^2 d: targets of autoencoders have noise, classes do not."""
-    return 1 if "train_accuracy" in cube else 2
-
-
-def _heat_map(axis: Axes, table: pd.DataFrame, scales: Mapping[str, LogScale], colours: Colormap) -> QuadMesh:
-    wide = table.pivot(index="weight_decay", columns="sigma")
+def _heat_map(
+    axis: Axes, table: pd.DataFrame, scales: Mapping[str, LogScale], options: Options, top: float
+) -> QuadMesh:
+    """Draw the measure, hatched where it is of stopped seeds only, with the marks of cells; its mesh."""
+    wide, quantity = table.pivot(index="weight_decay", columns="sigma"), options.quantity
     edges = scales["sigma"].edges, scales["weight_decay"].edges
-    distance = np.ma.masked_invalid(wide["relative_distance"].to_numpy(dtype=float))
-    mesh = axis.pcolormesh(*edges, distance, cmap=colours, vmin=0, vmax=1, rasterized=True)
-    axis.set(xscale="log", yscale="log")
+    style: LineStyle = {"cmap": colour_map(options.colour_map), "vmin": 0, "vmax": top, "rasterized": True}
+    measure = np.ma.masked_invalid(wide[quantity].to_numpy(dtype=float))
+    mesh = axis.pcolormesh(*edges, measure, **style)
     axis.patch.set(**UNKNOWN)
-    stopped = np.ma.masked_invalid(wide["relative_distance_stopped"].to_numpy(dtype=float))
-    stopped = np.ma.masked_where(~distance.mask, stopped) if distance.mask.any() else stopped[:0]
+    stopped = np.ma.masked_invalid(wide[f"{quantity}_stopped"].to_numpy(dtype=float))
+    stopped = np.ma.masked_where(~measure.mask, stopped) if measure.mask.any() else stopped[:0]
     if stopped.count():
-        axis.pcolormesh(*edges, stopped, cmap=colours, vmin=0, vmax=1, rasterized=True)
+        axis.pcolormesh(*edges, stopped, **style)
     for row, column in np.argwhere(~np.ma.getmaskarray(stopped)):
         (left, right), (low, high) = edges[0][column : column + 2], edges[1][row : row + 2]
         axis.fill([left, right, right, left], [low, low, high, high], **STOPPED)
@@ -292,45 +322,21 @@ def _explain(
     if forecast:
         handles.append(Line2D([], [], label="forecast for a linear network", **FORECAST))
     for name, style in lines.items():
-        label = f"at most {certified:g} by {name}"
+        label = f"certified to be at most {certified:g} (Theorem 3.4, {name})"
         handles.append(Line2D([], [], color=COLOURS["orange"], linestyle=style, label=label))
-    handles += [Line2D([], [], **MARKS[name]) for name, cells in marked(table).items() if len(cells)]
+    handles += mark_handles(marked(table))
     if (table["converged"] == 0).any():
         handles.append(Patch(label="no seed converged: mean of stopped seeds", **UNKNOWN))
     if (_trained(table) == 0).any():
         handles.append(Patch(label="not trained", **UNTRAINED))
-    maps.legend(handles=handles, loc="outside lower center", ncols=2, handletextpad=0.5, columnspacing=1.5)
+    maps.legend(handles=handles, loc="outside lower center", ncols=1)
 
 
-def _variation(right: SubFigure, curves: pd.DataFrame, scale: LogScale, cube: xr.Dataset) -> None:
-    """The TCV against sigma and, if Proposition 4.1 applies, below relative to the variance of the noise."""
-    pure = "wcss_bound" in curves
-    # sigma 0 is not on a logarithmic axis
-    curves = curves[curves["sigma"] > 0] if (curves["sigma"] > 0).any() else curves
-    axes = right.subplots(1 + pure, 1, sharex=True, squeeze=False, height_ratios=[1.25, 1][: 1 + pure]).flat
-    _variation_curves(axes[0], curves, scale, 1.0)
-    axes[0].set(xscale="log", yscale="log", ylabel=r"$\mathrm{TCV}_{K,0}$ of $(x,y)$")
-    log_axis(axes[0].yaxis)
-    right.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, columnspacing=1)
-    if pure:
-        variance = _noise(cube) * cube.attrs["dimension"] * curves["sigma"] ** 2
-        _variation_curves(axes[1], curves, scale, variance.where(variance > 0))
-        share = "2" if _noise(cube) == 2 else ""
-        axes[1].set_ylabel(rf"relative to ${share}\sigma^2d$")
-        from_zero(axes[1])
-    axes[-1].set_xlabel(r"noise level $\sigma$")
-    for axis in axes:
-        scale.label(axis.xaxis)
-
-
-def _variation_curves(axis: Axes, curves: pd.DataFrame, scale: LogScale, unit: pd.Series | float) -> None:
-    sigma, blue = scale(curves["sigma"]), COLOURS["blue"]
-    lower, upper = curves["tcv_lower"] / unit, curves["tcv_upper"] / unit
-    axis.fill_between(sigma, lower, upper, color=blue, alpha=0.25, linewidth=0, label="bracket of the TCV")
-    axis.plot(sigma, upper, color=blue, marker="o", label="best partition found")
-    axis.plot(sigma, lower, color=blue, marker="v", label="lower bound")
-    # a line through one point is not visible
-    line: LineStyle = {"marker": "_", "markersize": 12} if len(curves) == 1 else {}
-    for name, style in LINES.items():
-        if name in curves and (name != "wcss_class" or "wcss_bound" not in curves):
-            axis.plot(sigma, curves[name] / unit, **style, **line)
+def _bars(axis: Axes, histogram: pd.DataFrame, label: str, certified: float | None) -> None:
+    """Draw the numbers of layers in each range of the measure, and the value that lines on the maps have."""
+    bars = histogram.groupby("low").agg({"high": "first", "networks": "sum"}).reset_index()
+    axis.stairs(bars["networks"], [*bars["low"], bars["high"].iloc[-1]], fill=True, color="0.5")
+    axis.set(xlabel=label, ylabel="layers of networks", ylim=(0.5, None), yscale="log")
+    log_axis(axis.yaxis, (1,))
+    if certified is not None:
+        axis.axvline(certified, color=COLOURS["orange"], linewidth=1.2)

@@ -41,10 +41,6 @@ ABOUT = {
         "reference": "eq. 22",
         **RELATIVE,
     },
-    "rank_needed": {
-        "long_name": f"smallest rank with a relative tail of at most {spectra.NEAR:g} beyond it",
-        **RELATIVE,
-    },
 }
 
 

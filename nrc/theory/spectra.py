@@ -214,6 +214,10 @@ RANK_MEASURES = {
         "effective rank, exponential of the entropy of the spectrum",
         reference="Roy & Vetterli 2007",
     ),
+    "rank_needed": RankMeasure(
+        f"rank with a tail of at most {NEAR:g}",
+        f"smallest rank with a relative tail of at most {NEAR:g} beyond it",
+    ),
     "relative_distance": RankMeasure(
         "relative distance to rank K",
         "relative distance to rank {clusters}, the number of clusters",
