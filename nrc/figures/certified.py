@@ -1,6 +1,6 @@
 """The tail of the spectrum of each layer, and the bound on it that clusters certify for every rank."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -8,10 +8,18 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from nrc.figures.cube import only, require, squeezed, status_counts
+from nrc.figures.cube import (
+    has_values,
+    only,
+    over_seeds,
+    relative_bound,
+    require,
+    squeezed,
+    status_counts,
+)
 from nrc.figures.options import FigureOptions, one_architecture
-from nrc.figures.panels import floor, grid, layer_name, legend, of_cell, title
-from nrc.figures.style import Colour, LineStyle, StyledFigure, colours
+from nrc.figures.panels import floor, layer_columns, legend, of_cell, title
+from nrc.figures.style import COLOURS, Colour, LineStyle, StyledFigure, band, colours, letters
 from nrc.objectives.penalties import ridge
 from nrc.options import Requirement, at_least
 
@@ -19,13 +27,21 @@ __all__ = ["Options", "draw", "rows", "summary"]
 
 # The largest number of columns that is legible.
 COLUMNS = 8
-# The lower end of the axis of several cells, and the largest lower end of the axis of one cell.
-FLOOR, FLOOR_OF_ONE = 1e-4, 1e-2
+# The largest lower end of the axis.
+FLOOR = 1e-2
 # The largest number of ranks with dots.
 DOTS = 40
 CURVES = {
     "relative_tail": "tail beyond $r$",
     "tail_bound": "certified by $r$ directions of centroid gradients (Theorem 3.4, projected)",
+}
+# The control of the bound, at r = K.
+PERMUTED = "permuted"
+CONTROL: LineStyle = {
+    "color": COLOURS["red"],
+    "marker": "x",
+    "linestyle": "",
+    "label": "projected bound with permuted labels, at $r=K$",
 }
 ON_WHITE: LineStyle = {"facecolor": "white", "edgecolor": "none", "pad": 1}
 CLUSTERS: LineStyle = {"color": "0.6", "linestyle": ":", "linewidth": 0.8}
@@ -52,8 +68,8 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Options) -> pd.DataFrame:
     -------
     DataFrame
         `weight_decay`, `sigma`, `layer`, `index` r, up to the largest with a bound; median, minimum and
-        maximum over seeds of `relative_tail`, the tail beyond r, and of `tail_bound`, the bound on it,
-        which may be missing.
+        maximum over seeds of `relative_tail`, the tail beyond r, of `tail_bound`, the bound on it, which may
+        be missing, and at r = K of `permuted`, the projected bound with permuted labels, if the cube has it.
 
     Raises
     ------
@@ -68,9 +84,10 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Options) -> pd.DataFrame:
     """
     cube = _cube(cubes)
     table = {
-        f"{name}{suffix}": getattr(cube[name], statistic)("seed")
-        for name in CURVES
-        for suffix, statistic in (("", "median"), ("_minimum", "min"), ("_maximum", "max"))
+        column: values
+        for name in (*CURVES, PERMUTED)
+        if name in cube
+        for column, values in over_seeds(name, cube[name]).items()
     }
     order = ["weight_decay", "sigma", "layer", "index"]
     frame = xr.Dataset(table).to_dataframe(dim_order=order).reset_index()
@@ -100,14 +117,8 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Options) -> StyledFigure:
         for column in range(cube.sizes["sigma"])
     ]
     titles = [title(cell, noise=bool(cube["sigma"].fillna(0).any())) for cell in cells]
-    if len(cells) == 1:
-        figure, panels, _ = grid(layers, titles[0])
-        columns, lower = [panels], floor(table[list(CURVES)].min(axis=1), FLOOR_OF_ONE)
-        panels[0].set_ylabel("share of the norm")
-    else:
-        figure, columns = _columns(layers, titles)
-        lower = FLOOR
-    columns[0][0].set_ylim(lower, 1.3)
+    figure, columns, _ = layer_columns(layers, titles, "share of the norm")
+    columns[0][0].set_ylim(floor(table[list(CURVES)].min(axis=1), FLOOR), 2)
     for column, cell in zip(columns, cells, strict=True):
         here = of_cell(table, weight_decay=cell["weight_decay"].item(), sigma=cell["sigma"].item())
         for axis, layer in zip(column, layers, strict=True):
@@ -115,6 +126,7 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Options) -> StyledFigure:
             _draw_layer(axis, of_layer, cube.attrs.get("clusters"), shades)
             if len(of_layer) and table["tail_bound"].notna().any():
                 _note_if_void(axis, of_layer.loc[of_layer["relative_tail"] > 0, "tail_bound"])
+    letters(columns[0])
     legend(figure, _legend(cube, shades))
     return figure
 
@@ -127,7 +139,8 @@ def summary(cubes: Mapping[str, xr.Dataset], options: Options) -> dict[str, Any]
     dict
         The numbers of `cube.status_counts`; `clusters`; `ranks`, the largest r with a bound; `ratio`, the
         median of bound over tail at r = K for each layer that has both; `residual`, minimum and maximum
-        of the relative residual.
+        of the relative residual; `permuted`, the median ratio of the bound with permuted labels to the bound
+        at r = K, None without the control.
 
     Examples
     --------
@@ -147,6 +160,7 @@ def summary(cubes: Mapping[str, xr.Dataset], options: Options) -> dict[str, Any]
         "ranks": int(cube["index"].where(known).max()) if known.any() else 0,
         "ratio": {int(value["layer"]): float(value) for value in ratio if value.notnull()},
         "residual": (float(residual.min()), float(residual.max())),
+        "permuted": float((at_k[PERMUTED] / at_k["tail_bound"]).median()) if PERMUTED in cube else None,
     }
 
 
@@ -159,26 +173,18 @@ def _cube(cubes: Mapping[str, xr.Dataset]) -> xr.Dataset:
             f"the figure draws at most {COLUMNS} pairs of weight decay and sigma, but there are {cells}; "
             "choose some, by `at` in a configuration or by cube.sel"
         )
+    if has_values(cube, "bound_permuted"):
+        at_k = cube["index"] == cube.attrs["clusters"]
+        cube = cube.assign({PERMUTED: relative_bound(cube, "bound_permuted").where(at_k)})
     return squeezed(cube, "width", "depth").drop_vars(["width", "depth"])
-
-
-def _columns(layers: Sequence[int | str], titles: Sequence[str]) -> tuple[StyledFigure, list[list[Axes]]]:
-    """A figure with a column for each cell, and its axes in columns."""
-    figure = StyledFigure(figsize=(0.8 + 1.45 * len(titles), 1.0 + 1.25 * len(layers)))
-    axes = figure.subplots(len(layers), len(titles), squeeze=False, sharex=True, sharey=True)
-    axes[0, 0].set_yscale("log")
-    for column, heading in zip(axes.T, titles, strict=True):
-        column[0].set_title(heading)
-        column[-1].set_xlabel("$r$")
-    for axis, layer in zip(axes[:, 0], layers, strict=True):
-        axis.set_ylabel(layer_name(layer))
-    return figure, axes.T.tolist()
 
 
 def _legend(cube: xr.Dataset, shades: Mapping[str, Colour]) -> list[Line2D]:
     """The curves that the figure has, and K if it is known."""
     drawn = [name for name in CURVES if cube[name].notnull().any()]
     handles = [Line2D([], [], color=shades[name], label=CURVES[name]) for name in drawn]
+    if PERMUTED in cube:
+        handles.append(Line2D([], [], **CONTROL))
     if clusters := cube.attrs.get("clusters"):
         handles.append(Line2D([], [], label=f"$r=K={clusters}$", **CLUSTERS))
     return handles
@@ -191,8 +197,13 @@ def _draw_layer(axis: Axes, table: pd.DataFrame, clusters: int | None, shades: M
     for name, colour in shades.items():
         marker = "." if len(table) <= DOTS else ""
         axis.plot(table["index"], table[name], marker=marker, linewidth=0.9, color=colour)
-        ends = table[f"{name}_minimum"], table[f"{name}_maximum"]
-        axis.fill_between(table["index"], *ends, color=colour, alpha=0.25, linewidth=0)
+        band(axis, table["index"], table[f"{name}_minimum"], table[f"{name}_maximum"], colour)
+    if PERMUTED in table:
+        control = table.dropna(subset=PERMUTED)
+        axis.vlines(
+            control["index"], control[f"{PERMUTED}_minimum"], control[f"{PERMUTED}_maximum"], CONTROL["color"]
+        )
+        axis.plot(control["index"], control[PERMUTED], **CONTROL)
 
 
 def _note_if_void(axis: Axes, bound: pd.Series) -> None:

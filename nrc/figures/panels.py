@@ -7,62 +7,72 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.gridspec import SubplotSpec
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
-from nrc.figures.style import StyledFigure
+from nrc.figures.style import SMALLEST, StyledFigure
 from nrc.grid import notation
 from nrc.status import flag_masks
 
-__all__ = ["floor", "grid", "layer_name", "legend", "of_cell", "title"]
+__all__ = ["floor", "layer_columns", "layer_name", "legend", "of_cell", "title"]
 
 # Largest numbers of panels in a row, and of characters in a line of the title of a panel.
 COLUMNS, LETTERS = 6, 22
-# Values below are 0 up to rounding, and not on a logarithmic axis.
-SMALLEST = 1e-6
 
 
-def grid(
-    layers: Sequence[int | str], heading: str, *, below: bool = False
-) -> tuple[StyledFigure, list[Axes], Axes | None]:
-    """A figure with a panel for each layer, with a common logarithmic y-axis and ranks r along x.
+def layer_columns(
+    layers: Sequence[int | str], titles: Sequence[str], ylabel: str, *, below: bool = False
+) -> tuple[StyledFigure, list[list[Axes]], list[SubplotSpec]]:
+    """A figure with a column for each cell and a row for each layer, or of one cell a grid of its layers.
 
-    Values of 0 are left out.
+    All panels have a common logarithmic y-axis, without values of 0, and ranks r along x.
 
     Parameters
     ----------
     layers : sequence of int or str
-    heading : str
-        The title of the figure; no title if it is empty.
+    titles : sequence of str
+        One for each cell.
+    ylabel : str
     below : bool
-        Whether there is another panel below the grid, as wide as the grid.
+        Whether each cell has another panel below.
 
     Returns
     -------
     StyledFigure
-    list of Axes
-        In the order of the layers.
-    Axes or None
-        The panel below.
+    list of list of Axes
+        For each cell, in the order of the layers.
+    list of SubplotSpec
+        The place of the panel below, for each cell.
     """
-    lines = -(-len(layers) // COLUMNS)
-    columns = -(-len(layers) // lines)
-    figure = StyledFigure(figsize=(0.9 + 1.5 * max(3, columns), 1.0 + 1.45 * (lines + below)))
-    if heading:
-        figure.suptitle(heading.replace("\n", ", "), fontsize=8)
+    alone = len(titles) == 1
+    lines = -(-len(layers) // COLUMNS) if alone else len(layers)
+    columns = -(-len(layers) // lines) if alone else len(titles)
+    figure = StyledFigure(figsize=(1.0 + 1.5 * max(3, columns), 1.0 + 1.3 * (lines + below)))
     places = figure.add_gridspec(lines + below, columns)
-    axes: list[Axes] = []
-    for place, layer in enumerate(layers):
-        axis = figure.add_subplot(places[divmod(place, columns)], sharey=axes[0] if axes else None)
-        axis.set_title(layer_name(layer), fontsize=7)
+    axes: list[list[Axes]] = [[] for _ in titles]
+    for place in range(len(layers) * len(titles)):
+        row, column = divmod(place, columns)
+        cell, layer = (0, layers[place]) if alone else (column, layers[row])
+        first = axes[0][0] if axes[0] else None
+        axis = figure.add_subplot(places[row, column], sharey=first, sharex=None if alone else first)
         axis.set_yscale("log", nonpositive="mask")
         axis.yaxis.set_minor_formatter(NullFormatter())
-        axis.tick_params(labelleft=place % columns == 0)
         axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-        if place + columns >= len(layers):
-            axis.set_xlabel("$r$")
-        axes.append(axis)
-    return figure, axes, figure.add_subplot(places[-1, :]) if below else None
+        bottom = place + columns >= len(layers) * len(titles)
+        axis.tick_params(labelleft=column == 0, labelbottom=alone or bottom)
+        axis.set(xlabel="$r$" if bottom else "")
+        if alone:
+            axis.set_title(layer_name(layer), fontsize=7)
+        elif row == 0:
+            axis.set_title(titles[column])
+        if column == 0:
+            axis.set_ylabel(ylabel if alone else f"{layer_name(layer)}\n{ylabel}")
+        axes[cell].append(axis)
+    if alone and titles[0]:
+        figure.suptitle(titles[0].replace("\n", ", "), fontsize=8)
+    last = [places[-1, :]] if alone else [places[-1, column] for column in range(columns)]
+    return figure, axes, last if below else []
 
 
 def legend(figure: StyledFigure, handles: Sequence[Line2D]) -> None:

@@ -7,15 +7,16 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.gridspec import SubplotSpec
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter, NullLocator, ScalarFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
 from nrc.fields import ColourMap
 from nrc.figures.cube import only, require, squeezed, status_counts
 from nrc.figures.options import FigureOptions, one_architecture
-from nrc.figures.panels import floor, grid, layer_name, legend, of_cell, title
-from nrc.figures.style import COLOURS, Colour, LineStyle, StyledFigure, colours, from_zero, spread
+from nrc.figures.panels import floor, layer_columns, layer_name, legend, of_cell, title
+from nrc.figures.style import COLOURS, Colour, LineStyle, StyledFigure, colours, from_zero, letters, spread
 from nrc.options import Requirement, given, one_value
 from nrc.theory.spectra import EXACT, exact_rank, relative_tail
 
@@ -28,12 +29,12 @@ INPUTS = (0, "input")
 UNITS = (("epoch", "epochs"), ("call", "calls"), ("snapshot", "snapshots"))
 # The ratio of the largest to the smallest WCSS of a network above which the axis is logarithmic.
 SPREAD = 30
-# The lower end of the axis of tails of several networks, and the largest lower end for one network.
-FLOOR, FLOOR_OF_ONE = 1e-3, 1e-2
+# The largest lower end of the axis of tails.
+FLOOR = 1e-2
 # The largest number of spectra in a panel that readers can distinguish.
 SPECTRA = 21
 # The spectrum and the epoch at which training continues another one.
-CHANGE: LineStyle = {"color": COLOURS["orange"], "linewidth": 1.0}
+CHANGE: LineStyle = {"color": COLOURS["orange"], "linewidth": 1.2}
 
 
 class Options(FigureOptions):
@@ -91,7 +92,8 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Options) -> pd.DataFrame:
 def draw(cubes: Mapping[str, xr.Dataset], options: Options) -> StyledFigure:
     """Draw a column for each weight decay, with a row for each layer, or a grid of one; below the class WCSS.
 
-    If training continues another one, the scale of epochs is linear up to there, and logarithmic beyond.
+    If training continues another one, the class WCSS has two panels, along the epochs up to there, and along
+    the evaluations of the other method, on a logarithmic scale.
 
     Examples
     --------
@@ -111,35 +113,25 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Options) -> StyledFigure:
     ends = 1 / len(layers), min(1.0, len(spaces) / len(layers))
     hues = dict(zip(spaces, colours("viridis", len(spaces), *ends), strict=True))
     titles = [title(cube.isel(weight_decay=place)) for place in range(len(decays))]
-    if len(decays) == 1:
-        figure, panels, last = grid(layers, titles[0], below=bool(spaces))
-        columns, below, lower = [panels], [last] if last else [], floor(tails["value"], FLOOR_OF_ONE)
-        panels[0].set_ylabel("tail beyond $r$")
-    else:
-        figure, columns, below = _columns(layers, titles)
-        lower = FLOOR
+    figure, columns, below = layer_columns(layers, titles, "tail beyond $r$", below=bool(spaces))
+    # the tail beyond the last singular value is 0
+    inner = tails[tails["index"] < tails["index"].max()].astype({"index": int})
+    lower, last = floor(inner["value"], FLOOR), None
     for column, decay in zip(columns, decays, strict=True):
         for axis, layer in zip(column, layers, strict=True):
-            spectrum, rank = (of_cell(part, weight_decay=decay, layer=layer) for part in (tails, ranks))
+            spectrum, rank = (of_cell(part, weight_decay=decay, layer=layer) for part in (inner, ranks))
             _draw_tails(axis, spectrum, rank, start, shades)
             # tails are at most 1; the rank is written above
-            axis.set_ylim(lower, 5)
-    for axis, decay in zip(below, decays, strict=False):
-        _lines(axis, of_cell(wcss, weight_decay=decay), "snapshot", "layer", hues)
-        axis.set_xlabel(_unit(cube)[1])
-        if len(decays) == 1:
-            _scale_wcss(axis)
-        if start is not None:
-            _scale_epochs(axis, start, *cube["snapshot"].values[[0, -1]])
+            axis.set_ylim(lower, 8)
+    for place, decay in zip(below, decays, strict=False):
+        last = _draw_wcss(figure, place, of_cell(wcss, weight_decay=decay), cube, hues, last)
+    curves = [axis for axis in figure.axes if axis.get_label() == WCSS]
+    if curves:
+        _scale_wcss(curves)
+    letters([*columns[0], *curves[:1]])
     handles = _legend(snapshots, shades, start, _unit(cube)[0])
     handles += [Line2D([], [], color=hue, label=_space_name(space)) for space, hue in hues.items()]
-    if below:
-        below[0].set_ylabel(WCSS)
-    if len(decays) == 1:
-        legend(figure, handles)
-    else:
-        from_zero(*below)
-        figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), len(decays) + 2))
+    legend(figure, handles)
     return figure
 
 
@@ -210,44 +202,28 @@ def _exact_ranks(cube: xr.Dataset) -> xr.DataArray:
     return s.isel(index=0, drop=True).copy(data=exact_rank(s.fillna(0).values))
 
 
-def _columns(
-    layers: Sequence[int | str], titles: Sequence[str]
-) -> tuple[StyledFigure, list[list[Axes]], list[Axes]]:
-    """A figure with a column for each weight decay, its axes in columns, and the axes below."""
-    figure = StyledFigure(figsize=(1.0 + 1.6 * len(titles), 1.0 + 1.15 * (len(layers) + 1)))
-    axes = figure.subplots(len(layers) + 1, len(titles), squeeze=False, sharey="row")
-    for axis in axes[:-1].flat:
-        axis.set_yscale("log")
-    for column, heading in zip(axes.T, titles, strict=True):
-        column[0].set_title(heading)
-        column[-2].set_xlabel(r"$r$")
-    for axis, layer in zip(axes[:-1, 0], layers, strict=True):
-        axis.set_ylabel(f"{layer_name(layer)}\ntail beyond $r$")
-    return figure, axes[:-1].T.tolist(), axes[-1].tolist()
-
-
 def _legend(
     snapshots: Sequence[int], shades: Mapping[int, Colour], start: int | None, unit: str
 ) -> list[Line2D]:
     """The first and the last spectrum, and the spectrum at which training continues another one."""
-    handles = [
-        Line2D([], [], color=shades[snapshot], label=f"{unit} {snapshot}")
-        for snapshot in sorted({*snapshots[:1], *snapshots[-1:]})
-    ]
+    ends = {snapshot: f"{unit} {snapshot}" for snapshot in (*snapshots[:1], *snapshots[-1:])}
+    if start is not None:
+        ends[snapshots[-1]] = f"{snapshots[-1] - start} evaluations later"
+    handles = [Line2D([], [], color=shades[snapshot], label=label) for snapshot, label in ends.items()]
     if start is not None:
         handles.insert(1, Line2D([], [], label=f"{unit} {start}: another method", **CHANGE))
     return handles
 
 
-def _scale_wcss(axis: Axes) -> None:
-    """Scale the axis of the WCSS of one network: from 0, or logarithmic if its values vary widely."""
-    values = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in axis.lines])
-    positive = values[values > 0]
+def _scale_wcss(axes: Sequence[Axes]) -> None:
+    """Scale the common axis of the WCSS: from 0, or logarithmic if its values vary widely."""
+    values = [np.asarray(line.get_ydata(), dtype=float) for axis in axes for line in axis.lines]
+    positive = np.concatenate([line[line > 0] for line in values])
     if len(positive) and positive.max() > SPREAD * positive.min():
-        axis.set_yscale("log")
-        axis.yaxis.set_minor_formatter(NullFormatter())
+        axes[0].set_yscale("log")
+        axes[0].yaxis.set_minor_formatter(NullFormatter())
     else:
-        from_zero(axis)
+        from_zero(*axes)
 
 
 def _unit(cube: xr.Dataset) -> tuple[str, str]:
@@ -265,8 +241,6 @@ def _draw_tails(
     axis: Axes, tails: pd.DataFrame, ranks: pd.DataFrame, start: int | None, shades: Mapping[int, Colour]
 ) -> None:
     """Draw the spectra of one layer, and write its exact rank after training."""
-    # the tail beyond the last singular value is 0
-    tails = tails[tails["index"] < tails["index"].max()].astype({"index": int})
     _lines(axis, tails, "index", "snapshot", shades, linewidth=0.7)
     axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     changed = tails[tails["snapshot"] == start]
@@ -276,15 +250,36 @@ def _draw_tails(
         axis.text(0.97, 0.96, note, ha="right", va="top", fontsize=6, transform=axis.transAxes)
 
 
-def _scale_epochs(axis: Axes, start: int, first: int, last: int) -> None:
-    """Scale epochs: linear up to the epoch at which training continues another one, then logarithmic."""
-    axis.set_xscale("symlog", linthresh=start)
-    axis.set_xlim(first, last)
-    axis.axvline(start, zorder=0, **CHANGE)
-    powers = [mark for mark in (10**power for power in range(12)) if 2 * start <= mark <= last / 3]
-    axis.xaxis.set_major_locator(FixedLocator(sorted({first, start, *powers, last})))
-    axis.xaxis.set_minor_locator(NullLocator())
-    axis.xaxis.set_major_formatter(ScalarFormatter())
+def _draw_wcss(
+    figure: StyledFigure,
+    place: SubplotSpec,
+    wcss: pd.DataFrame,
+    cube: xr.Dataset,
+    hues: Mapping[Any, Colour],
+    beside: Axes | None,
+) -> Axes:
+    """Draw the class WCSS of a weight decay, in two panels if epochs become evaluations; the last one."""
+    start, unit = _start(cube), _unit(cube)[1]
+    if start is None:
+        parts = [(wcss, unit)]
+    else:
+        after = wcss[wcss["snapshot"] > start]
+        after = after.assign(snapshot=after["snapshot"] - start)
+        parts = [(wcss[wcss["snapshot"] <= start], unit), (after, "evaluations")]
+    parts = [(part, label) for part, label in parts if len(part)]
+    label = WCSS if beside is None else ""
+    inner = place.subgridspec(1, len(parts), wspace=0.05) if len(parts) > 1 else None
+    for column, (part, unit) in enumerate(parts):
+        here = place if inner is None else inner[0, column]
+        axis = figure.add_subplot(here, sharey=beside, label=WCSS)
+        _lines(axis, part, "snapshot", "layer", hues)
+        axis.set(xlabel=unit, ylabel=label)
+        axis.tick_params(labelleft=beside is None)
+        if unit == "evaluations":
+            axis.set_xscale("log")
+            axis.spines["left"].set(**CHANGE)
+        beside, label = axis, ""
+    return axis
 
 
 def _lines(
