@@ -15,13 +15,15 @@ from matplotlib.patches import Patch
 from nrc.fields import linear_autoencoders
 from nrc.figures.cube import only, require, squeezed, status_counts
 from nrc.figures.options import FigureOptions, one_architecture
-from nrc.figures.style import COLOURS, MARKS, UNKNOWN, LineStyle, LogScale, colour_map
+from nrc.figures.style import COLOURS, MARKS, UNKNOWN, LineStyle, LogScale, colour_map, letters, plane
 from nrc.objectives.penalties import ridge
 from nrc.options import Requirement
 from nrc.status import status_masks
 
 __all__ = ["Options", "draw", "rows", "summary"]
 
+# Smaller values and errors are drawn here.
+ROUNDING = 1e-16
 NAMES = ("forecast", "singular_values", "at_minimum", "critical_rank", "forecast_rank")
 ELSEWHERE: LineStyle = {
     **MARKS["stopped"],
@@ -75,7 +77,7 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Options) -> pd.DataFrame:
 
 
 def draw(cubes: Mapping[str, xr.Dataset], options: Options) -> Figure:
-    """Draw forecast against trained singular values, and the plane of trained ranks with the forecast line.
+    """Draw the error of each forecast singular value, and the plane of trained ranks with the forecast.
 
     Examples
     --------
@@ -86,22 +88,20 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Options) -> Figure:
     3
     """
     cube = _cube(cubes)
-    figure = Figure(figsize=(7.2, 3.6))
+    figure = Figure(figsize=(7.2, 3.9))
     left, right = figure.subplots(1, 2, width_ratios=[1, 1.25])
-    _singular_values(left, rows(cubes, options))
+    handles = _errors(left, rows(cubes, options))
     scales = {axis: LogScale(cube[axis]) for axis in ("sigma", "weight_decay")}
-    mesh, handles = _ranks(right, cube, scales, options.colour_map)
+    mesh, marks = _ranks(right, cube, scales, options.colour_map)
     if "transition" in cube:
         line = cube["transition"].max("weight_decay").mean("seed")
         right.plot(scales["sigma"](line["sigma"]), line.where(line > 0), color=COLOURS["red"])
         label = rf"forecast: below the line rank $>{cube.attrs['clusters']}$"
-        handles = [Line2D([], [], color=COLOURS["red"], label=label), *handles]
-    right.set(xlim=scales["sigma"].edges[[0, -1]], ylim=scales["weight_decay"].edges[[0, -1]])
-    right.set(xlabel=r"noise level $\sigma$", ylabel=r"weight decay $\lambda$")
-    scales["sigma"].label(right.xaxis)
-    scales["weight_decay"].label(right.yaxis)
+        handles.append(Line2D([], [], color=COLOURS["red"], label=label))
+    plane(right, scales)
+    letters((left, right))
     figure.colorbar(mesh, ax=right, label="rank of the trained product, mean over seeds")
-    figure.legend(handles=handles, loc="outside lower right", ncols=2)
+    figure.legend(handles=[*handles, *marks], loc="outside lower center", ncols=3)
     return figure
 
 
@@ -146,20 +146,24 @@ def _cube(cubes: Mapping[str, xr.Dataset]) -> xr.Dataset:
     return cube
 
 
-def _singular_values(axis: Axes, table: pd.DataFrame) -> None:
-    dots: LineStyle = {"marker": "o", "markersize": 2.5, "linestyle": "", "alpha": 0.4, "markeredgewidth": 0}
+def _errors(axis: Axes, table: pd.DataFrame) -> list[Line2D | Patch]:
+    """Draw the error of each forecast against the trained singular value; handles for a legend."""
+    handles: list[Line2D | Patch] = []
     for value, colour, label in (
-        (0, COLOURS["orange"], "not at the global minimum"),
-        (1, COLOURS["blue"], "at the global minimum"),
+        (0, COLOURS["orange"], "singular values elsewhere"),
+        (1, COLOURS["blue"], "singular values at the global minimum"),
     ):
+        dots: LineStyle = {"color": colour, "marker": "o", "markersize": 2.5, "linestyle": "", "label": label}
         part = table[table["at_minimum"] == value]
-        axis.plot(
-            part["forecast"], part["singular_values"], color=colour, label=label, rasterized=True, **dots
-        )
-    axis.axline((0, 0), slope=1, color="black", linewidth=0.6)
-    axis.set(xlabel="singular values forecast, all layers", ylabel="trained")
-    axis.set_aspect("equal")
-    axis.legend(loc="upper left", markerscale=2)
+        error = abs(part["singular_values"] - part["forecast"]).clip(lower=ROUNDING)
+        style: LineStyle = {"alpha": 0.4, "markeredgewidth": 0, "rasterized": True}
+        axis.plot(part["singular_values"].clip(lower=ROUNDING), error, **dots, **style)
+        handles.append(Line2D([], [], **dots))
+    axis.set(xscale="log", yscale="log", xlim=(ROUNDING / 3, None), ylim=(ROUNDING / 3, None))
+    axis.axline((1e-3, 1e-3), (1, 1), color="black", linewidth=0.6)
+    handles.append(Line2D([], [], color="black", linewidth=0.6, label="error of 100%"))
+    axis.set(xlabel="trained singular value, all layers", ylabel="|trained $-$ forecast|")
+    return handles
 
 
 def _ranks(
@@ -171,7 +175,6 @@ def _ranks(
     mesh = axis.pcolormesh(
         *edges, np.ma.masked_invalid(rank.values), cmap=colour_map(colours), vmin=0, rasterized=True
     )
-    axis.set(xscale="log", yscale="log")
     axis.patch.set(**UNKNOWN)
     masks = status_masks(cube)
     marks = {

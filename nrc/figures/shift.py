@@ -1,7 +1,7 @@
 """Distance between linear networks trained on data and on centroids, against noise and weight decay."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -9,13 +9,14 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.typing import ColorType
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
 from nrc.fields import Saturation, TitledExperiments, linear_autoencoders
-from nrc.figures.cube import require, squeezed
+from nrc.figures.cube import over_seeds, require, squeezed
 from nrc.figures.options import FigureOptions, one_architecture
-from nrc.figures.style import LineStyle, colours, log_axis, spread
+from nrc.figures.style import OF_SIGMA, LineStyle, band, colours, letters, log_axis, spread
 from nrc.options import Requirement, positive
 from nrc.slopes import quadratic, quadratic_slopes
 from nrc.status import flag_masks
@@ -26,7 +27,13 @@ __all__ = ["Options", "draw", "rows", "summary"]
 NAMES = ("shift", "shift_forecast", "shift_bound", "noise_moment", "at_minimum")
 # The largest number of curves in a panel.
 CURVES = 4
-SYMBOLS = {"weight_decay": r"\lambda", "sigma": r"\sigma"}
+# Of the columns with curves of these axes.
+LEGENDS: tuple[tuple[Literal["outside upper left", "outside upper right"], str], ...] = (
+    ("outside upper left", "weight_decay"),
+    ("outside upper right", "sigma"),
+)
+# Along x in this order.
+SYMBOLS = {"sigma": ("noise level", r"\sigma"), "weight_decay": ("weight decay", r"\lambda")}
 
 
 class Options(FigureOptions):
@@ -56,9 +63,10 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Options) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Median, minimum and maximum of `shift` over seeds, the medians of its forecast and of the bound of
-        Theorem 5.3, and the numbers of seeds that are in the `quadratic` regime, did not converge
-        (`stopped`) or are at a critical point that is not the global minimum (`elsewhere`).
+        Median, minimum and maximum of `shift` over the seeds that converged to the global minimum, and of
+        `shift_elsewhere` over the other seeds, missing without such a seed; the medians over all seeds of the
+        forecast and of the bound of Theorem 5.3; the numbers of seeds that are in the `quadratic` regime,
+        did not converge (`stopped`) or are at a critical point that is not the global minimum (`elsewhere`).
 
     Raises
     ------
@@ -89,29 +97,41 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Options) -> Figure:
     2
     """
     table = rows(cubes, options)
-    figure = Figure(figsize=(7.2, 0.8 + 2.4 * len(cubes)))
-    axes = figure.subplots(len(cubes), 2, sharey="row", sharex="col", squeeze=False)
+    figure = Figure(figsize=(7.2, 1.1 + 2.4 * len(cubes)))
+    axes = figure.subplots(len(cubes), 2, sharey=True, sharex="col", squeeze=False)
+    maps = {"weight_decay": options.colour_map, "sigma": OF_SIGMA}
+    values = {axis: _with_curves(table[axis]) for axis in SYMBOLS}
+    shades = {
+        axis: dict(zip(values[axis], colours(maps[axis], len(values[axis])), strict=True)) for axis in SYMBOLS
+    }
     for row, title in zip(axes, cubes, strict=True):
         part = table[table["panel"] == title]
-        for axis, along, curve in zip(row, ("sigma", "weight_decay"), ("weight_decay", "sigma"), strict=True):
-            _curves(axis, part, along, curve, options.colour_map)
+        for axis, along, curve in zip(row, SYMBOLS, reversed(SYMBOLS), strict=True):
             axis.set(xscale="log", yscale="log")
             log_axis(axis.xaxis)
+            _curves(axis, part, along, curve, shades[curve])
+            axis.set_title(title)
         row[0].set_ylabel(r"$\|W_\mathrm{data}-W_\mathrm{centroids}\|$")
-        row[0].set_title(title, loc="left")
+    for axis, along in zip(axes[-1], SYMBOLS, strict=True):
+        axis.set_xlabel(rf"{SYMBOLS[along][0]} ${SYMBOLS[along][1]}$")
+    letters(axes.flat)
     _guide(axes[0, 0], table[table["panel"] == next(iter(cubes))])
-    axes[-1, 0].set_xlabel(r"noise level $\sigma$")
-    axes[-1, 1].set_xlabel(r"weight decay $\lambda$")
+    for place, curve in LEGENDS:
+        handles = [
+            Line2D([], [], color=shade, marker="o", label=rf"${SYMBOLS[curve][1]}={value:.2g}$")
+            for value, shade in shades[curve].items()
+        ]
+        figure.legend(handles=handles, loc=place, ncols=CURVES, columnspacing=1)
     grey: LineStyle = {"color": "0.3"}
     dot: LineStyle = {"marker": "o", "linestyle": "", **grey}
     handles = [
-        Line2D([], [], label="trained, median over seeds", **dot),
-        Line2D([], [], label="a seed is not at its minimum", markerfacecolor="white", **dot),
+        Line2D([], [], label="median of seeds at the global minimum", **dot),
+        Line2D([], [], label="median of the other seeds", markerfacecolor="white", **dot),
         Line2D([], [], label="closed form", **grey),
         Line2D([], [], linestyle="--", label="Theorem 5.3, for the product", **grey),
         Line2D([], [], linestyle=":", label="slope 2", color="black"),
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=5, columnspacing=1, handletextpad=0.5)
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, columnspacing=1)
     return figure
 
 
@@ -148,21 +168,18 @@ def _cube(shift: xr.Dataset) -> xr.Dataset:
 
 
 def _table(shift: xr.Dataset, saturation: float) -> pd.DataFrame:
-    masks = flag_masks(shift["status"])
-    medians = shift[["shift", "shift_forecast", "shift_bound"]].median("seed")
-    table = xr.Dataset(
-        {
-            "shift": medians["shift"],
-            "shift_minimum": shift["shift"].min("seed"),
-            "shift_maximum": shift["shift"].max("seed"),
-            "shift_forecast": medians["shift_forecast"],
-            "shift_bound": medians["shift_bound"],
-            "quadratic": quadratic(shift, saturation).sum("seed"),
-            "stopped": (~masks["converged"]).sum("seed"),
-            "elsewhere": (shift["at_minimum"] == 0).sum("seed"),
-        }
-    )
-    return table.to_dataframe(dim_order=["weight_decay", "sigma"]).reset_index()
+    converged = flag_masks(shift["status"])["converged"]
+    at_minimum = converged & (shift["at_minimum"] == 1)
+    table = {
+        **over_seeds("shift", shift["shift"].where(at_minimum)),
+        **over_seeds("shift_elsewhere", shift["shift"].where(~at_minimum)),
+        "shift_forecast": shift["shift_forecast"].median("seed"),
+        "shift_bound": shift["shift_bound"].median("seed"),
+        "quadratic": quadratic(shift, saturation).sum("seed"),
+        "stopped": (~converged).sum("seed"),
+        "elsewhere": (shift["at_minimum"] == 0).sum("seed"),
+    }
+    return xr.Dataset(table).to_dataframe(dim_order=["weight_decay", "sigma"]).reset_index()
 
 
 def _facts(shift: xr.Dataset, saturation: float) -> dict[str, Any]:
@@ -190,25 +207,18 @@ def _facts(shift: xr.Dataset, saturation: float) -> dict[str, Any]:
     }
 
 
-def _curves(axis: Axes, table: pd.DataFrame, along: str, curve: str, colour_map: str) -> None:
-    values = _with_curves(table[curve])
-    for value, colour in zip(values, colours(colour_map, len(values)), strict=True):
+def _curves(
+    axis: Axes, table: pd.DataFrame, along: str, curve: str, shades: Mapping[float, ColorType]
+) -> None:
+    for value, colour in shades.items():
         rows = table[table[curve] == value].sort_values(along)
-        axis.fill_between(
-            rows[along], rows["shift_minimum"], rows["shift_maximum"], color=colour, alpha=0.25, linewidth=0
-        )
         axis.plot(rows[along], rows["shift_forecast"], color=colour, linewidth=0.8)
         axis.plot(rows[along], rows["shift_bound"], color=colour, linewidth=0.8, linestyle="--")
-        stationary = (rows["stopped"] == 0) & (rows["elsewhere"] == 0)
-        dots: LineStyle = {"color": colour, "marker": "o", "linestyle": ""}
-        axis.plot(
-            rows[along][stationary],
-            rows["shift"][stationary],
-            label=rf"${SYMBOLS[curve]}={value:.2g}$",
-            **dots,
-        )
-        axis.plot(rows[along][~stationary], rows["shift"][~stationary], markerfacecolor="white", **dots)
-    axis.legend(ncols=2, columnspacing=0.8, handletextpad=0.1)
+        for name, face in (("shift", colour), ("shift_elsewhere", "white")):
+            band(axis, rows[along], rows[f"{name}_minimum"], rows[f"{name}_maximum"], colour)
+            dots: LineStyle = {"color": colour, "marker": "o", "linestyle": "", "markerfacecolor": face}
+            known = rows.dropna(subset=name)
+            axis.plot(known[along], known[name], **dots)
 
 
 def _with_curves(values: ArrayLike) -> NDArray[np.float64]:
@@ -220,5 +230,5 @@ def _with_curves(values: ArrayLike) -> NDArray[np.float64]:
 def _guide(axis: Axes, table: pd.DataFrame) -> None:
     """Draw a line of slope 2 below the lowest curve."""
     lowest = table[table["weight_decay"] == table["weight_decay"].max()].sort_values("sigma")
-    sigma, start = lowest["sigma"].to_numpy(), lowest["shift"].iloc[0]
+    sigma, start = lowest["sigma"].to_numpy(), lowest["shift_forecast"].iloc[0]
     axis.plot(sigma, 0.5 * start * (sigma / sigma[0]) ** 2, color="black", linestyle=":")
