@@ -1,10 +1,9 @@
-"""Measures of rank against the width or the depth of the networks, or the noise in their data."""
+"""Measures of rank against the width or the depth of networks, the noise in their data, or weight decay."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
 
 import pandas as pd
-import seaborn as sns
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -13,29 +12,38 @@ from matplotlib.typing import ColorType
 from pydantic import Field
 
 from nrc.fields import RANK_LABELS, Ranks
-from nrc.figures.cube import by_value, only, require, squeezed, status_counts
+from nrc.figures.cube import by_value, only, over_seeds, require, squeezed, status_counts
 from nrc.figures.options import FigureOptions
-from nrc.figures.style import LineStyle, colours, from_zero
+from nrc.figures.style import LineStyle, band, colours, from_zero, letters
+from nrc.grid import AXES as GRID
 from nrc.grid import notation
-from nrc.options import Requirement, one_value, other_than
+from nrc.options import Requirement, one_of, one_value, other_than
 from nrc.status import flag_masks
 
 __all__ = ["Options", "draw", "rows", "summary"]
 
-# Axes to draw along, for one value of the others.
-AXES = {"width": "width of the network", "depth": "depth of the network", "sigma": r"noise level $\sigma$"}
+# Axes to draw along.
+AXES = {
+    "width": "width of the network",
+    "depth": "depth of the network",
+    "sigma": r"noise level $\sigma$",
+    "weight_decay": r"weight decay $\lambda$",
+}
 
 
 class Options(FigureOptions):
-    """Rank against width or noise (of the intermediate matrix), or depth (mean over layers)."""
+    """Rank against width, noise or weight decay (of the intermediate matrix), or depth (mean over layers)."""
 
     requires = (
-        Requirement({"grid.width": one_value}, when={"along": other_than("width")}),
+        Requirement({"grid.width": one_value}, when={"along": one_of("depth", "sigma")}),
         Requirement({"grid.depth": one_value}, when={"along": other_than("depth")}),
         Requirement({"grid.sigma": one_value}, when={"along": other_than("sigma")}),
     )
 
-    along: Literal["width", "depth", "sigma"] = Field(description="the axis to draw along")
+    along: Literal["width", "depth", "sigma", "weight_decay"] = Field(
+        description="the axis to draw along, with a curve for each weight decay, or for each width along "
+        "weight_decay"
+    )
     rank: Ranks = Field(default=["stable_rank"])
 
 
@@ -45,12 +53,13 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Options) -> pd.DataFrame:
     Parameters
     ----------
     cubes : mapping
-        One cube of measures, with one value of each axis of `AXES` other than `options.along`.
+        One cube of measures, with one value of each of width, depth and sigma other than `options.along`;
+        along weight_decay several widths are curves.
 
     Returns
     -------
     DataFrame
-        `median`, `minimum` and `maximum` over seeds of the rank, along depth of its mean over layers,
+        Median, minimum and maximum over seeds of the `rank`, along depth of its mean over layers,
         else of the rank of the intermediate matrix; the numbers of seeds that `converged`, `stopped`
         and `collapsed_to_zero`.
 
@@ -69,18 +78,11 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Options) -> pd.DataFrame:
     """
     cube, along = _cube(cubes, options), options.along
     counts = {status: mask.sum("seed") for status, mask in flag_masks(cube["status"]).items()}
-    order = ["weight_decay", along]
+    order = [_hue(along), along]
     tables = []
     for name in options.rank:
         rank = _rank(cube, name, along)
-        of_measure = xr.Dataset(
-            {
-                "median": rank.median("seed"),
-                "minimum": rank.min("seed"),
-                "maximum": rank.max("seed"),
-                **counts,
-            }
-        )
+        of_measure = xr.Dataset({**over_seeds("rank", rank), **counts})
         frame = of_measure.to_dataframe(dim_order=order).reset_index()
         tables.append(frame.assign(measure=name)[["measure", *order, *of_measure.data_vars]])
     table = pd.concat(tables, ignore_index=True)
@@ -105,31 +107,27 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Options) -> Figure:
     lines = -(-len(ranks) // columns)
     figure = Figure(figsize=(1.2 + 2.9 * columns, 0.6 + 2.3 * lines))
     axes = list(figure.subplots(lines, columns, squeeze=False).flat)
-    decays = sorted(table["weight_decay"].unique())
-    palette = dict(zip(decays, colours(options.colour_map, len(decays)), strict=True))
-    values = sorted(table[along].unique())
+    hue, values = _hue(along), sorted(table[along].unique())
+    curves = sorted(table[hue].unique())
+    palette = dict(zip(curves, colours(options.colour_map, len(curves)), strict=True))
     for axis, name in zip(axes, ranks, strict=False):
         if along == "width":
             axis.set_xscale("log", base=2)
-        elif along == "sigma" and values[0] > 0:
+        elif along in ("sigma", "weight_decay") and values[0] > 0:
             axis.set_xscale("log")
-        seeds = _rank(cube, name, along).rename(name).to_dataframe().reset_index()
-        sns.lineplot(
-            seeds, x=along, y=name, hue="weight_decay", palette=palette, estimator="median",
-            errorbar=("pi", 100), err_kws={"alpha": 0.25, "linewidth": 0}, legend=False, ax=axis,
-        )  # fmt: skip
-        _dots(axis, table[table["measure"] == name], along, palette)
-        if along != "sigma":
+        _curves(axis, table[table["measure"] == name], along, palette)
+        if along in ("width", "depth"):
             axis.set_xticks(values, [str(value) for value in values])
             axis.minorticks_off()
         axis.set(xlabel=AXES[along], ylabel=RANK_LABELS[name])
         from_zero(axis)
         axis.set_title("mean over layers" if along == "depth" else f"layer {_middle(cube)}")
+    letters(axes[: len(ranks)])
     for axis in axes[len(ranks) :]:
         axis.set_visible(False)
     handles = [
-        Line2D([], [], color=colour, marker="o", label=rf"$\lambda={notation(decay)}$")
-        for decay, colour in palette.items()
+        Line2D([], [], color=colour, marker="o", label=f"${GRID[hue].symbol}={notation(value)}$")
+        for value, colour in palette.items()
     ]
     if not _stationary(table).all():
         open_dot: LineStyle = {"color": "0.3", "marker": "o", "markerfacecolor": "white", "linestyle": ""}
@@ -163,17 +161,23 @@ def summary(cubes: Mapping[str, xr.Dataset], options: Options) -> dict[str, Any]
 
 
 def _cube(cubes: Mapping[str, xr.Dataset], options: Options) -> xr.Dataset:
-    cube = squeezed(only(cubes), *(axis for axis in AXES if axis != options.along))
+    free = {options.along, _hue(options.along)}
+    cube = squeezed(only(cubes), *(axis for axis in AXES if axis not in free))
     require(cube, options.rank, f"rank must be among {', '.join(RANK_LABELS)}")
     return cube
 
 
 def _rank(cube: xr.Dataset, name: str, along: str) -> xr.DataArray:
-    """A measure of rank with the dimensions weight_decay, `along` and seed."""
+    """A measure of rank with the dimensions of the curves, `along` and seed."""
     # ranks of layers beyond the depth are missing, and not in the mean
     rank = cube[name].mean("layer") if along == "depth" else cube[name].isel(layer=_middle(cube) - 1)
-    kept = ("weight_decay", along, "seed")
+    kept = (_hue(along), along, "seed")
     return rank.drop_vars(set(rank.coords) - set(kept)).transpose(*kept)
+
+
+def _hue(along: str) -> str:
+    """The axis with a curve for each value."""
+    return "width" if along == "weight_decay" else "weight_decay"
 
 
 def _middle(cube: xr.Dataset) -> int:
@@ -185,9 +189,12 @@ def _stationary(table: pd.DataFrame) -> pd.Series:
     return (table["stopped"] == 0) & (table["collapsed_to_zero"] == 0)
 
 
-def _dots(axis: Axes, table: pd.DataFrame, along: str, palette: Mapping[float, ColorType]) -> None:
-    """Draw medians, white inside if a seed is not stationary."""
-    for weight_decay, curve in by_value(table, "weight_decay"):
-        dots: LineStyle = {"color": palette[weight_decay], "marker": "o", "linestyle": ""}
-        for rows, face in ((_stationary(curve), palette[weight_decay]), (~_stationary(curve), "white")):
-            axis.plot(curve[along][rows], curve["median"][rows], markerfacecolor=face, **dots)
+def _curves(axis: Axes, table: pd.DataFrame, along: str, palette: Mapping[float, ColorType]) -> None:
+    """Draw medians and ranges over seeds, with dots that are white if a seed is not stationary."""
+    for value, curve in by_value(table, _hue(along)):
+        colour = palette[value]
+        band(axis, curve[along], curve["rank_minimum"], curve["rank_maximum"], colour)
+        axis.plot(curve[along], curve["rank"], color=colour)
+        dots: LineStyle = {"color": colour, "marker": "o", "linestyle": ""}
+        for rows, face in ((_stationary(curve), colour), (~_stationary(curve), "white")):
+            axis.plot(curve[along][rows], curve["rank"][rows], markerfacecolor=face, **dots)
