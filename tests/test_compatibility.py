@@ -40,7 +40,7 @@ NO_COUNTERPART = "it needs an experiment that differs from it by training.loss_o
 def figure(kind, of, at=(), **options):
     if kind == "shift":
         of = {f"row {number}": name for number, name in enumerate(of.split())}
-    if kind == "hysteresis":  # a single name is the experiment of all titles
+    if kind in ("hysteresis", "branches"):  # a single name is the experiment of all titles
         names = of.split() * (3 // len(of.split()))
         of = dict(zip(("random start", "sweep up", "sweep down"), names, strict=True))
     return overlay("figures.mine", {"kind": kind, "of": of, "at": dict(at), **options})
@@ -80,6 +80,11 @@ FIGURES = [
     ("spectra", "quiet", {}, {}, "training.snapshot_every is null, but must be given"),
     ("rank_curves", "many", {"sigma": 0, "depth": 2}, {"along": "width"}, ""),
     ("rank_curves", "many", {"sigma": 0}, {"along": "width"}, f"grid.depth is [2, 3], {ONE_VALUE}"),
+    ("rank_curves", "many", {"sigma": 0, "depth": 2}, {"along": "weight_decay"}, ""),
+    ("rate", "one", POSITIVE, {}, ""),
+    ("rate", "one", {}, {}, "grid.sigma is [0.0, 0.5, 1.0], but must be greater than 0"),
+    ("branches", "one up down", POSITIVE, {}, ""),
+    ("branches", "one up down", {"weight_decay": 1, "sigma": 1}, {}, "grid.sigma is [1.0], but must be 2 or more values, greater than 0"),
     ("hysteresis", "one up down", POSITIVE, {}, ""),
     ("hysteresis", "one up down", {"weight_decay": 1, "sigma": 1}, {}, "grid.sigma is [1.0], but must be 2 or more values, greater than 0"),
     ("hysteresis", "one up down", {"sigma": [0.5, 1]}, {}, "grid.weight_decay is [0.0, 0.1, 1.0], but must be greater"),

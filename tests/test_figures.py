@@ -10,12 +10,28 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.collections import QuadMesh
+from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 from scipy.stats import t
 
 from nrc.cubes import join_cubes
-from nrc.figures.style import FORMATS, LogScale, picture, styled
+from nrc.figures.style import FORMATS, LogScale, band, picture, styled
 from nrc.status import TerminationReason
-from support.made_up import BOUNDS, GRID, KINDS, K, branches, cube, drawn, end, facts, rows, shift, unlucky
+from support.made_up import (
+    BOUNDS,
+    GRID,
+    KINDS,
+    SWEEPS,
+    K,
+    branches,
+    cube,
+    drawn,
+    end,
+    facts,
+    rows,
+    shift,
+    unlucky,
+)
 
 STATUSES = ["converged", "stopped", "diverged", "collapsed_to_zero"]
 OF_ONE_CUBE = ["plane", "bounds", "certified", "forecast", "spectra", "rank_curves"]
@@ -23,7 +39,7 @@ OF_ONE_CUBE = ["plane", "bounds", "certified", "forecast", "spectra", "rank_curv
 
 def labels(figure):
     """Texts of all legends of a figure."""
-    legends = [*figure.legends, *(legend for part in figure.subfigs for legend in part.legends)]
+    legends = figure.findobj(Legend)
     return [text.get_text() for legend in legends for text in legend.get_texts()]
 
 
@@ -99,18 +115,103 @@ def test_certified_tails_have_a_row_for_each_rank_over_all_seeds():
     assert all("3 of 3 converged" in title for title in titles)
 
 
-@pytest.mark.parametrize("along", ["width", "depth", "sigma"])
+def test_the_plane_draws_any_measure_of_some_layers_and_counts_it():
+    made = end(cube(), TerminationReason.EPOCHS, sigma=0.1, weight_decay=0.01, seed=0)
+    table = rows("plane", made, quantity="exact_rank", layers=[3, 1])
+    at = made.isel(width=0, depth=0)
+    plane = table[table["panel"] == "plane"].set_index(["layer", "sigma", "weight_decay"])
+    assert plane.index.unique("layer").tolist() == [1, 3]
+    exact = at["exact_rank"].sel(layer=3, sigma=0.3, weight_decay=0.1)
+    assert plane.loc[(3, 0.3, 0.1), "exact_rank"] == exact.mean()
+    assert "relative_bound" not in table, "bounds are on the relative distance"
+    histogram = table[table["panel"] == "histogram"]
+    assert histogram.groupby("layer")["networks"].sum().tolist() == [11, 11]
+    for bar in histogram[histogram["layer"] == 1].itertuples():
+        converged = at["exact_rank"].sel(layer=1).where(at["status"] == 0)
+        upper = converged <= bar.high if bar.high == 4 else converged < bar.high
+        assert bar.networks == int(((converged >= bar.low) & upper).sum())
+    figure = drawn("plane", made, quantity="exact_rank", layers=[3, 1], render=True)
+    assert [axis.get_title() for axis in figure.axes[:2]] == ["layer 1", "layer 3"]
+    with pytest.raises(
+        ValueError, match=r"^layers has 4, but the networks have 3 layers; choose among them$"
+    ):
+        rows("plane", made, layers=[4])
+
+
+def test_rates_are_of_collapsed_layers_only_with_the_exponents_of_a_power_law():
+    axes = {"sigma": np.geomspace(0.05, 0.5, 6), "weight_decay": np.geomspace(0.01, 0.1, 5)}
+    made = cube(seed=[0, 1, 2], **axes)
+    made["tcv_upper"] = made["sigma"] ** 2 + 0 * made["tcv_upper"]
+    law = 0.01 * made["layer"] * made["sigma"] ** (2 + 0.1 * made["seed"]) / made["weight_decay"]
+    made["distance"] = law.broadcast_like(made["distance"])
+    made["relative_distance"] = 0.05 + 0 * made["distance"]
+    end(made, TerminationReason.EPOCHS, sigma=axes["sigma"][1], weight_decay=0.01, seed=1)
+    table = rows("rate", made).set_index(["layer", "weight_decay", "sigma"])
+    # noise up to half of the largest, and below the layer that did not converge; there nothing is left of a half
+    assert len(table) == 3 * 4 * 4
+    row = table.loc[(2, 0.1, axes["sigma"][1])]
+    at = made.sel(layer=2, weight_decay=0.1, sigma=axes["sigma"][1]).squeeze()
+    found = row[["distance", "distance_minimum", "distance_maximum"]].tolist()
+    assert found == over_seeds(at["distance"].values)
+    assert row["tcv_over_decay"] == pytest.approx(axes["sigma"][1] ** 2 / 0.1)
+    summary = facts("rate", made)
+    assert summary["points"] == 3 * (3 * 4 * 5 - 4)
+    slopes = summary["slopes"][2]
+    half = t.ppf(0.975, 2) * 0.1 / 3**0.5
+    assert slopes["sigma"] == pytest.approx((2.1, 2.1 - half, 2.1 + half))
+    assert slopes["tcv"] == pytest.approx((1.05, 1.05 - half / 2, 1.05 + half / 2))
+    assert slopes["weight_decay"][0] == pytest.approx(-1)
+    figure = drawn("rate", made, layer=3, render=True)
+    assert [axis.get_ylabel() for axis in figure.axes[::2]] == ["distance to rank $K$, layer 3"] * 2
+    with pytest.raises(ValueError, match=r"^layer is 4, but the networks have 3 layers; choose one of them$"):
+        drawn("rate", made, layer=4)
+    nothing = facts("rate", cube())
+    assert nothing["points"] == 0
+    assert np.isnan(nothing["slopes"][1]["sigma"][0])
+    drawn("rate", cube(), render=True)
+
+
+def test_certified_tails_have_the_bound_with_permuted_labels_at_rank_k():
+    made = cube(seed=[0, 1, 2])
+    made["bound_permuted"] = 2 * made["bound_projected"]
+    table = rows("certified", made).set_index(["weight_decay", "sigma", "layer", "index"])
+    assert table["permuted"].notna().groupby("index").mean().tolist() == [0, 1, 0, 0]
+    at = made.sel(weight_decay=0.1, sigma=0.3, layer=2).squeeze()
+    control = at["bound_permuted"].min("source") / np.sqrt((at["singular_values"] ** 2).sum("index"))
+    row = table.loc[(0.1, 0.3, 2, K)]
+    assert row[["permuted", "permuted_minimum", "permuted_maximum"]].tolist() == over_seeds(control.values)
+    assert "projected bound with permuted labels, at $r=K$" in labels(drawn("certified", made))
+
+
+def test_the_range_of_tails_that_are_0_is_not_filled():
+    axis = Figure().subplots()
+    axis.set_yscale("log")
+    band(axis, [1, 2, 3, 4], [0.1, 0.0, 0.0, 0.0], [0.2, 0.2, 0.0, 0.0], "black")
+    (filled,) = [path.vertices for path in axis.collections[0].get_paths()]
+    assert filled[:, 0].max() == 2, "nothing is filled where both ends are 0"
+    assert filled[:, 1].min() > 0
+
+
+@pytest.mark.parametrize("along", ["width", "depth", "sigma", "weight_decay"])
 def test_ranks_are_of_the_middle_layer_or_along_depth_means_over_layers(along):
-    values = {"width": [2, 4, 8], "depth": [1, 2, 4], "sigma": [0, 0.1, 0.3]}[along]
-    made = cube(**{"weight_decay": [0, 0.1], "sigma": [0.0], "seed": [0, 1, 2], along: values})
-    end(made, TerminationReason.EPOCHS, weight_decay=0.1, seed=[0, 1], **{along: values[1]})
-    table = rows("rank_curves", made, along=along, rank="stable_rank").set_index(["weight_decay", along])
+    hue = "width" if along == "weight_decay" else "weight_decay"
+    values = {"width": [2, 4, 8], "depth": [1, 2, 4], "sigma": [0, 0.1, 0.3], "weight_decay": [0, 0.1, 0.2]}[
+        along
+    ]
+    curves = [4, 8] if hue == "width" else [0, 0.1]
+    made = cube(**{"sigma": [0.0], "seed": [0, 1, 2], hue: curves, along: values})
+    end(made, TerminationReason.EPOCHS, seed=[0, 1], **{hue: curves[1], along: values[1]})
+    table = rows("rank_curves", made, along=along, rank="stable_rank").set_index([hue, along])
     assert len(table) == 2 * 3
-    for (decay, value), row in table.iterrows():
-        of_seed = made["stable_rank"].sel({"weight_decay": decay, along: value}).squeeze().values
+    for (curve, value), row in table.iterrows():
+        of_seed = made["stable_rank"].sel({hue: curve, along: value}).squeeze().values
         ranks = of_seed[:, :value].mean(1) if along == "depth" else of_seed[:, 1]
-        assert row[["median", "minimum", "maximum"]].tolist() == over_seeds(ranks)
-    assert table.loc[(0.1, values[1]), ["converged", "stopped", "collapsed_to_zero"]].tolist() == [1, 2, 0]
+        assert row[["rank", "rank_minimum", "rank_maximum"]].tolist() == over_seeds(ranks)
+    assert table.loc[(curves[1], values[1]), ["converged", "stopped", "collapsed_to_zero"]].tolist() == [
+        1,
+        2,
+        0,
+    ]
     assert table["converged"].sum() == 3 * 6 - 2
     axis = drawn("rank_curves", made, along=along, render=True).axes[0]
     title = "mean over layers" if along == "depth" else "layer 2"
@@ -171,11 +272,19 @@ def test_spectra_mark_the_epoch_at_which_training_continues_another():
     assert (len(chosen), chosen[0], chosen[10], chosen[-1]) == (20, 0, 200, 5200)
     assert facts("spectra", continued)["start"] == 200
     figure = drawn("spectra", continued, render=True)
-    assert "epoch 200: another method" in labels(figure)
-    for axis in figure.axes[-2:]:
-        assert (axis.get_xscale(), axis.get_xlim()) == ("symlog", (0, 5200))
-        assert [text.get_text() for text in axis.get_xticklabels()] == ["0", "200", "1000", "5200"]
-        assert [200, 200] in [list(line.get_xdata()) for line in axis.lines]
+    assert {"epoch 0", "epoch 200: another method", "5000 evaluations later"} < set(labels(figure))
+    # for each weight decay epochs, and then evaluations
+    for before, after in (figure.axes[-4:-2], figure.axes[-2:]):
+        assert (before.get_xlabel(), after.get_xlabel()) == ("epochs", "evaluations")
+        assert (before.get_xscale(), after.get_xscale()) == ("linear", "log")
+        assert before.lines[0].get_xdata()[[0, -1]].tolist() == [0, 200]
+        assert after.lines[0].get_xdata()[[0, -1]].tolist() == [250, 5000]
+        assert before.get_ylim() == after.get_ylim()
+    # the first snapshot may be the one at which training continues
+    late = continued.isel(snapshot=slice(100, None))
+    chosen = rows("spectra", late).query("panel == 'relative tail'")["snapshot"].unique()
+    assert (chosen[0], chosen[1], chosen[-1]) == (200, 450, 5200)
+    drawn("spectra", late, render=True)
 
 
 def test_shifts_have_a_row_for_each_panel_and_slopes_with_an_interval_over_seeds():
@@ -184,8 +293,10 @@ def test_shifts_have_a_row_for_each_panel_and_slopes_with_an_interval_over_seeds
     end(made, TerminationReason.EPOCHS, sigma=0.1, weight_decay=1.0, seed=2)
     table = rows("shift", made, shift(slope=1.0)).set_index(["panel", "weight_decay", "sigma"])
     assert len(table) == 2 * 2 * 4
-    row, at = table.loc[("cube 0", 1.0, 0.1)], made["shift"].sel(weight_decay=1.0, sigma=0.1).values
-    assert row[["shift", "shift_minimum", "shift_maximum"]].tolist() == over_seeds(at)
+    row, at = table.loc[("cube 0", 1.0, 0.1)], made["shift"].sel(weight_decay=1.0, sigma=0.1).values.ravel()
+    assert row[["shift", "shift_minimum", "shift_maximum"]].tolist() == over_seeds(at[:2])
+    assert row[["shift_elsewhere", "shift_elsewhere_maximum"]].tolist() == [at[2], at[2]]
+    assert np.isnan(table.loc[("cube 0", 1.0, 0.05), "shift_elsewhere"])
     assert row[["quadratic", "stopped", "elsewhere"]].tolist() == [3, 1, 0]
     assert table.loc[("cube 0", 0.1, 0.05), "elsewhere"] == 1
     assert [marks(axis, "o", "white") for axis in drawn("shift", made, shift()).axes] == [3, 3, 0, 0]
@@ -286,18 +397,20 @@ def test_a_figure_of_networks_that_all_failed_is_drawn(kind):
 
 
 def test_a_plane_without_theory_has_no_lines_of_it():
-    certified = {f"at most 0.5 by {bound}" for bound in ("Theorem 3.4", "Theorem 3.4, projected")}
+    certified = {
+        f"certified to be at most 0.5 (Theorem 3.4, {name} bound)" for name in ("measured", "projected")
+    }
     theory = {"Proposition 4.1", "forecast for a linear network", *certified}
     figure = drawn("plane", cube(mixture=False, classes=True, without=("transition", *BOUNDS)), certified=0.5)
     assert "WCSS of the classes" in labels(figure)
     assert not theory & set(labels(figure))
-    assert len(figure.subfigs[1].axes) == 1
+    assert len(figure.subfigs[1].subfigs[0].axes) == 1
     full = drawn("plane", cube(), certified=0.5)
     assert theory < set(labels(full))
     assert "WCSS of the classes" not in labels(full)
     # targets of classifiers have no noise
     for classes, label in ((False, "$2\\sigma^2d$"), (True, "$\\sigma^2d$")):
-        assert label in drawn("plane", cube(classes=classes)).subfigs[1].axes[1].get_ylabel()
+        assert label in drawn("plane", cube(classes=classes)).subfigs[1].subfigs[0].axes[1].get_ylabel()
 
 
 @pytest.mark.parametrize(
@@ -351,6 +464,7 @@ def test_a_network_of_one_layer_has_figures():
         ("certified", cube(sigma=[0.1, 0.2, 0.3, 0.4, 0.5]), "the figure draws at most 8 pairs of weight decay and sigma, but there are 10"),
         ("forecast", cube(without=["forecast"]), "the figure draws forecast, which one does not have: forecasts are for linear"),
         ("shift", shift(sigma=[0, 0.1]), "the figure has logarithmic axes and cannot draw sigma 0 of one"),
+        ("rate", cube(sigma=[0.0, 0.1]), "the figure has logarithmic axes and cannot draw sigma 0; select others by at"),
         ("hysteresis", cube(without=["transition"]), "the figure draws loss and transition, which one does not have: branches"),
     ],
 )  # fmt: skip
@@ -368,7 +482,9 @@ def digests():
     """SHA-256 of a picture of each kind, and of one in each format."""
     found = {}
     for kind in KINDS:
-        cubes = {"hysteresis": branches().values(), "shift": [shift()]}.get(kind, [cube(sigma=[0.0])])
+        cubes = (
+            branches().values() if kind in SWEEPS else [shift()] if kind == "shift" else [cube(sigma=[0.1])]
+        )
         drawing = drawn(kind, *cubes)
         for form in FORMATS if kind == "plane" else ("svg",):
             with styled():

@@ -140,7 +140,7 @@ def test_experiments_are_joined_along_an_axis(tmp_path):
     assert sorted(set(table.index.get_level_values("width"))) == [2, 4, 8]
     for width, made in ((4, small), (8, large)):
         expected = made["stable_rank"].sel(width=width, depth=3, layer=2, weight_decay=0.1).median()
-        assert table.loc[(0.1, width), "median"] == float(expected)
+        assert table.loc[(0.1, width), "rank"] == float(expected)
     assert "10 of 12 networks converged, 2 stopped" in caption
     assert "``large``: the same." in caption
 
