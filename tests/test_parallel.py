@@ -12,9 +12,10 @@ pytestmark = pytest.mark.workflow
 @pytest.mark.parametrize("kind", ["varpro", "adam"])
 def test_any_number_of_threads_gives_the_same_bytes(tmp_path, kind):
     training = Training(tmp_path, kind)
-    alone, _ = training.run()
+    settings = training.training(epochs=60)
+    alone, _ = training.run(training=settings)
     training.forget()
-    assert training.run(threads=3)[0] == alone
+    assert training.run(training=settings, threads=3)[0] == alone
 
 
 def test_threads_continue_from_a_checkpoint_of_all_parts_in_the_same_bytes(tmp_path):
