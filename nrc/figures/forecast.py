@@ -161,7 +161,7 @@ def _errors(axis: Axes, table: pd.DataFrame) -> list[Line2D | Patch]:
         handles.append(Line2D([], [], **dots))
     axis.set(xscale="log", yscale="log", xlim=(ROUNDING / 3, None), ylim=(ROUNDING / 3, None))
     axis.axline((1e-3, 1e-3), (1, 1), color="black", linewidth=0.6)
-    handles.append(Line2D([], [], color="black", linewidth=0.6, label="error of 100%"))
+    handles.append(Line2D([], [], color="black", linewidth=0.6, label="the forecast is 0"))
     axis.set(xlabel="trained singular value, all layers", ylabel="|trained $-$ forecast|")
     return handles
 

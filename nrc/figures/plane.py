@@ -132,7 +132,7 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Options) -> Figure:
     table, curves = _maps(cube, quantity), variation.curves(cube)
     scales = {axis: LogScale(cube[axis]) for axis in ("sigma", "weight_decay")}
     layers, trivial = sorted(table["layer"].unique()), _trivial(cube)
-    top = 1.0 if quantity in ("relative_distance", "mp_soft_rank") else float(cube[quantity].max())
+    top = _largest(cube, quantity)
     columns = min(len(layers), max(2, -(-len(layers) // 2)))
     width = 1.75 * max(2, columns)
     figure = Figure(figsize=(1.6 + width + 2.2, 5.2))
@@ -240,12 +240,16 @@ def _maps(cube: xr.Dataset, quantity: str) -> pd.DataFrame:
     return frame[[*order, *table]].astype(dict.fromkeys(("layer", *COUNTS), "Int64"))
 
 
+def _largest(cube: xr.Dataset, quantity: str) -> float:
+    """The upper end of the scale of the measure: 1 for shares, else its largest value."""
+    most = float(cube[quantity].max())
+    return most if most > 1 else 1.0
+
+
 def _histogram(cube: xr.Dataset, quantity: str) -> pd.DataFrame:
     """Numbers of converged networks in equal ranges of the measure, for each layer."""
     values = cube[quantity].where(flag_masks(cube["status"])["converged"])
-    most = float(values.max())
-    top = 1.0 if not most > 1 else most
-    edges = np.linspace(0, top, BARS + 1)
+    edges = np.linspace(0, _largest(cube, quantity), BARS + 1)
     tables = []
     for layer in cube["layer"].values.tolist():
         of_layer = values.sel(layer=layer).values
