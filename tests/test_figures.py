@@ -34,7 +34,7 @@ from support.made_up import (
 )
 
 STATUSES = ["converged", "stopped", "diverged", "collapsed_to_zero"]
-OF_ONE_CUBE = ["plane", "bounds", "certified", "forecast", "spectra", "rank_curves"]
+OF_ONE_CUBE = ["plane", "bounds", "certified", "forecast", "spectra", "rank_curves", "neurons"]
 
 
 def labels(figure):
@@ -96,6 +96,30 @@ def test_bounds_have_a_row_for_each_layer_of_each_network():
         assert row["distance"] == pytest.approx(np.linalg.norm(s[K:]))
         assert row["bound_measured"] == at["bound_measured"].values.min()
     assert set(table["status"]) == {"converged"}
+
+
+@pytest.mark.parametrize("along", ["training", "width", "layers"])
+def test_neurons_have_a_row_for_each_hidden_layer_over_all_seeds(along):
+    axes = {"training": {"depth": [3]}, "width": {"width": [4, 8], "depth": [3]}, "layers": {"depth": [2, 4]}}
+    made = cube(sigma=[0.1], seed=[0, 1, 2], **axes[along])
+    table = rows("neurons", made, along=along)
+    hidden = {"training": 2, "width": 2 * 2, "layers": 1 + 3}[along]
+    assert len(table) == 2 * hidden * (3 if along == "training" else 1)
+    row = table.iloc[-1]
+    cell = {axis: row[axis] for axis in ("weight_decay", "width", "depth", "layer")} | {"sigma": 0.1}
+    if along == "training":
+        cell["snapshot"] = row["snapshot"]
+    at, prefix = made.sel(cell), "snapshot_" if along == "training" else ""
+    neurons = at[f"{prefix}distinct_neurons"].values
+    assert row[["neurons", "neurons_minimum", "neurons_maximum"]].tolist() == over_seeds(neurons)
+    ranks = [np.sum(s > 5e-8 * s[0]) for s in at[f"{prefix}singular_values"].values]
+    assert row[["rank", "rank_minimum", "rank_maximum"]].tolist() == over_seeds(ranks)
+    titles = {"layers": ["depth 2", "depth 4"]}.get(along, ["layer 1", "layer 2"])
+    axes = drawn("neurons", made, along=along).axes
+    assert [axis.get_title() for axis in axes] == titles
+    assert {len(axis.lines) for axis in axes} == {2 * 2}
+    ends = made["distinct_neurons"].sel(layer=1)
+    assert facts("neurons", made, along=along)["neurons"][1] == (ends.min(), ends.max())
 
 
 def test_certified_tails_have_a_row_for_each_rank_over_all_seeds():

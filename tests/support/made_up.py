@@ -18,6 +18,7 @@ SWEEPS = ("hysteresis", "branches")
 OPTIONS = {
     "shift": {"saturation": 0.5},
     "rank_curves": {"along": "width", "rank": ["stable_rank", "relative_distance"]},
+    "neurons": {"along": "width"},
 }
 
 
@@ -48,6 +49,8 @@ def cube(name="one", *, made_of=0, without=(), mixture=True, classes=False, **ax
         **dict.fromkeys(("relative_tail", "tail_bound"), ("layer", "index")),
         "snapshot_singular_values": ("snapshot", "layer", "index"),
         "snapshot_wcss": ("snapshot", "source"),
+        "distinct_neurons": ("layer",),
+        "snapshot_distinct_neurons": ("snapshot", "layer"),
     }
     coords = grid | {
         "layer": range(1, depth + 1),
@@ -64,6 +67,8 @@ def cube(name="one", *, made_of=0, without=(), mixture=True, classes=False, **ax
         if "index" in others:
             made[variable] = made[variable].where(made["index"] <= made["width"])
             made[variable].values = -np.sort(-made[variable].values, axis=-1)
+    for variable in ("distinct_neurons", "snapshot_distinct_neurons"):
+        made[variable] = np.ceil(width * made[variable]).where(made["layer"] < made["depth"])
     s = made["singular_values"]
     made["distance"] = np.sqrt((s.where(s["index"] > K, 0) ** 2).sum("index")).where(s.notnull().any("index"))
     made["relative_distance"] = made["distance"] / np.sqrt((s**2).sum("index"))

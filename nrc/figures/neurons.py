@@ -1,0 +1,208 @@
+"""Distinct neurons of each hidden layer during training, against width or over layers, beside the rank."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import pandas as pd
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from pydantic import Field
+
+from nrc.figures.cube import by_value, only, over_seeds, require, squeezed, status_counts
+from nrc.figures.options import FigureOptions
+from nrc.figures.style import Colour, LineStyle, band, colours, letters
+from nrc.grid import notation
+from nrc.options import Requirement, equal, given, one_value, other_than
+from nrc.theory.spectra import exact_rank
+
+__all__ = ["Options", "draw", "rows", "summary"]
+
+# The variables of the numbers of neurons and of the spectra, after and during training.
+AFTER = "distinct_neurons", "singular_values"
+DURING = "snapshot_distinct_neurons", "snapshot_singular_values"
+# For what is drawn along: the axis, the axis of the panels, and the label of the axis.
+ALONG = {
+    "training": ("snapshot", "layer", "epochs over the data"),
+    "width": ("width", "layer", "width of the network"),
+    "layers": ("layer", "depth", "hidden layer"),
+}
+NEURONS, RANK = "neurons", "rank"
+STYLES: dict[str, LineStyle] = {
+    NEURONS: {"linestyle": "-", "label": "distinct neurons of the layer"},
+    RANK: {"linestyle": (0, (2, 1.5)), "label": "exact rank of the layer"},
+}
+COLUMNS = 4
+
+
+class Options(FigureOptions):
+    """Distinct neurons and exact rank of each hidden layer, with a curve for each weight decay."""
+
+    requires = (
+        Requirement({"grid.sigma": one_value}),
+        Requirement({"training.snapshot_every": given}, when={"along": equal("training")}),
+        Requirement({"grid.width": one_value}, when={"along": other_than("width")}),
+        Requirement({"grid.depth": one_value}, when={"along": other_than("layers")}),
+    )
+
+    along: Literal["training", "width", "layers"] = Field(
+        "training",
+        description="what to draw along: training or width, with a panel for each layer, or the layers, with "
+        "a panel for each depth",
+    )
+
+
+def rows(cubes: Mapping[str, xr.Dataset], options: Options) -> pd.DataFrame:
+    """The numbers that are drawn.
+
+    Parameters
+    ----------
+    cubes : mapping
+        One cube of measures of one sigma, with several widths only along `width`, and several depths only
+        along `layers`.
+
+    Returns
+    -------
+    DataFrame
+        A row for each weight decay, `width`, `depth`, hidden `layer` and, along training, `snapshot`:
+        `neurons` and `rank`, medians over seeds of the number of distinct neurons and of the exact rank, with
+        `_minimum` and `_maximum`.
+
+    Raises
+    ------
+    ValueError
+        If another axis has several values, or numbers of distinct neurons are missing.
+
+    Examples
+    --------
+    >>> table = rows({"made up": cube.isel(sigma=[0])}, Options(of=["made_up"], along="layers"))
+    >>> table["layer"].unique().tolist()  # of three layers, two are hidden
+    [1, 2]
+    """
+    found = _found(_cube(cubes, options), DURING if options.along == "training" else AFTER)
+    statistics = {
+        column: numbers
+        for name, values in found.items()
+        for column, numbers in over_seeds(str(name), values).items()
+    }
+    along = [axis for axis in ("snapshot",) if axis in found.dims]
+    order = ["weight_decay", "width", "depth", "layer", *along]
+    table = xr.Dataset(statistics).to_dataframe(dim_order=order).reset_index()
+    hidden = table["layer"] < table["depth"]
+    return table.loc[hidden, [*order, *statistics]].reset_index(drop=True)
+
+
+def draw(cubes: Mapping[str, xr.Dataset], options: Options) -> Figure:
+    """Draw a panel for each hidden layer, or along layers for each depth, with bands over seeds.
+
+    Examples
+    --------
+    >>> from nrc.figures.style import styled
+    >>> with styled():
+    ...     figure = draw({"made up": cube.isel(sigma=[0])}, Options(of=["made_up"]))
+    >>> [axis.get_title() for axis in figure.axes]
+    ['layer 1', 'layer 2']
+    """
+    table, start = rows(cubes, options), _start(only(cubes))
+    x, of_panel, label = ALONG[options.along]
+    panels, decays = sorted(table[of_panel].unique()), sorted(table["weight_decay"].unique())
+    palette = dict(zip(decays, colours(options.colour_map, len(decays)), strict=True))
+    columns = min(COLUMNS, len(panels))
+    lines = -(-len(panels) // columns)
+    figure = Figure(figsize=(0.9 + 1.9 * max(2, columns), 1.0 + 1.9 * lines))
+    axes = list(figure.subplots(lines, columns, squeeze=False, sharey=True).flat)
+    axes[0].set_yscale("log", base=2)
+    axes[0].yaxis.set_major_formatter("{x:g}")
+    for axis, panel in zip(axes, panels, strict=False):
+        here = table[table[of_panel] == panel]
+        for decay, curve in by_value(here, "weight_decay"):
+            _curve(axis, curve, x, palette[decay])
+        _scale(axis, x, sorted(table[x].unique()), start)
+        axis.set(xlabel=label, title=f"{of_panel} {panel}")
+    for axis in axes[len(panels) :]:
+        axis.set_visible(False)
+    axes[0].set_ylabel("number")
+    letters(axes[: len(panels)])
+    handles = [
+        Line2D([], [], color=palette[decay], label=rf"$\lambda={notation(decay)}$") for decay in decays
+    ]
+    handles += [Line2D([], [], color="0.3", **style) for style in STYLES.values()]
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(3, columns + 1))
+    return figure
+
+
+def summary(cubes: Mapping[str, xr.Dataset], options: Options) -> dict[str, Any]:
+    """The facts of a caption: numbers of neurons after training, and numbers of cells by status.
+
+    Returns
+    -------
+    dict
+        The numbers of `cube.status_counts`; `neurons`, minimum and maximum number of distinct neurons after
+        training of each hidden layer; `start`, the epoch at which training continues another one, None from
+        initial weights; `residual`, minimum and maximum of the relative residual.
+
+    Examples
+    --------
+    >>> facts = summary({"made up": cube.isel(sigma=[0])}, Options(of=["made_up"]))
+    >>> list(facts["neurons"])
+    [1, 2]
+    """
+    cube, residual = _cube(cubes, options), only(cubes)["relative_residual"]
+    counts = cube["distinct_neurons"].dropna("layer", how="all")
+    return {
+        **status_counts(only(cubes)),
+        "neurons": {
+            int(of_layer["layer"]): (int(of_layer.min()), int(of_layer.max()))
+            for of_layer in counts.transpose("layer", ...)
+        },
+        "start": _start(cube),
+        "residual": (float(residual.min()), float(residual.max())),
+    }
+
+
+def _cube(cubes: Mapping[str, xr.Dataset], options: Options) -> xr.Dataset:
+    cube = only(cubes)
+    wanted = [*AFTER, *(DURING if options.along == "training" else ())]
+    require(cube, wanted, "networks have numbers during training if training.snapshot_every is set")
+    one = {"width", "depth"} - {{"width": "width", "layers": "depth"}.get(options.along)}
+    for axis in sorted(one):  # an axis of one value stays
+        squeezed(cube, axis)
+    return squeezed(cube, "sigma").drop_vars("sigma")
+
+
+def _start(cube: xr.Dataset) -> int | None:
+    """The epoch at which training continues another one, if it does."""
+    start = cube["snapshot"].attrs.get("start") if "snapshot" in cube else None
+    return None if start is None else int(start)
+
+
+def _found(cube: xr.Dataset, variables: tuple[str, str]) -> xr.Dataset:
+    """Numbers of distinct neurons, and exact ranks where they are known."""
+    counts, s = cube[variables[0]], cube[variables[1]].transpose(..., "index")
+    rank = s.isel(index=0, drop=True).copy(data=exact_rank(s.fillna(0).values))
+    return xr.Dataset({NEURONS: counts, RANK: rank.where(counts.notnull())})
+
+
+def _curve(axis: Axes, table: pd.DataFrame, x: str, colour: Colour) -> None:
+    """Medians of neurons and ranks, with a band from the smallest to the largest number of neurons."""
+    marker = "" if x == "snapshot" else "o"
+    for name, style in STYLES.items():
+        axis.plot(table[x], table[name], color=colour, marker=marker, **style)
+    band(axis, table[x], table[f"{NEURONS}_minimum"], table[f"{NEURONS}_maximum"], colour)
+
+
+def _scale(axis: Axes, x: str, values: list[int], start: int | None) -> None:
+    """Epochs, linear up to the epoch at which training continues another one; else a tick for each value."""
+    if x != "snapshot":
+        if x == "width":
+            axis.set_xscale("log", base=2)
+        axis.set_xticks(values, [str(value) for value in values])
+        axis.minorticks_off()
+    elif start is not None:
+        axis.set_xscale("symlog", linthresh=start)
+        axis.axvline(start, color="0.6", linestyle=":", linewidth=0.8, zorder=0)
+        axis.set_xlim(values[0], values[-1])
+        ticks = sorted({values[0], int(start), values[-1]})
+        axis.set_xticks(ticks, [str(tick) for tick in ticks])
+        axis.minorticks_off()
