@@ -5,8 +5,9 @@ import pytest
 import torch
 from sklearn.cluster import KMeans
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from threadpoolctl import threadpool_info, threadpool_limits
 
-from nrc.theory.clusters import kmeans
+from nrc.theory.clusters import kmeans, nearest
 from nrc.theory.moments import Spread
 from nrc.theory.wcss import wcss
 
@@ -60,7 +61,7 @@ def test_kmeans_is_the_one_of_scikit_learn_for_a_seed():
         found = kmeans(points, 4, restarts=2, seed=seed)
         plain = KMeans(4, n_init=2, random_state=seed).fit(points)
         np.testing.assert_array_equal(found.labels_, plain.labels_)
-        np.testing.assert_array_equal(found.predict(points), plain.labels_)
+        np.testing.assert_array_equal(nearest(found, points), plain.labels_)
 
 
 def test_the_lower_bound_is_attained():
@@ -75,3 +76,26 @@ def test_the_lower_bound_is_attained():
 def test_a_number_of_clusters_that_is_impossible_is_an_error(clusters):
     with pytest.raises(ValueError, match=rf"K is {clusters}, but must be in 1\.\.6, the number of points"):
         kmeans(np.eye(6), clusters, restarts=1, seed=0)
+
+
+def test_repeated_points_have_no_more_clusters_than_values_and_no_warning(recwarn):
+    points = np.repeat(np.eye(3), 4, axis=0)
+    found = kmeans(points, 5, restarts=2, seed=0)
+    assert len(np.unique(found.labels_)) == 3
+    assert wcss(points, found.labels_) == 0
+    assert not recwarn
+
+
+def test_openmp_has_one_thread_in_kmeans_and_its_own_number_afterwards(monkeypatch):
+    def threads():
+        return [of["num_threads"] for of in threadpool_info() if of["user_api"] == "openmp"]
+
+    seen, fit, predict = [], KMeans.fit, KMeans.predict
+    monkeypatch.setattr(KMeans, "fit", lambda self, points: seen.append(threads()) or fit(self, points))
+    monkeypatch.setattr(KMeans, "predict", lambda self, x: seen.append(threads()) or predict(self, x))
+    with threadpool_limits(3, "openmp"):
+        before = threads()
+        nearest(kmeans(np.eye(6), 2, restarts=1, seed=0), np.eye(6))
+        assert threads() == before
+    assert before
+    assert seen == [[1] * len(before)] * 2

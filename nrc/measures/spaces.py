@@ -15,7 +15,7 @@ from nrc.objectives.penalties import ridge
 from nrc.options import Options as BaseOptions
 from nrc.options import Requirement, at_least
 from nrc.random_streams import Stream, generator, integer_seed
-from nrc.theory.clusters import kmeans
+from nrc.theory.clusters import kmeans, nearest
 from nrc.theory.collapse import between_directions, nc1
 from nrc.theory.moments import Partition, Spread, of_points
 
@@ -273,8 +273,8 @@ def _nearest(spaces: Sequence[Tensor], clusters: int, restarts: int, seeds: Sequ
 
     def assign(rows: slice, k: int, z: Tensor, y: Tensor) -> Tensor:
         points = torch.cat([z, y], dim=2).numpy()
-        found = [fit.predict(of_cell) for fit, of_cell in zip(fits[k], points, strict=True)]
-        return torch.from_numpy(np.stack(found)).long()
+        found = [nearest(fit, of_cell) for fit, of_cell in zip(fits[k], points, strict=True)]
+        return torch.from_numpy(np.stack(found))
 
     return assign
 

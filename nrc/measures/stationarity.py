@@ -214,6 +214,12 @@ def _relative_tails(network: MeasuredNetwork, parts: Sequence[_AtCentroids], cou
 
 
 def _distinct_centroids(partitions: Sequence[Partition]) -> NDArray[np.integer]:
-    """Number of distinct pairs of centroids of features and targets, (cells, sources)."""
-    pairs = [(partition.features.means, partition.targets.means) for partition in partitions]
-    return np.stack([gradient_rank_bound(*pair) for pair in pairs], axis=1)
+    """Number of distinct pairs of centroids of features and targets, (cells, sources).
+
+    An empty set has no centroid.
+    """
+    columns = []
+    for partition in partitions:
+        pairs = zip(partition.features.means, partition.targets.means, partition.shares > 0, strict=True)
+        columns.append([gradient_rank_bound(z[None, kept], y[None, kept]).item() for z, y, kept in pairs])
+    return np.array(columns, dtype=int).T

@@ -5,15 +5,24 @@ sets (eq. 7). It is a k-means optimum, which is NP-hard to find in general, so i
 bounds it from above, and `nrc.theory.moments.Spread` from below.
 """
 
-import numpy as np
-from numpy.typing import ArrayLike
-from sklearn.cluster import KMeans
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 
-__all__ = ["kmeans"]
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import ThreadpoolController
+
+__all__ = ["kmeans", "nearest"]
 
 
 def kmeans(points: ArrayLike, clusters: int, restarts: int, seed: int) -> KMeans:
     """The best of several runs of k-means++; the WCSS of its partition is an upper bound on TCV_K.
+
+    If fewer than K points are distinct, some clusters are empty.
 
     Parameters
     ----------
@@ -44,4 +53,32 @@ def kmeans(points: ArrayLike, clusters: int, restarts: int, seed: int) -> KMeans
     count = len(np.asarray(points))
     if not 1 <= clusters <= count:
         raise ValueError(f"K is {clusters}, but must be in 1..{count}, the number of points")
-    return KMeans(clusters, init="k-means++", n_init=restarts, random_state=seed).fit(points)
+    with _one_thread(), warnings.catch_warnings():
+        # of fewer distinct points than clusters, which have a partition of WCSS 0
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return KMeans(clusters, init="k-means++", n_init=restarts, random_state=seed).fit(points)
+
+
+def nearest(fit: KMeans, points: ArrayLike) -> NDArray[np.int64]:
+    """The cluster of the nearest centre for each of (N, p) points, (N,).
+
+    Examples
+    --------
+    >>> found = kmeans([[0.0], [1.0], [9.0], [11.0]], 2, restarts=5, seed=0)
+    >>> [len(set(nearest(found, pair).tolist())) for pair in ([[2.0], [3.0]], [[2.0], [8.0]])]
+    [1, 2]
+    """
+    with _one_thread():
+        return np.asarray(fit.predict(points), dtype=np.int64)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Limit OpenMP, whose threads wait for each other much longer than they compute if the cores are busy."""
+    with _libraries().limit(limits=1, user_api="openmp"):
+        yield
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    return ThreadpoolController()
