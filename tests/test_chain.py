@@ -141,7 +141,8 @@ LINE = {"weight_decay": [0.01, 0.03], "width": 6, "depth": 4, "seed": 0}
 def trained(tmp_path):
     """A training, and the file of the first cells of a chain, without a start."""
     training = Training(tmp_path)
-    training.run(training=training.training(warm_start=START), stack={**LINE, "sigma": 0.1})
+    training.settings["training"] = training.training(warm_start=START, epochs=20)
+    training.run_here(stack={**LINE, "sigma": 0.1})
     return training, training.output.rename(tmp_path / "first.nc")
 
 
@@ -160,31 +161,32 @@ def test_cells_start_from_the_same_cells_of_another_value(trained):
 
 def test_a_chain_counts_all_epochs_and_reuses_cells_with_the_same_earlier_training(trained):
     training, first = trained
-    stack, settings = {**LINE, "sigma": 0.2}, training.training(warm_start=START)
-    second, _ = training.run(before=first, training=settings, stack=stack)
-    assert netcdf.load(training.output).attrs["start"] == 500
-    again, said = training.run(before=first, training=settings, stack=stack)
+    stack = {**LINE, "sigma": 0.2}
+    second, _ = training.run_here(before=first, stack=stack)
+    assert netcdf.load(training.output).attrs["start"] == 20
+    again, said = training.run_here(before=first, stack=stack)
     assert "2 of 2 cells reused" in said
     assert again == second
     third = training.output.rename(first.with_name("second.nc"))
-    training.run(before=third, training=settings, stack={**LINE, "sigma": 0.4})
-    assert netcdf.load(training.output).attrs["start"] == 1000
+    training.run_here(before=third, stack={**LINE, "sigma": 0.4})
+    assert netcdf.load(training.output).attrs["start"] == 40
     # another way to the same cells is other networks
-    _, said = training.run(before=first, training=settings, stack={**LINE, "sigma": 0.4})
+    _, said = training.run_here(before=first, stack={**LINE, "sigma": 0.4})
     assert "reused" not in said
 
 
 def test_a_chain_goes_on_from_what_stopped_and_not_from_what_diverged(trained):
     training, first = trained
     dataset = netcdf.load(first)
-    settings = {"training": training.training(warm_start=START), "stack": {**LINE, "sigma": 0.2}}
-    for reason in (TerminationReason.EPOCHS, TerminationReason.DIVERGED):
-        dataset["termination_reason"].values[1], dataset["status"].values[1] = reason, Status.STOPPED
-        netcdf.save(dataset, first)
-        program = training.start(before=first, **settings)
-        assert program.wait() == (reason is TerminationReason.DIVERGED)
+    dataset["termination_reason"].values[1], dataset["status"].values[1] = (
+        TerminationReason.DIVERGED,
+        Status.STOPPED,
+    )
+    training.run_here(before=first, stack={**LINE, "sigma": 0.2})
+    netcdf.save(dataset, first)
     cell = "weight_decay 0.03, width 6, depth 4, seed 0"
-    assert f"the network of {cell} diverged, so no training" in program.said()
+    with pytest.raises(ValueError, match=f"the network of {cell} diverged, so no training"):
+        training.run_here(before=first, stack={**LINE, "sigma": 0.2})
 
 
 # The pipeline.

@@ -95,13 +95,13 @@ def trainings(tmp_path):
 def go_on(trainings, *, first=FIRST, second=(), stack=None):
     """Train both; the two files."""
     one, two = trainings
-    one.run(training=one.training(**first))
+    one.run_here(training=one.training(**first))
     settings = {
         "training": two.training(**{"warm_start": "adam", "snapshot_every": 20, **LBFGS, **dict(second)})
     }
     if stack is not None:
         settings["stack"] = stack
-    two.run(before=one.output, **settings)
+    two.run_here(before=one.output, **settings)
     return netcdf.load(one.output), netcdf.load(two.output)
 
 
@@ -128,18 +128,18 @@ def test_the_snapshots_are_those_of_the_whole_way(trainings):
 
 def test_a_killed_training_goes_on_to_the_same_bytes(trainings):
     one, two = trainings
-    one.run(training=one.training(**FIRST))
+    one.run_here(training=one.training(**FIRST))
     training = two.training(
-        warm_start="adam", snapshot_every=20, **{**LBFGS, "epochs": 3000, "tolerance": 1e-13}
+        warm_start="adam", snapshot_every=20, **{**LBFGS, "epochs": 300, "tolerance": 1e-13}
     )
-    whole = two.run(before=one.output, training=training)[0]
+    whole = two.run_here(before=one.output, training=training)[0]
     two.forget()
     program = two.start(before=one.output, training=training, interval=0)
     two.wait_for_checkpoints(program, 3)
     program.kill()
     program.wait()
     assert not two.output.exists()
-    again, said = two.run(before=one.output, training=training)
+    again, said = two.run_here(before=one.output, training=training)
     assert "continuing from a checkpoint" in said
     assert again == whole
 
@@ -151,22 +151,20 @@ def test_cells_are_taken_over_where_their_start_is_the_same(trainings):
     more = {**two.settings["stack"], "weight_decay": [0.001, 0.003, 0.01]}
     said = {}
     for name, first, stack in (("more", FIRST, more), ("other", {**FIRST, "epochs": 50}, more)):
-        one.run(training=one.training(**first), stack=stack)
+        one.run_here(training=one.training(**first), stack=stack)
         training = two.training(warm_start="adam", snapshot_every=20, **LBFGS)
-        said[name] = two.run(before=one.output, training=training, stack=stack)[1]
+        said[name] = two.run_here(before=one.output, training=training, stack=stack)[1]
     assert "4 of 6 cells reused from the earlier file" in said["more"]
     assert "reused" not in said["other"]
 
 
 def test_a_start_is_given_where_the_settings_have_one_and_only_there(trainings):
     one, two = trainings
-    one.run(training=one.training(**FIRST))
+    one.run_here(training=one.training(**FIRST))
     for settings, before in ((two.training(warm_start="adam"), None), (two.training(), one.output)):
-        program = two.start(training=settings, before=before)
-        assert program.wait() == 1
-        assert program.said().startswith(
-            f"Error: training.warm_start is {settings['warm_start']}, but --warm-start is "
-        )
+        message = f"^training.warm_start is {settings['warm_start']}, but --warm-start is "
+        with pytest.raises(ValueError, match=message):
+            two.run_here(training=settings, before=before)
 
 
 # The library.
@@ -178,7 +176,7 @@ AXES = {"weight_decay": [0.1, 0.2], "sigma": 0.0, "width": 3, "depth": 2, "seed"
 def trained(tmp_path, trainings):
     """A trained file whose cells are marked, in which one diverged and one is dead."""
     one = trainings[0]
-    one.run(
+    one.run_here(
         training=one.training(epochs=3, snapshot_every=None),
         stack={**one.settings["stack"], **AXES, "seed": [0, 1]},
     )

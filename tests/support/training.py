@@ -1,11 +1,18 @@
 """A training program in a folder, to be killed."""
 
 import contextlib
+import io
 import json
+import logging
+import signal
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from workflow.lib.program import call
+
+import train
 
 from nrc import netcdf
 from nrc.data.mixture import Options, draw
@@ -94,7 +101,13 @@ class Training:
 
         `said` is the file that takes its output, `before` the trained networks that it goes on from.
         """
-        arguments = [
+        arguments = self._arguments(interval, threads, before, settings)
+        return Program("train", arguments, self.folder / said, memory=memory)
+
+    def _arguments(
+        self, interval: float, threads: int, before: Path | None, settings: Mapping[str, Any]
+    ) -> list[str]:
+        return [
             *("--settings", json.dumps({**self.settings, **settings})),
             *("--data", *map(str, self.data)),
             *(("--warm-start", str(before)) if before else ()),
@@ -102,7 +115,22 @@ class Training:
             *("--threads", str(threads)),
             *("--checkpoint-interval", str(interval)),
         ]
-        return Program("train", arguments, self.folder / said, memory=memory)
+
+    def run_here(self, before: Path | None = None, **settings: Mapping[str, Any]) -> tuple[bytes, str]:
+        """What `run` does, in this process, which is faster."""
+        stream, root = io.StringIO(), logging.getLogger()
+        handler, level = logging.StreamHandler(stream), root.level
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+        root.addHandler(handler)
+        root.setLevel(logging.INFO)
+        try:
+            call(train.main, self._arguments(60, 1, before, settings))
+        finally:
+            root.removeHandler(handler)
+            root.setLevel(level)
+            for number, known in handlers.items():
+                signal.signal(number, known)
+        return self.output.read_bytes(), stream.getvalue()
 
     def run(self, **options: Any) -> tuple[bytes, str]:
         """The bytes of the output, and what the program says."""
