@@ -138,7 +138,9 @@ def test_a_stack_too_big_for_memory_is_split(tmp_path, survived):
     training.forget()
     process = training.start(memory=20, **options)
     assert process.wait() == 1
-    assert process.said().endswith("one network does not fit in memory; use fewer points or a smaller width\n")
+    assert process.said().endswith(
+        "one network does not fit in memory; use fewer points or a smaller width\n"
+    )
     assert "Traceback" not in process.said()
     assert not training.output.exists()
     survived(

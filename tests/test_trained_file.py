@@ -115,7 +115,7 @@ def test_the_training_info_is_all_but_the_parameters(tmp_path):
     info = training_info(dataset)
     assert set(info.data_vars) == {
         *("loss", "gradient_norm", "relative_residual", "iterations", "evaluations", "status"),
-        *("termination_reason", "snapshot_singular_values", "snapshot_wcss"),
+        *("termination_reason", "snapshot_singular_values", "snapshot_wcss", "snapshot_distinct_neurons"),
     }
     assert info["snapshot_wcss"].dims == ("weight_decay", "seed", "snapshot", "source")
     assert info["snapshot_singular_values"].dims[2:] == ("snapshot", "layer", "index")
