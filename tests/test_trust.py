@@ -138,7 +138,7 @@ CODE = sorted(
 RULES = [PROJECT / "Snakefile", *PROJECT.glob("workflow/rules/*.smk")]
 # what runs what is read, or hands it to a shell
 UNSAFE_MODULES = {"pickle", "marshal", "shelve", "dill", "joblib", "cloudpickle", "subprocess", "code"}
-UNSAFE_CALLS = {"eval", "exec", "compile", "__import__", "torch.load"}
+UNSAFE_CALLS = {"eval", "exec", "compile", "__import__", "torch.load", "yaml.full_load", "yaml.unsafe_load"}
 UNSAFE_METHODS = {"system", "popen", "read_pickle"}
 SAFE_LOADERS = {"_Loader", "getattr(yaml, 'CSafeLoader', yaml.SafeLoader)"}
 
