@@ -141,7 +141,8 @@ def test_errors_are_those_that_are_raised():
     """Each message of the page's table, up to its dots, is in the code."""
     text = (PROJECT / "docs/own_network.md").read_text(encoding="utf-8")
     code = "".join(
-        (PROJECT / f"nrc/{name}.py").read_text(encoding="utf-8") for name in ("measured_module", "arguments")
+        (PROJECT / f"nrc/{name}.py").read_text(encoding="utf-8")
+        for name in ("measured_module", "api_arguments")
     )
     code = re.sub(r'"\s+f?"', "", code)
     code = re.sub(r"\{[^{}]*\}", "...", code)
