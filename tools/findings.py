@@ -197,11 +197,13 @@ def verdicts(results: Path) -> dict[str, Any]:
 
 def _audit(audited: pd.DataFrame) -> list[dict[str, Any]]:
     shown = audited[audited["experiment"].isin(AUDITED)].drop_duplicates("statement")
-    columns = ["statement", "description", "experiment", "checked", "median_ratio", "largest_ratio"]
+    ratios = ["median_ratio", "largest_ratio"]
+    columns = ["statement", "description", "experiment", "checked", "violations", *ratios]
     rows = shown[columns].to_dict("records")
+    proved = audited[audited["allowed"] < audited["checked"]]
     return [
         *({key: None if value != value else value for key, value in row.items()} for row in rows),
-        {"statement": "violations", "checked": int(audited["violations"].sum()), "rows": len(audited)},
+        {"statement": "violations", "checked": int(proved["violations"].sum()), "rows": len(proved)},
     ]
 
 
@@ -316,15 +318,17 @@ def _audit_block(audit: list[dict[str, Any]]) -> str:
             "statement": row["statement"],
             "description": row["description"],
             "checked": row["checked"],
+            "exceptions": row["violations"],
             "quantity over bound, median": row["median_ratio"],
             "largest": row["largest_ratio"],
         }
         for row in statements
     ]
     violated = violations["checked"]
-    return f"""`results/audit.md` has {violations["rows"]} rows with {violated} violations in total.
-The table shows the rows of the networks of Figure 1, and the rows of linear networks with the penalty on the
-product for statements about these:
+    return f"""`results/audit.md` has {violations["rows"]} rows of theorems, with {violated} violations in
+total. In its other rows, about (c) and (f) of merged neurons, exceptions are counted, because these hold up
+to rounding or at minima only. The table shows the rows of the networks of Figure 1, and the rows of linear
+networks with the penalty on the product for statements about these:
 
 {table(rows)}"""
 
