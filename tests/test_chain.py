@@ -69,7 +69,7 @@ def test_the_overlay_of_branches_is_a_configuration():
     assert list(settings["experiments"]) == ["random_start", "sweep_up", "sweep_down"]
     grids = [experiment["grid"] for experiment in settings["experiments"].values()]
     assert grids[0] == grids[1] == grids[2]
-    assert list(settings["figures"]) == ["hysteresis"]
+    assert list(settings["figures"]) == ["hysteresis", "branches"]
 
 
 # Paths.
