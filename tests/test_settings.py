@@ -74,7 +74,6 @@ def test_figures_share_a_style_and_claims_a_level(tmp_path):
 def test_a_single_value_is_a_list():
     figures = desk()["figures"]
     assert figures["figure1"]["of"] == ["mixture"]
-    assert figures["figure4"]["rank"] == ["stable_rank"]
     assert figures["figure5"]["at"] == {"width": [64]}
 
 
