@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
@@ -137,6 +138,29 @@ def test_certified_tails_have_a_row_for_each_rank_over_all_seeds():
     assert summary["ratio"][1] == pytest.approx(np.median(ratio.values))
     titles = [axis.get_title() for axis in drawn("certified", made).axes[:6]]
     assert all("3 of 3 converged" in title for title in titles)
+
+
+def test_groups_of_neurons_certify_the_smaller_one_of_two_bounds_beside_their_control():
+    made, shape = cube(seed=[0, 1, 2], sigma=[0.1]), ("layer", "index")
+    for number, name in enumerate(("bound", "scatter", "bound_random", "scatter_random")):
+        made[f"neuron_{name}"] = made["relative_tail"] * (1 + np.cos(number + made["layer"]) ** 2)
+    made["neuron_bound"] = made["neuron_bound"].where(made["layer"] > 1)
+    made["neuron_rank"] = xr.full_like(made["exact_rank"], 3)
+    table = rows("certified", made, neurons=True).set_index(["weight_decay", *shape])
+    at = made.sel(weight_decay=0.1)
+    for layer in (1, 2):
+        for name, ends in (("neurons", ""), ("neurons_random", "_random")):
+            bounds = [
+                at[f"neuron_{kind}{ends}"].sel(layer=layer, index=3).values for kind in ("bound", "scatter")
+            ]
+            row = table.loc[(0.1, layer, 3)]
+            assert row[[name, f"{name}_minimum", f"{name}_maximum"]].tolist() == over_seeds(np.fmin(*bounds))
+    there = made.sel(index=3)
+    smaller = np.fmin(there["neuron_bound_random"], there["neuron_scatter_random"])
+    assert facts("certified", made, neurons=True)["neurons"][1] == pytest.approx(float(smaller.median()))
+    texts = labels(drawn("certified", made, neurons=True))
+    assert {"certified by $r$ groups of neurons", "certified by $r$ random groups of neurons"} <= set(texts)
+    assert "neurons" not in rows("certified", made)
 
 
 def test_the_plane_draws_any_measure_of_some_layers_and_counts_it():

@@ -1,12 +1,15 @@
-"""The tail of the spectrum of each layer, and the bound on it that clusters certify for every rank."""
+"""The tail of the spectrum of each layer, and what clusters, or groups of neurons, certify of it."""
 
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 from matplotlib.lines import Line2D
+from pydantic import Field
 
 from nrc.figures.cube import (
     has_values,
@@ -35,6 +38,11 @@ CURVES = {
     "relative_tail": "tail beyond $r$",
     "tail_bound": "certified by $r$ directions of centroid gradients (Theorem 3.4, projected)",
 }
+# Drawn on request: the smaller one of the bounds by the neurons before a layer and by those of the layer.
+OF_NEURONS = {
+    "neurons": "certified by $r$ groups of neurons",
+    "neurons_random": "certified by $r$ random groups of neurons",
+}
 # The control of the bound, at r = K.
 PERMUTED = "permuted"
 CONTROL: LineStyle = {
@@ -55,6 +63,10 @@ class Options(FigureOptions):
         Requirement({"training.penalty": ridge, "measures.certified_ranks": at_least(1)}),
     )
 
+    neurons: bool = Field(
+        False, description="whether to draw what groups of neurons certify too, and random groups"
+    )
+
 
 def rows(cubes: Mapping[str, xr.Dataset], options: Options) -> pd.DataFrame:
     """The numbers that are drawn, with a row for each weight decay, sigma, layer and rank.
@@ -70,6 +82,8 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Options) -> pd.DataFrame:
         `weight_decay`, `sigma`, `layer`, `index` r, up to the largest with a bound; median, minimum and
         maximum over seeds of `relative_tail`, the tail beyond r, of `tail_bound`, the bound on it, which may
         be missing, and at r = K of `permuted`, the projected bound with permuted labels, if the cube has it.
+        With `options.neurons` also of the bounds `neurons` and `neurons_random`, and r is at least up to the
+        largest number of distinct neurons that bounds a rank.
 
     Raises
     ------
@@ -82,17 +96,20 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Options) -> pd.DataFrame:
     >>> table[["layer", "index"]].drop_duplicates().shape
     (12, 2)
     """
-    cube = _cube(cubes)
+    cube = _cube(cubes, options)
     table = {
         column: values
-        for name in (*CURVES, PERMUTED)
+        for name in (*CURVES, *OF_NEURONS, PERMUTED)
         if name in cube
         for column, values in over_seeds(name, cube[name]).items()
     }
     order = ["weight_decay", "sigma", "layer", "index"]
     frame = xr.Dataset(table).to_dataframe(dim_order=order).reset_index()
     bounded = frame.loc[frame["tail_bound"].notna(), "index"]
-    ranks = frame["index"] <= (frame["index"] if bounded.empty else bounded).max()
+    last = (frame["index"] if bounded.empty else bounded).max()
+    if options.neurons:
+        last = max(last, cube["neuron_rank"].max().item() + 1)
+    ranks = frame["index"] <= last
     drawn: pd.DataFrame = frame.loc[ranks, [*order, *table]].dropna(subset="relative_tail")
     return drawn.reset_index(drop=True)
 
@@ -108,8 +125,9 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Options) -> StyledFigure:
     >>> len(figure.axes)  # 3 layers, 2 weight decays by 3 sigmas
     18
     """
-    cube, table = _cube(cubes), rows(cubes, options)
+    cube, table = _cube(cubes, options), rows(cubes, options)
     shades = dict(zip(CURVES, colours(options.colour_map, 2, 0.15, 0.75), strict=True))
+    shades |= dict.fromkeys(OF_NEURONS, to_rgba(COLOURS["orange"])) if options.neurons else {}
     layers = cube["layer"].values.tolist()
     cells = [
         cube.isel(weight_decay=row, sigma=column)
@@ -140,7 +158,8 @@ def summary(cubes: Mapping[str, xr.Dataset], options: Options) -> dict[str, Any]
         The numbers of `cube.status_counts`; `clusters`; `ranks`, the largest r with a bound; `ratio`, the
         median of bound over tail at r = K for each layer that has both; `residual`, minimum and maximum
         of the relative residual; `permuted`, the median ratio of the bound with permuted labels to the bound
-        at r = K, None without the control.
+        at r = K, None without the control; `neurons`, the medians of the bounds by groups of neurons and by
+        random groups at r = the smaller number of distinct neurons on the two sides, None if not drawn.
 
     Examples
     --------
@@ -148,7 +167,7 @@ def summary(cubes: Mapping[str, xr.Dataset], options: Options) -> dict[str, Any]
     >>> facts["ranks"], list(facts["ratio"])
     (4, [1, 2, 3])
     """
-    cube, residual = _cube(cubes), only(cubes)["relative_residual"]
+    cube, residual = _cube(cubes, options), only(cubes)["relative_residual"]
     at_k = cube.reindex(index=[cube.attrs["clusters"]]).squeeze("index")
     ratio = (at_k["tail_bound"] / at_k["relative_tail"].where(at_k["relative_tail"] > 0)).median(
         [dim for dim in ("weight_decay", "sigma", "seed") if dim in cube.dims]
@@ -161,10 +180,17 @@ def summary(cubes: Mapping[str, xr.Dataset], options: Options) -> dict[str, Any]
         "ratio": {int(value["layer"]): float(value) for value in ratio if value.notnull()},
         "residual": (float(residual.min()), float(residual.max())),
         "permuted": float((at_k[PERMUTED] / at_k["tail_bound"]).median()) if PERMUTED in cube else None,
+        "neurons": _at_distinct(cube) if options.neurons else None,
     }
 
 
-def _cube(cubes: Mapping[str, xr.Dataset]) -> xr.Dataset:
+def _at_distinct(cube: xr.Dataset) -> list[float]:
+    """Medians of the bounds by groups of neurons at the smaller number of distinct neurons."""
+    there = cube["index"] == cube["neuron_rank"]
+    return [float(cube[name].where(there).median()) for name in OF_NEURONS]
+
+
+def _cube(cubes: Mapping[str, xr.Dataset], options: Options) -> xr.Dataset:
     cube = only(cubes)
     require(cube, ["tail_bound"], "tails are bounded for the penalty on the factors")
     cells = cube.sizes["weight_decay"] * cube.sizes["sigma"]
@@ -176,13 +202,24 @@ def _cube(cubes: Mapping[str, xr.Dataset]) -> xr.Dataset:
     if has_values(cube, "bound_permuted"):
         at_k = cube["index"] == cube.attrs["clusters"]
         cube = cube.assign({PERMUTED: relative_bound(cube, "bound_permuted").where(at_k)})
+    if options.neurons:
+        for name in OF_NEURONS:
+            pair = [name.replace("neurons", kind) for kind in ("neuron_bound", "neuron_scatter")]
+            require(
+                cube, [*pair, "neuron_rank"], "networks with weight decay have bounds by groups of neurons"
+            )
+            cube = cube.assign({name: np.fmin(cube[pair[0]], cube[pair[1]])})
     return squeezed(cube, "width", "depth").drop_vars(["width", "depth"])
 
 
 def _legend(cube: xr.Dataset, shades: Mapping[str, Colour]) -> list[Line2D]:
     """The curves that the figure has, and K if it is known."""
-    drawn = [name for name in CURVES if cube[name].notnull().any()]
-    handles = [Line2D([], [], color=shades[name], label=CURVES[name]) for name in drawn]
+    names = {name: label for name, label in (CURVES | OF_NEURONS).items() if name in shades}
+    handles = [
+        Line2D([], [], color=shades[name], linestyle=_line(name), label=label)
+        for name, label in names.items()
+        if has_values(cube, name)
+    ]
     if PERMUTED in cube:
         handles.append(Line2D([], [], **CONTROL))
     if clusters := cube.attrs.get("clusters"):
@@ -196,7 +233,8 @@ def _draw_layer(axis: Axes, table: pd.DataFrame, clusters: int | None, shades: M
         axis.axvline(clusters, zorder=0, **CLUSTERS)
     for name, colour in shades.items():
         marker = "." if len(table) <= DOTS else ""
-        axis.plot(table["index"], table[name], marker=marker, linewidth=0.9, color=colour)
+        style: LineStyle = {"marker": marker, "linestyle": _line(name), "linewidth": 0.9}
+        axis.plot(table["index"], table[name], color=colour, **style)
         band(axis, table["index"], table[f"{name}_minimum"], table[f"{name}_maximum"], colour)
     if PERMUTED in table:
         control = table.dropna(subset=PERMUTED)
@@ -204,6 +242,10 @@ def _draw_layer(axis: Axes, table: pd.DataFrame, clusters: int | None, shades: M
             control["index"], control[f"{PERMUTED}_minimum"], control[f"{PERMUTED}_maximum"], CONTROL["color"]
         )
         axis.plot(control["index"], control[PERMUTED], **CONTROL)
+
+
+def _line(name: str) -> str:
+    return ":" if name == "neurons_random" else "-"
 
 
 def _note_if_void(axis: Axes, bound: pd.Series) -> None:

@@ -227,6 +227,11 @@ RANK_MEASURES = {
         "Marchenko-Pastur edge over the largest eigenvalue of W'W",
         reference="Martin & Mahoney 2018",
     ),
+    "distinct_neurons": RankMeasure(
+        "number of distinct neurons",
+        "number of neurons that differ, at least the rank of the layer",
+        reference="merged neurons (c)",
+    ),
 }
 
 
