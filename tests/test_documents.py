@@ -5,6 +5,8 @@ import re
 import tomllib
 from itertools import chain
 
+import numpy as np
+import xarray as xr
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -13,7 +15,7 @@ from packaging.version import Version
 import nrc
 from support.checkout import PROJECT
 from support.faults import rows_of
-from tools.findings import PAGES, blocks
+from tools.findings import PAGES, blocks, neurons
 from tools.markdown import filled
 
 PIN = re.compile(r"^([a-z0-9][^ ]*==[^ ;]+(?: ; [^\\\n]*[^ \\\n])?)", re.MULTILINE)
@@ -53,6 +55,38 @@ def test_numbers_on_pages_are_those_of_findings_json():
     for mark, block in blocks(json.loads(read("docs/findings.json"))).items():
         text = PAGES[mark].read_text(encoding="utf-8")
         assert f"<!-- {mark} -->\n{filled(block)}<!-- /{mark} -->" in text, "run `make findings`"
+
+
+def test_numbers_of_merged_neurons_are_counted_by_layer():
+    """Two networks of three layers; the rank of layer 2 of the first exceeds its number of neurons."""
+    missing = np.nan
+    of_layers = {
+        "relative_distance": [[0.01, 0.5, 0.01], [0.01, 0.01, missing]],
+        "exact_rank": [[4, 3, 2], [5, 3, missing]],
+        "neuron_rank": [[4, 2, 2], [5, 3, missing]],
+        "distinct_neurons": [[4, 2, missing], [5, 3, missing]],
+        "potential_gradient": [[1e-8, 1e-7, missing], [1e-2, 1e-9, missing]],
+        "merged_groups": [[3, 1, missing], [4, 2, missing]],
+        "groups_at_maxima": [[2, 1, missing], [missing, 2, missing]],
+    }
+    curves = np.arange(1.0, 2 * 3 * 5 + 1).reshape(2, 3, 5)
+    made = xr.Dataset(
+        {name: (("cell", "layer"), values) for name, values in of_layers.items()}
+        | {"neuron_bound": (("cell", "layer", "index"), curves)}
+        | {"neuron_bound_random": (("cell", "layer", "index"), 10 * curves)}
+        | {"neuron_angles": (("cell", "layer", "decade"), np.ones((2, 3, 18)))}
+        | {"status": ("cell", [0, 0])},
+        {"layer": [1, 2, 3], "index": range(1, 6), "decade": range(-17, 1)},
+    )
+    whole = neurons({"all": [made, made]})["all"]
+    assert (whole["networks"], whole["layers"], whole["equal"]) == (4, 10, 8)
+    assert (whole["gradient"], whole["groups"], whole["at maxima"]) == (1e-2, 12, 10)
+    # layers 2 and 3 of the first network, with 4 and 2 neurons before them, and layer 2 of the second, with 5
+    assert whole["bound"] == [5 + 4, 10 + 2, 20 + 5]
+    assert whole["random"] == [90, 120, 250]
+    assert whole["angles"] == [2 * 5 * 12, 2 * 5 * 2, 2 * 5 * 2, 2 * 5 * 2]
+    parts = neurons({"Figure 1": [made]})
+    assert [part["layers"] for part in parts.values()] == [4, 1]
 
 
 def test_constants_on_the_page_of_numbers_are_in_the_code():

@@ -9,13 +9,15 @@ python -m tools.findings --fresh FOLDER/results         also with a run of workf
 import argparse
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import xarray as xr
+from numpy.typing import NDArray
 
 from nrc import netcdf
 from nrc.claims.judge import Verdict, tally
@@ -43,6 +45,7 @@ PAGES = {
         "brackets": "bounds",
         "zeros": "numbers",
         "branches": "branches",
+        "neurons": "neurons",
     }.items()
 }
 # pictures in docs/, with their names in results/figures
@@ -56,6 +59,9 @@ PICTURES = {
     "figure5": "figure5",
     "rate": "rate",
     "certified": "certified_mnist_stationary",
+    "certified_neurons": "certified_neurons",
+    "neurons": "neurons",
+    "neurons_width": "neurons_width",
     "hysteresis": "hysteresis",
     "branches": "branches",
 }
@@ -65,6 +71,13 @@ GROUPS = {"after 200 epochs": "mnist", "at stationary points": "mnist_stationary
 ZEROS = ("mixture", "mnist_stationary")
 DECADES = [0, *(10.0**power for power in range(-12, 1))]
 AUDITED = ("mixture", "linear_product")
+# networks of the table of distinct neurons, and ends of the ranges of angles between neurons
+NEURONS = {
+    "Figure 1": ["mixture"],
+    "MNIST after 200 epochs": ["mnist", "width", "depth"],
+    "MNIST at stationary points": ["mnist_stationary", "width_stationary", "depth_stationary"],
+}
+ANGLES = (1e-5, 1e-3, 1e-1)
 COLLAPSED = 0.1
 # relative distance of all collapsed layers of Figure 1
 TIGHT = 0.02
@@ -90,6 +103,9 @@ def found(results: Path) -> dict[str, Any]:
         "mnist": {when: _mnist(cube(name)) for when, name in GROUPS.items()},
         "brackets": {name: _bracket(cube(name)) for name in ("mixture", "mnist", "mnist_stationary")},
         "zeros": {name: _decades(cube(name)) for name in ZEROS},
+        "neurons": neurons(
+            {name: [cube(one) for one in experiments] for name, experiments in NEURONS.items()}
+        ),
         "claims": verdicts(results),
         "audit": _audit(pd.read_csv(results / "audit.csv")),
     }
@@ -179,6 +195,72 @@ def _decades(cube: xr.Dataset) -> list[int]:
     return [int(((share > low) & (share <= high)).sum()) for low, high in pairwise(DECADES)]
 
 
+def neurons(groups: Mapping[str, Sequence[xr.Dataset]]) -> dict[str, Any]:
+    """Numbers of the page on merged neurons, for groups of experiments.
+
+    Collapsed layers of Figure 1 are counted by themselves.
+    """
+    numbers = {}
+    for name, cubes in groups.items():
+        distances = [cube["relative_distance"] for cube in cubes]
+        if name == "Figure 1":
+            for part, masks in (
+                ("collapsed layers", [distance <= COLLAPSED for distance in distances]),
+                ("other layers", [distance > COLLAPSED for distance in distances]),
+            ):
+                numbers[f"{name}, {part}"] = _neurons(cubes, masks)
+        else:
+            numbers[name] = _neurons(cubes, [distance.notnull() for distance in distances])
+    return numbers
+
+
+def _neurons(cubes: Sequence[xr.Dataset], masks: Sequence[xr.DataArray]) -> dict[str, Any]:
+    """Numbers of some layers of some experiments."""
+
+    def values(find: Callable[[xr.Dataset], xr.DataArray]) -> NDArray[np.float64]:
+        found = [find(cube).where(mask).values.ravel() for cube, mask in zip(cubes, masks, strict=True)]
+        flat = np.concatenate(found)
+        finite: NDArray[np.float64] = flat[np.isfinite(flat)]
+        return finite
+
+    def bound(name: str) -> list[float]:
+        """Minimum, median and maximum at as many groups as the layer before has distinct neurons."""
+        return _spread(
+            values(
+                lambda cube: (
+                    cube[name].where(cube["index"] == cube["distinct_neurons"].shift(layer=1)).max("index")
+                )
+            )
+        )
+
+    angles = sum(
+        cube["neuron_angles"].where(mask).sum([dim for dim in cube["neuron_angles"].dims if dim != "decade"])
+        for cube, mask in zip(cubes, masks, strict=True)
+    )
+    assert isinstance(angles, xr.DataArray)
+    ends = [-np.inf, *np.log10(ANGLES).round(), np.inf]
+    excess = values(lambda cube: cube["exact_rank"] - cube["neuron_rank"])
+    tested = values(lambda cube: cube["merged_groups"].where(cube["groups_at_maxima"].notnull()))
+    return {
+        "networks": sum(int(cube["status"].count()) for cube in cubes),
+        "layers": len(excess),
+        "equal": int((excess == 0).sum()),
+        "gradient": float(values(lambda cube: cube["potential_gradient"]).max(initial=0)),
+        "groups": int(tested.sum()),
+        "at maxima": int(values(lambda cube: cube["groups_at_maxima"]).sum()),
+        "bound": bound("neuron_bound"),
+        "random": bound("neuron_bound_random"),
+        "angles": [
+            int(angles.where((angles["decade"] >= low) & (angles["decade"] < high)).sum())
+            for low, high in pairwise(ends)
+        ],
+    }
+
+
+def _spread(values: NDArray[np.float64]) -> list[float]:
+    return [float(values.min()), float(np.median(values)), float(values.max())] if len(values) else []
+
+
 def verdicts(results: Path) -> dict[str, Any]:
     """Verdicts on all claims, and the seeds that they are on."""
     judged, parts = netcdf.load(results / "claims.nc"), pd.read_csv(results / "claims.csv")
@@ -218,6 +300,7 @@ def blocks(numbers: Mapping[str, Any]) -> dict[str, str]:
         "brackets": _brackets_block(numbers["brackets"]),
         "zeros": _zeros_block(numbers["zeros"]),
         "branches": _branches_block(numbers["branches"]),
+        "neurons": _neurons_block(numbers["neurons"]),
     }
 
 
@@ -380,6 +463,43 @@ The grid has steps of {found["step"] - 1:.1%} in the noise level.
 
 Both branches exist in {found["both"]} of {found["cells"]} cells. In {found["lower"]} of these, the network of
 rank K has the lower objective."""
+
+
+def _neurons_block(found: Mapping[str, Any]) -> str:
+    tables: dict[str, list[dict[str, Any]]] = {"layers": [], "bounds": [], "angles": []}
+    for name, of in found.items():
+        tables["layers"].append(
+            {
+                "layers of": f"{name}, {of['networks']:,} networks",
+                "layers": of["layers"],
+                "rank = smaller number of distinct neurons": of["equal"],
+                "largest relative gradient": of["gradient"],
+                "groups": of["groups"],
+                "at local maxima": of["at maxima"],
+            }
+        )
+        row: dict[str, Any] = {"layers of": name}
+        for key, title in (("bound", "groups of equal neurons"), ("random", "random groups")):
+            row[f"{title}, median"] = of[key][1] if of[key] else None
+            row[f"{title}, range"] = f"{of[key][0]:.1e} to {of[key][2]:.1e}" if of[key] else ""
+        tables["bounds"].append(row)
+        ends = [f"up to {ANGLES[0]:g}", *(f"{low:g} to {high:g}" for low, high in pairwise(ANGLES))]
+        titles = [*ends, f"above {ANGLES[-1]:g}"]
+        tables["angles"].append({"layers of": name, **dict(zip(titles, of["angles"], strict=True))})
+    return f"""{table(tables["layers"])}
+
+Gradients are those of the potential at the neurons, over their norms. Groups are of two or more equal
+neurons, in networks whose relative gradients are at most 1e-3; they are at a local maximum if the largest
+eigenvalue of the Hessian of the potential is negative.
+
+Bound (b) on the distance to rank d, over the norm of the layer, with d the number of distinct neurons before
+the layer, is:
+
+{table(tables["bounds"])}
+
+These are the numbers of pairs of neurons by the angle between them in radians:
+
+{table(tables["angles"])}"""
 
 
 def write(numbers: Mapping[str, Any]) -> None:
