@@ -9,6 +9,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.lines import Line2D
+from matplotlib.typing import LineStyleType
 from pydantic import Field
 
 from nrc.figures.cube import (
@@ -244,7 +245,7 @@ def _draw_layer(axis: Axes, table: pd.DataFrame, clusters: int | None, shades: M
         axis.plot(control["index"], control[PERMUTED], **CONTROL)
 
 
-def _line(name: str) -> str:
+def _line(name: str) -> LineStyleType:
     return ":" if name == "neurons_random" else "-"
 
 
