@@ -9,7 +9,8 @@ import yaml
 
 from nrc.grid import AXES
 from support.configurations import CONFIG, PROJECT, SCALES, SMALL, desk, read
-from workflow.config.load import read_settings
+from workflow.config.load import ConfigurationError, read_settings
+from workflow.config.yaml_files import read_texts
 
 
 @pytest.mark.parametrize("scale", sorted(SCALES.glob("*.yaml")), ids=lambda file: file.stem)
@@ -159,3 +160,16 @@ def test_reading_settings_imports_no_heavy_package(tmp_path):
         text=True,
     )
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1" + "0" * 400, "1" * 5000], ids=lambda number: number[:5])
+def test_a_number_that_no_float_reaches_is_refused_with_its_line(tmp_path, number):
+    file = tmp_path / "large.yaml"
+    file.write_text(f"claims:\n  level: {number}\n", encoding="utf-8")
+    with pytest.raises(
+        ConfigurationError, match=r"large.yaml, line 2: the number -?1.* is too large; .* 1.8e308"
+    ):
+        read_settings([CONFIG, file])
+    assert read_texts(number) == number
+    with pytest.raises(ConfigurationError, match=r"claims.level is '-?1.*, but must be a finite number"):
+        read_settings([CONFIG], {"claims": {"level": number}})

@@ -1,6 +1,7 @@
 """Configuration files in YAML 1.2, read strictly."""
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -49,13 +50,32 @@ class _Constructor(SafeConstructor):
         mapping: dict[str, Any] = super().construct_mapping(node, deep)
         return mapping
 
-    def construct_number(self, node: ScalarNode) -> float | int:
+    def construct_float(self, node: ScalarNode) -> float | int:
         """1e3 is a whole number, 1.0 is not."""
-        number = self.construct_yaml_float(node)
+        number: float = self.construct_yaml_float(node)
+        if math.isinf(number) and "inf" not in node.value.lower():
+            raise _too_large(node)
         return int(number) if "e" in node.value.lower() and number.is_integer() else number
 
+    def construct_int(self, node: ScalarNode) -> int:
+        """A whole number in the range of floating-point numbers."""
+        try:
+            number: int = self.construct_yaml_int(node)
+            float(number)
+        except (OverflowError, ValueError):  # Python reads at most some thousand digits
+            raise _too_large(node) from None
+        return number
 
-_Constructor.add_constructor(f"{TAG}float", _Constructor.construct_number)
+
+def _too_large(node: ScalarNode) -> MarkedYAMLError:
+    return MarkedYAMLError(
+        problem=f"the number {shortened(node.value, 30)} is too large; the largest is 1.8e308",
+        problem_mark=node.start_mark,
+    )
+
+
+_Constructor.add_constructor(f"{TAG}float", _Constructor.construct_float)
+_Constructor.add_constructor(f"{TAG}int", _Constructor.construct_int)
 for _name in ("timestamp", "value"):
     _Constructor.add_constructor(TAG + _name, _Constructor.construct_yaml_str)
 
