@@ -72,7 +72,11 @@ def test_where_data_come_from_is_no_part_of_what_they_are(settings):
     for slice_of in (job_settings.measure_slice, job_settings.whole_slice):
         assert slice_of("mnist", moved) == slice_of("mnist", settings)
     assert job_settings.data_slice("digits", 0, moved) == job_settings.data_slice("digits", 0, settings)
-    assert job_settings.fetch_slice("digits", moved) == {"source": "folder", "folder": "/somewhere"}
+    assert job_settings.fetch_slice("digits", moved) == {
+        "kind": "mnist",
+        "source": "folder",
+        "folder": "/somewhere",
+    }
 
 
 def test_memory_grows_with_all_that_a_job_holds(settings):

@@ -105,6 +105,58 @@ def test_the_rules_say_what_they_make(unplanned):
     assert about["make_mixture"] != about["make_mnist"] != about["import_arrays"]
 
 
+STORED = '''"""Points that come with the project."""
+
+import numpy as np
+
+from nrc.data import Size
+from nrc.data.options import DataOptions
+
+
+class Options(DataOptions):
+    """Points that come with the project."""
+
+
+def check(options):
+    pass
+
+
+def size(options):
+    return Size(2, 3, 2, None)
+
+
+def fetched(options):
+    return {"table": ["points.txt"]}
+
+
+def fetch(options, name, bundled):
+    import xarray as xr
+
+    about = {"long_name": "point", "units": "1"}
+    return xr.Dataset({name: (("point", "feature"), np.loadtxt(bundled / "points.txt"), about)})
+
+
+def draw(options, seed, files):
+    from nrc.data.points import Points
+    from nrc.netcdf import load
+
+    return Points(seed, load(files[0])["table"].values, np.arange(2))
+'''
+
+
+def test_a_kind_of_data_that_is_fetched_needs_no_rule_of_its_own(fresh):
+    (fresh.folder / "nrc/data/stored.py").write_text(STORED, encoding="utf-8")
+    points = fresh.folder / "resources/stored/points.txt"
+    points.parent.mkdir()
+    points.write_text("1 2 3\n4 5 6\n", encoding="utf-8")
+    target, overlays = "results/data/pair/seed~0.nc", fresh.overlay({"data.pair": {"kind": "stored"}})
+    assert fresh.planned(target, overlays=overlays) == {"fetch_stored": 1, "make_stored": 1}
+    fresh.snakemake(target, overlays=overlays)
+    assert fresh.load(target)["base"].values.tolist() == [[1, 2, 3], [4, 5, 6]]
+    points.write_text("1 2 3\n4 5 7\n", encoding="utf-8")
+    assert fresh.planned(target, overlays=overlays) == {"fetch_stored": 1, "make_stored": 1}
+
+
 def test_planning_imports_no_heavy_package(unplanned):
     """The Snakefile is parsed again in every job of a cluster."""
     code = (

@@ -6,6 +6,13 @@ A kind is a module of this package, found by its name, with a class `Options` (`
     size(options) -> Size                known before the data are drawn or read
     draw(options, seed, files) -> Points
 
+Data that are downloaded, or that come with the project, are fetched before they are drawn. Their module also
+has
+
+    fetched(options) -> dict         the files that `draw` reads, each with its sources in resources/{kind}
+    fetch(options, name, bundled)    one of these files as a dataset; `bundled` is the folder resources/{kind}
+
+where `fetch` has only the options that `Options.places` names, and the defaults of the others.
 The Snakefile imports these modules, and so they import xarray and torch inside of functions only.
 """
 

@@ -35,6 +35,7 @@ __all__ = [
     "download_split",
     "draw",
     "fetch",
+    "fetched",
     "images_dataset",
     "read_split",
     "size",
@@ -189,7 +190,22 @@ def size(options: Options) -> Size:
     return Size(options.train_points or SPLITS["train"].points, SIDE * SIDE, CLASSES, None)
 
 
-def fetch(options: Options, split: str, bundled: str | Path) -> Images:
+def fetched(options: Options) -> dict[str, list[str]]:
+    """The splits that `draw` reads, with the bundled files that each is made from.
+
+    Examples
+    --------
+    >>> fetched(Options())
+    {'test': ['t10k-images-idx3-ubyte.gz', 't10k-labels-idx1-ubyte.gz']}
+    >>> fetched(Options(source="torchvision"))
+    {'train': [], 'test': []}
+    """
+    if options.source == "bundled":
+        return {"test": [f"{name}.gz" for name in SPLITS["test"].digests]}
+    return {split: [] for split in SPLITS}
+
+
+def fetch(options: Options, split: str, bundled: str | Path) -> "xr.Dataset":
     """Images and labels of a split from the source of the options.
 
     Parameters
@@ -205,8 +221,8 @@ def fetch(options: Options, split: str, bundled: str | Path) -> Images:
         As `read_split` and `download_split`.
     """
     if options.source == "torchvision":
-        return download_split(split)
-    return read_split(bundled if options.folder is None else options.folder, split)
+        return images_dataset(*download_split(split))
+    return images_dataset(*read_split(bundled if options.folder is None else options.folder, split))
 
 
 def draw(options: Options, seed: int, files: Sequence[str]) -> "Points":

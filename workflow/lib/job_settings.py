@@ -29,9 +29,9 @@ Settings = Mapping[str, Any]
 
 
 def fetch_slice(name: str, settings: Settings) -> dict[str, Any]:
-    """The options of a data set that say where its bytes are."""
+    """The kind of a data set, and its options that say where its bytes are."""
     entry = settings["data"][name]
-    return {key: entry[key] for key in kinds.options("data", entry["kind"]).places}
+    return {key: entry[key] for key in ("kind", *kinds.options("data", entry["kind"]).places)}
 
 
 def data_slice(name: str, seed: int, settings: Settings) -> dict[str, Any]:
@@ -121,7 +121,7 @@ def memory(experiment: Settings, stack: Stack, size: Size) -> int:
     features = size.points * widest * (depth + 4)
     history: int = experiment["training"]["method"].get("history", 10)
     parameters = depth * width * widest * (2 * history + 10)
-    return 1500 + round(len(stack) * (features + parameters) * 8 / 1e6)
+    return 1500 + len(stack) * (features + parameters) * 8 // 10**6
 
 
 def _part(name: str, keys: tuple[str, ...], settings: Settings) -> dict[str, Any]:

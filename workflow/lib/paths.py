@@ -12,6 +12,7 @@ __all__ = [
     "cube_file",
     "data_files",
     "experiment_of",
+    "fetched",
     "figure_of",
     "network_file",
     "seed_of",
@@ -32,7 +33,7 @@ def stack_files(stage: str, name: str, experiment: Mapping[str, Any]) -> list[st
         [ALL] if axis in experiment["stack"] else [notation(value) for value in experiment["grid"][axis]]
         for axis in AXES
     ]
-    return [_path(stage, name, values) for values in product(*words)]
+    return [network_file(stage, name, _cells(values)) for values in product(*words)]
 
 
 def experiment_of(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -80,18 +81,24 @@ def stack_of(name: str, cells: str, settings: Mapping[str, Any]) -> Stack:
     if not mistakes and _cells(words) != cells:
         mistakes.append(f"the axes are not {', '.join(AXES)}, each once and in this order")
     if mistakes:
-        path = _path("train", name, words)
+        path = network_file("train", name, _cells(words))
         raise ValueError(f"{'; '.join(mistakes)}; ask for {path}, or the same under measure")
     return Stack(axes)
 
 
 def source_files(name: str, settings: Mapping[str, Any]) -> list[str]:
-    """The files from which the points of a data set are made."""
-    options = settings["data"][name]
-    if options["kind"] == "mnist":
-        splits = ["test"] if options["source"] == "bundled" else ["train", "test"]
-        return [f"results/data/{name}/{split}.nc" for split in splits]
-    return [options["file"]] if "file" in options else []
+    """The files from which the points of a data set are made: fetched ones, or a file of the user."""
+    entry = settings["data"][name]
+    if "file" in entry:
+        return [entry["file"]]
+    return [f"results/data/{name}/{file}.nc" for file in fetched(entry)]
+
+
+def fetched(entry: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The files that a data set must fetch, with the files of resources/{kind} that each is made from."""
+    kind, options = kinds.parse("data", entry)
+    files: dict[str, list[str]] = kind.fetched(options) if hasattr(kind, "fetch") else {}
+    return files
 
 
 def data_files(name: str, seeds: Sequence[int], settings: Mapping[str, Any]) -> list[str]:
@@ -161,10 +168,6 @@ def network_file(stage: str, name: str, cells: str) -> str:
 def cube_file(experiment: str, cube: str = "measures") -> str:
     """The file of all cells of an experiment: measures, or the shift between data and centroids."""
     return f"results/{experiment}/{cube}.nc"
-
-
-def _path(stage: str, name: str, words: Sequence[str]) -> str:
-    return network_file(stage, name, _cells(words))
 
 
 def _cells(words: Sequence[str]) -> str:

@@ -108,6 +108,12 @@ def counterpart_of(experiment):
     return or_exit(centroid_counterpart, experiment, EXPERIMENTS)
 
 
+def bundled_files(data, part):
+    """The files of this project from which a fetched file of a data set is made."""
+    folder = ROOT / "resources" / DATA[data]["kind"]
+    return [str(folder / name) for name in paths.fetched(DATA[data])[part]]
+
+
 def names_of_kind(kind):
     """A regular expression for the names of the data sets of a kind."""
     return "|".join(name for name, options in DATA.items() if options["kind"] == kind) or "(?!)"

@@ -4,9 +4,6 @@ rule data:
         [paths.data_files(e["data"], e["grid"]["seed"], SETTINGS) for e in EXPERIMENTS.values()],
 
 
-BUNDLED = [str(ROOT / f"resources/mnist/t10k-{part}-ubyte.gz") for part in ("images-idx3", "labels-idx1")]
-
-
 for kind in kinds.names("data"):
     about = kinds.options("data", kind)
     place = "{data}/seed~{seed}" if about.seeded else "{data}/points"
@@ -37,30 +34,34 @@ for kind in kinds.names("data"):
             " --output {output:q} --log {log:q}"
 
     workflow.get_rule(data_rule).docstring = summary_of(f"nrc.data.{kind}")
+    if not hasattr(kinds.module("data", kind), "fetch"):
+        continue
+    parts = {part for entry in DATA.values() if entry["kind"] == kind for part in paths.fetched(entry)}
 
+    rule:
+        name:
+            f"fetch_{kind}"
+        input:
+            lambda wildcards: bundled_files(wildcards.data, wildcards.part),
+        output:
+            "results/data/{data}/{part}.nc",
+        log:
+            "results/logs/data/{data}/{part}.log",
+        benchmark:
+            "results/benchmarks/data/{data}/{part}.tsv"
+        wildcard_constraints:
+            data=names_of_kind(kind),
+            part="|".join(sorted(parts)) or "(?!)",
+        priority: len(ORDER) + 1
+        conda:
+            ENVIRONMENT
+        params:
+            code=code_of("fetch_data.py", f"nrc.data.{kind}"),
+            settings=lambda wildcards: settings_json(job_settings.fetch_slice, wildcards.data),
+            bundled=str(ROOT / "resources" / kind),
+        shell:
+            f"python {SCRIPTS}/fetch_data.py"
+            " --settings {params.settings:q} --part {wildcards.part:q}"
+            " --bundled {params.bundled:q} --output {output:q} --log {log:q}"
 
-# `paths.source_files` names the files of this rule, from which `make_mnist` selects images
-rule fetch_mnist:
-    """Fetch a split of MNIST, and check its bytes."""
-    input:
-        lambda wildcards: BUNDLED if DATA[wildcards.data]["source"] == "bundled" else [],
-    output:
-        "results/data/{data}/{split}.nc",
-    log:
-        "results/logs/data/{data}/{split}.log",
-    benchmark:
-        "results/benchmarks/data/{data}/{split}.tsv"
-    wildcard_constraints:
-        data=names_of_kind("mnist"),
-        split="train|test",
-    priority: len(ORDER) + 1
-    conda:
-        ENVIRONMENT
-    params:
-        code=code_of("fetch_mnist.py"),
-        settings=lambda wildcards: settings_json(job_settings.fetch_slice, wildcards.data),
-        bundled=str(ROOT / "resources/mnist"),
-    shell:
-        f"python {SCRIPTS}/fetch_mnist.py"
-        " --settings {params.settings:q} --split {wildcards.split}"
-        " --bundled {params.bundled:q} --output {output:q} --log {log:q}"
+    workflow.get_rule(f"fetch_{kind}").docstring = f"Fetch a file of {kind}, and check its bytes."
