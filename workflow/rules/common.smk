@@ -9,6 +9,10 @@ from pathlib import Path
 from shlex import quote
 
 sys.path.insert(0, workflow.basedir)
+for name in [name for name in sys.modules if name.partition(".")[0] in ("nrc", "workflow")]:
+    del sys.modules[
+        name
+    ]  # the logger plugin imports modules from where it is installed, maybe another folder
 
 from nrc import kinds
 from nrc.objectives.penalties import PENALTIES
