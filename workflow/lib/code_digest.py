@@ -77,10 +77,19 @@ def _contents(file: Path, module: str = "") -> tuple[bytes, frozenset[str]]:
     """Digest of the code in a file, and the names that it may import."""
     tree = ast.parse(file.read_bytes(), file)
     package = module if file.name == "__init__.py" else module.rpartition(".")[0]
-    names = frozenset(_imported(tree, package))
-    for node in ast.walk(tree):
+    names = set[str]()
+    for node in _statements(tree):
         _remove_documentation(node)
-    return hashlib.sha256(ast.dump(tree).encode()).digest(), names
+        names.update(_imported(node, package))
+    return hashlib.sha256(ast.dump(tree).encode()).digest(), frozenset(names)
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """A node and all statements under it; to look into all expressions as well would take a plan longer."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.stmt | ast.excepthandler | ast.match_case):
+            yield from _statements(child)
 
 
 def _remove_documentation(node: ast.AST) -> None:
@@ -91,16 +100,19 @@ def _remove_documentation(node: ast.AST) -> None:
                 del node.body[0]
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 node.returns = None
-        case ast.arg():
-            node.annotation = None
-        case ast.Call(func=ast.Name("Field")):
-            node.keywords = [keyword for keyword in node.keywords if keyword.arg != "description"]
+                for part in ast.walk(node.args):
+                    if isinstance(part, ast.arg):
+                        part.annotation = None
+        case ast.AnnAssign() | ast.Assign():
+            for part in ast.walk(node):
+                if isinstance(part, ast.Call) and isinstance(part.func, ast.Name) and part.func.id == "Field":
+                    part.keywords = [keyword for keyword in part.keywords if keyword.arg != "description"]
         case ast.If(test=ast.Name("TYPE_CHECKING")):
             node.body = []
 
 
 def _imported(node: ast.AST, package: str) -> Iterator[str]:
-    """Modules that the statements under a node import, and names in them that may be modules."""
+    """Modules that a statement imports, and names in them that may be modules."""
     match node:
         case ast.Import():
             yield from (alias.name for alias in node.names)
@@ -109,8 +121,3 @@ def _imported(node: ast.AST, package: str) -> Iterator[str]:
                 resolve_name("." * node.level + (node.module or ""), package) if node.level else node.module
             )
             yield from (f"{base}.{alias.name}" for alias in node.names)
-        case ast.If(test=ast.Name("TYPE_CHECKING")):
-            pass  # never run
-        case _:
-            for child in ast.iter_child_nodes(node):
-                yield from _imported(child, package)
