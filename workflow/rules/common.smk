@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from functools import cache, partial
+from inspect import signature
 from pathlib import Path
 from shlex import quote
 
@@ -59,6 +60,12 @@ os.environ.update(
 workflow.deployment_settings.conda_not_block_search_path_envvars = True
 
 
+def quick(function):
+    """Give a function its signature, which Snakemake asks for with every job, and Python is slow to find."""
+    function.__signature__ = signature(function)
+    return function
+
+
 def literal(value):
     """A value as a parameter; braces in a plain string would be wildcards."""
     return lambda wildcards: value
@@ -89,12 +96,14 @@ def stack_of(wildcards):
     return stack_named(wildcards.experiment, wildcards.cells)
 
 
+@quick
 def data_files(wildcards):
     """The data files of the stack in a path."""
     seeds = stack_of(wildcards).seeds
     return paths.data_files(EXPERIMENTS[wildcards.experiment]["data"], seeds, SETTINGS)
 
 
+@quick
 def start_files(wildcards):
     """The trained networks from which the stack in a path starts; none if it starts from initial weights."""
     return or_exit(paths.start_files, wildcards.experiment, wildcards.cells, SETTINGS)
@@ -133,6 +142,7 @@ def data_settings(wildcards):
 ORDER = list(dict.fromkeys(e for f in SETTINGS["figures"].values() for e in names_of(f["of"])))
 
 
+@quick
 def early(wildcards):
     """Priority of a job: the first figures come first."""
     return len(ORDER) - ORDER.index(wildcards.experiment) if wildcards.experiment in ORDER else 0
@@ -151,6 +161,7 @@ def size_of(data):
     return kind.size(options)
 
 
+@quick
 def stack_memory(wildcards, attempt):
     """Megabytes of a job with a stack."""
     experiment = EXPERIMENTS[wildcards.experiment]

@@ -22,8 +22,8 @@ rule measure:
         mem_mb=stack_memory,
         tmpdir=None,
     params:
-        made_by=lambda wildcards: stack_by(measures_by, wildcards),
-        settings=lambda wildcards: measure_settings(wildcards.experiment),
+        made_by=quick(lambda wildcards: stack_by(measures_by, wildcards)),
+        settings=quick(lambda wildcards: measure_settings(wildcards.experiment)),
     shell:
         f"python {SCRIPTS}/measure.py"
         " --settings {params.settings:q} --data {input.data:q}"

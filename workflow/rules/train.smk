@@ -25,9 +25,11 @@ rule train_stack:
         gpu=1 if SETTINGS["device"] == "cuda" else 0,
         tmpdir=None,  # the default of the environment; Snakemake would compute its own for every job
     params:
-        made_by=lambda wildcards: stack_by(networks_by, wildcards),
-        settings=lambda wildcards: settings_json(
-            job_settings.training_slice, wildcards.experiment, stack_of(wildcards)
+        made_by=quick(lambda wildcards: stack_by(networks_by, wildcards)),
+        settings=quick(
+            lambda wildcards: settings_json(
+                job_settings.training_slice, wildcards.experiment, stack_of(wildcards)
+            )
         ),
     shell:
         f"python {SCRIPTS}/train.py"
