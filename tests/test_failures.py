@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from nrc import netcdf
-from support.checkout import TINY
+from support.checkout import TINY, digests
 
 MIXTURE = "results/mixture/{}/weight_decay~all/sigma~all/width~4/depth~3/seed~0.nc"
 IMAGES = "results/{}/{}/weight_decay~all/sigma~0/width~4/depth~3/seed~all.nc"
@@ -19,12 +19,26 @@ def shown_with_log(said: str) -> dict[str, str]:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_gpu_that_is_not_there_ends_a_run_before_it_removes_a_result(checkout):
+    before = digests(checkout)
+    for options in (["--dry-run"], []):
+        said = checkout.snakemake(options=[*options, "--config", "device=cuda"], fails=True)
+        errors = [line for line in said.splitlines() if "rror" in line]
+        assert errors == ["Error: device is cuda, but torch finds no GPU; use device: auto or cpu"]
+        assert "Traceback" not in said
+    assert digests(checkout) == before
+
+
 def test_a_training_that_fails_says_why_and_nothing_behind_it_passes_for_up_to_date(checkout):
     """With the default profile, and not as a job whose output is slow to come."""
-    target, overlays = "results/figures/figure1.png", checkout.overlay({"device": "cuda"})
-    said = checkout.snakemake(target, overlays=overlays, fails=True)
+    target, cause, begin = (
+        "results/figures/figure1.png",
+        "no network is trained today",
+        "    make_deterministic(",
+    )
+    checkout.edit("workflow/scripts/train.py", begin, f"    raise ValueError({cause!r})\n{begin}")
+    said = checkout.snakemake(target, fails=True)
     log = MIXTURE.format("train").replace("results", "results/logs").replace(".nc", ".log")
-    cause = "device is cuda, but torch finds no GPU; use device: auto or cpu"
     assert shown_with_log(said) == {log: cause}
     assert f"Error: {cause}" in checkout.read(log)
     assert "completed successfully" not in said
@@ -34,7 +48,7 @@ def test_a_training_that_fails_says_why_and_nothing_behind_it_passes_for_up_to_d
     assert "set -euo pipefail" in newest.read_text(encoding="utf-8"), "what fails in a pipe fails its job"
     # Snakemake removes the output of a failed job, and would take what was made of the last one
     assert not (checkout.folder / MIXTURE.format("train")).exists()
-    assert checkout.planned(target, overlays=overlays) == {
+    assert checkout.planned(target) == {
         "train_stack": 1, "measure": 1, "collect": 1, "plot_figure1": 1,
     }  # fmt: skip
 

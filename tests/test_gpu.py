@@ -25,6 +25,7 @@ from nrc.training.trained_file import cell_arrays
 from support.pretended_gpu import GPU, pretended_gpu
 from support.problems import METHODS, mixture, normal
 from support.references import centroid_gradient
+from workflow.lib import device
 
 # what torch refuses on a GPU, or does in another order each time (its notes on determinism)
 NOT_DETERMINISTIC = {"bincount", "cumsum", "histc", "kthvalue", "median", "put", "put_", "scatter_reduce"}
@@ -288,3 +289,12 @@ def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
     assert device_of("auto").type == "cpu"
     with pytest.raises(ValueError, match="device is cuda, but torch finds no GPU; use device: auto or cpu"):
         device_of("cuda")
+
+
+def test_auto_is_the_device_that_torch_finds(monkeypatch):
+    monkeypatch.setattr(device, "_has_driver", lambda: True)
+    for gpu, name in ((True, "cuda"), (False, "cpu")):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda gpu=gpu: gpu)
+        assert device.device_here("auto") == name
+    monkeypatch.setattr(device, "_has_driver", lambda: False)
+    assert device.device_here("auto") == "cpu"

@@ -7,6 +7,7 @@ import time
 from contextlib import contextmanager
 
 import pytest
+import torch
 
 from support.checkout import TINY, digests
 from workflow.config.compatibility import names_of
@@ -98,6 +99,10 @@ def test_a_change_of_code_reruns_what_uses_it_and_nothing_else(planning):
         (
             {"experiments.depth.training.epochs": 3},  # depth_stationary starts from depth
             {"train_stack": 2, "measure": 2, "collect": 2, "plot_figure5": 1, **JUDGED},
+        ),
+        # the results were made with `device: cpu`, which is what auto finds
+        pytest.param(
+            {"device": "auto"}, {}, marks=pytest.mark.skipif(torch.cuda.is_available(), reason="has a GPU")
         ),
     ],
     ids=lambda value: "+".join(value) if any("." in key for key in value) else "",

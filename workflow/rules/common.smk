@@ -20,6 +20,7 @@ from nrc.objectives.penalties import PENALTIES
 from workflow.lib import paths, job_settings
 from workflow.lib.code_digest import code_digest, summary_of
 from workflow.lib.commit import commit_of
+from workflow.lib.device import device_here
 from workflow.lib.error_lines import error_line
 from workflow.config.compatibility import cube_of, names_of
 from workflow.config.counterparts import centroid_counterpart, centroid_counterparts
@@ -46,6 +47,11 @@ SETTINGS = or_exit(
     workflow.config_settings.config,
 )
 EXPERIMENTS, DATA = SETTINGS["experiments"], SETTINGS["data"]
+LOCAL_CORES = workflow.resource_settings.cores if workflow.resource_settings.nodes is None else None
+# of a cluster only the machine of a job can say which device it has
+ON_THIS_MACHINE = workflow.is_main_process and LOCAL_CORES is not None
+if ON_THIS_MACHINE and SETTINGS["device"] == "auto":
+    SETTINGS["device"] = device_here("auto")
 if workflow.is_main_process and SETTINGS["removed"]:
     logger.warning(SETTINGS["removed"])
 
@@ -148,10 +154,20 @@ def early(wildcards):
     return len(ORDER) - ORDER.index(wildcards.experiment) if wildcards.experiment in ORDER else 0
 
 
+@quick
+def early_on_device(wildcards):
+    """Priority of a training, refused if its device is not there.
+
+    Snakemake asks for the priority of all jobs that will run before it removes the output of the first.
+    """
+    if ON_THIS_MACHINE:
+        or_exit(device_here, SETTINGS["device"])
+    return early(wildcards)
+
+
 # Cores of a job with a stack: more than one if there are more cores than stacks. On a cluster
 # --set-threads train_stack=N sets them.
 STACKS = sum(len(paths.stack_files("train", *experiment)) for experiment in EXPERIMENTS.items())
-LOCAL_CORES = workflow.resource_settings.cores if workflow.resource_settings.nodes is None else None
 STACK_THREADS = max(1, (LOCAL_CORES or 1) // max(1, STACKS))
 
 

@@ -15,7 +15,7 @@ rule train_stack:
         "results/logs/{experiment}/train/{cells}.log",
     benchmark:
         "results/benchmarks/{experiment}/train/{cells}.tsv"
-    priority: early
+    priority: early_on_device
     conda:
         ENVIRONMENT
     # the number of cores does not change the results
