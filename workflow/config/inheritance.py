@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from workflow.config.overlays import merge
-from workflow.config.words import dotted, written
+from workflow.config.words import NOTHING, dotted, value_at, written
 from workflow.config.yaml_files import ConfigurationError
 
 __all__ = ["Inheritance"]
@@ -74,9 +74,5 @@ class Inheritance:
         return entry if isinstance(entry, dict) else {}
 
 
-def _has(value: Any, keys: tuple[str, ...]) -> bool:
-    for key in keys:
-        if not isinstance(value, Mapping) or key not in value:
-            return False
-        value = value[key]
-    return True
+def _has(entry: Any, keys: tuple[str, ...]) -> bool:
+    return value_at(entry, keys) is not NOTHING
