@@ -90,7 +90,7 @@ def test_the_cube_holds_the_measures_of_every_cell(finished):
     cube, trained = finished.load("results/mixture/measures.nc"), finished.load(PLANE.format("train"))
     assert cube["relative_tail"].dims == ("weight_decay", "sigma", "width", "depth", "seed", "layer", "index")
     assert dict(cube.sizes) == {
-        "weight_decay": 2, "sigma": 2, "width": 1, "depth": 1, "seed": 1, "layer": 3, "index": 4, "source": 3,
+        "weight_decay": 2, "sigma": 2, "width": 1, "depth": 1, "seed": 1, "layer": 3, "index": 4, "source": 3, "decade": 18,
     }  # fmt: skip
     for l in (1, 2, 3):
         s = np.linalg.svd(trained[f"W{l}"].values, compute_uv=False)
@@ -174,7 +174,7 @@ def test_classifiers_are_measured_as_they_were_trained(finished):
     """Two epochs end to end: the last snapshot is the measurement of the saved weights."""
     cube = finished.load("results/mnist/measures.nc")
     assert dict(cube.sizes) == {
-        "weight_decay": 2, "sigma": 1, "width": 1, "depth": 1, "seed": 2, "layer": 3, "index": 8, "source": 3, "snapshot": 3,
+        "weight_decay": 2, "sigma": 1, "width": 1, "depth": 1, "seed": 2, "layer": 3, "index": 8, "source": 3, "snapshot": 3, "decade": 18,
     }  # fmt: skip
     assert cube["snapshot"].values.tolist() == [0, 1, 2]
     last = cube.sel(snapshot=2)

@@ -90,7 +90,15 @@ def test_a_change_of_code_reruns_what_uses_it_and_nothing_else(planning):
         ),
         (
             {"experiments.mixture.grid.sigma": [0.05, 0.2, 0.5]},
-            {"train_stack": 1, "measure": 1, "collect": 1, "plot_figure1": 1, "plot_bounds": 1, **JUDGED},
+            {
+                "train_stack": 1,
+                "measure": 1,
+                "collect": 1,
+                "plot_figure1": 1,
+                "plot_bounds": 1,
+                "plot_rate": 1,
+                **JUDGED,
+            },
         ),
         (
             {"experiments.depth_stationary.training.epochs": 200},
