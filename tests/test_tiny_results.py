@@ -115,7 +115,8 @@ def test_the_findings_of_a_run_are_what_its_files_say(finished):
     assert numbers["plane"]["layers"] == 4 * 3
     assert numbers["plane"]["collapsed"] == int((cube["relative_distance"] <= 0.1).sum())
     audited = pd.read_csv(finished.folder / "results/audit.csv")
-    proved = audited[~audited["statement"].str.contains(r"\((?:c|f)\)")]
+    observed = audited["statement"].str.contains(r"\((?:c|f)\)")
+    proved = audited[~observed & (audited["checked"] > 0)]
     assert numbers["audit"][-1] == {"statement": "violations", "checked": 0, "rows": len(proved)}
     assert {row["verdict"] for row in numbers["claims"]["claims"]} == {"inconclusive"}
     assert len(numbers["claims"]["claims"]) == finished.load("results/claims.nc").sizes["claim"]
