@@ -23,7 +23,7 @@ def test_the_files_are_there(finished):
     figures = read_settings([finished.folder / "config.yaml", finished.folder / TINY])["figures"]
     for suffix in ("png", "pdf", "svg", "csv", "rst", "html"):
         assert {file.stem for file in results.glob(f"figures/*.{suffix}")} == set(figures)
-        assert all(file.stat().st_size > 80 for file in results.glob(f"figures/*.{suffix}"))
+        assert all(file.stat().st_size > 200 for file in results.glob(f"figures/*.{suffix}"))
     assert (results / "figures/figure1.png").read_bytes().startswith(b"\x89PNG")
     hidden = {file.suffixes[0] for file in results.rglob(".*")}
     assert hidden == {".earlier"}, "a temporary file is left"
