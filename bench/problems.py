@@ -14,7 +14,7 @@ from torch import Tensor
 
 from nrc import kinds, netcdf
 from nrc.batching import architecture_of, initial_parameters, regularised_loss, training_sample
-from nrc.data.mnist import fetch, images_dataset
+from nrc.data.mnist import fetch
 from nrc.data.points import Points
 from nrc.grid import Stack
 from nrc.networks.activations import ACTIVATIONS
@@ -117,7 +117,7 @@ def drawn(options: Mapping[str, Any], seed: int = 0) -> Points:
         files = []
         if name == "mnist":
             files = [f"{folder}/images.nc"]
-            netcdf.save(images_dataset(*fetch(options, "test", PROJECT / "resources/mnist")), files[0])
+            netcdf.save(fetch(options, "test", PROJECT / "resources/mnist"), files[0])
         return kind.draw(options, seed, files)
 
 
