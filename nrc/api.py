@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from nrc.api_arguments import (
-    bias_decay_of,
     check_loss,
     check_mode,
     check_module,
@@ -20,14 +19,15 @@ from nrc.api_arguments import (
     labels_of,
     leading,
     targets_of,
-    weight_decay_of,
 )
-from nrc.measured_module import BATCH, Loss, MeasuredModule, layers_of, parameters_of, weights_of
+from nrc.layers import layers_of, parameters_of, weights_of
+from nrc.measured_module import BATCH, Loss, MeasuredModule
 from nrc.measures.coordinates import coordinates
 from nrc.measures.network import measure as measure_networks
 from nrc.measures.ranks import rank_measures
 from nrc.metadata import describe, provenance
 from nrc.objectives.residual import ABOUT, total_residual
+from nrc.weight_decay import bias_decay_of, weight_decay_of
 
 __all__ = ["measure", "spectra"]
 

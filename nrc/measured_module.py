@@ -1,15 +1,14 @@
 """Any torch module as a measured network: its layers, its sources, and the gradients after each source.
 
-A layer is a weight matrix: the weight of a linear layer, a kernel unfolded to (outputs, inputs * positions),
-or a projection of an attention. A source is a cut, a space of features that determines all later ones: the
+A source is a cut, a space of features that determines all later ones: the
 input, or the features that enter a module with a layer. Cuts are found by experiment: the outputs must not
 change if these features are kept and the inputs are replaced.
 """
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -20,21 +19,18 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from nrc.chains import OUTPUTS, Hidden, hidden_layers, left_out
+from nrc.layers import DivergedError, layers_of, parameters_of, weights_of
 from nrc.measured_network import Batch, Neurons
 from nrc.networks.losses import LOSSES
 from nrc.networks.workspace import FRESH
+from nrc.plain_module import in_float64
 from nrc.theory.potential import Potential
 
 __all__ = [
-    "DivergedError",
-    "Layer",
     "Loss",
     "MeasuredModule",
     "ModuleFeatures",
     "Source",
-    "layers_of",
-    "parameters_of",
-    "weights_of",
 ]
 
 # The loss of each point, (points,), from outputs (points, ...) and targets (points, ...).
@@ -43,7 +39,6 @@ T = TypeVar("T")
 # Receives the first tensor that enters a module, or None, and may return a replacement.
 Intercept = Callable[[Tensor | None], Tensor | None]
 
-KINDS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 # Relative to the largest output: a larger difference is more than rounding.
 TOLERANCE = 1e-8
 # Bytes of features in memory.
@@ -52,33 +47,6 @@ MEMORY = 2**30
 DELAY = 1.0
 # Points in a batch by default, and points for experiments with the module.
 BATCH, FEW = 256, 4
-
-
-class DivergedError(ValueError):
-    """Weights or outputs of a module are not finite."""
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A weight matrix of a module.
-
-    Attributes
-    ----------
-    name : str
-        As in `named_modules`; the parts of a packed projection of an attention are called `q_proj`, ...
-    parameters : tuple of str
-        Names of the parameter, several if it is tied.
-    rows : slice
-        The layer's part of the parameter's first axis.
-    """
-
-    name: str
-    parameters: tuple[str, ...]
-    rows: slice = field(default_factory=lambda: slice(None))
-
-    def matrix(self, parameter: Tensor) -> Tensor:
-        """The layer's part of the parameter or of its gradient, (1, n_l, n_{l-1}) in float64 on the CPU."""
-        return parameter.detach()[self.rows].flatten(1)[None].cpu().double()
 
 
 @dataclass(frozen=True)
@@ -98,86 +66,6 @@ class Source:
     name: str
     module: nn.Module | None
     shape: tuple[int, ...]
-
-
-def layers_of(model: nn.Module) -> list[Layer]:
-    """The layers of a module; a tied layer occurs once.
-
-    Raises
-    ------
-    ValueError
-        If there is no layer, or a weight is computed from other parameters or is not initialised.
-
-    Examples
-    --------
-    >>> model = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.Flatten(), torch.nn.Linear(8, 2))
-    >>> [(layer.name, layer.parameters) for layer in layers_of(model)]
-    [('0', ('0.weight',)), ('2', ('2.weight',))]
-    """
-    names: dict[int, list[str]] = {}
-    for name, parameter in parameters_of(model).items():
-        names.setdefault(id(parameter), []).append(name)
-    found: dict[tuple[int, int | None], Layer] = {}
-    for name, module in model.named_modules():
-        for called, own, rows in _matrices(name or type(model).__name__, module):
-            parameter = module._parameters.get(own)
-            if parameter is None or isinstance(parameter, nn.UninitializedParameter) or parameter.is_meta:
-                raise ValueError(
-                    f"model: {called}.{own} is not an initialised parameter; remove its parametrization "
-                    "(torch.nn.utils.parametrize.remove_parametrizations), call a lazy module once, or move "
-                    "the model off the meta device"
-                )
-            key = id(parameter), rows.start
-            found.setdefault(key, Layer(called, tuple(names[id(parameter)]), rows))
-    if not found:
-        raise ValueError(
-            f"model: {type(model).__name__} has no layer that can be measured: "
-            "no Linear, Conv1d, Conv2d, Conv3d or MultiheadAttention"
-        )
-    return list(found.values())
-
-
-def weights_of(layers: Sequence[Layer], parameters: Mapping[str, Tensor]) -> list[Tensor]:
-    """The matrices of layers, (1, n_l, n_{l-1}) each, in float64.
-
-    Raises
-    ------
-    DivergedError
-        If a value is not finite.
-
-    Examples
-    --------
-    >>> model = torch.nn.Conv2d(3, 8, 5)
-    >>> [tuple(w.shape) for w in weights_of(layers_of(model), parameters_of(model))]
-    [(1, 8, 75)]
-    """
-    weights = [layer.matrix(parameters[layer.parameters[0]]) for layer in layers]
-    for layer, w in zip(layers, weights, strict=True):
-        if not w.isfinite().all():
-            raise DivergedError(f"model: weights of layer {layer.name} are not finite; every number must be")
-    return weights
-
-
-def parameters_of(model: nn.Module) -> dict[str, nn.Parameter]:
-    """All parameters by name; a tied parameter occurs under each of its names."""
-    return {
-        f"{name}.{own}".lstrip("."): parameter
-        for name, module in model.named_modules()
-        for own, parameter in module.named_parameters(recurse=False, remove_duplicate=False)
-    }
-
-
-def _matrices(name: str, module: nn.Module) -> Iterator[tuple[str, str, slice]]:
-    """The matrices of a module without its children: their names, parameters and rows."""
-    if isinstance(module, KINDS):
-        yield name, "weight", slice(None)
-    elif isinstance(module, nn.MultiheadAttention):
-        size = module.embed_dim
-        for number, part in enumerate(("q_proj", "k_proj", "v_proj")):
-            if module.in_proj_weight is None:
-                yield f"{name}.{part}", f"{part}_weight", slice(None)
-            else:
-                yield f"{name}.{part}", "in_proj_weight", slice(number * size, (number + 1) * size)
 
 
 class ModuleFeatures:
@@ -218,7 +106,7 @@ class ModuleFeatures:
         batch: int = BATCH,
         progress: bool | None = None,
     ) -> None:
-        self._model = _in_float64(model)
+        self._model = in_float64(model)
         self._x, self._batch, self._disable = x, batch, None if progress is None else not progress
         self.device = next(self._model.parameters()).device
         self._layers = layers_of(self._model)
@@ -676,21 +564,6 @@ def _every_module_runs() -> Iterator[None]:
         yield
     finally:
         torch.backends.mha.set_fastpath_enabled(before)
-
-
-def _in_float64(model: nn.Module) -> nn.Module:
-    """A copy in float64 and eval mode, in which only the layers require a gradient."""
-    layers = {name for layer in layers_of(model) for name in layer.parameters}
-    if (device := next(model.parameters()).device).type == "mps":
-        raise ValueError(f"model: it is on {device.type}, which has no float64; move it to the CPU")
-    try:
-        double = copy.deepcopy(model).double().eval()
-    except (RuntimeError, TypeError) as error:
-        reason = str(error).partition("\n")[0]
-        raise TypeError(f"model: it cannot be copied ({reason}); use parameters and buffers") from error
-    for name, parameter in parameters_of(double).items():
-        parameter.requires_grad_(name in layers)
-    return double
 
 
 def _check_output(output: Any, points: int) -> None:

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from nrc.api_arguments import check_module, count, data_of, labels_of
-from nrc.measured_module import BATCH, DivergedError, ModuleFeatures
+from nrc.layers import DivergedError
+from nrc.measured_module import BATCH, ModuleFeatures
 from nrc.measures.coordinates import coordinates
 from nrc.metadata import describe, provenance
 from nrc.theory.moments import Moments
