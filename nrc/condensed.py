@@ -45,29 +45,37 @@ class Condensed:
         """Number of parameters of the smaller module."""
         return sum(parameter.numel() for parameter in self.model.parameters())
 
-    def squared_norm(self) -> float:
+    def squared_norm(self) -> Tensor:
         """The sum of squares of all parameters of a larger module with these neurons and multiplicities.
 
         If each of the m equal neurons has the same outgoing weights, as at a stationary point with weight
         decay, that is the squared norm of the module that was condensed: an incoming weight w of such a
-        neuron counts m w^2, and an outgoing weight v counts v^2 / m, both if it is between two of them.
+        neuron counts m w^2, and an outgoing weight v counts v^2 / m, both if it is between two of them. With
+        this norm in place of its own, the smaller module is stationary where the condensed one was.
+
+        Returns
+        -------
+        Tensor
+            A number in float64, with a gradient: training can continue with it as penalty.
         """
-        total, owner = 0.0, {id(p): p for p in self.model.parameters()}
+        total, owner = torch.zeros((), dtype=torch.float64), {id(p): p for p in self.model.parameters()}
         before = {of.next_name: (of.name, of.block) for of in hidden_layers(self.model)}
         for name, layer in self.model.named_modules():
             if name in self.multiplicities or name in before:
-                weight = layer.weight.detach().cpu().double().flatten(1)
+                weight = layer.weight.cpu().double().flatten(1)
                 rows = torch.from_numpy(self.multiplicities.get(name, np.ones(len(weight), dtype=int)))
                 columns = torch.ones(weight.shape[1], dtype=torch.float64)
                 if name in before:
                     entering, block = before[name]
                     columns = torch.from_numpy(np.repeat(self.multiplicities[entering], block))
-                total += (rows[:, None] * weight**2 / columns).sum().item()
+                total = total + (rows[:, None] * weight**2 / columns).sum()
                 owner.pop(id(layer.weight))
                 if isinstance(layer.bias, nn.Parameter):
-                    total += (rows * layer.bias.detach().cpu().double() ** 2).sum().item()
+                    total = total + (rows * layer.bias.cpu().double() ** 2).sum()
                     owner.pop(id(layer.bias))
-        return total + sum(p.detach().double().square().sum().item() for p in owner.values())
+        for parameter in owner.values():
+            total = total + parameter.cpu().double().square().sum()
+        return total
 
 
 def condense(
@@ -121,7 +129,7 @@ def condense(
     [[3.0, 1.0, 0.0], [1.0, 1.0, 0.0]]
     >>> small.model[0].weight.tolist(), small.model[2].weight.tolist()
     ([[1.0, 2.0]], [[1.0]])
-    >>> small.multiplicities["0"].tolist(), small.squared_norm()
+    >>> small.multiplicities["0"].tolist(), small.squared_norm().item()
     ([2], 10.5)
     """
     check_module(model)

@@ -126,7 +126,13 @@ def test_the_penalty_of_the_large_module_follows_from_the_small_one(kind):
     if kind == "relu":  # scaled copies share the penalty if biases are scaled too, as at stationary points
         model[2].weight.data[:, 1] = 2.5 * model[2].weight.data[:, 0]
     squares = sum(parameter.square().sum().item() for parameter in model.parameters())
-    assert nrc.condense(model).squared_norm() == pytest.approx(squares, rel=1e-10)
+    small = nrc.condense(model)
+    norm = small.squared_norm()
+    assert norm.item() == pytest.approx(squares, rel=1e-10)
+    # training can continue with it: the derivative of a quadratic function along its argument is twice its value
+    norm.backward()
+    along = sum((parameter * parameter.grad).sum().item() for parameter in small.model.parameters())
+    assert along == pytest.approx(2 * squares, rel=1e-10)
 
 
 def test_multiplicities_count_the_neurons():
