@@ -46,7 +46,7 @@ def main(quick: bool, results: Path) -> None:
     on_many = plane.compared(many, budget, plane.ON_MANY)
     sections = [
         head,
-        plane.section(all_programs, on_many, rates),
+        plane.section(all_programs, on_many, rates[1]),
         scaling.section(few.method, rates[1], **sizes),
         classifiers.section(widths),
         stages.section(results),
@@ -74,9 +74,8 @@ def machine_section() -> tuple[str, dict[int, float]]:
     ]
     head = f"""# Times
 
-`make bench` wrote this page in a single run on a single machine: {machine.name()} Programs with one thread
-are timed by processor time, which equals the elapsed time on an otherwise idle machine; programs with more
-threads are timed by elapsed time.
+`make bench` wrote this page in a single run on a single machine: {machine.name()} Processor time
+equals the elapsed time of one thread on an otherwise idle machine, and does not depend on other processes.
 
 Rate of products of 512 x 512 matrices in float64 (GEMM). The shares of GEMM below refer to the faster
 library:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from bench.baselines import minimised
 from bench.engine import minimum
-from bench.machine import alone, clock_of, use_threads
+from bench.machine import alone, clock, use_threads
 from bench.problems import Problem, configured, relative_residual
 from bench.runs import Halt
 from nrc.determinism import make_deterministic
@@ -30,10 +30,9 @@ Array = NDArray[np.float64]
 def by_engine(problem: Problem) -> tuple[float, int, Array]:
     """Seconds, number of evaluations, and end point."""
     make_deterministic()
-    clock = clock_of(1)
     begin = clock()
     theta, evaluations = minimum(problem, TOLERANCE, EPOCHS)
-    return clock() - begin, int(evaluations), theta[0].numpy()
+    return (clock() - begin)[0], int(evaluations), theta[0].numpy()
 
 
 def loss_of(problem: Problem, x: Tensor, classes: Tensor, decay: float, theta: Array) -> tuple[float, Array]:
@@ -53,7 +52,7 @@ def by_scipy(problem: Problem, seconds: float) -> tuple[float, float, Array]:
     """Seconds spent, and the smallest relative residual within a time limit, with its parameters."""
     use_threads(1)
     x, y, decay = problem.cell(next(problem.stack.cells()))
-    classes, best, end, clock = y.argmax(1), np.inf, None, clock_of(1)
+    classes, best, end = y.argmax(1), np.inf, None
     begin = clock()
 
     def watched(theta: Array) -> tuple[float, Array]:
@@ -62,12 +61,12 @@ def by_scipy(problem: Problem, seconds: float) -> tuple[float, float, Array]:
         residual = relative_residual(*map(torch.from_numpy, (gradient, theta)), decay)
         if residual < best:
             best, end = residual, theta.copy()
-        if best <= TOLERANCE or clock() - begin > seconds:
+        if best <= TOLERANCE or (clock() - begin)[0] > seconds:
             raise Halt
         return value, gradient
 
     minimised(watched, problem.start()[0].numpy())
-    return clock() - begin, best, end
+    return (clock() - begin)[0], best, end
 
 
 def section(widths: list[int]) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.machine import clock_of
+from bench.machine import clock
 from bench.problems import Problem, residual
 from bench.runs import TOLERANCES, Budget, Run
 from nrc.determinism import make_deterministic
@@ -49,7 +49,7 @@ def minimum(problem: Problem, tolerance: float, epochs: int, threads: int = 1) -
 def nrc_stack(problem: Problem, budget: Budget, threads: int) -> Run:
     """The configured method on all cells together, once for each tolerance."""
     make_deterministic()
-    cells, clock = list(problem.stack.cells()), clock_of(threads)
+    cells = list(problem.stack.cells())
     seconds, evaluations, passed = [], [], []
     for tolerance in TOLERANCES:
         begin = clock()
@@ -58,7 +58,4 @@ def nrc_stack(problem: Problem, budget: Budget, threads: int) -> Run:
         evaluations.append(counts.numpy())
         residuals = [residual(problem, *pair)[1] for pair in zip(cells, theta.numpy(), strict=True)]
         passed.append(np.array(residuals) <= ROUNDING * tolerance)
-    microseconds = 1e6 * seconds[-1] / evaluations[-1].sum()
-    return Run(
-        np.array(seconds), np.array(evaluations, dtype=float), np.array(passed), microseconds, theta.numpy()
-    )
+    return Run(np.transpose(seconds), np.array(evaluations, dtype=float), np.array(passed), theta.numpy())

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import scipy
 import torch
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_info, threadpool_limits
 
-__all__ = ["alone", "clock_of", "cores", "name", "product_rates", "seconds_of", "use_threads"]
+__all__ = ["alone", "clock", "cores", "name", "product_rates", "seconds_of", "use_threads"]
 
 
 def cores() -> int:
@@ -63,23 +64,22 @@ def alone(function: Callable, *arguments: Any) -> Any:
         return process.submit(function, *arguments).result()
 
 
-def clock_of(threads: int) -> Callable[[], float]:
-    """The clock for a program: processor time with one thread, elapsed time with more.
-
-    The two agree on an idle machine with one thread; processor time does not count other processes.
-    """
-    return time.process_time if threads == 1 else time.perf_counter
+def clock() -> NDArray[np.float64]:
+    """Processor time of this process, which does not count other processes, and elapsed time, in seconds."""
+    return np.array([time.process_time(), time.perf_counter()])
 
 
 def seconds_of(function: Callable[[], Any], threads: int = 1) -> float:
-    """Seconds per call: the best of five batches, each of one call or of about 20 ms of calls."""
-    clock = clock_of(threads)
+    """Seconds per call: the best of five batches, each of one call or of about 20 ms of calls.
+
+    They are processor time with one thread, and elapsed time with more.
+    """
 
     def seconds(calls: int) -> float:
         begin = clock()
         for _ in range(calls):
             function()
-        return (clock() - begin) / calls
+        return (clock() - begin)[int(threads > 1)] / calls
 
     seconds(1)
     calls = max(1, round(0.02 / seconds(1)))

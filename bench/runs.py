@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.machine import clock_of
+from bench.machine import clock
 from bench.problems import relative_residual
 
 __all__ = ["TOLERANCES", "Budget", "Halt", "Run", "Watch"]
@@ -32,14 +32,13 @@ class Run:
 
     Attributes
     ----------
-    seconds : (tolerances,) array
-        Total over cells, until each cell reached the tolerance or used up its budget.
+    seconds : (2, tolerances) array
+        Processor time and elapsed time, in total over cells, until each cell reached the tolerance or used
+        up its budget.
     evaluations : (tolerances, cells) array
         Evaluations of each cell until then.
     passed : (tolerances, cells) array of bool
         Whether a cell reached the tolerance.
-    microseconds : float
-        Time per evaluation of a cell, including the work of the optimiser between evaluations.
     theta : (cells, parameters) array
         Parameters with the smallest residual.
     """
@@ -47,21 +46,22 @@ class Run:
     seconds: Array
     evaluations: Array
     passed: NDArray[np.bool_]
-    microseconds: float
     theta: Array
 
     @classmethod
     def of_cells(cls, runs: list["Run"]) -> "Run":
         """Join runs of single cells, one after the other."""
-        evaluations = np.concatenate([run.evaluations for run in runs], axis=1)
-        seconds = np.sum([run.seconds for run in runs], axis=0)
         return cls(
-            seconds,
-            evaluations,
+            np.sum([run.seconds for run in runs], axis=0),
+            np.concatenate([run.evaluations for run in runs], axis=1),
             np.concatenate([run.passed for run in runs], axis=1),
-            1e6 * seconds[-1] / evaluations[-1].sum(),
             np.concatenate([run.theta for run in runs]),
         )
+
+    @property
+    def microseconds(self) -> float:
+        """Processor time per evaluation of a cell, including the work of the optimiser."""
+        return 1e6 * self.seconds[0, -1] / self.evaluations[-1].sum()
 
 
 class Halt(Exception):
@@ -77,16 +77,16 @@ class Watch:
     def __init__(self, weight_decay: Tensor, budget: Budget) -> None:
         self.weight_decay, self.budget = weight_decay, budget
         self.count = 0
-        self.at = np.full((2, len(TOLERANCES), len(weight_decay)), np.nan)  # seconds and evaluations
+        # processor time, elapsed time and evaluations
+        self.at = np.full((3, len(TOLERANCES), len(weight_decay)), np.nan)
         self.smallest, self.theta = torch.full_like(weight_decay, torch.inf), None
-        self.clock = clock_of(1)
-        self.begin = self.clock()
+        self.begin = clock()
 
-    def __call__(self, theta: list[Tensor], gradient: list[Tensor]) -> None:
-        """Record an evaluation, from its parameters and gradients, each of shape (cells, ...)."""
-        now = self.clock()
-        self.count += 1
-        self.seconds = now - self.begin
+    def __call__(self, theta: list[Tensor], gradient: list[Tensor], evaluations: int = 1) -> None:
+        """Record evaluations, the last of them by parameters and gradients, each of shape (cells, ...)."""
+        now = clock()
+        self.count += evaluations
+        self.spent = np.append(now - self.begin, self.count)
         theta, gradient = (torch.cat([a.detach().flatten(1) for a in b], dim=1) for b in (theta, gradient))
         residual = relative_residual(gradient, theta, self.weight_decay)
         better = residual < self.smallest
@@ -94,14 +94,13 @@ class Watch:
         self.theta = theta.clone() if self.theta is None else torch.where(better[:, None], theta, self.theta)
         for k, tolerance in enumerate(TOLERANCES):
             new = (residual <= tolerance).numpy() & np.isnan(self.at[0, k])
-            self.at[:, k, new] = [[self.seconds], [self.count]]
-        late = self.seconds > self.budget.seconds * len(self.weight_decay)
+            self.at[:, k, new] = self.spent[:, None]
+        late = self.spent[0] > self.budget.seconds * len(self.weight_decay)
         if not np.isnan(self.at[0, -1]).any() or late or self.count >= self.budget.evaluations:
             raise Halt
-        self.begin += self.clock() - now
+        self.begin += clock() - now
 
     def run(self) -> Run:
         passed = ~np.isnan(self.at[0])
-        seconds, evaluations = np.where(passed, self.at, [[[self.seconds]], [[self.count]]])
-        microseconds = 1e6 * self.seconds / (self.count * len(self.weight_decay))
-        return Run(seconds.max(1), evaluations, passed, microseconds, self.theta.numpy())
+        *seconds, evaluations = np.where(passed, self.at, self.spent[:, None, None])
+        return Run(np.max(seconds, axis=2), evaluations, passed, self.theta.numpy())

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize
 
-from bench.baselines import closure_for_scipy, scipy_options
+from bench.baselines import CLOSURES, scipy_options
 from bench.engine import minimum
 from bench.machine import alone, seconds_of, use_threads
 from bench.problems import Problem, blobs
@@ -43,10 +43,10 @@ def of_engine_and_method(problem: Problem) -> tuple[float, float]:
     return bare, 1e6 * seconds_of(once) / evaluations
 
 
-def of_scipy(problem: Problem) -> tuple[float, float]:
-    """The same two times for the first cell, with scipy on a torch closure."""
+def of_scipy(problem: Problem, closure: str) -> tuple[float, float]:
+    """The same two times for the first cell, with scipy on a closure."""
     use_threads(1)
-    function = closure_for_scipy(problem, next(problem.stack.cells()))
+    function = CLOSURES[closure](problem, next(problem.stack.cells()))
     theta, evaluations = problem.start()[0].numpy(), 0
     bare = 1e6 * seconds_of(lambda: function(theta))
 
@@ -126,7 +126,7 @@ inputs, with the same second moments, so its time does not depend on N.
 def _programs(method: Mapping[str, Any], rate: float, points: int, dimension: int) -> list[dict[str, Any]]:
     problem = blobs(method, points=points, dimension=dimension, cells=BLOCK)
     timed = {
-        "torch closure, scipy L-BFGS-B": alone(of_scipy, problem),
+        **{f"{name} closure, scipy L-BFGS-B": alone(of_scipy, problem, name) for name in CLOSURES},
         "nrc": alone(of_engine_and_method, problem),
     }
     return [

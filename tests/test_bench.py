@@ -18,7 +18,8 @@ BUDGET = Budget(600, 10)
 PROGRAMS = {
     "nrc": lambda problem: nrc_stack(problem, BUDGET, 1),
     "nrc with threads": lambda problem: nrc_stack(problem, BUDGET, 2),
-    "scipy": lambda problem: baselines.scipy_lbfgs(problem, BUDGET),
+    "scipy, numpy": lambda problem: baselines.scipy_lbfgs(problem, BUDGET, "numpy"),
+    "scipy, autograd": lambda problem: baselines.scipy_lbfgs(problem, BUDGET, "torch"),
     "torch": lambda problem: baselines.torch_lbfgs(problem, BUDGET),
     "torch.func": lambda problem: baselines.torch_func(problem, BUDGET),
 }
@@ -57,9 +58,10 @@ def test_the_closures_compute_the_objective_of_this_library(problem):
     start = problem.start()
     values, gradients = value_and_gradient(problem.objective, start)
     for cell, theta, value, gradient in zip(problem.stack.cells(), start, values, gradients, strict=True):
-        found = baselines.closure_for_scipy(problem, cell)(theta.numpy())
-        np.testing.assert_allclose(found[0], value, rtol=1e-12)
-        np.testing.assert_allclose(found[1], gradient, atol=1e-12)
+        for closure in baselines.CLOSURES.values():
+            found = closure(problem, cell)(theta.numpy())
+            np.testing.assert_allclose(found[0], value, rtol=1e-12)
+            np.testing.assert_allclose(found[1], gradient, atol=1e-12)
     classifier = configured("mnist", weight_decay=[1e-3], width=4, depth=2)
     theta = classifier.start()
     x, y, decay = classifier.cell(next(classifier.stack.cells()))
@@ -91,12 +93,16 @@ def test_markdown_has_short_numbers_and_wrapped_text_between_marks(tmp_path):
 
 def test_times_of_a_run_are_summed_by_stage(tmp_path):
     assert "run `make` first" in stages.section(tmp_path)
-    head = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
     seconds = {"a/train/depth~2/seed~0": 10, "a/train/depth~2/seed~1": 20, "a/measures": 1, "data/blobs/0": 9}
     for place, s in seconds.items():
-        file = tmp_path / f"benchmarks/{place}.tsv"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(f"{head}{s}\t0:00:{s}\t100\t-\t-\t-\t-\t-\t-\t{s / 2}\n", encoding="utf-8")
+        texts = {
+            f"benchmarks/{place}.tsv": f"s\th:m:s\tmax_rss\n{s}\t0:00:{s}\t100\n",
+            f"logs/{place}.log": f"a line\nprocessor seconds: {s / 2}\n",
+        }
+        for name, text in texts.items():
+            file = tmp_path / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
     page = stages.section(tmp_path)
     assert "The 4 jobs of the last run took 40 s in total." in page
     assert "| train | 2 | 30.0 | 15.0 | 75.0 | 100 |" in page

@@ -112,7 +112,8 @@ def call(main: Callable[..., None], options: Mapping[str, Any] | Sequence[str]) 
 def run(main: Callable[..., None]) -> None:
     """Run a program on its command line; an error ends it with one line, without a traceback.
 
-    With a log all output of the process goes there, after its settings, and the traceback of an error too.
+    With a log all output of the process goes there, after its settings and before the processor time that it
+    took, and the traceback of an error too.
     The terminal gets only the error, and nothing where errors are left in logs (`workflow.lib.error_lines`).
     """
     options = vars(parser_of(main).parse_args())
@@ -131,6 +132,8 @@ def run(main: Callable[..., None]) -> None:
                 traceback.print_exc(file=terminal)
             print(error_line(_in_words(error), log), file=terminal, flush=True)
         sys.exit(1)
+    if log is not None:  # `make bench` sums them
+        print(f"processor seconds: {sum(os.times()[:4]):.2f}", flush=True)
 
 
 def _print_unless_interrupted(
