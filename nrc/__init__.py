@@ -9,6 +9,7 @@ if TYPE_CHECKING:  # for type checkers and editors
     from nrc.condensed import condense as condense
     from nrc.figures.notebook import plot as plot
     from nrc.netcdf import load as load
+    from nrc.netcdf import save as save
     from nrc.recorder import Recorder as Recorder
     from nrc.trained_module import module as module
     from nrc.training.run import train as train
@@ -23,6 +24,7 @@ _PLACES = {
     "measure": "nrc.api",
     "module": "nrc.trained_module",
     "plot": "nrc.figures.notebook",
+    "save": "nrc.netcdf",
     "spectra": "nrc.api",
     "train": "nrc.training.run",
 }
@@ -31,7 +33,7 @@ _MODULES = (
     *("theory", "training"),
 )
 
-__all__ = ["Recorder", "condense", "load", "measure", "module", "plot", "spectra", "train"]
+__all__ = ["Recorder", "condense", "load", "measure", "module", "plot", "save", "spectra", "train"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Kinds, found by their names: of data, networks, methods, figures and statistics.
+"""Kinds, found by their names: of data, methods, figures and statistics.
 
 A kind is a module of its package that has a class `Options` (`nrc.options`).
 """

@@ -15,6 +15,8 @@ import h5py
 import xarray as xr
 from numpy.typing import NDArray
 
+from nrc.grid import AXES
+
 __all__ = ["atomic", "load", "load_arrays", "save"]
 
 # Value of the attribute sha256 while the digest is computed; it has the length of a digest.
@@ -44,7 +46,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
     >>> Path("table.csv").read_text()
     'r,tail'
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     # the suffix is kept because writers choose their format by it
     temporary = path.with_name(f".{path.stem}.partial-{secrets.token_hex(8)}{path.suffix}")
     try:
@@ -66,29 +68,41 @@ def atomic(path: str | Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def save(dataset: xr.Dataset, path: str | Path) -> None:
+def save(dataset: xr.Dataset | xr.DataArray, path: str | Path) -> None:
     """Write a dataset as NetCDF, with the same bytes for the same contents.
 
     Large variables are compressed. The attribute `sha256` is the digest of the bytes of the file in which its
     value is `PLACEHOLDER`.
 
+    Parameters
+    ----------
+    dataset : Dataset or DataArray
+        An array is saved under its name. Axes of the grid without attributes, such as `xr.concat` makes them,
+        get theirs.
+    path : path
+        A `~` at its beginning is the home directory.
+
     Raises
     ------
-    ValueError
-        If a variable has no long_name or no units.
+    TypeError
+        If it is no dataset, and no array with a name.
     OSError
         As in `atomic`.
 
     Examples
     --------
-    >>> dataset = xr.Dataset({"loss": ("seed", [0.5, 0.25], {"long_name": "loss", "units": "1"})})
-    >>> save(dataset, "measures.nc")
-    >>> load("measures.nc").equals(dataset)
-    True
+    >>> runs = [xr.Dataset({"loss": loss}) for loss in (0.5, 0.25)]
+    >>> sweep = xr.concat(runs, pd.Index([0.1, 0.2], name="weight_decay"))
+    >>> nrc.save(sweep, "sweep.nc")
+    >>> again = nrc.load("sweep.nc")
+    >>> again.equals(sweep), again["weight_decay"].attrs["long_name"]
+    (True, 'weight decay lambda')
     """
-    for name, variable in dataset.variables.items():
-        if missing := {"long_name", "units"} - set(variable.attrs):
-            raise ValueError(f"variable {name} has no {' and no '.join(sorted(missing))}")
+    if isinstance(dataset, xr.DataArray) and dataset.name is not None:
+        dataset = dataset.to_dataset()
+    if not isinstance(dataset, xr.Dataset):
+        kind = "a DataArray without a name" if isinstance(dataset, xr.DataArray) else type(dataset).__name__
+        raise TypeError(f"save writes a Dataset or a DataArray with a name, not {kind}")
     # compressed but not packed by scale_factor: `load_arrays` and the display of a run read values as stored
     encoding = {
         name: {"zlib": True, "complevel": 4}
@@ -96,6 +110,8 @@ def save(dataset: xr.Dataset, path: str | Path) -> None:
         if variable.nbytes >= LARGE
     }
     unsigned = dataset.drop_encoding().assign_attrs(sha256=PLACEHOLDER.decode())
+    for axis in AXES.keys() & unsigned.coords.keys():
+        unsigned[axis].attrs = {"long_name": AXES[axis].long_name, "units": "1"} | unsigned[axis].attrs
     # in memory, where HDF5 cannot run out of disk space
     data = bytes(unsigned.to_netcdf(engine="h5netcdf", encoding=encoding))
     digest = hashlib.sha256(data).hexdigest().encode()
@@ -106,6 +122,11 @@ def save(dataset: xr.Dataset, path: str | Path) -> None:
 def load(path: str | Path) -> xr.Dataset:
     """Read a NetCDF file into memory and check its digest.
 
+    Parameters
+    ----------
+    path : path
+        A `~` at its beginning is the home directory.
+
     Raises
     ------
     OSError
@@ -113,7 +134,7 @@ def load(path: str | Path) -> xr.Dataset:
 
     Examples
     --------
-    >>> save(xr.Dataset({"loss": ((), 0.5, {"long_name": "loss", "units": "1"})}), "measures.nc")
+    >>> save(xr.Dataset({"loss": 0.5}), "measures.nc")
     >>> float(nrc.load("measures.nc")["loss"])
     0.5
     >>> half = Path("measures.nc").read_bytes()[:2000]
@@ -139,7 +160,7 @@ def load_arrays(path: str | Path) -> tuple[dict[str, NDArray[Any]], dict[str, An
 
     Examples
     --------
-    >>> save(xr.Dataset({"loss": ((), 0.5, {"long_name": "loss", "units": "1"})}), "measures.nc")
+    >>> save(xr.Dataset({"loss": 0.5}), "measures.nc")
     >>> arrays, attributes = load_arrays("measures.nc")
     >>> float(arrays["loss"]), len(attributes["sha256"])
     (0.5, 64)
@@ -150,7 +171,7 @@ def load_arrays(path: str | Path) -> tuple[dict[str, NDArray[Any]], dict[str, An
 
 def _checked_bytes(path: str | Path) -> bytes:
     """The bytes of a file, checked before HDF5 reads them, which may hang on damaged files."""
-    data = Path(path).read_bytes()
+    data = Path(path).expanduser().read_bytes()
     if _is_whole(data):
         return data
     if b"sha256" in data or not data:

@@ -3,10 +3,13 @@ import os
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
+import nrc
 from nrc import netcdf
+from nrc.grid import AXES
 
 ABOUT = {"long_name": "numbers", "units": "1"}
 
@@ -21,12 +24,6 @@ def test_the_same_contents_are_the_same_bytes(tmp_path):
     for name in ("a.nc", "b.nc"):
         netcdf.save(dataset(), tmp_path / name)
     assert (tmp_path / "a.nc").read_bytes() == (tmp_path / "b.nc").read_bytes()
-
-
-def test_a_variable_must_say_what_it_is(tmp_path):
-    with pytest.raises(ValueError, match="variable a has no long_name"):
-        netcdf.save(xr.Dataset({"a": ("x", [1.0], {"units": "1"})}), tmp_path / "a.nc")
-    assert list(tmp_path.iterdir()) == []
 
 
 def fail_halfway(path):
@@ -121,3 +118,20 @@ def test_what_a_killed_process_left_is_removed_when_it_is_old(tmp_path):
     netcdf.save(dataset(), tmp_path / "a.nc")
     assert not old.exists()
     assert young.exists()
+
+
+def test_a_sweep_a_selection_and_a_ratio_are_saved(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    runs = [dataset((seed, 2.0, 3.0)) for seed in range(3)]
+    sweep = xr.concat(runs, pd.Index([0, 1, 2], name="seed"))
+    ratio = (sweep["a"] / 2).drop_attrs().rename("ratio")
+    for number, kept in enumerate((sweep, sweep.isel(x=0), sweep.sel(seed=1), ratio)):
+        nrc.save(kept, f"~/{number}.NC")
+        xr.testing.assert_equal(nrc.load(f"~/{number}.NC"), kept if number < 3 else kept.to_dataset())
+    assert sorted(file.name for file in tmp_path.iterdir()) == [f"{number}.NC" for number in range(4)]
+    assert nrc.load("3.NC")["seed"].attrs["long_name"] == AXES["seed"].long_name
+    assert sweep["seed"].attrs == {}, "what is saved is not changed"
+    for other, kind in (({}, "dict"), (xr.DataArray(1.0), "a DataArray without a name")):
+        with pytest.raises(TypeError, match=f"save writes a Dataset or a DataArray with a name, not {kind}"):
+            nrc.save(other, "a.nc")

@@ -1,4 +1,7 @@
-"""Arrays from a file: x (points, features), labels (points) and, optionally, y (points, outputs)."""
+"""Arrays from a file: x (points, features), labels (points) and, optionally, y (points, outputs).
+
+Labels are whole numbers or texts. Their distinct values, in ascending order, are the classes 0 to K-1.
+"""
 
 import zipfile
 import zlib
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Options", "check", "draw", "read_arrays", "size"]
 
 NAMES = {"x": "(points, features)", "labels": "(points,)", "y": "(points, outputs)"}
-KINDS = {"x": "fiu", "labels": "iu", "y": "fiu"}
+KINDS = {"x": "fiu", "labels": "iuSU", "y": "fiu"}
 SUFFIXES = ".npz, .npy, .nc"
 
 # Errors that a damaged file or a file of another format may raise.
@@ -35,16 +38,16 @@ class Options(DataOptions):
     rule: ClassVar[str] = "import_arrays"
 
     file: str = Field(
-        description=".npz, .npy or NetCDF with x (points, features), labels (points) 0 to K-1, and for the "
-        "task regress y (points, outputs)"
+        description=".npz, .npy or NetCDF with x (points, features), labels (points), whole numbers or "
+        "texts, and for the task regress y (points, outputs); ~ at its beginning is the home directory"
     )
 
     @field_validator("file")
     @classmethod
-    def _without_braces(cls, file: str) -> str:
+    def _path(cls, file: str) -> str:
         if "{" in file or "}" in file:
             raise ValueError("must be a path without braces")
-        return file
+        return str(Path(file).expanduser())
 
 
 def check(options: Options) -> None:
@@ -110,12 +113,12 @@ def read_arrays(file: str | Path) -> dict[str, NDArray[Any]]:
     Raises
     ------
     ValueError
-        If an array is missing, a shape or type does not fit, a value is not finite, or labels leave a gap;
+        If an array is missing, a shape or type does not fit, a value is not finite, or a label is negative;
         with the file, the array and what it must be.
 
     Examples
     --------
-    >>> np.savez("points.npz", x=[[0, 1], [2, 3]], labels=[1, 0])
+    >>> np.savez("points.npz", x=[[0, 1], [2, 3]], labels=["dog", "cat"])
     >>> arrays = read_arrays("points.npz")
     >>> arrays["x"].tolist(), arrays["labels"].tolist()
     ([[0.0, 1.0], [2.0, 3.0]], [1, 0])
@@ -128,8 +131,7 @@ def read_arrays(file: str | Path) -> dict[str, NDArray[Any]]:
             if name in arrays:
                 arrays[name] = arrays[name].astype(np.float64)
                 _check_finite(name, arrays[name])
-        arrays["labels"] = arrays["labels"].astype(np.int64)
-        _check_labels(arrays["labels"])
+        arrays["labels"] = _classes(arrays["labels"])
     except UNREADABLE as error:
         raise ValueError(f"{file}: {_reason(error)}") from None
     return arrays
@@ -142,12 +144,12 @@ def _check_finite(name: str, array: NDArray[Any]) -> None:
         raise ValueError(f"its {name} is {array[at]} at {list(at)}; every number must be finite")
 
 
-def _check_labels(labels: NDArray[np.int64]) -> None:
-    found = np.unique(labels)
-    gaps = np.flatnonzero(found != np.arange(len(found)))
-    if len(gaps):
-        fault = f"{found[0]} is one of them" if found[0] < 0 else f"{gaps[0]} is missing"
-        raise ValueError(f"its labels must be 0, 1, ..., K-1, each with a point, but {fault}")
+def _classes(labels: NDArray[Any]) -> NDArray[np.int64]:
+    """The class of each point, 0 to K-1: the place of its label among all labels in ascending order."""
+    values, classes = np.unique(labels, return_inverse=True)
+    if values.dtype.kind == "i" and values[0] < 0:
+        raise ValueError(f"one of its labels is {values[0]}; leave out points without a class")
+    return classes.astype(np.int64)
 
 
 def _reason(error: Exception) -> str:
@@ -166,12 +168,13 @@ def _headers(file: str | Path) -> Headers:
     path = Path(file)
     if not path.is_file():
         raise ValueError("there is no such file (a relative path starts at the working directory)")
-    if path.suffix == ".npz":
+    suffix = path.suffix.lower()
+    if suffix == ".npz":
         with zipfile.ZipFile(path) as archive:
             return {
                 name: _member_header(archive, name) for name in NAMES if f"{name}.npy" in archive.namelist()
             }
-    if path.suffix == ".npy":
+    if suffix == ".npy":
         with path.open("rb") as stream:
             shape, dtype = _npy_header(stream)
         if dtype.fields is None:
@@ -183,10 +186,18 @@ def _headers(file: str | Path) -> Headers:
         if any(dtype[name].hasobject for name in dtype.fields.keys() - fields.keys()):
             raise ValueError("it has Python objects besides x, labels and y; save the file without them")
         return {name: ((*shape, *field.shape), field.base) for name, field in fields.items()}
-    if path.suffix in (".nc", ".nc4", ".h5"):
+    if suffix in (".nc", ".nc4", ".h5"):
         with _netcdf(path) as dataset:
-            return {name: (dataset[name].shape, dataset[name].dtype) for name in NAMES if name in dataset}
-    raise ValueError(f"its suffix is {path.suffix!r}; it must be one of {SUFFIXES}")
+            found = {name: dataset[name] for name in NAMES if name in dataset}
+            # texts are the only objects that a NetCDF file may have
+            return {
+                name: (array.shape, np.dtype(str) if array.dtype == object else array.dtype)
+                for name, array in found.items()
+            }
+    raise ValueError(
+        f"its suffix is {path.suffix!r}; it must be one of {SUFFIXES}, such as numpy.savez('mine.npz', x=x, "
+        "labels=labels) writes"
+    )
 
 
 def _member_header(archive: zipfile.ZipFile, name: str) -> tuple[tuple[int, ...], np.dtype]:
@@ -204,10 +215,13 @@ def _npy_header(stream: Any) -> tuple[tuple[int, ...], np.dtype]:
 def _check_headers(headers: Headers) -> None:
     for name in ("x", "labels"):
         if name not in headers:
-            raise ValueError(f"it has no {name}; it must contain x {NAMES['x']} and labels {NAMES['labels']}")
+            without = "; without classes, take those of sklearn.cluster.KMeans" if name == "labels" else ""
+            raise ValueError(
+                f"it has no {name}; it must contain x {NAMES['x']} and labels {NAMES['labels']}{without}"
+            )
     for name, (shape, dtype) in headers.items():
         if dtype.kind not in KINDS[name]:
-            kind = "whole numbers" if name == "labels" else "numbers"
+            kind = "whole numbers or texts" if name == "labels" else "numbers"
             raise ValueError(f"its {name} has values of type {dtype}; they must be {kind}")
         wanted = f"{name} in it has shape {shape}; it must be {NAMES[name]}"
         if len(shape) != (1 if name == "labels" else 2) or 0 in shape:
@@ -218,21 +232,23 @@ def _check_headers(headers: Headers) -> None:
 
 def _contents(file: str | Path, headers: Headers) -> dict[str, NDArray[Any]]:
     path = Path(file)
-    if path.suffix == ".npz":
+    if path.suffix.lower() == ".npz":
         with np.load(path, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in headers}
-    if path.suffix == ".npy":
+    if path.suffix.lower() == ".npy":
         table = np.load(path, allow_pickle=False)
         return {name: table[name] for name in headers}
     with _netcdf(path) as dataset:
-        return {name: dataset[name].values for name in headers}
+        return {name: dataset[name].values.astype(dtype) for name, (_, dtype) in headers.items()}
 
 
 def _netcdf(path: Path) -> Any:
     import xarray as xr
 
     try:
-        return xr.open_dataset(path, engine="h5netcdf", decode_times=False)
+        with path.open("rb") as file:
+            netcdf3 = file.read(3) == b"CDF"
+        return xr.open_dataset(path, engine="scipy" if netcdf3 else "h5netcdf", decode_times=False)
     except Exception as error:
         raise ValueError(
             f"it is not a NetCDF file ({type(error).__name__}: {' '.join(str(error).split())[:100]})"

@@ -1,1 +1,1 @@
-"""Kinds of networks."""
+"""Fully connected networks."""

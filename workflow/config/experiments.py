@@ -84,11 +84,10 @@ def check_experiment(
             f"{experiment['data']} have none"
         )
     full = {**experiment, "data": data}
-    network, method = experiment["network"], experiment["training"]["method"]
+    method = experiment["training"]["method"]
     for part, by, entry, requires in (
         ("", "task", experiment, CHOICES),
         ("data.", "kind", data, kinds.options("data", data["kind"]).requires),
-        ("network.", "kind", network, kinds.options("networks", network["kind"]).requires),
         ("training.method.", "name", method, kinds.options("optimize", method["name"]).requires),
     ):
         for fault in unmet(requires, entry, full):

@@ -21,7 +21,7 @@ from pydantic_core import CoreSchema, core_schema
 from nrc import kinds
 from nrc.grid import AXES, spaced
 
-__all__ = ["BRANCH", "BY_TYPE", "Axis", "Mapped", "OfKind", "OfMeasures", "Section", "Text", "different"]
+__all__ = ["BRANCH", "BY_TYPE", "Axis", "Mapped", "OfKind", "OptionsOf", "Section", "Text", "different"]
 
 # Begins the parts of an error's path that are branches of a union; no YAML file has this character.
 BRANCH = "\0"
@@ -41,7 +41,6 @@ class OfKind:
 
     package: str
     by: str = "kind"
-    default: str | None = None
 
     def __get_pydantic_core_schema__(self, _source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         choices = {BRANCH + name: handler(self._model(name)) for name in kinds.names(self.package)}
@@ -49,25 +48,28 @@ class OfKind:
 
     def _branch(self, entry: Any) -> str | None:
         mapping = entry if isinstance(entry, Mapping) else vars(entry) if isinstance(entry, BaseModel) else {}
-        name = mapping.get(self.by, self.default)
+        name = mapping.get(self.by)
         return BRANCH + name if isinstance(name, str) else None
 
     def _model(self, name: str) -> type[BaseModel]:
         """The options of a kind, after the key that names it."""
         options = kinds.options(self.package, name)
         first: Any = create_model(self.by, **{self.by: (str, ...)})  # type: ignore[call-overload]
-        tag: Any = (Literal[name], name if name == self.default else ...)
+        tag: Any = (Literal[name], ...)
         title = f"{self.package} {name}"
         return create_model(title, __base__=(options, first), __doc__=options.__doc__, **{self.by: tag})
 
 
 @dataclass(frozen=True)
-class OfMeasures:
-    """Marks the type of the choices in what is measured, the options of all modules of `nrc.measures`."""
+class OptionsOf:
+    """Marks the type of a mapping with the options of all modules of a package of `nrc` together."""
+
+    package: str
+    about: str
 
     def __get_pydantic_core_schema__(self, _source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        options = tuple(kinds.options("measures", name) for name in kinds.names("measures"))
-        return handler(create_model("measures", __base__=options, __doc__="Choices in what is measured."))
+        options = tuple(kinds.options(self.package, name) for name in kinds.names(self.package))
+        return handler(create_model(self.package, __base__=options, __doc__=self.about))
 
 
 # ---- values that have one of several types

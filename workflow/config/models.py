@@ -8,12 +8,13 @@ from nrc.claims.options import ClaimOptions
 from nrc.figures.options import FigureStyle
 from nrc.objectives.penalties import PENALTIES
 from nrc.options import KeyOf
-from workflow.config.field_types import BY_TYPE, Axis, Mapped, OfKind, OfMeasures, Section, Text, different
+from workflow.config.field_types import BY_TYPE, Axis, Mapped, OfKind, OptionsOf, Section, Text, different
 
 __all__ = ["NAME", "Configuration", "Experiment"]
 
 # A name of an entry.
 NAME = "^[A-Za-z][A-Za-z0-9_]*$"
+MEASURES = "Choices in what is measured."
 
 
 class Grid(Section):
@@ -103,7 +104,9 @@ class Experiment(Section):
         "autoencode",
         description="what the networks learn: their input, its class (one-hot), or the y of the data",
     )
-    network: Annotated[Any, OfKind("networks", default="mlp")] = Field({}, description="kind of network")
+    network: Annotated[Any, OptionsOf("networks", "Fully connected networks.")] = Field(
+        {}, description="activation function and biases"
+    )
     loss: Literal["squared_error", "cross_entropy"] | None = Field(
         None,
         description="its mean over points; squared_error is (1/2) ||f(x) - y||^2. If null, it is "
@@ -116,7 +119,7 @@ class Experiment(Section):
         description="axes along which the networks of one job extend",
         json_schema_extra={"uniqueItems": True},
     )
-    measures: Annotated[Any, OfMeasures()] = Field(
+    measures: Annotated[Any, OptionsOf("measures", MEASURES)] = Field(
         {}, description="choices in what is measured, where they differ from the choices for all experiments"
     )
 
@@ -164,7 +167,7 @@ class Configuration(Section):
     checkpoint_interval: float = Field(
         60, ge=0, description="seconds between two checkpoints of a training job; changes no result"
     )
-    measures: Annotated[Any, OfMeasures()] = Field(
+    measures: Annotated[Any, OptionsOf("measures", MEASURES)] = Field(
         {}, description="choices in what is measured, for every experiment that does not override them"
     )
     data: dict[Name, Annotated[Any, OfKind("data")]] = Field(description="data sets, by name")
