@@ -10,7 +10,7 @@ from workflow.lib import paths
 GRID = {"weight_decay": [0.01, 0.1], "sigma": [0.0, 0.5], "width": [4, 8], "depth": [3], "seed": [0, 1, 2]}
 SETTINGS = {
     "data": {
-        "blobs": {"kind": "mixture"},
+        "blobs": {"kind": "mixture", "clusters": 2, "points": 24, "dimension": 4},
         "cut": {"kind": "mnist", "source": "bundled"},
         "whole": {"kind": "mnist", "source": "folder"},
         "mine": {"kind": "arrays", "file": "my.npz"},

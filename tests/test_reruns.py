@@ -96,7 +96,6 @@ def test_a_change_of_code_reruns_what_uses_it_and_nothing_else(planning):
                 "collect": 1,
                 "plot_figure1": 1,
                 "plot_bounds": 1,
-                "plot_rate": 1,
                 **JUDGED,
             },
         ),
