@@ -131,9 +131,10 @@ def test_a_terminal_shows_a_bar_and_the_errors_above_it(fresh, finished):
     assert again == {path: before[path] for path in again}
     assert " networks trained, 0 converged, " in written
     assert " networks trained, 4 converged, " in written
-    plan, empty, done, last = lines_left(written)[-4:]
+    plan, empty, done, networks, last = lines_left(written)[-5:]
     assert (plan, empty, last) == ("4 jobs to run", "", "")
     assert re.fullmatch(r"Done in \d+ (s|min)\.", done)
+    assert re.fullmatch(r"  networks 4: 4 converged; largest relative residual \S+e-09", networks)
     assert "4 of 4 cells converged" in fresh.log(
         "results/mixture/train/weight_decay~all/sigma~all/width~4/depth~3/seed~0.nc"
     )
