@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 from nrc.networks.activations import linear
 from nrc.objectives.penalties import closed_form
 from nrc.options import KeyOf, Requirement, equal
-from nrc.theory.spectra import RANK_MEASURES
+from nrc.theory.ranks import RANK_MEASURES
 
 __all__ = [
     "RANK_LABELS",

@@ -8,7 +8,7 @@ import sys
 import pytest
 import yaml
 
-from nrc.theory.spectra import RANK_MEASURES
+from nrc.theory.ranks import RANK_MEASURES
 from support.checkout import PROJECT
 from support.pages import done
 from tools.variables import VARIABLES, found

@@ -19,7 +19,7 @@ from nrc.grid import AXES
 from nrc.objectives.penalties import ridge
 from nrc.options import Requirement
 from nrc.status import flag_masks
-from nrc.theory.spectra import NEAR
+from nrc.theory.ranks import NEAR
 
 __all__ = ["Options", "draw", "rows", "summary"]
 

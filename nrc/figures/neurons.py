@@ -15,7 +15,7 @@ from nrc.figures.options import FigureOptions
 from nrc.figures.style import Colour, LineStyle, band, colours, letters
 from nrc.grid import notation
 from nrc.options import Requirement, equal, given, one_value, other_than
-from nrc.theory.spectra import exact_rank
+from nrc.theory.ranks import exact_rank
 
 __all__ = ["Options", "draw", "rows", "summary"]
 

@@ -18,7 +18,7 @@ from nrc.figures.options import FigureOptions, one_architecture
 from nrc.figures.panels import floor, layer_columns, layer_name, legend, of_cell, title
 from nrc.figures.style import COLOURS, Colour, LineStyle, StyledFigure, colours, from_zero, letters, spread
 from nrc.options import Requirement, given, one_value
-from nrc.theory.spectra import EXACT, exact_rank, relative_tail
+from nrc.theory.ranks import EXACT, exact_rank, relative_tail
 
 __all__ = ["Options", "draw", "rows", "summary"]
 

@@ -14,7 +14,7 @@ from nrc.metadata import describe
 from nrc.random_streams import Stream, generator
 from nrc.theory.neurons import MERGED, MOST, Tree, layer_rank_bound, neuron_bound, tree
 from nrc.theory.potential import Potential
-from nrc.theory.spectra import exact_rank
+from nrc.theory.ranks import exact_rank
 
 __all__ = ["neurons"]
 

@@ -1,4 +1,4 @@
-"""Singular values of every layer, and all measures of rank, whose formulas are in `nrc.theory.spectra`."""
+"""Singular values of every layer, and all measures of rank, whose formulas are in `nrc.theory.ranks`."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nrc.metadata import describe
 from nrc.options import Options as BaseOptions
-from nrc.theory import spectra
+from nrc.theory import ranks
 
 __all__ = ["Options", "rank_measures"]
 
@@ -79,7 +79,7 @@ def rank_measures(
     dataset = xr.concat(layers, "layer", join="outer")
     to_rank = f"distance to rank {clusters}, the number of clusters"
     about = {**ABOUT, "distance": {"long_name": to_rank, "reference": "Theorem 3.4"}}
-    for name, measure in spectra.RANK_MEASURES.items():
+    for name, measure in ranks.RANK_MEASURES.items():
         long_name = measure.long_name.format(tolerance=tolerance, clusters=clusters)
         reference = {"reference": measure.reference} if measure.reference else {}
         about[name] = {"long_name": long_name, **reference, **RELATIVE}
@@ -97,7 +97,7 @@ def _of_layer(
     all_values = s if complete else np.concatenate([s, _norm_of_others(w, s)], axis=1)
     spectrum = np.where(collapsed[:, None], 0, all_values)
     leading_values = spectrum[:, :count]
-    tail = spectra.relative_tail(spectrum)[:, :count]
+    tail = ranks.relative_tail(spectrum)[:, :count]
 
     def counted(rank: Array, share: float) -> Array:
         return np.where(complete | (s[:, -1] <= share * s[:, 0]), rank, np.nan)
@@ -105,16 +105,16 @@ def _of_layer(
     measures = {
         "singular_values": (("cell", "index"), s),
         "relative_tail": (("cell", "index"), tail),
-        "rank_needed": ("cell", spectra.rank_within(tail)),
-        "stable_rank": ("cell", spectra.stable_rank(spectrum)),
-        "numerical_rank": ("cell", counted(spectra.numerical_rank(leading_values, tolerance), tolerance)),
-        "exact_rank": ("cell", counted(spectra.exact_rank(leading_values), spectra.EXACT)),
-        "effective_rank": ("cell", spectra.effective_rank(spectrum) if complete else missing),
-        "mp_soft_rank": ("cell", spectra.mp_soft_rank(spectrum, shape)),
+        "rank_needed": ("cell", ranks.rank_within(tail)),
+        "stable_rank": ("cell", ranks.stable_rank(spectrum)),
+        "numerical_rank": ("cell", counted(ranks.numerical_rank(leading_values, tolerance), tolerance)),
+        "exact_rank": ("cell", counted(ranks.exact_rank(leading_values), ranks.EXACT)),
+        "effective_rank": ("cell", ranks.effective_rank(spectrum) if complete else missing),
+        "mp_soft_rank": ("cell", ranks.mp_soft_rank(spectrum, shape)),
     }
     if clusters is not None:
         known = complete or clusters <= count
-        distances = spectra.distance(all_values, clusters), spectra.relative_distance(spectrum, clusters)
+        distances = ranks.distance(all_values, clusters), ranks.relative_distance(spectrum, clusters)
         for name, distance in zip(("distance", "relative_distance"), distances, strict=True):
             measures[name] = "cell", distance if known else missing
     return xr.Dataset(measures, {"index": np.arange(1, count + 1)})

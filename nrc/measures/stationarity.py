@@ -16,7 +16,7 @@ from nrc.objectives.residual import layer_residuals
 from nrc.theory.bounds import distance_bound, gradient_rank_bound
 from nrc.theory.centroids import RANK_TOLERANCE, centroid_gap, outside_gradient
 from nrc.theory.moments import Partition
-from nrc.theory.spectra import NEAR, rank_within
+from nrc.theory.ranks import NEAR, rank_within
 
 __all__ = ["stationarity"]
 

@@ -3,7 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from nrc.theory.spectra import exact_rank, relative_tail
+from nrc.theory.ranks import exact_rank, relative_tail
 
 K = 10
 SMALL = {"0": 64, "2": 32, "4": 10}

@@ -5,7 +5,7 @@ import xarray as xr
 from nrc.claims.arrays import named
 from nrc.claims.options import NumberOptions
 from nrc.status import flag_masks
-from nrc.theory.spectra import NEAR
+from nrc.theory.ranks import NEAR
 
 __all__ = ["Options", "values"]
 

@@ -11,7 +11,7 @@ from nrc.claims.arrays import named
 from nrc.claims.options import NumberOptions
 from nrc.options import Requirement, positive
 from nrc.status import flag_masks
-from nrc.theory.spectra import NEAR
+from nrc.theory.ranks import NEAR
 
 __all__ = ["Options", "exponents", "points", "values"]
 
