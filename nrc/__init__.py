@@ -32,15 +32,24 @@ _MODULES = (
     *("data", "figures", "measured_network", "measures", "netcdf", "networks", "objectives", "optimize"),
     *("theory", "training"),
 )
+# packages of the extra `figures`
+_FIGURES = ("matplotlib", "seaborn")
 
 __all__ = ["Recorder", "condense", "load", "measure", "module", "plot", "save", "spectra", "train"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _PLACES:
-        return getattr(import_module(_PLACES[name]), name)
-    if name in _MODULES:
-        return import_module(f"nrc.{name}")
+    try:
+        if name in _PLACES:
+            return getattr(import_module(_PLACES[name]), name)
+        if name in _MODULES:
+            return import_module(f"nrc.{name}")
+    except ModuleNotFoundError as error:
+        if error.name not in _FIGURES:
+            raise
+        raise ModuleNotFoundError(
+            f'nrc.{name} needs {error.name}; install it by: pip install "nrc[figures]"', name=error.name
+        ) from None
     raise AttributeError(f"module 'nrc' has no attribute {name!r}")
 
 

@@ -7,6 +7,7 @@ the bar and the errors.
 """
 
 import logging
+import re
 import signal
 import sys
 import threading
@@ -124,7 +125,7 @@ class LogHandler(LogHandlerBase):
             self._job_failed(record)
         elif event == LogEvent.ERROR:
             if self._run is None:
-                self._say(text, "red")
+                self._say(self._in_a_line(text), "red")
             if self._run is None or not self._unfinished:  # else that the run is unfinished, which is known
                 self._errors.append(text)
         elif event is None and record.levelno >= logging.WARNING:
@@ -133,6 +134,15 @@ class LogHandler(LogHandlerBase):
                 self._say(text)
         elif event is None and not self._started:
             self._early.append(text)
+
+    def _in_a_line(self, text: str) -> str:
+        """An error of Snakemake, with the right target instead of one that no rule makes."""
+        found = re.match(r"MissingRuleException:\s+No rule to produce (.+) \(if you use input", text)
+        if found is None or not self._configuration:
+            return text
+        from workflow.lib.paths import no_such_target
+
+        return error_line(no_such_target(found[1], self._configuration["settings"]))
 
     def _begin_plan(self) -> Any:
         from snakemake_logger_plugin_nrc.dry_run import Plan

@@ -41,7 +41,7 @@ def test_the_lock_file_meets_the_requirements_of_the_project():
     project = tomllib.loads(read("pyproject.toml"))["project"]
     requirements = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
     pins = [Requirement(pin) for pin in PIN.findall(read("requirements.lock"))]
-    for requirement in map(Requirement, requirements):
+    for requirement in map(Requirement, set(requirements) - {"nrc[figures]"}):
         versions = [
             next(iter(pin.specifier)).version
             for pin in pins

@@ -1,7 +1,9 @@
 """The path of every stack, and the stack of every path."""
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from itertools import product
+from pathlib import PurePath
 from typing import Any
 
 from nrc import kinds
@@ -15,6 +17,7 @@ __all__ = [
     "fetched",
     "figure_of",
     "network_file",
+    "no_such_target",
     "seed_of",
     "source_files",
     "stack_files",
@@ -23,6 +26,8 @@ __all__ = [
     "warm_start_chain",
 ]
 
+# Targets that are no files.
+STAGES = ("all", "data", "train", "measures", "figures", "report")
 # In a path each axis has a value, or this word if the stack contains all values.
 ALL = "all"
 
@@ -44,6 +49,22 @@ def experiment_of(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
 def figure_of(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings of the figure of a name; `ValueError` if there is no such figure."""
     return _entry_of("figure", name, settings["figures"])
+
+
+def no_such_target(target: str, settings: Mapping[str, Any]) -> str:
+    """What to ask for instead of a target that no rule makes, by the last word of its path.
+
+    Examples
+    --------
+    >>> no_such_target("figure1", {"experiments": {"mixture": {}}, "figures": {"figure1": {}}})
+    "there is no target 'figure1'; ask for results/figures/figure1.png"
+    """
+    known = {stage: stage for stage in STAGES}
+    known |= {name: cube_file(name) for name in settings["experiments"]}
+    known |= {name: f"results/figures/{name}.png" for name in settings["figures"]}
+    near = get_close_matches(PurePath(target).stem, known, 1)
+    advice = known[near[0]] if near else f"{', '.join(STAGES)}, or a file in results/"
+    return f"there is no target {target!r}; ask for {advice}"
 
 
 def _entry_of(what: str, name: str, known: Mapping[str, Any]) -> dict[str, Any]:

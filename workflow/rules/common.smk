@@ -9,6 +9,11 @@ from inspect import signature
 from pathlib import Path
 from shlex import quote
 
+if Path(workflow.basedir).resolve() != Path(str(workflow.current_basedir)).resolve().parents[1]:
+    sys.exit(
+        "Error: this Snakefile cannot be a module of another one, because it reads config.yaml beside it; run it "
+        "with `snakemake --snakefile PATH/Snakefile --directory FOLDER`, and read its results there"
+    )
 sys.path.insert(0, workflow.basedir)
 for name in [name for name in sys.modules if name.partition(".")[0] in ("nrc", "workflow")]:
     del sys.modules[
