@@ -6,7 +6,7 @@
 # make clean                             delete all results, after a question
 #
 # make check                             lint, examples in docstrings, tests without Snakemake: for each change
-# make test                              all tests except the ones on SLURM
+# make test                              all tests that do not need SLURM
 # make docs                              the documentation, in docs/_build/html
 #
 # CONTRIBUTING.md describes the other targets: env, lint, browser, test-slurm, reliability, bench, findings, schema.
