@@ -10,23 +10,26 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from nrc.api_arguments import (
-    check_loss,
     check_mode,
     check_module,
     clusters_of,
     count,
-    data_of,
-    labels_of,
+    counted,
+    known_classes,
     leading,
-    targets_of,
+    rows_of_points,
 )
+from nrc.inputs import inputs_of
 from nrc.layers import layers_of, parameters_of, weights_of
-from nrc.measured_module import BATCH, Loss, MeasuredModule
+from nrc.measured_module import BATCH, MeasuredModule
 from nrc.measures.coordinates import coordinates
 from nrc.measures.network import measure as measure_networks
 from nrc.measures.ranks import rank_measures
 from nrc.metadata import describe, provenance
+from nrc.module_calls import as_by_default
+from nrc.module_losses import Each, loss_of
 from nrc.objectives.residual import ABOUT, total_residual
+from nrc.user_arrays import array_of, values_of
 from nrc.weight_decay import bias_decay_of, weight_decay_of
 
 __all__ = ["measure", "spectra"]
@@ -37,7 +40,7 @@ Array = NDArray[np.float64]
 NUMERICAL = 1e-3
 
 
-@torch.inference_mode(False)  # gradients are needed in whatever mode the caller is
+@as_by_default()
 def measure(
     model: nn.Module,
     x: ArrayLike | Tensor,
@@ -46,7 +49,7 @@ def measure(
     labels: ArrayLike | Tensor | None = None,
     clusters: int | None = None,
     weight_decay: float | Mapping[str, float] = 0.0,
-    loss: str | Loss = "cross_entropy",
+    loss: str | nn.Module | Each = "cross_entropy",
     sources: str | Sequence[str] = "all",
     restarts: int = 10,
     batch: int | None = None,
@@ -131,14 +134,21 @@ def measure(
     """
     check_module(model)
     check_mode(model)
-    check_loss(loss)
-    points, batch = data_of(x), BATCH if batch is None else count("batch", batch)
-    known = labels_of(labels, y, clusters, len(points))
+    ell, points = loss_of(loss), inputs_of(x)
+    batch = BATCH if batch is None else count("batch", batch)
+    y = points.targets if y is None else y
+    name, y = ("labels", labels) if y is None else ("y", y)
+    targets = None if y is None else rows_of_points(name, y, len(points))
+    if targets is not None and (rows := counted(targets, ell)) is not None:
+        points, targets = points.only(rows), values_of(targets)[rows]
+        labels = None if labels is None else values_of(array_of("labels", labels))[rows]
+    known = known_classes(labels, targets, clusters, ell, len(points))
     k = clusters_of(known, clusters, len(points))
-    targets = targets_of(y, known, len(points))
+    if targets is None:
+        raise ValueError("y: pass targets, or labels as classes")
     restarts, seed = count("restarts", restarts), count("seed", seed, smallest=0)
     certified_ranks = count("certified_ranks", certified_ranks, smallest=0, points=len(points))
-    network = MeasuredModule(model, points, targets, loss, sources=sources, batch=batch, progress=progress)
+    network = MeasuredModule(model, points, targets, ell, sources=sources, batch=batch, progress=progress)
     decay = weight_decay_of(network, weight_decay)
     measured = measure_networks(
         network,
@@ -159,14 +169,18 @@ def measure(
     uniform = {"weight_decay": plain_decay} if isinstance(plain_decay, float) else {}
     settings = {
         "experiment": type(model).__name__,
-        "loss": loss if isinstance(loss, str) else getattr(loss, "__name__", type(loss).__name__),
+        "loss": ell.name,
         "weight_decay": plain_decay,
         "restarts": restarts,
         "certified_ranks": certified_ranks,
         "seed": seed,
     }
-    versions = {"torch": str(torch.__version__), "device": str(network.device), "precision": "float64"}
-    sizes = {"clusters": k, "points": network.points, "dimension": int(np.prod(points.shape[1:]))}
+    versions = {
+        "torch": str(torch.__version__),
+        "device": str(network.device),
+        "precision": network.precision,
+    }
+    sizes = {"clusters": k, "points": network.points, "dimension": points.dimension}
     totals = _totals(network, measured["residual"].values, decay[0])
     return measured.assign(totals.data_vars).assign_attrs(provenance(settings, **versions) | sizes | uniform)
 

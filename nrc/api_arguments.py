@@ -4,26 +4,24 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from nrc.networks.losses import LOSSES
+from nrc.module_losses import ModuleLoss
+from nrc.targets import EACH_POSITION, classes_of
+from nrc.user_arrays import Rows, array_of, values_of
 
 __all__ = [
-    "check_loss",
     "check_mode",
     "check_module",
     "clusters_of",
     "count",
-    "data_of",
+    "counted",
+    "known_classes",
     "labels_of",
     "leading",
-    "targets_of",
+    "rows_of_points",
 ]
-
-# Inputs or targets, one row per point.
-Points = NDArray[Any] | Tensor
 
 # Operations of an exact SVD beyond which it must be requested: they take a minute or more.
 COSTLY = 1e12
@@ -61,22 +59,6 @@ def check_mode(model: nn.Module) -> None:
             raise ValueError(f"model: {place} is in training mode; call model.eval() first")
 
 
-def check_loss(loss: Any) -> None:
-    """Check that a loss is a name or a function.
-
-    Raises
-    ------
-    TypeError, ValueError
-    """
-    if isinstance(loss, str):
-        if loss not in LOSSES:
-            raise ValueError(f"loss is {loss!r}, but must be {', '.join(LOSSES)} or a function")
-    elif not callable(loss):
-        raise TypeError(
-            f"loss is a {type(loss).__name__}, but must be a name or a function of outputs and targets"
-        )
-
-
 def count(name: str, value: Any, smallest: int = 1, points: int | None = None) -> int:
     """An integer of at least `smallest` and, if the number of points is given, at most that.
 
@@ -101,55 +83,87 @@ def count(name: str, value: Any, smallest: int = 1, points: int | None = None) -
     return int(value)
 
 
-def data_of(x: Any) -> Points:
-    """Inputs (points, ...) as a tensor or an array.
+def rows_of_points(name: str, values: Any, points: int) -> Rows:
+    """Targets or labels as an array with a row for each point.
 
     Raises
     ------
     TypeError, ValueError
-        If they are not numbers, or not one row per point.
     """
-    points: Points = x if isinstance(x, Tensor) else np.asanyarray(x)
-    _check_numbers("x", points)
-    if points.ndim < 2 or len(points) == 0:
-        raise ValueError(f"x has shape {tuple(points.shape)}, but must be (points, ...), one row per point")
-    return points
+    found = array_of(name, values)
+    if found.ndim == 0 or found.shape[0] != points:
+        shape = tuple(found.shape)
+        raise ValueError(f"{name} has shape {shape}, but must have ({points}, ...), one row per point of x")
+    return found
 
 
-def labels_of(labels: Any, y: Any, clusters: int | None, points: int) -> NDArray[np.int64] | None:
-    """The known class of each point, 0, ..., K-1; y if it holds classes and no clusters are given.
+def counted(y: Rows, loss: ModuleLoss) -> NDArray[np.int64] | None:
+    """The points whose class the loss does not ignore; None for all.
+
+    Raises
+    ------
+    ValueError
+        If there is no such point.
+    """
+    if loss.ignored is None or values_of(y[:1]).size > 1 or (classes := classes_of(y)) is None:
+        return None
+    if (classes != loss.ignored).all():
+        return None
+    rows = np.flatnonzero(classes != loss.ignored)
+    if not len(rows):
+        raise ValueError(f"y: all points have the class {loss.ignored}, which {loss.name} ignores")
+    return rows
+
+
+def labels_of(name: str, labels: Any, points: int) -> NDArray[np.int64]:
+    """The class of each point, 0, ..., K-1, in the order of the values that are there.
 
     Raises
     ------
     TypeError, ValueError
-        If there is not one class per point, a class has no point, or there is only one class.
+        If there is not one class per point, or there is only one class.
 
     Examples
     --------
-    >>> labels_of([0, 0, 2], None, None, 3)
-    Traceback (most recent call last):
-    ValueError: labels must be 0, 1, ..., K-1 with a point of each, but no point has 1
+    >>> labels_of("labels", ["dog", "cat", "dog"], 3).tolist(), labels_of("labels", [2, 5, 7.0], 3).tolist()
+    ([1, 0, 1], [0, 1, 2])
     """
-    name = "labels"
-    if labels is None:
-        if clusters is not None or y is None or not _are_integers(y):
-            return None
-        name, labels = "y", y
-    found = _array(labels)
-    if found.dtype.kind not in "iu":
-        raise TypeError(f"{name} have type {found.dtype}, but must be integers, the class of each point")
-    if found.shape != (points,):
-        raise ValueError(
-            f"{name} have shape {found.shape}, but must have ({points},), one class per point of x"
+    given = rows_of_points(name, labels, points)
+    found = classes_of(given)
+    if found is None:
+        raise TypeError(
+            f"{name} are an array of {given.dtype} of shape {tuple(given.shape)}, but must be the "
+            "class of each point: whole numbers, truth values, words or one-hot rows"
         )
-    present = np.unique(found)
-    if present[0] < 0:
-        raise ValueError(f"{name} must be 0, 1, ..., K-1, but one is {present[0]}")
-    if len(gaps := np.flatnonzero(present != np.arange(len(present)))):
-        raise ValueError(f"{name} must be 0, 1, ..., K-1 with a point of each, but no point has {gaps[0]}")
+    present, numbers = np.unique(found, return_inverse=True)
+    if present.dtype.kind in "iu" and present[0] < 0:
+        raise ValueError(f"{name}: one is {present[0]}, but a class is at least 0; leave such points out")
     if len(present) == 1:
         raise ValueError(f"{name} are all {present[0]}, but must be of at least two classes")
-    return found.astype(np.int64)
+    return numbers.astype(np.int64)
+
+
+def known_classes(
+    labels: Any, y: Rows | None, clusters: int | None, loss: ModuleLoss, points: int
+) -> NDArray[np.int64] | None:
+    """The class of each point: the labels, or y if it holds classes and no clusters are given.
+
+    Raises
+    ------
+    TypeError, ValueError
+    """
+    if labels is not None:
+        return labels_of("labels", labels, points)
+    if clusters is not None or y is None:
+        return None
+    alone = values_of(y[:1]).size == 1  # numbers that are alone are classes under a loss of classes only
+    if alone and loss.takes != "classes" and not loss.binary:
+        return None
+    if classes_of(y) is None:
+        if loss.takes == "classes" and not alone and values_of(y[:1]).dtype.kind in "biu":
+            raise ValueError(EACH_POSITION)
+        return None
+    return labels_of("y", y, points)
 
 
 def clusters_of(labels: NDArray[np.int64] | None, clusters: Any, points: int) -> int:
@@ -164,36 +178,12 @@ def clusters_of(labels: NDArray[np.int64] | None, clusters: Any, points: int) ->
         clusters = count("clusters", clusters, smallest=2, points=points)
     if labels is None:
         if clusters is None:
-            raise ValueError("clusters: pass their number, or labels, or integer classes as y")
+            raise ValueError("clusters: pass their number, or labels, or classes as y")
         return int(clusters)
     classes = int(labels.max()) + 1
     if clusters not in (None, classes):
         raise ValueError(f"clusters is {clusters}, but labels have {classes} classes; pass only one of them")
     return classes
-
-
-def targets_of(y: Any, labels: NDArray[np.int64] | None, points: int) -> Tensor:
-    """Classes (points,) or real targets (points, ...), by default the labels.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If there are none, there is not one per point, or a value is not a finite number.
-    """
-    if y is None:
-        if labels is None:
-            raise ValueError("y: pass targets, or labels as classes")
-        return torch.from_numpy(labels)
-    _check_numbers("y", _array(y))
-    found = torch.tensor(_array(y))
-    if found.ndim == 0 or len(found) != points:
-        shape = tuple(found.shape)
-        raise ValueError(f"y has shape {shape}, but must have ({points}, ...), one target per point of x")
-    if not found.is_floating_point():
-        return found.long()
-    if not found.isfinite().all():
-        raise ValueError("y has values that are not finite; every number must be")
-    return found.double()
 
 
 def leading(names: Sequence[str], weights: Sequence[Tensor], svd: str | None) -> int | None:
@@ -223,16 +213,3 @@ def leading(names: Sequence[str], weights: Sequence[Tensor], svd: str | None) ->
                 f"the {LEADING} largest"
             )
     return None
-
-
-def _check_numbers(name: str, values: Points) -> None:
-    if not isinstance(values, Tensor) and values.dtype.kind not in "biuf":
-        raise TypeError(f"{name} is an array of {values.dtype}, but must be an array of real numbers")
-
-
-def _are_integers(values: Any) -> bool:
-    return _array(values).dtype.kind in "iu"
-
-
-def _array(values: Any) -> NDArray[Any]:
-    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)

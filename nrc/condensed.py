@@ -2,7 +2,6 @@
 
 import copy
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,8 +9,10 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from nrc.api_arguments import check_module, data_of
+from nrc.api_arguments import check_module
 from nrc.chains import Hidden, hidden_layers, left_out
+from nrc.inputs import Inputs, each, inputs_of
+from nrc.module_calls import call, output_of
 from nrc.theory.neurons import MERGED, tree
 
 __all__ = ["Condensed", "condense"]
@@ -135,7 +136,7 @@ def condense(
     check_module(model)
     if not (isinstance(tolerance, int | float) and 0 < tolerance < np.inf):
         raise ValueError(f"tolerance is {tolerance!r}, but must be a positive number")
-    points = None if x is None else data_of(x)
+    points = None if x is None else inputs_of(x)
     small = copy.deepcopy(model)
     merged = {of.name: _merge(of, tolerance) for of in hidden_layers(model)}
     reasons = left_out(model)
@@ -215,17 +216,19 @@ def _replace(layer: nn.Module, name: str, values: Tensor) -> None:
 
 
 @torch.no_grad()
-def _outputs(model: nn.Module, points: Any, batch: int) -> Tensor:
+def _outputs(model: nn.Module, points: Inputs, batch: int) -> Tensor:
     """The outputs of a module in eval mode, in float64."""
     model = copy.deepcopy(model).eval()
     like = next(model.parameters())
     found = []
     for first in range(0, len(points), batch):
-        part = points[first : first + batch]
-        x = part.detach() if isinstance(part, Tensor) else torch.from_numpy(np.array(part))
-        x = x.to(like.device)
-        found.append(model(x.to(like.dtype) if x.is_floating_point() else x).double().cpu())
+        x = each(lambda values: _like(values, like), points.read(slice(first, first + batch)))
+        found.append(output_of(call(model, x)).double().cpu())
     return torch.cat(found)
+
+
+def _like(values: Tensor, parameter: Tensor) -> Tensor:
+    return values.to(parameter) if values.is_floating_point() else values.to(parameter.device)
 
 
 def _largest(values: Tensor) -> float:

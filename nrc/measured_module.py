@@ -19,22 +19,18 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from nrc.chains import OUTPUTS, Hidden, hidden_layers, left_out
+from nrc.inputs import Inputs, Structure, divided, each, first, inputs_of, joined, kinds, other
 from nrc.layers import DivergedError, layers_of, parameters_of, weights_of
 from nrc.measured_network import Batch, Neurons
-from nrc.networks.losses import LOSSES
-from nrc.networks.workspace import FRESH
+from nrc.module_calls import call, check_gradients, computing, output_of
+from nrc.module_losses import Each, ModuleLoss, loss_of
 from nrc.plain_module import in_float64
+from nrc.targets import targets_of
 from nrc.theory.potential import Potential
+from nrc.user_arrays import array_of
 
-__all__ = [
-    "Loss",
-    "MeasuredModule",
-    "ModuleFeatures",
-    "Source",
-]
+__all__ = ["MeasuredModule", "ModuleFeatures", "Source"]
 
-# The loss of each point, (points,), from outputs (points, ...) and targets (points, ...).
-Loss = Callable[[Tensor, Tensor], Tensor]
 T = TypeVar("T")
 # Receives the first tensor that enters a module, or None, and may return a replacement.
 Intercept = Callable[[Tensor | None], Tensor | None]
@@ -45,8 +41,9 @@ TOLERANCE = 1e-8
 MEMORY = 2**30
 # Seconds after which a progress bar appears.
 DELAY = 1.0
-# Points in a batch by default, and points for experiments with the module.
-BATCH, FEW = 256, 4
+# Points in a batch by default, and points for experiments with the module. One of several inputs can be a
+# mask, which few points change.
+BATCH, FEW, FEW_OF_SEVERAL = 256, 4, 16
 
 
 @dataclass(frozen=True)
@@ -76,8 +73,8 @@ class ModuleFeatures:
     Parameters
     ----------
     model : Module
-    x : array
-        Inputs (points, ...).
+    x : Inputs or array
+        Inputs (points, ...), or what `nrc.inputs.inputs_of` takes.
     sources : "all" or sequence of str
     batch : int
         Points in a batch.
@@ -107,13 +104,16 @@ class ModuleFeatures:
         progress: bool | None = None,
     ) -> None:
         self._model = in_float64(model)
-        self._x, self._batch, self._disable = x, batch, None if progress is None else not progress
+        self._x = x if isinstance(x, Inputs) else inputs_of(x)
+        self._batch, self._disable = batch, None if progress is None else not progress
         self.device = next(self._model.parameters()).device
         self._layers = layers_of(self._model)
         self.parameters = parameters_of(self._model)
         self.weights = weights_of(self._layers, self.parameters)
         self._output = self._checked_output()
-        self._sources = self._chosen(self._cuts(self._calls()), sources)
+        calls = self._calls()
+        self.precision = _precision([self._output, *(call.z for call in calls)])
+        self._sources = self._chosen(self._cuts(calls), sources)
 
     @property
     def layers(self) -> list[str]:
@@ -185,10 +185,16 @@ class ModuleFeatures:
 
     def features(self, description: str) -> Iterator[tuple[slice, list[Tensor]]]:
         """The rows of a batch, and the features in each source, (1, points, n_k)."""
-        for rows in self.track(self._slices(), description):
+        for rows, x in self._passed(description):
             with torch.no_grad():
-                found = self._features(self._inputs(rows), self._sources)
+                found = self._features(x, self._sources)
             yield rows, [z.flatten(1)[None].cpu() for z in found]
+
+    def _passed(self, description: str) -> Iterator[tuple[slice, Structure]]:
+        """The rows and the inputs of all batches."""
+        slices = self._slices()
+        for rows, x in zip(self.track(slices, description), self._x.batches(slices), strict=True):
+            yield rows, self._placed(x)
 
     def track(self, items: Sequence[T], description: str) -> Iterable[T]:
         # in a notebook a bar is text that stays in the file, so it is shown there on request only
@@ -200,27 +206,25 @@ class ModuleFeatures:
             for first in range(0, self.points, self._batch)
         ]
 
-    def _inputs(self, rows: slice | NDArray[np.int64]) -> Tensor:
-        part = self._x[rows]
-        # an array may be read-only, a file on disk
-        x = (part.detach() if isinstance(part, Tensor) else torch.from_numpy(np.array(part))).to(self.device)
-        if not x.is_floating_point():
-            return x
-        if not x.isfinite().all():
-            raise ValueError("x has values that are not finite; every number must be")
-        return x.double()
+    def _inputs(self, rows: slice | NDArray[np.int64]) -> Structure:
+        return self._placed(self._x.read(rows))
 
-    def _run(self, x: Tensor, at: Source | None = None, z: Tensor | None = None) -> Tensor:
+    def _placed(self, x: Structure) -> Structure:
+        return each(lambda values: values.to(self.device), x)
+
+    def _call(self, x: Structure) -> Any:
+        return call(self._model, each(Tensor.clone, x))  # a module may write into its input
+
+    def _run(self, x: Structure, at: Source | None = None, z: Tensor | None = None) -> Tensor:
         """The outputs for inputs x, with the features at a source replaced by z."""
-        with _every_module_runs(), ExitStack() as stack:
+        with computing(self.device), ExitStack() as stack:
             if at is not None and at.module is not None:
                 stack.enter_context(_entering(at.module, lambda _: None if z is None else z.clone()))
             elif at is not None and z is not None:
-                x = z
-            output: Tensor = self._model(x.clone())  # a module may write into its input
-            return output
+                x = divided(z, x)
+            return output_of(self._call(x))
 
-    def _features(self, x: Tensor, sources: Sequence[Source]) -> list[Tensor]:
+    def _features(self, x: Structure, sources: Sequence[Source]) -> list[Tensor]:
         """The features in each source."""
         found: dict[str, Tensor] = {}
 
@@ -231,32 +235,32 @@ class ModuleFeatures:
 
             return store
 
-        with _every_module_runs(), ExitStack() as stack:
+        with computing(self.device), ExitStack() as stack:
             for source in sources:
                 if source.module is None:
-                    found[source.name] = x
+                    found[source.name] = joined(x)
                 else:
                     stack.enter_context(_entering(source.module, keep(source.name)))
-            self._model(x.clone())
+            self._call(x)
         return [found[source.name] for source in sources]
 
-    def _few(self) -> Tensor:
+    def _few(self) -> Structure:
         """A few points spread over the data, which may be sorted."""
-        return self._inputs(np.linspace(0, self.points - 1, min(FEW, self.points)).astype(np.int64))
+        count = min(self.points, FEW_OF_SEVERAL if self._x.several else FEW)
+        return self._inputs(np.linspace(0, self.points - 1, count).astype(np.int64))
 
     def _checked_output(self) -> Tensor:
         """The outputs of a few points, each of which must be a function of its point alone."""
         x = self._few()
         with torch.no_grad():
             try:
-                output = self._run(x)
+                with computing(self.device):
+                    returned = self._call(x)
             except Exception as error:  # torch and modules raise errors of any type
-                reason = str(error).partition("\n")[0]
-                raise ValueError(
-                    f"x: the model fails at points of shape {tuple(x.shape[1:])} and {x.dtype} ({reason})"
-                ) from error
-            _check_output(output, len(x))
-            again, alone = self._run(x), self._run(_first(x))
+                raise ValueError(f"x: the model fails at points of {kinds(x)} ({_reason(error)})") from error
+            output = output_of(returned)
+            _check_output(output, len(joined(x)))
+            again, alone = self._run(x), self._run(first(x))
         if _differ(output, again):
             raise ValueError(
                 "model: two evaluations at the same points differ, so it uses random numbers in eval mode; "
@@ -276,10 +280,10 @@ class ModuleFeatures:
         def note(name: str, module: nn.Module) -> Intercept:
             return lambda z: calls.append(_Call(name, module, z, -1 if z is None else z._version))
 
-        with torch.no_grad(), _every_module_runs(), ExitStack() as stack:
+        with torch.no_grad(), computing(self.device), ExitStack() as stack:
             for name, module in self._model.named_modules():
                 stack.enter_context(_entering(module, note(name, module), every_call=True))
-            self._model(self._few().clone())
+            self._call(self._few())
         return calls
 
     def _cuts(self, calls: Sequence["_Call"]) -> list[Source]:
@@ -287,7 +291,7 @@ class ModuleFeatures:
         candidates = self._entered(calls)
         with torch.no_grad():
             x = self._few()
-            pairs = zip(self._features(x, candidates), self._features(_first(x), candidates), strict=True)
+            pairs = zip(self._features(x, candidates), self._features(first(x), candidates), strict=True)
             return [
                 source
                 for source, (z, alone) in zip(candidates, pairs, strict=True)
@@ -297,16 +301,17 @@ class ModuleFeatures:
     def _entered(self, calls: Sequence["_Call"]) -> list[Source]:
         """The candidates: the input, and tensors with one row per point that enter a module with a layer."""
         holders = {prefix for layer in self._layers for name in layer.parameters for prefix in _holders(name)}
-        found, known, called = list[Source](), set[tuple[int, int]](), set[str]()
-        for time, call in enumerate(calls):
-            first, z = call.name not in called, call.z
-            called.add(call.name)
-            if first and call.name in holders and z is not None and self._is_features(z):
-                name, module = (call.name, call.module) if time else ("input", None)
+        x = joined(self._few())
+        found = [Source("input", None, tuple(x.shape[1:]))] if self._is_features(x) else []
+        known, called = {calls[0].key} if found and not self._x.several else set(), {calls[0].name}
+        for entry in calls[1:]:
+            new, z = entry.name not in called, entry.z
+            called.add(entry.name)
+            if new and entry.name in holders and z is not None and self._is_features(z):
                 # if the same features enter several modules, the outermost is called first
-                if call.key not in known:
-                    found.append(Source(name, module, tuple(z.shape[1:])))
-                known.add(call.key)
+                if entry.key not in known:
+                    found.append(Source(entry.name, entry.module, tuple(z.shape[1:])))
+                known.add(entry.key)
         return found
 
     def _is_features(self, z: Tensor) -> bool:
@@ -319,10 +324,8 @@ class ModuleFeatures:
         The features of a point must also depend on that point alone: the first axis may be a different one of
         the same length.
         """
-        x = self._few()
-        other = x.flip(0) + 1 if x.is_floating_point() else x.flip(0)
         own = z.shape == alone.shape and not _differ(z[:1], alone)
-        return own and not _differ(self._output, self._run(other, source, z))
+        return own and not _differ(self._output, self._run(other(self._few()), source, z))
 
     def _chosen(self, cuts: list[Source], names: str | Sequence[str]) -> list[Source]:
         if not cuts:
@@ -347,7 +350,8 @@ class ModuleFeatures:
         if not value.requires_grad:
             raise ValueError("model: no layer has a gradient; outputs and loss must be differentiable")
         parameters = [self.parameters[layer.parameters[0]] for layer in self._layers]
-        found = torch.autograd.grad(value, parameters, allow_unused=True)
+        with computing(self.device):
+            found = torch.autograd.grad(value, parameters, allow_unused=True)
         return [None if g is None else of.matrix(g) for of, g in zip(self._layers, found, strict=True)]
 
     def _uses(self, output: Tensor) -> list[Tensor | None]:
@@ -365,10 +369,10 @@ class MeasuredModule(ModuleFeatures):
     ----------
     model, x, sources, batch, progress
         As `ModuleFeatures`.
-    y : Tensor
-        Real targets (points, ...), or classes (points,), which are converted to distributions.
-    loss : str or callable
-        A key of `nrc.networks.losses.LOSSES`, or a function of outputs and targets.
+    y : array
+        Real targets (points, ...), or classes (points,), which become distributions batch by batch.
+    loss : str, module or callable
+        As `nrc.module_losses.loss_of`.
 
     Raises
     ------
@@ -384,13 +388,39 @@ class MeasuredModule(ModuleFeatures):
     (1.0, [[[-1.0, -1.0, -1.0], [-1.0, -1.0, -1.0]]])
     """
 
-    def __init__(self, model: nn.Module, x: Any, y: Tensor, loss: str | Loss, **settings: Any) -> None:
+    def __init__(
+        self, model: nn.Module, x: Any, y: Any, loss: str | Each | ModuleLoss, **settings: Any
+    ) -> None:
         super().__init__(model, x, **settings)
-        self._y, self._loss = _targets(y, loss, self._output), loss
+        self._loss = loss if isinstance(loss, ModuleLoss) else loss_of(loss)
+        self._y = targets_of(array_of("y", y), self._loss, self._output)
+        self._scale = self._loss.scale(self.points, self._y.classes)
+        self._check_loss()
+        trained = {name for name, parameter in parameters_of(model).items() if parameter.requires_grad}
+        check_gradients(self._model, trained, lambda: self._run(self._few()))
 
     @property
     def outputs(self) -> int:
-        return int(self._y[0].numel())
+        return int(np.prod(self._y.shape))
+
+    def _check_loss(self) -> None:
+        """Check that the loss has a value for each point."""
+        output, y = self._output, self._y[: len(self._output)].to(self.device)
+        try:
+            with computing(self.device):
+                found = self._loss.each(output, y)
+        except Exception as error:  # functions raise errors of any type
+            reason = str(error).partition("\n")[0]
+            raise ValueError(
+                f"loss: {self._loss.name} fails for outputs {tuple(output.shape)} and targets "
+                f"{tuple(y.shape)} ({reason})"
+            ) from error
+        if not isinstance(found, Tensor) or found.shape != (len(y),):
+            shape = f"of shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
+            raise ValueError(
+                f"loss: its value for {len(y)} points is {shape}, but must be a tensor of shape ({len(y)},), "
+                'the loss of each point; in torch by reduction="none", and .mean(1) over several outputs'
+            )
 
     @property
     def capacity(self) -> int:
@@ -398,7 +428,9 @@ class MeasuredModule(ModuleFeatures):
 
     def batches(self, description: str) -> Iterator[Batch]:
         for rows, z in self.features(description):
-            yield rows, z, _by_row(self._y[rows])
+            for source, features in zip(self._sources, z, strict=True):
+                _check_finite(features[0], rows, f"the features of source {source.name}")
+            yield rows, z, self._y[rows].reshape(1, rows.stop - rows.start, -1)
 
     def gradient(self) -> tuple[Tensor, list[Tensor]]:
         return self._gradient
@@ -406,10 +438,16 @@ class MeasuredModule(ModuleFeatures):
     @cached_property
     def _gradient(self) -> tuple[Tensor, list[Tensor]]:
         total, sums = 0.0, [torch.zeros_like(w) for w in self.weights]
-        for rows in self.track(self._slices(), "gradient"):
-            inputs, y = self._inputs(rows), self._y[rows]
+        for rows, x in self._passed("gradient"):
+            output, y = self._run(x), self._y[rows]
+            _check_finite(output.reshape(len(y), -1), rows, "its outputs")
             shares = torch.full((len(y),), 1 / self.points, dtype=torch.float64)
-            value, gradient = self._backward(self._run(inputs), y, shares)
+            value, gradient = self._backward(output, y, shares)
+            if not np.isfinite([value, *(g.sum().item() for g in gradient)]).all():
+                raise DivergedError(
+                    f"model: the loss of points {rows.start} to {rows.stop - 1} or its gradient is not "
+                    "finite; every number must be"
+                )
             total += value
             for into, g in zip(sums, gradient, strict=True):
                 into += g
@@ -451,35 +489,32 @@ class MeasuredModule(ModuleFeatures):
         places = {l: of for l, of in self._hidden.items() if of in self._linear}
         found: dict[int, tuple[list[Tensor], list[Tensor]]] = {l: ([], []) for l in places}
         size = 0
-        for rows in self.track(self._slices(), "potential"):
+        for rows, x in self._passed("potential"):
             with ExitStack() as stack:
                 for l, of in places.items():
                     stack.enter_context(_watching(of.layer, of.next_layer, *found[l]))
-                inputs, y = self._inputs(rows), self._y[rows]
+                y = self._y[rows]
                 shares = torch.full((len(y),), 1 / self.points, dtype=torch.float64)
-                self._backward(self._run(inputs), y, shares)
+                self._backward(self._run(x), y, shares)
             size += sum(part[-1].nbytes for pair in found.values() for part in pair)
             if size > MEMORY:
                 return None
         return {l: (torch.cat(z)[None], torch.cat(delta)[None]) for l, (z, delta) in found.items()}
 
     def gradient_from(self, source: int, z: Tensor, y: Tensor, shares: Tensor) -> list[Tensor | None]:
-        at, y = self._sources[source], y[0].reshape(-1, *self._y.shape[1:])
-        z = z[0].reshape(-1, *at.shape).to(self.device)
+        at, kept = self._sources[source], shares[0] > 0  # an empty set has no centroid
+        y = y[0, kept].reshape(-1, *self._y.shape)
+        z = z[0, kept].reshape(-1, *at.shape).to(self.device)
         before = self._inputs(np.arange(len(z)) % self.points)
-        _, gradient = self._backward(self._run(before, at, z), y, shares[0])
+        _, gradient = self._backward(self._run(before, at, z), y, shares[0, kept])
         return [g if below else None for g, below in zip(gradient, self.below[:, source], strict=True)]
 
     def _backward(self, output: Tensor, y: Tensor, shares: Tensor) -> tuple[float, list[Tensor]]:
         """sum_i p_i ell_i, and its gradient in every layer."""
         y, shares = y.to(self.device), shares.to(self.device)
         output = output.reshape(len(y), *self._output.shape[1:])  # the output of one point may be squeezed
-        if isinstance(self._loss, str):
-            (value,), _ = LOSSES[self._loss].gradient(
-                _by_row(output), _by_row(y), shares[None, :, None], FRESH
-            )
-        else:
-            value = (shares * self._loss(output, y)).sum()
+        with computing(self.device):
+            value = self._scale * (shares * self._loss.each(output, y)).sum()
         pairs = zip(self._gradients(value), self.weights, strict=True)
         return value.item(), [torch.zeros_like(w) if g is None else g for g, w in pairs]
 
@@ -555,17 +590,6 @@ def _watching(
             handle.remove()
 
 
-@contextmanager
-def _every_module_runs() -> Iterator[None]:
-    """Turn off torch's fast path of transformers, which does not call the modules inside."""
-    before = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(before)
-
-
 def _check_output(output: Any, points: int) -> None:
     if not isinstance(output, Tensor) or output.ndim == 0 or len(output) != points:
         shape = (
@@ -578,52 +602,25 @@ def _check_output(output: Any, points: int) -> None:
         raise DivergedError("model: its outputs are not finite; every number must be")
 
 
-def _targets(y: Tensor, loss: str | Loss, output: Tensor) -> Tensor:
-    """Real targets (points, ...), checked against the loss and the outputs of a few points."""
-    if not y.is_floating_point():
-        if loss != "cross_entropy":
-            raise TypeError(
-                "y: integers are classes, but losses other than cross_entropy need real targets, because "
-                "they are also evaluated at mean targets; pass torch.nn.functional.one_hot(y).double(), "
-                'or use loss="cross_entropy"'
-            )
-        classes = output.shape[-1]
-        if y.ndim != 1 or y.min() < 0 or y.max() >= classes:
-            raise ValueError(
-                f"y: classes must have shape (points,) and be in 0..{classes - 1} for {classes} outputs, but "
-                f"have shape {tuple(y.shape)} and are in {int(y.min())}..{int(y.max())}"
-            )
-        y = nn.functional.one_hot(y, classes).double()
-    few = y[: len(output)].to(output.device)
-    if not isinstance(loss, str):
-        _check_loss(loss, output, few)
-    elif output.shape != few.shape or (loss == "cross_entropy" and y.ndim != 2):
-        raise ValueError(
-            f"y: targets of shape {tuple(y.shape[1:])} do not fit outputs of shape {tuple(output.shape[1:])} "
-            f"under {loss}"
-        )
-    elif loss == "cross_entropy" and ((y < 0).any() or ((y.sum(1) - 1).abs() > TOLERANCE).any()):
-        raise ValueError("y: real targets of cross_entropy must be distributions, at least 0 with a sum of 1")
-    return y
+def _check_finite(values: Tensor, rows: slice, what: str) -> None:
+    finite = values.isfinite().all(1)
+    if not finite.all():
+        point = rows.start + int((~finite).nonzero()[0])
+        raise DivergedError(f"model: {what} are not finite at point {point}; every number must be")
 
 
-def _check_loss(loss: Loss, output: Tensor, y: Tensor) -> None:
-    found = loss(output, y)
-    if not isinstance(found, Tensor) or found.shape != (len(y),):
-        shape = f"of shape {tuple(found.shape)}" if isinstance(found, Tensor) else f"a {type(found).__name__}"
-        raise ValueError(
-            f"loss: its value for {len(y)} points is {shape}, but must be a tensor of shape ({len(y)},)"
-        )
+def _precision(values: Sequence[Tensor | None]) -> str:
+    """The type with the fewest digits among real numbers."""
+    types = {z.dtype for z in values if z is not None and z.is_floating_point()}
+    return str(max(types, key=lambda dtype: torch.finfo(dtype).eps)).removeprefix("torch.")
 
 
-def _first(x: Tensor) -> Tensor:
-    """The first point, repeated."""
-    return x[:1].expand_as(x)
-
-
-def _by_row(values: Tensor) -> Tensor:
-    """Outputs or targets (points, ...) as (1, points, numbers)."""
-    return values.reshape(1, len(values), -1)
+def _reason(error: Exception) -> str:
+    """The first line of an error, and what may help."""
+    line = str(error).partition("\n")[0]
+    if "required positional argument" in line:
+        line += "; pass several inputs in a dictionary with the names of the arguments"
+    return line
 
 
 def _differ(a: Tensor, b: Tensor) -> bool:

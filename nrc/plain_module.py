@@ -1,8 +1,9 @@
 """A copy of a module on which gradients are computed."""
 
 import copy
+from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from nrc.layers import layers_of, parameters_of
 
@@ -19,6 +20,15 @@ def in_float64(model: nn.Module) -> nn.Module:
     except (RuntimeError, TypeError) as error:
         reason = str(error).partition("\n")[0]
         raise TypeError(f"model: it cannot be copied ({reason}); use parameters and buffers") from error
+    for module in double.modules():
+        _widen(vars(module))
     for name, parameter in parameters_of(double).items():
         parameter.requires_grad_(name in layers)
     return double
+
+
+def _widen(attributes: dict[str, Any]) -> None:
+    """Convert tensors that are neither parameters nor buffers."""
+    for name, value in attributes.items():
+        if isinstance(value, Tensor) and value.is_floating_point():
+            attributes[name] = value.double()

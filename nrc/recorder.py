@@ -8,11 +8,13 @@ import xarray as xr
 from numpy.typing import NDArray
 from torch import nn
 
-from nrc.api_arguments import check_module, count, data_of, labels_of
+from nrc.api_arguments import check_module, count, labels_of
+from nrc.inputs import inputs_of
 from nrc.layers import DivergedError
 from nrc.measured_module import BATCH, ModuleFeatures
 from nrc.measures.coordinates import coordinates
 from nrc.metadata import describe, provenance
+from nrc.module_calls import as_by_default
 from nrc.theory.moments import Moments
 from nrc.theory.neurons import MOST, distinct
 from nrc.training.snapshots import ABOUT, singular_values
@@ -33,9 +35,9 @@ class Recorder:
     model : Module
         In any mode.
     x : array
-        Inputs (points, ...).
-    labels : integer array
-        Class of each point, 0, 1, ..., K-1.
+        Inputs (points, ...), or of another structure as in `nrc.measure`.
+    labels : array
+        Class of each point, in any numbers or words.
     every : int
         Calls between snapshots.
     batch : int, optional
@@ -64,10 +66,10 @@ class Recorder:
         self, model: nn.Module, x: Any, labels: Any, *, every: int = 1, batch: int | None = None
     ) -> None:
         check_module(model)
-        self._model, self._x = model, data_of(x)
-        known = labels_of(labels, None, None, len(self._x))
-        if known is None:
+        self._model, self._x = model, inputs_of(x)
+        if labels is None:
             raise ValueError("labels: pass the class of each point")
+        known = labels_of("labels", labels, len(self._x))
         self._labels, self._every = torch.from_numpy(known)[None], count("every", every)
         self._batch = BATCH if batch is None else count("batch", batch)
         self._calls, self._snapshots = 0, dict[int, xr.Dataset]()
@@ -110,7 +112,7 @@ class Recorder:
                 raise
             self._snapshots[self._calls] = xr.full_like(self._snapshots[0], np.nan)
 
-    @torch.inference_mode(False)
+    @as_by_default()
     def _snapshot(self) -> xr.Dataset:
         network = ModuleFeatures(self._model, self._x, batch=self._batch, progress=False)
         s, neurons = singular_values(network.weights)[0], np.full(len(network.layers), np.nan)

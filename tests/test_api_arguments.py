@@ -37,30 +37,27 @@ def changed(array, *at, value):
 
 # Labels and clusters.
 
-NUMBERS = LABELS.astype(float)
-
 
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (LABELS[:-1], "labels have shape (23,), but must have (24,)"),
-        (2 * LABELS, "labels must be 0, 1, ..., K-1 with a point of each, but no point has 1"),
-        (LABELS - 1, "labels must be 0, 1, ..., K-1, but one is -1"),
+        (LABELS[:-1], "labels has shape (23,), but must have (24, ...)"),
+        (LABELS - 1, "labels: one is -1, but a class is at least 0"),
         (0 * LABELS, "labels are all 0, but must be of at least two classes"),
-        (NUMBERS, "labels have type float64, but must be integers"),
-        ([str(label) for label in LABELS], "labels have type <U1, but must be integers"),
+        (LABELS + 0.5, "labels are an array of float64 of shape (24,), but must be the class of each point"),
+        (X, "labels are an array of float64 of shape (24, 5), but must be the class of each point"),
+        (np.ma.masked_equal(LABELS, 1), "labels has masked values; fill them in or leave these points out"),
     ],
 )  # fmt: skip
-def test_labels_are_classes_from_0_with_a_point_of_each(labels, message):
+def test_labels_are_the_class_of_each_point(labels, message):
     assert refused(y=Y, labels=labels).startswith(message)
-    if labels is not NUMBERS:
-        assert refused(y=None, labels=labels).startswith(message)
+    assert refused(y=labels, call=nrc.Recorder).startswith(message)
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"y": Y}, "clusters: pass their number, or labels, or integer classes as y"),
+        ({"y": X[:, :3]}, "clusters: pass their number, or labels, or classes as y"),
         (
             {"labels": LABELS, "clusters": 4},
             "clusters is 4, but labels have 3 classes; pass only one of them",
@@ -100,10 +97,16 @@ def test_inputs_are_rows_of_finite_numbers_that_the_model_takes(x, message):
     ("y", "settings", "message"),
     [
         (X, {}, "y: targets of shape (5,) do not fit outputs of shape (3,) under squared_error"),
-        (Y[:-1], {}, "y has shape (23, 3), but must have (24, ...)"),
+        (Y[:-1], {}, "y has shape (23, 3), but must have (24, ...), one row per point of x"),
         (changed(Y, 23, 0, value=np.nan), {}, "y has values that are not finite"),
-        (LABELS, {}, "y: integers are classes, but losses other than cross_entropy need real targets"),
-        (2 * LABELS, {"loss": "cross_entropy"}, "y: classes must have shape (points,) and be in 0..2 for 3 outputs, but have shape (24,) and are in 0..4"),
+        (LABELS, {}, "y: targets of shape () do not fit outputs of shape (3,) under squared_error; of classes pass torch.nn.functional.one_hot(y, 3)"),
+        (LABELS, {"loss": lambda output, y: output.sum(1)}, "y: integers are classes, but a function of outputs and targets is also evaluated at mean targets"),
+        (2 * LABELS, {"loss": "cross_entropy"}, "y: classes must be in 0..2 for 3 outputs, but point 2 has class 4"),
+        (LABELS + 1, {"loss": "cross_entropy"}, "y: classes must be in 0..2 for 3 outputs, but point 2 has class 3; number them from 0, as y - 1"),
+        (LABELS + 0.5, {"loss": "cross_entropy"}, "y: classes must be whole numbers"),
+        (np.array(["cat", "dog", "eel"])[LABELS], {"loss": "cross_entropy"}, "y is an array of <U3, but must be numbers; give classes the numbers of outputs"),
+        (0 * LABELS - 100, {"loss": "cross_entropy"}, "y: all points have the class -100, which cross_entropy ignores"),
+        (Y * 2, {"loss": "binary_cross_entropy"}, "y: targets of binary_cross_entropy must be in 0..1, but one is 2.0"),
         (Y - 0.5, {"loss": "cross_entropy"}, "y: real targets of cross_entropy must be distributions"),
     ],
 )  # fmt: skip
@@ -180,7 +183,7 @@ def returning(form):
         (batch_statistics, "model: the output of a point depends on the other points of its batch"),
         (lambda: network().train(), "model: Sequential is in training mode; call model.eval() first"),
         (partly_training, "model: 1 is in training mode; call model.eval() first"),
-        (lambda: returning(lambda z: (z, z)), "model: its output for 4 points is a tuple, but must be a tensor"),
+        (lambda: returning(lambda z: (z, z)), "model: it returns a tuple, of which one tensor must be chosen; wrap it: class Wrapped(torch.nn.Module)"),
         (lambda: returning(lambda z: z.mean()), "model: its output for 4 points is of shape (), but must be a tensor"),
         (lambda: returning(lambda z: z.round().long().double()), "model: no layer has a gradient"),
         (lambda: parametrizations.spectral_norm(nn.Linear(5, 3)), "model: ParametrizedLinear.weight is not an initialised parameter; remove its parametrization"),
@@ -216,9 +219,13 @@ def test_models_are_functions_of_a_point_with_weights_that_are_there(build, mess
         ({"weight_decay": -0.1}, "weight_decay is -0.1, but must be finite and at least 0"),
         ({"weight_decay": "0.1"}, "weight_decay is '0.1', but must be a number"),
         ({"weight_decay": {"0": 0.1}}, "weight_decay: '0' is not a parameter of the model; a parameter is '0.weight'"),
-        ({"loss": "hinge"}, "loss is 'hinge', but must be squared_error, cross_entropy or a function"),
+        ({"loss": "hinge"}, "loss is 'hinge', but must be cross_entropy, squared_error, mse, binary_cross_entropy, a loss module of torch or a function"),
         ({"loss": 3}, "loss is a int, but must be a name or a function of outputs and targets"),
         ({"loss": lambda output, y: (output - y).square()}, "loss: its value for 4 points is of shape (4, 3), but must be a tensor of shape (4,)"),
+        ({"loss": functional.mse_loss}, "loss: its value for 4 points is of shape (), but must be a tensor of shape (4,), the loss of each point; in torch by reduction"),
+        ({"loss": nn.HuberLoss()}, "loss is HuberLoss, but of the losses of torch only CrossEntropyLoss, NLLLoss, MSELoss, BCEWithLogitsLoss are known"),
+        ({"loss": nn.CrossEntropyLoss(weight=torch.ones(2))}, "loss: CrossEntropyLoss(weight=[1.0, 1.0]) fails for outputs (4, 3) and targets (4, 3)"),
+        ({"loss": nn.BCEWithLogitsLoss(weight=torch.ones(3))}, "loss: BCEWithLogitsLoss(weight=[1.0, 1.0, 1.0]) has weights of outputs or points"),
         ({"sources": "1"}, "sources: '1' does not determine all later features; choose from input, 2"),
         ({"sources": []}, "sources is empty; choose from input, 2"),
         ({"restarts": 1.5}, "restarts is 1.5, but must be an integer"),

@@ -1,0 +1,185 @@
+"""Targets of the loss and classes of points, from what users pass."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nrc.module_losses import ModuleLoss
+from nrc.user_arrays import Rows, tensor_of_rows, values_of
+
+__all__ = ["EACH_POSITION", "Targets", "classes_of", "targets_of"]
+
+# Sums of distributions over classes are 1 up to rounding.
+TOLERANCE = 1e-6
+EACH_POSITION = (
+    "y has a class for each position of a point, but must have one for each point; measure the part of the "
+    "model that acts on each position alone: nrc.measure(head, z[counted], y[counted]), with the features "
+    "z = body(x).flatten(0, 1), the channels last, and y = y.flatten(), counted = y >= 0"
+)
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Real targets of points; classes become distributions over the outputs batch by batch.
+
+    Attributes
+    ----------
+    values : Tensor
+        Classes (points,), or real targets (points, ...).
+    outputs : int, optional
+        The number of outputs, if the values are classes.
+
+    Examples
+    --------
+    >>> Targets(torch.tensor([2, 0]), 3)[0:1].tolist()
+    [[0.0, 0.0, 1.0]]
+    """
+
+    values: Tensor
+    outputs: int | None = None
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, rows: slice) -> Tensor:
+        values = self.values[rows]
+        if self.outputs is None:
+            return values.double()
+        found = torch.zeros(len(values), self.outputs, dtype=torch.float64)
+        return found.scatter_(1, values[:, None], 1.0)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the target of a point."""
+        return tuple(self.values.shape[1:]) if self.outputs is None else (self.outputs,)
+
+    @property
+    def classes(self) -> Tensor | None:
+        return None if self.outputs is None else self.values
+
+
+def classes_of(values: Rows) -> NDArray[Any] | None:
+    """The class of each point, (points,), from integers, truth values, text, whole numbers or one-hot rows.
+
+    None if the values are none of these.
+
+    Examples
+    --------
+    >>> classes_of(np.array([[0.0, 1.0], [1.0, 0.0]])).tolist(), classes_of(np.array([2.0, 5.0])).tolist()
+    ([1, 0], [2, 5])
+    >>> classes_of(np.array([0.5, 1.0])) is None
+    True
+    """
+    found = values_of(values)
+    if found.ndim == 2 and found.shape[1] == 1:
+        found = found[:, 0]
+    if found.dtype.kind == "b":
+        found = found.astype(np.int64)
+    if found.ndim == 2 and found.dtype.kind in "iuf":
+        ones = (found == 1).sum(1) == 1
+        return found.argmax(1) if ones.all() and ((found == 0) | (found == 1)).all() else None
+    if found.ndim != 1:
+        return None
+    if found.dtype.kind == "f" and np.isfinite(found).all() and (found == np.round(found)).all():
+        return found.astype(np.int64)
+    if found.dtype.kind == "O" and all(isinstance(value, str) for value in found):
+        return found.astype(str)
+    return found if found.dtype.kind in "iuUS" else None
+
+
+def targets_of(y: Rows, loss: ModuleLoss, output: Tensor) -> Targets:
+    """Targets that fit the loss, and outputs (few, ...) of some points.
+
+    Raises
+    ------
+    TypeError, ValueError
+
+    Examples
+    --------
+    >>> from nrc.module_losses import loss_of
+    >>> targets_of(np.array([0, 2]), loss_of("cross_entropy"), torch.zeros(1, 2))
+    Traceback (most recent call last):
+    ValueError: y: classes must be in 0..1 for 2 outputs, but point 1 has class 2; a class \
+is the number of its output
+    """
+    values = values_of(y)
+    if values.dtype.kind not in "biuf":
+        raise TypeError(
+            f"y is an array of {values.dtype}, but must be numbers; give classes the numbers of outputs"
+        )
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        place = int(np.argwhere(~np.isfinite(values))[0, 0])
+        raise ValueError(
+            f"y has values that are not finite, the first at point {place}; every number must be"
+        )
+    if loss.takes == "classes":
+        return _classes_or_distributions(values, loss, output)
+    return _numbers(values, loss, output)
+
+
+def _classes_or_distributions(values: NDArray[Any], loss: ModuleLoss, output: Tensor) -> Targets:
+    shape = tuple(output.shape[1:])
+    if values.ndim == output.ndim - 1 > 1:
+        raise ValueError(EACH_POSITION)
+    if shape in ((), (1,)):
+        raise ValueError(
+            f"loss: {loss.name} needs an output for each class, but the model has one output; pass "
+            'loss="binary_cross_entropy" for classes 0 and 1'
+        )
+    if len(shape) == 1 and (values.ndim == 1 or values.shape[1:] == (1,)):
+        classes = classes_of(values)
+        if classes is None:
+            raise ValueError(
+                "y: classes must be whole numbers; or pass distributions over them, (points, classes)"
+            )
+        _check_range(classes, shape[0])
+        return Targets(tensor_of_rows(classes).long(), shape[0])
+    if len(shape) != 1 or values.shape[1:] != shape:
+        raise ValueError(_misfit(values, shape, loss))
+    if (values < 0).any() or (abs(values.sum(1, dtype=np.float64) - 1) > TOLERANCE).any():
+        raise ValueError(f"y: real targets of {loss.name} must be distributions, at least 0 with a sum of 1")
+    return Targets(tensor_of_rows(values))
+
+
+def _check_range(classes: NDArray[Any], outputs: int) -> None:
+    outside = np.flatnonzero((classes < 0) | (classes >= outputs))
+    if len(outside):
+        place = outside[0]
+        advice = (
+            "number them from 0, as y - 1" if classes.min() == 1 else "a class is the number of its output"
+        )
+        raise ValueError(
+            f"y: classes must be in 0..{outputs - 1} for {outputs} outputs, but point {place} has class "
+            f"{classes[place]}; {advice}"
+        )
+
+
+def _numbers(values: NDArray[Any], loss: ModuleLoss, output: Tensor) -> Targets:
+    shape, integers = tuple(output.shape[1:]), values.dtype.kind in "biu"
+    if loss.takes == "anything":
+        if integers:
+            raise TypeError(
+                "y: integers are classes, but a function of outputs and targets is also evaluated at mean "
+                "targets; pass real targets, as torch.nn.functional.one_hot(y).double()"
+            )
+        return Targets(tensor_of_rows(values))
+    if sorted((values.shape[1:], shape)) == [(), (1,)]:
+        values = values.reshape(len(values), *shape)
+    if values.shape[1:] != shape:
+        raise ValueError(_misfit(values, shape, loss))
+    if loss.binary and ((values < 0) | (values > 1)).any():
+        raise ValueError(
+            f"y: targets of {loss.name} must be in 0..1, but one is {values[(values < 0) | (values > 1)][0]}"
+        )
+    return Targets(tensor_of_rows(values))
+
+
+def _misfit(values: NDArray[Any], shape: tuple[int, ...], loss: ModuleLoss) -> str:
+    line = f"y: targets of shape {values.shape[1:]} do not fit outputs of shape {shape} under {loss.name}"
+    if loss.takes == "numbers" and values.ndim == 1 and values.dtype.kind in "biu" and len(shape) == 1:
+        line += f"; of classes pass torch.nn.functional.one_hot(y, {shape[0]})"
+    return line
