@@ -172,7 +172,7 @@ def test_a_space_that_is_a_cut_at_the_start_only_has_values_there_only():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"labels": DIGIT[:-1]}, "labels have shape (299,), but must have (300,)"),
+        ({"labels": DIGIT[:-1]}, "labels has shape (299,), but must have (300, ...)"),
         ({"labels": None}, "labels: pass the class of each point"),
         ({"every": 0}, "every is 0, but must be at least 1"),
     ],
