@@ -174,7 +174,7 @@ def test_nothing_is_written_where_a_part_fails(tmp_path):
 def test_the_caption_of_ranks_says_whether_networks_are_stationary(tmp_path):
     for seeds, sentence in (
         ([], "All of these networks are at stationary points."),
-        ([0], "At filled dots all networks are at stationary points, at white dots some are not."),
+        ([0], "At filled dots, all networks are at stationary points. At white dots, some networks are not."),
         ([0, 1], "None of these networks is at a stationary point: their training ended after 500 epochs."),
     ):
         made = end(cube(sigma=[0.0], width=[2, 4]), TerminationReason.EPOCHS, seed=seeds)
