@@ -17,7 +17,7 @@ __all__ = ["module", "names", "options", "parse"]
 ROOT = Path(__file__).parent
 # Modules that a declaration of options may use: they are imported in no time.
 LIGHT = (
-    *("collections.abc", "typing", "typing_extensions", "pydantic"),
+    *("collections.abc", "pathlib", "typing", "typing_extensions", "pydantic"),
     *("nrc.options", "nrc.fields", "nrc.grid", "nrc.networks.activations", "nrc.objectives.penalties"),
     *("nrc.data.options", "nrc.optimize.options", "nrc.figures.options", "nrc.claims.options"),
 )
