@@ -124,7 +124,8 @@ def test_a_stack_along_a_chain_is_refused_with_another_path():
     settings = settings_of(along="sigma", direction="up")
     path = cells(sigma=0.2).replace("sigma~0.2", "sigma~all")
     with pytest.raises(
-        ValueError, match=r"^sigma 'all' cannot be: along it each network starts from the one before; ask"
+        ValueError,
+        match=r"^sigma 'all' is not possible, because networks start from their neighbours along it; ask",
     ) as refused:
         paths.start_files("chain", path, settings)
     assert f"ask for {file(sigma=0.4)}" in str(refused.value)

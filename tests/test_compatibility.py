@@ -115,7 +115,7 @@ def test_branches_start_as_their_titles_say(tmp_path):
 
 def test_titles_that_a_kind_fixes_must_be_given(tmp_path):
     entry = overlay("figures.mine", {"kind": "hysteresis", "of": {"random start": "one"}})
-    assert "must give an experiment to each of random start, sweep up, sweep down" in line(tmp_path, entry)
+    assert "must have an experiment for each of random start, sweep up, sweep down" in line(tmp_path, entry)
 
 
 # The same for claims.

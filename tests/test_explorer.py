@@ -104,7 +104,7 @@ def test_the_page_describes_every_variable():
 
 def test_a_cube_without_a_command_is_refused(tmp_path):
     netcdf.save(made_up.cube("strange"), tmp_path / "measures.nc")
-    with pytest.raises(ValueError, match="commands has none for experiment strange"):
+    with pytest.raises(ValueError, match="commands has no entry for experiment strange"):
         explore.main({"commands": {}}, [tmp_path / "measures.nc"], tmp_path / "page.html")
     assert not (tmp_path / "page.html").exists()
 

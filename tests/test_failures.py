@@ -67,7 +67,7 @@ def test_files_that_are_damaged_or_hold_no_networks_are_named(checkout):
     shown = shown_with_log(checkout.snakemake(*targets, options=["--keep-going"], fails=True))
     for path, message in (
         (damaged, f"{damaged} is damaged"),
-        (infinite, "W2 holds a weight that is not finite; train the stack again"),
+        (infinite, "W2 has a weight that is not finite; train the stack again"),
         (misfit, "W_1 have shape (4, 4, 3), but must have (4, 4, 784)"),
     ):
         measured = path.replace("/train/", "/measure/")

@@ -210,5 +210,5 @@ def test_a_penalty_without_a_closed_form_has_no_forecast():
             return None
 
     weights, x = [np.eye(2)[None]], np.eye(2)[None]
-    with pytest.raises(ValueError, match="for the penalty on the biases there is no closed form"):
+    with pytest.raises(ValueError, match="the penalty on the biases has no closed form"):
         forecasts(weights, x, np.ones(1), Other())

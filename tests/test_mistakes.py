@@ -54,7 +54,7 @@ MISTAKES = [
     ("claims.rank_with_decay", {"at_most": -0.9}, ".at_most is not an option of rank_trend, which has of"),
     ("claims.rank_with_decay.trend", "down", "is 'down', but must be one of falls, rises"),
     ("claims.transition", {"at_least": None}, ".at_least and at_most are both null, but"),
-    ("claims.collapse_with_decay", {"source": "paper"}, ".section must say where in the paper"),
+    ("claims.collapse_with_decay", {"source": "paper"}, ".section must be the section of the paper"),
     # keys and values of the previous release
     (f"{TRAINING}.passes", 5, "was renamed; write epochs"),
     (METHOD, {"name": "lm"}, ".name: 'lm' was renamed; write levenberg_marquardt"),

@@ -101,7 +101,7 @@ def test_the_second_mirror_serves_where_the_first_fails(mirrors, split, capsys):
     mirrors.insert(0, "http://127.0.0.1:9/")
     np.testing.assert_array_equal(download_split("test")[0], split[0])
     mirrors[:] = mirrors[:1]
-    with pytest.raises(ValueError, match=r"127\.0\.0\.1:9/ .*; check the network, or take source bundled"):
+    with pytest.raises(ValueError, match=r"127\.0\.0\.1:9/ .*; check the network, or use source bundled"):
         download_split("test")
 
 
@@ -166,7 +166,7 @@ def test_images_are_chosen_once_for_a_seed(files, split, names):
     ("changes", "line"),
     [
         ({"source": "folder", "folder": "nowhere/at/all"}, "folder is 'nowhere/at/all', which does not exist"),
-        ({"folder": "."}, "folder is '.', but must be null for source bundled; or take source folder"),
+        ({"folder": "."}, "folder is '.', but must be null for source bundled; or use source folder"),
         ({"train_points": 9000, "test_points": 1001}, "train_points and test_points are 9000 and 1001, but must be at most 10000 together"),
         ({"train_points": 9000, "test_points": 1000}, "train_points and test_points are 9000 and 1000, which takes 1000 images of digit 5, but there are 892"),
         ({"source": "torchvision", "train_points": 60_000}, "train_points is 60000, which takes 6000 images of digit 5, but there are 5421; ask for fewer"),

@@ -148,7 +148,7 @@ def test_a_section_that_is_null_loses_its_entries(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("experiments: {mnits: null}", "experiments.mnits is null, which removes the entry, but there is none of this name; there are mixture"),
+        ("experiments: {mnits: null}", "experiments.mnits is null, which removes the entry, but no entry has this name; there are mixture"),
         ("experiments: {mnist: null}\nfigures: {more: {kind: bounds, of: mnits}}", "figures.more.of is ['mnits'], but there is no experiment mnits"),
         ("data: {blobs: null, small_blobs: null, digits: null}", "experiments is empty, but must have one experiment or more"),
     ],
@@ -166,7 +166,7 @@ def test_a_removal_that_cannot_be_is_refused(tmp_path, text, message):
         ("a: 1\nb: 2\na: 3", "bad.yaml, line 3: the key a is given again after line 1; keep one of them"),
         ("data:\n\tx: 1", "bad.yaml, line 2: found character"),
         ("data: {x: *y}", "bad.yaml, line 1: found undefined alias"),
-        ("data: &x {y: *x}", "bad.yaml must have texts, numbers, true, false, null, lists and mappings only"),
+        ("data: &x {y: *x}", "bad.yaml must only contain texts, numbers, true, false, null, lists and mappings"),
         ("1: x", "bad.yaml, line 1: the key 1 must be a text; put it in quotes"),
         ("- 1", "bad.yaml is [1], but must be a mapping of keys to values"),
         ("a: !!python/name:os.system x", "bad.yaml, line 1: could not determine a constructor"),

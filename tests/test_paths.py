@@ -62,11 +62,15 @@ def test_a_cell_off_the_grid_has_a_path_too():
         ),
         (CELL.replace("0.5", "nan"), "sigma is 'nan', but must be a number", CELL.replace("0.5", "0")),
         (CELL.replace("h~3", "h~3.5"), "depth is '3.5', but must be a whole number of at least 1", CELL),
-        (CELL.replace("~4", "~all"), "width 'all' cannot be: networks of different width", CELL),
+        (
+            CELL.replace("~4", "~all"),
+            "width 'all' is not possible, because a stack has networks of one width",
+            CELL,
+        ),
         (CELL.replace("d~0", "d~4294967296"), "seed is '4294967296', but must be at most 4294967295", CELL),
-        (CELL.replace("seed", "dice"), "dice is no axis", CELL),
+        (CELL.replace("seed", "dice"), "dice is not an axis", CELL),
         ("/".join(reversed(CELL.split("/"))), "each once and in this order", CELL),
-        ("anything", "anything is no axis", "weight_decay~0.01/sigma~0/width~4/depth~3/seed~0"),
+        ("anything", "anything is not an axis", "weight_decay~0.01/sigma~0/width~4/depth~3/seed~0"),
     ],
 )
 def test_a_wrong_path_is_reported_with_the_right_one(cells, says, asks):

@@ -150,7 +150,7 @@ def test_a_parameter_that_is_not_finite_is_named(tmp_path):
     name = "b3"
     _, _, arrays = train()
     arrays[name][0, 0] = np.nan
-    with pytest.raises(ValueError, match=f"{name} holds a weight that is not finite; train the stack again"):
+    with pytest.raises(ValueError, match=f"{name} has a weight that is not finite; train the stack again"):
         trained_network(round_trip(tmp_path, arrays), "tanh", "cross_entropy")
 
 

@@ -35,7 +35,7 @@ class ClaimOptions(Options):
         description="who makes the claim; a check is a statement that follows from theory, which only a "
         "fault of training or of measures could contradict",
     )
-    section: str | None = Field(None, description="where the paper makes this claim, or one like it, or null")
+    section: str | None = Field(None, description="where the paper makes this or a similar claim, or null")
     level: float = Field(
         0.95,
         gt=0,
@@ -46,7 +46,7 @@ class ClaimOptions(Options):
     @model_validator(mode="after")
     def _check_source(self) -> Self:
         if self.source == "paper" and self.section is None:
-            raise ValueError("section must say where in the paper, because source is paper")
+            raise ValueError("section must be the section of the paper, because source is paper")
         return self
 
 

@@ -141,7 +141,7 @@ def check(options: Options) -> None:
                 f"folder is {found}, but must be a folder with MNIST's IDX files for source folder"
             )
     elif folder is not None:
-        raise ValueError(f"folder is {folder!r}, but must be null for source {source}; or take source folder")
+        raise ValueError(f"folder is {folder!r}, but must be null for source {source}; or use source folder")
     if source == "bundled":
         available = SPLITS["test"].points
         if (
@@ -304,7 +304,7 @@ def download_split(split: str) -> Images:
             raise ValueError(
                 f"MNIST could not be downloaded from {', '.join(mnist.mirrors)} "
                 f"({' '.join(str(error).split())}); "
-                "check the network, or take source bundled, or source folder with the files in a folder"
+                "check the network, or use source bundled, or source folder with the files in a folder"
             ) from error
         for name, digest in SPLITS[split].digests.items():
             _checked((Path(dataset.raw_folder) / name).read_bytes(), digest, f"the downloaded {name}")
@@ -345,7 +345,7 @@ def _bytes(folder: Path, name: str) -> bytes:
     if not compressed.is_file():
         raise ValueError(
             f"{folder} has neither {name} nor {name}.gz; put MNIST's IDX files into it, "
-            "or take source torchvision"
+            "or use source torchvision"
         )
     try:
         with gzip.open(compressed) as file:
@@ -420,7 +420,7 @@ def balanced_subsets(
         if short:
             raise ValueError(
                 f"a subset of {size} points needs more images of digit {short[0]} than the "
-                f"{len(members[short[0]])} left; ask for fewer points, or take source folder or torchvision"
+                f"{len(members[short[0]])} left; ask for fewer points, or use source folder or torchvision"
             )
         subsets.append(np.sort(np.concatenate([m[:s] for m, s in zip(members, shares, strict=True)])))
         members = [m[s:] for m, s in zip(members, shares, strict=True)]

@@ -65,7 +65,7 @@ class Options(FigureOptions):
     )
 
     neurons: bool = Field(
-        False, description="whether to draw what groups of neurons certify too, and random groups"
+        False, description="whether to also draw the bounds by groups of neurons and by random groups"
     )
 
 

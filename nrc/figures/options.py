@@ -43,7 +43,7 @@ class FigureOptions(FigureStyle):
     @classmethod
     def _with_titles(cls, of: Any) -> Any:
         if cls.titles and set(of) != set(cls.titles):
-            raise ValueError(f"must give an experiment to each of {', '.join(cls.titles)}")
+            raise ValueError(f"must have an experiment for each of {', '.join(cls.titles)}")
         return of
 
 

@@ -252,7 +252,7 @@ def trained_shift(on_data: xr.Dataset, on_centroids: xr.Dataset) -> xr.Dataset:
 def _closed_form(x: Array, weight_decay: Array, sizes: tuple[int, ...], penalty: Penalty) -> Autoencoder:
     factors = penalty.penalised_factors(len(sizes) - 1)
     if factors is None:
-        raise ValueError(f"for the penalty on {penalty.of} there is no closed form")
+        raise ValueError(f"the penalty on {penalty.of} has no closed form")
     return Autoencoder.of(x, weight_decay, sizes, factors)
 
 

@@ -34,7 +34,7 @@ class Options(BaseOptions):
     requires = (Requirement({"training.penalty": ridge}, when={"certified_ranks": at_least(1)}),)
 
     kmeans_restarts: int = Field(
-        10, ge=1, description="runs of k-means++ behind the upper end of the TCV bracket"
+        10, ge=1, description="runs of k-means++ for the upper end of the TCV bracket"
     )
     certified_ranks: int = Field(
         0,

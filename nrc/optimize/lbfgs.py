@@ -54,7 +54,7 @@ Suitable = TypeVar("Suitable", bound=Objective)
 class Options(MethodOptions):
     """Limited-memory BFGS."""
 
-    history: int = Field(10, ge=1, description="number of pairs that it remembers")
+    history: int = Field(10, ge=1, description="number of pairs that L-BFGS remembers")
 
 
 def build(run: RunInfo, options: Options) -> list[Phase]:

@@ -16,7 +16,7 @@ class Options(FirstOrderOptions):
     """Stochastic gradient descent."""
 
     learning_rate: LearningRate = 1e-2
-    momentum: float = Field(0.9, ge=0, lt=1, description="share of the last step in the next")
+    momentum: float = Field(0.9, ge=0, lt=1, description="share of the last step in the next step")
 
 
 def build(run: RunInfo, options: Options) -> list[Phase]:

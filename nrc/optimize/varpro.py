@@ -45,7 +45,7 @@ class Options(MethodOptions):
     )
 
     plain_epochs: int = Field(
-        100, ge=0, description="epochs of L-BFGS on all layers before, from the initial last layer"
+        100, ge=0, description="epochs of L-BFGS on all layers, before the last layer is projected out"
     )
     history: int = Field(5, ge=1, description="number of pairs that L-BFGS remembers")
 

@@ -180,7 +180,7 @@ def trained_network(dataset: xr.Dataset, activation: str, loss: str) -> Network:
     def parameter(name: str) -> torch.Tensor:
         values, inner = dataset[name].values, 2 if name[0] == "W" else 1
         if not np.isfinite(values).all():
-            raise ValueError(f"{name} holds a weight that is not finite; train the stack again")
+            raise ValueError(f"{name} has a weight that is not finite; train the stack again")
         cells = values.reshape(-1, *values.shape[values.ndim - inner :]).astype(np.float64)
         cells[diverged] = 0
         return torch.from_numpy(cells)

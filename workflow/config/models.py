@@ -45,7 +45,7 @@ class Continuation(Section):
         description="axis along which networks continue; it is not in stack, so that each value is a job"
     )
     direction: Literal["up", "down"] = Field(
-        description="up continues from the next smaller value of the grid, down from the next larger one"
+        description="up continues from the next smaller value of the grid, down from the next larger value"
     )
 
 
@@ -60,10 +60,10 @@ class Training(Section):
         | None
     ) = Field(
         None,
-        description="experiment whose trained networks these start from, cell by cell, or null for initial "
-        "weights; its data, task, network and stack are the same, and its grid has every cell of this one. "
-        "Or {along, direction}: each network starts from the trained network of the next value of an axis, "
-        "the first from initial weights",
+        description="experiment whose trained networks training starts from, cell by cell, or null for "
+        "initial weights; its data, task, network and stack are the same, and its grid has every cell of "
+        "this grid. Or {along, direction}: each network starts from the trained network of the next value of "
+        "an axis, the first from initial weights",
     )
     method: Annotated[Any, OfKind("optimize", "name")] | None = Field(
         None, description="method of training; if null, it is varpro where varpro can be used, else lbfgs"
@@ -109,7 +109,7 @@ class Experiment(Section):
     )
     loss: Literal["squared_error", "cross_entropy"] | None = Field(
         None,
-        description="its mean over points; squared_error is (1/2) ||f(x) - y||^2. If null, it is "
+        description="loss of a point; squared_error is (1/2) ||f(x) - y||^2. If null, it is "
         "cross_entropy for the task classify, else squared_error",
     )
     grid: Grid

@@ -62,7 +62,7 @@ class Layers:
             elif name not in removed:
                 if name not in known and not first:
                     raise ConfigurationError(
-                        f"{section}.{name} is null, which removes the entry, but there is none of this name; "
+                        f"{section}.{name} is null, which removes the entry, but no entry has this name; "
                         f"there are {', '.join(known) or 'no entries'}"
                     )
                 removed.append(name)

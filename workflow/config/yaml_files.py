@@ -112,7 +112,7 @@ def read_yaml(file: str | Path) -> dict[str, Any]:
         raise ConfigurationError(f"{where} is not valid YAML: {shortened(error, LONGEST)}") from None
     except (TypeError, ValueError, RecursionError):  # a set, bytes, or a mapping within itself
         raise ConfigurationError(
-            f"{where} must have texts, numbers, true, false, null, lists and mappings only, none within "
+            f"{where} must only contain texts, numbers, true, false, null, lists and mappings, none within "
             "itself"
         ) from None
     if content is not None and not isinstance(content, dict):

@@ -85,7 +85,7 @@ def stack_of(name: str, cells: str, settings: Mapping[str, Any]) -> Stack:
     experiment = experiment_of(name, settings)
     grid, along = experiment["grid"], axis_of_warm_start(experiment)
     parts = dict(part.partition("~")[::2] for part in cells.split("/"))
-    mistakes = [f"{axis} is no axis" for axis in parts if axis not in AXES]
+    mistakes = [f"{axis} is not an axis" for axis in parts if axis not in AXES]
     axes, words = {}, []
     for axis in AXES:
         text = parts.get(axis, "")
@@ -93,7 +93,7 @@ def stack_of(name: str, cells: str, settings: Mapping[str, Any]) -> Stack:
             axes[axis] = _axis_value(axis, text, grid[axis])
             if text == ALL and axis == along:
                 raise ValueError(
-                    f"{axis} '{ALL}' cannot be: along it each network starts from the one before"
+                    f"{axis} '{ALL}' is not possible, because networks start from their neighbours along it"
                 )
             words.append(text)
         except ValueError as error:
@@ -199,7 +199,7 @@ def _axis_value(axis: str, text: str, values: list[Any]) -> Any:
     if text != ALL:
         return number(axis, text)
     if not AXES[axis].stackable:
-        raise ValueError(f"{axis} '{ALL}' cannot be: networks of different {axis} do not stack")
+        raise ValueError(f"{axis} '{ALL}' is not possible, because a stack has networks of one {axis}")
     return values
 
 

@@ -48,7 +48,7 @@ class Option(NamedTuple):
     read : callable
         Makes the value from the text; raises `argparse.ArgumentTypeError` if it cannot.
     metavar : str, optional
-        Stands for the value in the help.
+        Placeholder of the value in the help.
     """
 
     help: str
@@ -189,7 +189,7 @@ def _settings(text: str) -> Settings:
     except json.JSONDecodeError:
         settings = json.loads(json.dumps(_read(text)), object_hook=Settings)
     if not isinstance(settings, Settings):
-        raise argparse.ArgumentTypeError(f"{text!r} holds {settings!r}, but must hold a mapping of settings")
+        raise argparse.ArgumentTypeError(f"{text!r} has {settings!r}, but must have a mapping of settings")
     return settings
 
 
@@ -202,7 +202,7 @@ def _read(text: str) -> Any:
         ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise argparse.ArgumentTypeError(
-            f"{text} holds neither JSON nor YAML ({' '.join(str(error).split())})"
+            f"{text} is neither JSON nor YAML ({' '.join(str(error).split())})"
         ) from None
 
 

@@ -15,14 +15,14 @@ def main(
     settings: Annotated[Settings, "delta: for each experiment the probability that its random bounds fail"],
     measures: Annotated[list[Path], "NetCDF cubes of measures or shifts to read"],
     csv: Annotated[Path, "CSV file to write: one row per statement"],
-    markdown: Annotated[Path, "Markdown file to write: the same table"],
+    markdown: Annotated[Path, "Markdown file to write: the table of the CSV file"],
 ) -> None:
     tables = []
     for path in measures:
         cube = netcdf.load(path)
         experiment = cube.attrs["experiment"]
         if experiment not in settings["delta"]:
-            raise ValueError(f"delta has no value for experiment {experiment}, which {path} is of; give one")
+            raise ValueError(f"delta has no value for experiment {experiment} of {path}; add a value")
         table = audit(cube, settings["delta"][experiment])
         table.insert(0, "experiment", experiment)
         tables.append(table)

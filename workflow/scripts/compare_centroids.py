@@ -19,7 +19,7 @@ def main(
     settings: Annotated[Settings, "experiment, and its settings"],
     data: Annotated[Path, "NetCDF cube to read: networks trained on data"],
     centroids: Annotated[Path, "NetCDF cube to read: the same networks trained on centroids"],
-    output: Annotated[Path, "NetCDF file to write: the distances between the two"],
+    output: Annotated[Path, "NetCDF file to write: the distances between both networks"],
 ) -> None:
     on_data, on_centroids = netcdf.load(data), netcdf.load(centroids)
     shift = trained_shift(on_data, on_centroids)

@@ -23,7 +23,7 @@ def main(
         cube = netcdf.load(path)
         experiment = cube.attrs["experiment"]
         if experiment not in commands:
-            raise ValueError(f"commands has none for experiment {experiment}, which {path} is of; give one")
+            raise ValueError(f"commands has no entry for experiment {experiment} of {path}; add an entry")
         cubes[experiment] = cube
     with netcdf.atomic(output) as temporary:
         temporary.write_text(page(cubes, commands), encoding="utf-8")

@@ -42,7 +42,7 @@ def main(
     ],
     output: Annotated[Path, "NetCDF file to write: verdicts and statistics"],
     table: Annotated[Path, "CSV file to write: every part of every claim"],
-    markdown: Annotated[Path, "Markdown file to write: the same to read"],
+    markdown: Annotated[Path, "Markdown file to write: the claims with their parts"],
     cubes: Annotated[
         list[tuple[str, Path]],
         Option(

@@ -21,7 +21,7 @@ class Options(NumberOptions):
 
     rank: Ranks = Field(default=["stable_rank"])
     layers: Literal["all", "middle"] = Field(
-        "all", description="layers that the average is over; a network of depth 2 has no middle layer"
+        "all", description="layers in the average; a network of depth 2 has no middle layer"
     )
 
 
