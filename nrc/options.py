@@ -55,7 +55,7 @@ class Condition:
 
 
 def equal(value: Any) -> Condition:
-    """The value is this one.
+    """The value equals this value.
 
     Examples
     --------
@@ -66,12 +66,12 @@ def equal(value: Any) -> Condition:
 
 
 def other_than(value: Any) -> Condition:
-    """The value is not this one."""
+    """The value differs from this value."""
     return Condition(f"other than {written(value)}", lambda found: bool(found != value))
 
 
 def one_of(*values: Any) -> Condition:
-    """The value is one of these.
+    """The value is one of these values.
 
     Examples
     --------

@@ -77,10 +77,10 @@ class Plan:
             self._unchanged[job.rule_name] += 1
 
     def _estimate(self, job: Any) -> None:
-        """Add the time of a job, by its benchmark file or by the mean of those beside it."""
+        """Add the time of a job, by its benchmark file or by the mean of the files beside it."""
         file, basis, seconds = Path(job.benchmark or ""), "as long as last time", None
         if job.benchmark and (seconds := _seconds(file)) is None:
-            basis = "as similar ones"
+            basis = "as long as similar jobs"
             depth = job.wildcards["cells"].count("/") if "cells" in job.wildcards else 0
             if (folder := file.parents[depth]) not in self._means:
                 self._means[folder] = _mean(folder)

@@ -104,7 +104,7 @@ X, NO_X = FULL["x"], r"it must be \(points, features\)"
 # Defects that the header of a file shows, which the check finds before any job.
 IN_HEADERS = {
     "no x": (without("x"), r"it has no x; it must contain x \(points, features\) and labels \(points,\)"),
-    "no labels": (without("labels"), r"it has no labels; it must contain x .* and labels \(points,\); without classes, take those of sklearn"),
+    "no labels": (without("labels"), r"it has no labels; it must contain x .* and labels \(points,\); without classes, use clusters of sklearn"),
     "float labels": ({**FULL, "labels": FULL["labels"] / 1}, "its labels has values of type float64; they must be whole numbers or texts"),
     "text in x": ({**FULL, "x": X.astype("S4")}, r"its x has values of type .*; they must be numbers"),
     "flat x": ({**FULL, "x": X[:, 0]}, rf"x in it has shape \(12,\); {NO_X}, at least one of each"),

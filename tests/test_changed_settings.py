@@ -100,7 +100,7 @@ def test_each_key_is_one_short_line(tmp_path):
 def test_the_time_is_estimated_from_benchmark_files(tmp_path):
     jobs = [job(1, "collect", "{}", tmp_path, seconds=100), job(2, "collect", "{}", tmp_path)]
     assert lines(jobs, 4)[-1] == (
-        "About 2 min on 4 cores, by the times in results/benchmarks: 1 job as long as last time, 1 job as similar ones."
+        "About 2 min on 4 cores, by the times in results/benchmarks: 1 job as long as last time, 1 job as long as similar jobs."
     )
     assert lines(jobs)[-1].startswith("About 7 min on one core, ")
     assert lines([job(3, "audit", "{}", tmp_path / "nowhere")], 4)[-1] == (

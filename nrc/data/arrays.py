@@ -215,7 +215,7 @@ def _npy_header(stream: Any) -> tuple[tuple[int, ...], np.dtype]:
 def _check_headers(headers: Headers) -> None:
     for name in ("x", "labels"):
         if name not in headers:
-            without = "; without classes, take those of sklearn.cluster.KMeans" if name == "labels" else ""
+            without = "; without classes, use clusters of sklearn.cluster.KMeans" if name == "labels" else ""
             raise ValueError(
                 f"it has no {name}; it must contain x {NAMES['x']} and labels {NAMES['labels']}{without}"
             )

@@ -68,7 +68,7 @@ function actions(networks) {
   const of = cube();
   const parts = [];
   if (networks.length > 1 || !state.pin)
-    parts.push(button(networks.length > 1 ? "Pin this one instead" : "Pin to compare", togglePin, { id: "pin" }));
+    parts.push(button(networks.length > 1 ? "Pin this network instead" : "Pin to compare", togglePin, { id: "pin" }));
   if (state.pin) parts.push(button("Unpin", unpin, { id: "unpin" }));
   if (of.size("seed") > 1) {
     const seeds = of.dimensions.seed.values.map((seed, i) =>

@@ -39,7 +39,7 @@ CURVES = {
     "relative_tail": "tail beyond $r$",
     "tail_bound": "certified by $r$ directions of centroid gradients (Theorem 3.4, projected)",
 }
-# Drawn on request: the smaller one of the bounds by the neurons before a layer and by those of the layer.
+# Drawn on request: the smaller of the bounds by the neurons before a layer and by the neurons of the layer.
 OF_NEURONS = {
     "neurons": "certified by $r$ groups of neurons",
     "neurons_random": "certified by $r$ random groups of neurons",

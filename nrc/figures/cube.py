@@ -108,7 +108,7 @@ def status_counts(cube: xr.Dataset) -> dict[str, Any]:
     Returns
     -------
     dict
-        Numbers of `cells`, and of cells that `converged`, `stopped`, `diverged` (a part of the stopped ones)
+        Numbers of `cells`, and of cells that `converged`, `stopped`, `diverged` (also `stopped`)
         and `collapsed_to_zero`; number of `seeds`; `worst_stopped`, the largest relative residual of a
         stopped cell, missing without such a cell; `accuracy`, the minimum and the maximum for `train` and
         `test`, if the cube has them.
@@ -142,7 +142,7 @@ def marked(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     Parameters
     ----------
     table : DataFrame
-        With the numbers of seeds that `stopped`, `diverged` (a part of the stopped ones) and
+        With the numbers of seeds that `stopped`, `diverged` (also `stopped`) and
         `collapsed_to_zero`.
 
     Examples

@@ -55,7 +55,7 @@ class Options(SweepOptions):
 
     weight_decays: Annotated[list[NonNegative], OneOrSeveral()] | None = Field(
         None,
-        description="weight decays whose curves are drawn, the nearest ones of the grid, or null for a few",
+        description="weight decays whose curves are drawn, the nearest values of the grid, or null for a few",
     )
 
 
@@ -72,7 +72,7 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Options) -> pd.DataFrame:
     DataFrame
         The panel `curves` has a row for each weight decay, sigma and start: median, minimum and maximum of
         `distance` over converged seeds, missing without one; `distance_stopped`, the mean over stopped
-        seeds; the numbers of seeds that `converged`, `stopped`, `diverged` (a part of the stopped ones),
+        seeds; the numbers of seeds that `converged`, `stopped`, `diverged` (also `stopped`),
         `collapsed_to_zero` and are at `saddles`.
         The panel `difference` has a row for each weight decay and sigma: median, minimum and maximum of
         `difference`, the objective of the sweep up over the objective of the sweep down, less 1, over seeds

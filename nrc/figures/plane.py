@@ -84,7 +84,7 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Options) -> pd.DataFrame:
         the mean over converged seeds, missing without one; the same with `_stopped`, the mean over
         stopped seeds; for the relative distance `relative_bound` and `relative_bound_projected`, the largest
         over seeds of the measured and the projected bound of Theorem 3.4; the numbers of seeds
-        that `converged`, `stopped`, `diverged` (a part of the stopped ones) and `collapsed_to_zero`; and
+        that `converged`, `stopped`, `diverged` (also `stopped`) and `collapsed_to_zero`; and
         the largest relative residual of seeds that did not collapse to zero.
         The panel `histogram` has the number of `networks` that converged for each layer and each range, from
         `low` to `high`, of the measure.

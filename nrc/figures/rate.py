@@ -124,7 +124,7 @@ def summary(cubes: Mapping[str, xr.Dataset], options: Options) -> dict[str, Any]
     Returns
     -------
     dict
-        The numbers of `cube.status_counts`; `clusters`; `layer`, the one that is drawn; `points`, the number
+        The numbers of `cube.status_counts`; `clusters`; `layer`, which is drawn; `points`, the number
         of layers of networks that count; `slopes`, for each layer and each of sigma, tcv and weight_decay
         (next to TCV) the mean exponent of the statistic `rate`, with the ends of its 95% interval over seeds.
 

@@ -61,7 +61,7 @@ def measure(
     leading : int, optional
         The number of singular values that a randomized method computes of each layer that has more.
     bias_decay : (cells, layers) array, optional
-        Weight decay of the biases; by default, that of the weights.
+        Weight decay of the biases; by default, the weight decay of the weights.
 
     Raises
     ------

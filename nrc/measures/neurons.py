@@ -143,7 +143,7 @@ def neurons(
     residual, weight_decay : (cells, layers) array, optional
         Norms ||r_l||, and lambda.
     bias_decay : (cells, layers) array, optional
-        Weight decay of the biases; by default, that of the weights.
+        Weight decay of the biases; by default, the weight decay of the weights.
 
     Examples
     --------

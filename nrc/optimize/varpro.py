@@ -57,7 +57,7 @@ class Options(MethodOptions):
 
 
 def build(run: RunInfo, options: Options) -> list[Phase]:
-    """L-BFGS on all layers for some epochs, so that the initial last layer counts, and then on the others.
+    """L-BFGS on all layers for some epochs, so that the initial last layer counts; then on the other layers.
 
     Examples
     --------

@@ -5,11 +5,11 @@ delta_i the derivatives of the loss of a point in the outputs of the next layer.
 
     F(w) = -sum_i p_i delta_i phi(w . z_i),    G(w) = ||F(w)||^2 / (2 lambda^2) - ||w||^2 / 2.
 
-(e) All neurons of the layer are critical points of this one function, which does not depend on the width, and
-the outgoing weights of neuron j are v_j = F(w_j) / lambda. Proof: column j of the next layer is stationary,
-so lambda v_j = F(w_j), and so is row j of this layer, lambda w_j = J(w_j)' v_j = J' F / lambda, J = dF/dw.
+(e) All neurons of the layer are critical points of this one function, and the outgoing weights of neuron j
+are v_j = F(w_j) / lambda. Proof: column j of the next layer is stationary, so lambda v_j = F(w_j), and so is
+row j of this layer, lambda w_j = J(w_j)' v_j = J' F / lambda, J = dF/dw.
 
-(f) At a local minimum of the loss, neurons that share a point are at a local maximum of G. Proof: moving two
+(f) At a local minimum of the loss, two or more equal neurons are at a local maximum of G. Proof: moving two
 of them to w +- eps u and v +- eps eta changes no output to first order, and the loss by eps^2 times
 lambda ||u||^2 + lambda ||eta||^2 - <v, D^2 F[u, u]> - 2 eta . J u. For eta = J u / lambda this is
 -lambda D^2 G[u, u].

@@ -58,8 +58,7 @@ def file_schema() -> dict[str, Any]:
     part = _incomplete(schema())
     part["$defs"]["Experiment"]["properties"]["like"] = {
         "type": "string",
-        "description": "name of another experiment, from which this one inherits all settings that it does "
-        "not have",
+        "description": "name of another experiment, whose settings are the defaults of this experiment",
     }
     for section in ("data", "experiments", "figures", "claims"):
         about = part["properties"][section]
