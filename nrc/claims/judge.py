@@ -1,4 +1,4 @@
-"""Verdicts on claims by those on their parts, with chances corrected for the number of parts."""
+"""Verdicts on claims by the verdicts on their parts, with chances corrected for the number of parts."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence

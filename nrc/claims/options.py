@@ -1,4 +1,4 @@
-"""What the options of every statistic have, the claim that is judged by it among them."""
+"""Options that every statistic has, among them the claim that it judges."""
 
 from typing import ClassVar, Literal, Self
 

@@ -12,7 +12,7 @@ has
     fetched(options) -> dict         the files that `draw` reads, each with its sources in resources/{kind}
     fetch(options, name, bundled)    one of these files as a dataset; `bundled` is the folder resources/{kind}
 
-where `fetch` has only the options that `Options.places` names, and the defaults of the others.
+where `fetch` has only the options that `Options.places` names, and the defaults of the other options.
 The Snakefile imports these modules, and so they import xarray and torch inside of functions only.
 """
 

@@ -1,4 +1,4 @@
-"""Where two branches of minima begin, cross and end on the plane of sigma and weight decay."""
+"""Where two branches of end points begin, cross and end on the plane of sigma and weight decay."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -44,7 +44,7 @@ STYLES: dict[str, LineStyle] = {
 
 
 class Options(SweepOptions):
-    """Two branches of minima on the plane of sigma and weight decay: where they begin, cross and end."""
+    """Two branches of end points on the plane of sigma and weight decay: where they begin, cross and end."""
 
     colour_map: ColourMap = "Blues"
 

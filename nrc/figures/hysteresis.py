@@ -51,7 +51,7 @@ LINEAR = 0.01
 
 
 class Options(SweepOptions):
-    """Two branches of minima along sigma: distance to rank K, and difference of objectives."""
+    """Two branches of end points along sigma: distance to rank K, and difference of objectives."""
 
     weight_decays: Annotated[list[NonNegative], OneOrSeveral()] | None = Field(
         None,

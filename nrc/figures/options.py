@@ -1,4 +1,4 @@
-"""What the options of every kind of figure have."""
+"""Options that every kind of figure has."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
@@ -48,7 +48,7 @@ class FigureOptions(FigureStyle):
 
 
 class SweepOptions(FigureOptions):
-    """What figures of networks that are continued along sigma, upwards and downwards, have in common."""
+    """Options of figures of networks that are continued along sigma, upwards and downwards."""
 
     requires = (
         one_architecture,

@@ -1,4 +1,4 @@
-"""What the options of every method have, and the options of methods with mini-batches."""
+"""Options that every method has, and options of methods with mini-batches."""
 
 from typing import Annotated, Literal
 

@@ -11,7 +11,7 @@ __all__ = ["SECTIONS", "Layers", "merge", "merge_files"]
 # An overlay removes an entry of these sections by `NAME: null`; the listed names are not entries.
 SECTIONS = {"data": (), "experiments": (), "figures": ("style",), "claims": ("level",)}
 
-# A mapping with another value of one of these keys is of another kind, and replaces the one before.
+# A mapping with another value of one of these keys is of another kind, and replaces the earlier mapping.
 KINDS = ("kind", "name", "statistic")
 
 

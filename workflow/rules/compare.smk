@@ -1,5 +1,5 @@
 rule compare_centroids:
-    """Compare linear networks trained on data with those trained on centroids."""
+    """Compare linear networks trained on data with linear networks trained on centroids."""
     input:
         data="results/{experiment}/measures.nc",
         centroids=lambda wildcards: cube_file(counterpart_of(wildcards.experiment)),

@@ -1,4 +1,4 @@
-"""Compare linear networks trained on data with those trained on the centroids of the clusters."""
+"""Compare linear networks trained on data with linear networks trained on the centroids of the clusters."""
 
 from pathlib import Path
 from typing import Annotated
