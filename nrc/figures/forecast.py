@@ -1,4 +1,4 @@
-"""Singular values of every layer of linear networks, forecast before training, against the values after training."""
+"""Singular values of every layer of linear networks: forecast before training, and values after training."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Two branches of end points: networks continued along sigma, up and down, and networks from initial weights."""
+"""Two branches of end points: networks continued along sigma, up and down, and from initial weights."""
 
 from collections.abc import Mapping
 from typing import Any
