@@ -23,7 +23,7 @@ include: "workflow/rules/summary.smk"
 include: "workflow/rules/report.smk"
 
 
-# for --software-deployment-method apptainer alone; envs/nrc.def says how to build it
+# only for --software-deployment-method apptainer; envs/nrc.def describes how to build the image
 container: "envs/nrc.sif"
 
 
@@ -48,6 +48,6 @@ rule all:
 
 
 rule report:
-    """All that `snakemake --report results/report.html` shows."""
+    """All files in the report of `snakemake --report results/report.html`."""
     input:
         rules.all.input,

@@ -41,7 +41,7 @@ let waiting = 0;
 
 function drawNetwork() {
   const networks = compared();
-  const beside = networks.length > 1 ? " beside the pinned one" : "";
+  const beside = networks.length > 1 ? " beside the pinned network" : "";
   node("network-title").textContent = `The chosen network${beside}`;
   actions(networks);
   facts(networks);

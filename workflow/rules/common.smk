@@ -161,7 +161,7 @@ def early(wildcards):
 
 @quick
 def early_on_device(wildcards):
-    """Priority of a training, refused if its device is not there.
+    """Priority of a training job; an error if its device does not exist.
 
     Snakemake asks for the priority of all jobs that will run before it removes the output of the first.
     """

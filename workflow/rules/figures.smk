@@ -5,7 +5,7 @@ rule figures:
 
 
 rule no_such_figure:
-    """Refuse the name of a figure that is not in the configuration."""
+    """Report an error for a figure that is not in the configuration."""
     input:
         lambda wildcards: or_exit(paths.figure_of, wildcards.figure, SETTINGS) and [],
     output:
