@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from os import PathLike
 
 import numpy as np
 import torch
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from nrc.api_arguments import (
     check_mode,
@@ -17,10 +19,11 @@ from nrc.api_arguments import (
     counted,
     known_classes,
     leading,
+    patterns_of,
     rows_of_points,
 )
 from nrc.inputs import inputs_of
-from nrc.layers import layers_of, parameters_of, weights_of
+from nrc.layers import layers_of, parameters_of, share_of, stored_layers, weights_of
 from nrc.measured_module import BATCH, MeasuredModule
 from nrc.measures.coordinates import coordinates
 from nrc.measures.network import measure as measure_networks
@@ -28,9 +31,10 @@ from nrc.measures.ranks import rank_measures
 from nrc.metadata import describe, provenance
 from nrc.module_calls import as_by_default
 from nrc.module_losses import Each, loss_of
-from nrc.objectives.residual import ABOUT, total_residual
+from nrc.plain_module import unwrapped, with_plain_weights
+from nrc.stored_weights import stored_weights
 from nrc.user_arrays import array_of, values_of
-from nrc.weight_decay import bias_decay_of, weight_decay_of
+from nrc.weight_decay import WeightDecay, weight_decay_of
 
 __all__ = ["measure", "spectra"]
 
@@ -38,6 +42,24 @@ Array = NDArray[np.float64]
 
 # The numerical rank counts singular values above this share of the largest.
 NUMERICAL = 1e-3
+
+ABOUT = {
+    "loss": {"long_name": "mean loss, without weight decay"},
+    "gradient_norm": {
+        "long_name": "norm ||r|| of the residual of all parameters with weight decay, measured or not",
+        "comment": "of all parameters that are trained if there is no weight decay",
+        "reference": "eq. 4",
+    },
+    "relative_residual": {
+        "long_name": "relative residual ||r|| / ||gradient of the penalty|| of the same parameters",
+        "comment": "missing without weight decay",
+        "reference": "eq. 4",
+    },
+    "measured_share": {"long_name": "share of the numbers in all parameters that are in layers"},
+}
+# What a file says of decoupled weight decay.
+DECOUPLED = "beside the gradient, as in AdamW: no penalty, and residuals are not 0 at the end of training"
+NOT_TRAINED = "missing where the weight is frozen or computed from other parameters"
 
 
 @as_by_default()
@@ -48,9 +70,10 @@ def measure(
     *,
     labels: ArrayLike | Tensor | None = None,
     clusters: int | None = None,
-    weight_decay: float | Mapping[str, float] = 0.0,
+    weight_decay: float | Mapping[str, float] | Optimizer = 0.0,
     loss: str | nn.Module | Each = "cross_entropy",
     sources: str | Sequence[str] = "all",
+    leave_out: str | Sequence[str] = (),
     restarts: int = 10,
     batch: int | None = None,
     seed: int = 0,
@@ -68,10 +91,12 @@ def measure(
     Parameters
     ----------
     model : Module
-        In eval mode; it is not changed. The measured layers are its Linear, Conv1d, Conv2d and Conv3d layers,
-        with kernels unfolded to (outputs, inputs/groups * positions), and the projections of its
-        MultiheadAttention; tied weights are measured once. It may be on a CPU or a GPU; the computation is in
-        float64 in any case.
+        In eval mode; it is not changed. The measured layers are all matrices in its parameters: the weights
+        of linear layers, kernels unfolded to (outputs, inputs/groups * positions), projections of attentions,
+        gates of recurrent layers, tables of embeddings, and your own parameters with two or three axes; tied
+        weights are measured once. Wrappers such as those of `torch.compile` are removed, and weights that are
+        computed (weight norm, pruning, LoRA of peft) are measured as they are used. It may be on a CPU or a
+        GPU; the computation is in float64 in any case.
     x : array
         Inputs (points, ...). A memory-mapped array is read batch by batch.
     y : array, optional
@@ -82,16 +107,19 @@ def measure(
         given.
     clusters : int, optional
         K, if there are no labels: measures of known classes are missing then.
-    weight_decay : float or mapping
-        lambda, or a mapping from names in `named_parameters` to values, with 0 for other parameters. Bounds
-        are void, and therefore missing, where it is 0. A number also counts for biases, on which the
-        potential of neurons depends.
+    weight_decay : float, mapping or Optimizer
+        lambda, or a mapping from names in `named_parameters` to values, with 0 for other parameters, or an
+        optimiser, whose groups have the values. A number counts for all parameters, as in `torch.optim`, also
+        for biases. Frozen parameters (`requires_grad=False`) have none. Bounds are void, and therefore
+        missing, where it is 0, and for weights that are computed from other parameters.
     loss : str or callable
         `cross_entropy`; `squared_error`, half the squared norm; or a function of outputs and targets that
         returns the loss of each point, (points,). Losses are also evaluated at mean targets, which are real.
     sources : "all" or sequence of str
         Spaces whose centroids are used: `input`, or modules that the features enter. They are cuts, spaces
         that determine all later features. There is none inside a skip connection.
+    leave_out : str or sequence of str
+        Names or patterns (`"*.attn.*"`) of layers or parameters that are not measured.
     restarts : int
         Runs of k-means.
     batch : int, optional
@@ -111,9 +139,10 @@ def measure(
     Returns
     -------
     Dataset
-        Dimensions `layer` (names of modules), `source` and `index`, and the variables of the pipeline's
-        files, which are described by `long_name` and `comment`. `gradient_norm` and
-        `relative_residual` are over the measured layers.
+        Dimensions `layer` (names of parameters without `weight`), `source` and `index`, and the variables of
+        the pipeline's files, which are described by `long_name` and `comment`. `gradient_norm` and
+        `relative_residual` are over all parameters with weight decay, measured or not. `measured_share` is
+        the share of the parameters in layers, and its attribute `not_measured` names the others.
 
     Raises
     ------
@@ -133,7 +162,8 @@ def measure(
     True
     """
     check_module(model)
-    check_mode(model)
+    inner = unwrapped(model)
+    check_mode(inner)
     ell, points = loss_of(loss), inputs_of(x)
     batch = BATCH if batch is None else count("batch", batch)
     y = points.targets if y is None else y
@@ -148,29 +178,42 @@ def measure(
         raise ValueError("y: pass targets, or labels as classes")
     restarts, seed = count("restarts", restarts), count("seed", seed, smallest=0)
     certified_ranks = count("certified_ranks", certified_ranks, smallest=0, points=len(points))
-    network = MeasuredModule(model, points, targets, ell, sources=sources, batch=batch, progress=progress)
-    decay = weight_decay_of(network, weight_decay)
+    network = MeasuredModule(
+        inner,
+        points,
+        targets,
+        ell,
+        sources=sources,
+        batch=batch,
+        progress=progress,
+        leave_out=patterns_of(leave_out),
+    )
+    decay = weight_decay_of(weight_decay, model, inner)
     measured = measure_networks(
         network,
         labels=None if known is None else known[None],
         clusters=k,
-        weight_decay=decay,
+        weight_decay=decay.of_layers(network.parameters_of_layers),
         collapsed=_collapsed(network.weights),
         seeds=[seed],
         kmeans_restarts=restarts,
         numerical_rank_tolerance=NUMERICAL,
         certified_ranks=certified_ranks,
         leading=leading(network.layers, network.weights, svd),
-        bias_decay=bias_decay_of(network, weight_decay),
+        bias_decay=decay.of_biases(network.parameters_of_layers),
     ).isel(cell=0)
+    trained = decay.trains(network.parameters_of_layers)
+    if not trained.all():
+        measured["residual"] = measured["residual"].where(xr.DataArray(trained, dims="layer"))
+        measured["residual"].attrs["comment"] = NOT_TRAINED
     if network.tied:
         measured["layer"].attrs["tied"] = json.dumps(network.tied)
-    plain_decay = _plain(weight_decay)
-    uniform = {"weight_decay": plain_decay} if isinstance(plain_decay, float) else {}
+    uniform = {"weight_decay": decay.given} if isinstance(decay.given, float) else {}
+    beside = {"weight_decay_acts": DECOUPLED} if decay.decoupled else {}
     settings = {
-        "experiment": type(model).__name__,
+        "experiment": type(inner).__name__,
         "loss": ell.name,
-        "weight_decay": plain_decay,
+        "weight_decay": decay.given,
         "restarts": restarts,
         "certified_ranks": certified_ranks,
         "seed": seed,
@@ -181,8 +224,8 @@ def measure(
         "precision": network.precision,
     }
     sizes = {"clusters": k, "points": network.points, "dimension": points.dimension}
-    totals = _totals(network, measured["residual"].values, decay[0])
-    return measured.assign(totals.data_vars).assign_attrs(provenance(settings, **versions) | sizes | uniform)
+    totals = _totals(network, decay) | _share(*network.share)
+    return measured.assign(totals).assign_attrs(provenance(settings, **versions) | sizes | uniform | beside)
 
 
 def _collapsed(weights: Sequence[Tensor]) -> NDArray[np.bool_]:
@@ -190,28 +233,42 @@ def _collapsed(weights: Sequence[Tensor]) -> NDArray[np.bool_]:
     return np.array([not any(w.any() for w in weights)])
 
 
-def _plain(weight_decay: float | Mapping[str, float]) -> float | dict[str, float]:
-    """The weight decay in types that a file can hold."""
-    if isinstance(weight_decay, Mapping):
-        return {name: float(value) for name, value in weight_decay.items()}
-    return float(weight_decay)
-
-
-def _totals(network: MeasuredModule, residuals: Array, decay: Array) -> xr.Dataset:
-    """The loss, and the residual of all measured layers together."""
-    norm, relative = total_residual(residuals.ravel(), network.weights, decay)
+def _totals(network: MeasuredModule, decay: WeightDecay) -> dict[str, xr.DataArray]:
+    """The loss, and the residual of all parameters together."""
+    norm, relative = network.residual_of_parameters(decay.of_trained)
     values = {"loss": network.gradient()[0].item(), "gradient_norm": norm, "relative_residual": relative}
-    about = {"loss": {"long_name": "mean loss, without weight decay"}, **ABOUT}
-    return describe(xr.Dataset(values), **about)
+    return _described(values)
 
 
-def spectra(model: nn.Module, *, svd: str | None = None) -> xr.Dataset:
-    """Singular values and ranks of every layer of a module, without data.
+def _share(share: float, others: Sequence[str]) -> dict[str, xr.DataArray]:
+    """The share of the parameters in layers, with the names of the others."""
+    found = _described({"measured_share": share})
+    found["measured_share"].attrs["not_measured"] = json.dumps(others)
+    return found
+
+
+def _described(values: Mapping[str, float]) -> dict[str, xr.DataArray]:
+    described = describe(xr.Dataset(values), **{name: ABOUT[name] for name in values})
+    return {str(name): values for name, values in described.data_vars.items()}
+
+
+def spectra(
+    model: nn.Module | Mapping[str, ArrayLike | Tensor] | ArrayLike | Tensor | str | PathLike[str],
+    *,
+    leave_out: str | Sequence[str] = (),
+    svd: str | None = None,
+) -> xr.Dataset:
+    """Singular values and ranks of every layer of a module or of stored weights, without data.
 
     Parameters
     ----------
-    model : Module
-        In any mode. It has the same layers as in `measure`.
+    model : Module, mapping, array or path
+        A module in any mode, with the same layers as in `measure`; a state dict, or matrices by name; one
+        matrix; or the file of a state dict, in the format of safetensors (which needs that package) or of
+        `torch.save`. Without the module, kernels are unfolded along their first axis, and parameters with
+        three axes that are not called `weight` are stacks of matrices.
+    leave_out : str or sequence of str
+        As in `measure`.
     svd : {"exact", "randomized"}, optional
         As in `measure`.
 
@@ -230,14 +287,21 @@ def spectra(model: nn.Module, *, svd: str | None = None) -> xr.Dataset:
     >>> found = nrc.spectra(torch.nn.Linear(20, 30))
     >>> found["singular_values"].dims, found["layer"].values.tolist()
     (('layer', 'index'), ['Linear'])
+    >>> nrc.spectra({"a": np.diag([2.0, 1.0, 1.0])})["stable_rank"].values.tolist()
+    [1.5]
     """
-    check_module(model)
-    layers = layers_of(model)
-    weights, names = weights_of(layers, parameters_of(model)), [layer.name for layer in layers]
+    kind = type(model).__name__
+    if isinstance(model, nn.Module):
+        inner = with_plain_weights(unwrapped(model))
+        layers, tensors = layers_of(inner, patterns_of(leave_out)), dict[str, Tensor](parameters_of(inner))
+        kind = type(inner).__name__
+    else:
+        tensors = stored_weights(model)
+        layers = stored_layers(tensors, patterns_of(leave_out))
+    weights, names = weights_of(layers, tensors), [layer.name for layer in layers]
     collapsed = _collapsed(weights)
     ranks = rank_measures(weights, collapsed, None, NUMERICAL, leading(names, weights, svd)).isel(cell=0)
     named = coordinates(names, [], ranks.sizes["index"])
-    attributes = provenance(
-        {"experiment": type(model).__name__}, torch=str(torch.__version__), precision="float64"
-    )
-    return ranks.assign_coords(layer=named["layer"], index=named["index"]).assign_attrs(attributes)
+    attributes = provenance({"experiment": kind}, torch=str(torch.__version__), precision="float64")
+    found = ranks.assign_coords(layer=named["layer"], index=named["index"])
+    return found.assign(_share(*share_of(layers, tensors))).assign_attrs(attributes)

@@ -20,6 +20,7 @@ __all__ = [
     "known_classes",
     "labels_of",
     "leading",
+    "patterns_of",
     "rows_of_points",
 ]
 
@@ -213,3 +214,21 @@ def leading(names: Sequence[str], weights: Sequence[Tensor], svd: str | None) ->
                 f"the {LEADING} largest"
             )
     return None
+
+
+def patterns_of(leave_out: Any) -> tuple[str, ...]:
+    """Names or patterns, from one or several.
+
+    Raises
+    ------
+    TypeError
+
+    Examples
+    --------
+    >>> patterns_of("*.attn.*")
+    ('*.attn.*',)
+    """
+    found = (leave_out,) if isinstance(leave_out, str) else tuple(leave_out)
+    if not all(isinstance(pattern, str) for pattern in found):
+        raise TypeError(f"leave_out is {leave_out!r}, but must be names or patterns of layers")
+    return found

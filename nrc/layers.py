@@ -1,17 +1,16 @@
-"""The layers of a torch module: its weight matrices.
+"""The layers of a torch module: its weight matrices."""
 
-A layer is a weight matrix: the weight of a linear layer, a kernel unfolded to (outputs, inputs * positions),
-or a projection of an attention.
-"""
-
+import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
 
 from torch import Tensor, nn
 
-from nrc.matrices import matrices
+from nrc.matrices import TABLES, View, matrices, stored_matrices, unfolded
 
-__all__ = ["DivergedError", "Layer", "layers_of", "parameters_of", "weights_of"]
+__all__ = ["DivergedError", "Layer", "layers_of", "parameters_of", "share_of", "stored_layers", "weights_of"]
 
 
 class DivergedError(ValueError):
@@ -25,57 +24,104 @@ class Layer:
     Attributes
     ----------
     name : str
-        As in `named_modules`; the parts of a packed projection of an attention are called `q_proj`, ...
+        The name of the parameter without `weight`; parts of a parameter have their own names.
     parameters : tuple of str
         Names of the parameter, several if it is tied.
-    rows : slice
-        The layer's part of the parameter's first axis.
+    view : callable
+        From the parameter to the matrix.
     """
 
     name: str
     parameters: tuple[str, ...]
-    rows: slice = field(default_factory=lambda: slice(None))
+    view: View = unfolded
 
     def matrix(self, parameter: Tensor) -> Tensor:
         """The layer's part of the parameter or of its gradient, (1, n_l, n_{l-1}) in float64 on the CPU."""
-        return parameter.detach()[self.rows].flatten(1)[None].cpu().double()
+        return self.view(parameter.detach())[None].cpu().double()
 
 
-def layers_of(model: nn.Module) -> list[Layer]:
-    """The layers of a module; a tied layer occurs once.
+def layers_of(model: nn.Module, leave_out: Sequence[str] = ()) -> list[Layer]:
+    """The layers of a module; a tied layer occurs once, and with the name of a layer that is no embedding.
+
+    Parameters
+    ----------
+    model : Module
+    leave_out : sequence of str
+        Names or patterns (`*.attn.*`) of layers or parameters to leave out.
 
     Raises
     ------
     ValueError
-        If there is no layer, or a weight is computed from other parameters or is not initialised.
+        If there is no layer, or nothing to leave out.
+
+    Warns
+    -----
+    UserWarning
+        If a module has a weight that is not a parameter.
 
     Examples
     --------
     >>> model = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.Flatten(), torch.nn.Linear(8, 2))
     >>> [(layer.name, layer.parameters) for layer in layers_of(model)]
     [('0', ('0.weight',)), ('2', ('2.weight',))]
+    >>> [layer.name for layer in layers_of(model, ["2*"])]
+    ['0']
     """
     names: dict[int, list[str]] = {}
-    for name, parameter in parameters_of(model).items():
-        names.setdefault(id(parameter), []).append(name)
-    found: dict[tuple[int, int | None], Layer] = {}
-    for name, module in model.named_modules():
-        for called, own, rows in matrices(name or type(model).__name__, module):
-            parameter = module._parameters.get(own)
-            if parameter is None or isinstance(parameter, nn.UninitializedParameter) or parameter.is_meta:
-                raise ValueError(
-                    f"model: {called}.{own} is not an initialised parameter; remove its parametrization "
-                    "(torch.nn.utils.parametrize.remove_parametrizations), call a lazy module once, or move "
-                    "the model off the meta device"
-                )
-            key = id(parameter), rows.start
-            found.setdefault(key, Layer(called, tuple(names[id(parameter)]), rows))
-    if not found:
-        raise ValueError(
-            f"model: {type(model).__name__} has no layer that can be measured: "
-            "no Linear, Conv1d, Conv2d, Conv3d or MultiheadAttention"
-        )
-    return list(found.values())
+    owners: dict[int, tuple[str, nn.Module, str]] = {}
+    for prefix, module in model.named_modules():
+        for own, parameter in module.named_parameters(recurse=False, remove_duplicate=False):
+            names.setdefault(id(parameter), []).append(_join(prefix, own))
+            of = owners.get(id(parameter))
+            if of is None or (isinstance(of[1], TABLES) and not isinstance(module, TABLES)):
+                owners.pop(id(parameter), None)
+                owners[id(parameter)] = prefix, module, own
+    found = [
+        Layer(_join(prefix, name) or type(model).__name__, tuple(names[key]), view)
+        for key, (prefix, module, own) in owners.items()
+        for name, view in matrices(module, own).items()
+    ]
+    _warn_of_weights_that_are_no_parameters(model)
+    return _kept(found, leave_out, f"model: {type(model).__name__} has")
+
+
+def stored_layers(tensors: Mapping[str, Tensor], leave_out: Sequence[str] = ()) -> list[Layer]:
+    """The matrices in tensors by name (`nrc.matrices.stored_matrices`); a tensor with two names occurs once.
+
+    Raises
+    ------
+    ValueError
+        If there is no matrix, or nothing to leave out.
+
+    Examples
+    --------
+    >>> [layer.name for layer in stored_layers(torch.nn.Sequential(torch.nn.Conv1d(2, 4, 3)).state_dict())]
+    ['0']
+    """
+    names: dict[tuple[Any, ...], list[str]] = {}
+    for name, tensor in tensors.items():
+        names.setdefault((tensor.data_ptr(), tensor.shape, tensor.stride()), []).append(name)
+    found = [
+        Layer(name, tuple(of), view)
+        for of in names.values()
+        for name, view in stored_matrices(of[0], tensors[of[0]].shape).items()
+    ]
+    return _kept(found, leave_out, "model: it has")
+
+
+def share_of(layers: Sequence[Layer], parameters: Mapping[str, Tensor]) -> tuple[float, list[str]]:
+    """The share of the numbers in all parameters that are in layers, and the names of the other parameters.
+
+    Examples
+    --------
+    >>> model = torch.nn.Linear(3, 2)
+    >>> share_of(layers_of(model), parameters_of(model))
+    (0.75, ['bias'])
+    """
+    sizes = {id(p): p.numel() for p in parameters.values()}
+    measured = sum(layer.view(parameters[layer.parameters[0]]).numel() for layer in layers)
+    known = {name for layer in layers for name in layer.parameters}
+    return measured / sum(sizes.values()), [name for name in parameters if name not in known]
 
 
 def weights_of(layers: Sequence[Layer], parameters: Mapping[str, Tensor]) -> list[Tensor]:
@@ -102,7 +148,48 @@ def weights_of(layers: Sequence[Layer], parameters: Mapping[str, Tensor]) -> lis
 def parameters_of(model: nn.Module) -> dict[str, nn.Parameter]:
     """All parameters by name; a tied parameter occurs under each of its names."""
     return {
-        f"{name}.{own}".lstrip("."): parameter
+        _join(name, own): parameter
         for name, module in model.named_modules()
         for own, parameter in module.named_parameters(recurse=False, remove_duplicate=False)
     }
+
+
+def _join(prefix: str, name: str) -> str:
+    return f"{prefix}.{name}".strip(".")
+
+
+def _kept(layers: Sequence[Layer], leave_out: Sequence[str], subject: str) -> list[Layer]:
+    """The layers without those that a name or a pattern leaves out."""
+    left = set[str]()
+    for pattern in leave_out:
+        of = [
+            layer.name
+            for layer in layers
+            if any(fnmatchcase(n, pattern) for n in (layer.name, *layer.parameters))
+        ]
+        if not of:
+            names = ", ".join(layer.name for layer in layers[:8])
+            raise ValueError(
+                f"leave_out: {pattern!r} is no layer and no pattern of one; layers are {names}, ..."
+            )
+        left.update(of)
+    kept = [layer for layer in layers if layer.name not in left]
+    if not kept:
+        rest = "all are left out" if layers else "no parameter is a matrix"
+        raise ValueError(f"{subject} no layer that can be measured: {rest}")
+    return kept
+
+
+def _warn_of_weights_that_are_no_parameters(model: nn.Module) -> None:
+    computed = [
+        _join(name, "weight")
+        for name, module in model.named_modules()
+        if isinstance(getattr(module, "weight", None), Tensor)
+        and module.weight.ndim > 1
+        and not ("weight" in module._parameters or "weight" in module._buffers)
+    ]
+    if computed:
+        warnings.warn(
+            f"model: {', '.join(computed)} is no parameter but computed from others, and is not measured",
+            stacklevel=2,
+        )

@@ -6,8 +6,8 @@ change if these features are kept and the inputs are replaced.
 """
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
@@ -20,11 +20,12 @@ from tqdm import tqdm
 
 from nrc.chains import OUTPUTS, Hidden, hidden_layers, left_out
 from nrc.inputs import Inputs, Structure, divided, each, first, inputs_of, joined, kinds, other
-from nrc.layers import DivergedError, layers_of, parameters_of, weights_of
+from nrc.layers import DivergedError, layers_of, parameters_of, share_of, weights_of
 from nrc.measured_network import Batch, Neurons
 from nrc.module_calls import call, check_gradients, computing, output_of
 from nrc.module_losses import Each, ModuleLoss, loss_of
-from nrc.plain_module import in_float64
+from nrc.objectives.residual import total_residual
+from nrc.plain_module import computes_weights, in_float64, with_plain_weights
 from nrc.targets import targets_of
 from nrc.theory.potential import Potential
 from nrc.user_arrays import array_of
@@ -80,6 +81,8 @@ class ModuleFeatures:
         Points in a batch.
     progress : bool, optional
         Whether to show progress bars after one second; on a terminal by default.
+    leave_out : sequence of str
+        Names or patterns of layers or parameters that are not measured.
 
     Raises
     ------
@@ -102,13 +105,16 @@ class ModuleFeatures:
         sources: str | Sequence[str] = "all",
         batch: int = BATCH,
         progress: bool | None = None,
+        leave_out: Sequence[str] = (),
     ) -> None:
-        self._model = in_float64(model)
+        self._model = in_float64(with_plain_weights(model))
         self._x = x if isinstance(x, Inputs) else inputs_of(x)
         self._batch, self._disable = batch, None if progress is None else not progress
         self.device = next(self._model.parameters()).device
-        self._layers = layers_of(self._model)
+        self._layers = layers_of(self._model, leave_out)
         self.parameters = parameters_of(self._model)
+        for name in {name for layer in self._layers for name in layer.parameters}:
+            self.parameters[name].requires_grad_(True)
         self.weights = weights_of(self._layers, self.parameters)
         self._output = self._checked_output()
         calls = self._calls()
@@ -123,6 +129,11 @@ class ModuleFeatures:
     def parameters_of_layers(self) -> list[tuple[str, ...]]:
         """The names of the parameter of each layer."""
         return [layer.parameters for layer in self._layers]
+
+    @property
+    def share(self) -> tuple[float, list[str]]:
+        """The share of the parameters in layers, and the names of the others."""
+        return share_of(self._layers, self.parameters)
 
     @property
     def tied(self) -> dict[str, tuple[str, ...]]:
@@ -161,7 +172,7 @@ class ModuleFeatures:
         found = []
         for l, name in enumerate(self.layers):
             of = hidden.get(l)
-            if of is not None:
+            if of is not None and of.next_name in places:
                 smooth = of.smooth and of.entrywise
                 found.append(Neurons(l, places[of.next_name], of.block, of.odd, of.homogeneous, smooth))
             elif name not in outputs:
@@ -172,7 +183,7 @@ class ModuleFeatures:
     def _hidden(self) -> dict[int, Hidden]:
         """The hidden layers in chains, by their positions."""
         places = {name: l for l, name in enumerate(self.layers)}
-        return {places[of.name]: of for of in hidden_layers(self._model)}
+        return {places[of.name]: of for of in hidden_layers(self._model) if of.name in places}
 
     def incoming(self, neurons: Neurons) -> Tensor:
         w = self.weights[neurons.layer]
@@ -212,17 +223,27 @@ class ModuleFeatures:
     def _placed(self, x: Structure) -> Structure:
         return each(lambda values: values.to(self.device), x)
 
-    def _call(self, x: Structure) -> Any:
-        return call(self._model, each(Tensor.clone, x))  # a module may write into its input
+    def _call(self, x: Structure, model: nn.Module | None = None) -> Any:
+        model = model or self._model
+        recurrent = any(isinstance(module, nn.RNNBase) for module in model.modules())
+        # recurrent layers in cuDNN have no gradients in eval mode
+        with torch.backends.cudnn.flags(enabled=False) if recurrent else nullcontext():
+            return call(model, each(Tensor.clone, x))  # a module may write into its input
 
-    def _run(self, x: Structure, at: Source | None = None, z: Tensor | None = None) -> Tensor:
+    def _run(
+        self,
+        x: Structure,
+        at: Source | None = None,
+        z: Tensor | None = None,
+        model: nn.Module | None = None,
+    ) -> Tensor:
         """The outputs for inputs x, with the features at a source replaced by z."""
         with computing(self.device), ExitStack() as stack:
             if at is not None and at.module is not None:
                 stack.enter_context(_entering(at.module, lambda _: None if z is None else z.clone()))
             elif at is not None and z is not None:
                 x = divided(z, x)
-            return output_of(self._call(x))
+            return output_of(self._call(x, model))
 
     def _features(self, x: Structure, sources: Sequence[Source]) -> list[Tensor]:
         """The features in each source."""
@@ -347,12 +368,14 @@ class ModuleFeatures:
 
     def _gradients(self, value: Tensor) -> list[Tensor | None]:
         """The gradient in every layer, (1, n_l, n_{l-1}) each; None if the value does not depend on it."""
+        found = self._derivatives(value, [self.parameters[layer.parameters[0]] for layer in self._layers])
+        return [None if g is None else of.matrix(g) for of, g in zip(self._layers, found, strict=True)]
+
+    def _derivatives(self, value: Tensor, parameters: Sequence[Tensor]) -> Sequence[Tensor | None]:
         if not value.requires_grad:
             raise ValueError("model: no layer has a gradient; outputs and loss must be differentiable")
-        parameters = [self.parameters[layer.parameters[0]] for layer in self._layers]
         with computing(self.device):
-            found = torch.autograd.grad(value, parameters, allow_unused=True)
-        return [None if g is None else of.matrix(g) for of, g in zip(self._layers, found, strict=True)]
+            return torch.autograd.grad(value, parameters, allow_unused=True)
 
     def _uses(self, output: Tensor) -> list[Tensor | None]:
         """The gradients of a linear combination of the outputs."""
@@ -398,6 +421,9 @@ class MeasuredModule(ModuleFeatures):
         self._check_loss()
         trained = {name for name, parameter in parameters_of(model).items() if parameter.requires_grad}
         check_gradients(self._model, trained, lambda: self._run(self._few()))
+        # if the model computes weights, the parameters that are trained are in this copy
+        self._trained = in_float64(model) if computes_weights(model) else self._model
+        self._check_same_function()
 
     @property
     def outputs(self) -> int:
@@ -437,21 +463,61 @@ class MeasuredModule(ModuleFeatures):
 
     @cached_property
     def _gradient(self) -> tuple[Tensor, list[Tensor]]:
-        total, sums = 0.0, [torch.zeros_like(w) for w in self.weights]
+        value, sums = self._in_parameters
+        found = [of.matrix(sums[id(self.parameters[of.parameters[0]])]) for of in self._layers]
+        return torch.tensor([value], dtype=torch.float64), found
+
+    @cached_property
+    def _in_parameters(self) -> tuple[float, dict[int, Tensor]]:
+        return self._sums(self._model)
+
+    def _sums(self, model: nn.Module) -> tuple[float, dict[int, Tensor]]:
+        """The loss of a model, and its gradient in each parameter that requires one, by its identity."""
+        parameters = [p for p in model.parameters() if p.requires_grad]
+        total, sums = 0.0, {id(p): torch.zeros_like(p) for p in parameters}
         for rows, x in self._passed("gradient"):
-            output, y = self._run(x), self._y[rows]
+            output, y = self._run(x, model=model), self._y[rows]
             _check_finite(output.reshape(len(y), -1), rows, "its outputs")
             shares = torch.full((len(y),), 1 / self.points, dtype=torch.float64)
-            value, gradient = self._backward(output, y, shares)
-            if not np.isfinite([value, *(g.sum().item() for g in gradient)]).all():
+            value = self._value(output, y, shares)
+            gradient = self._derivatives(value, parameters)
+            if not np.isfinite([value.item(), *(g.sum().item() for g in gradient if g is not None)]).all():
                 raise DivergedError(
                     f"model: the loss of points {rows.start} to {rows.stop - 1} or its gradient is not "
                     "finite; every number must be"
                 )
-            total += value
-            for into, g in zip(sums, gradient, strict=True):
-                into += g
-        return torch.tensor([total], dtype=torch.float64), sums
+            total += value.item()
+            for p, g in zip(parameters, gradient, strict=True):
+                if g is not None:
+                    sums[id(p)] += g
+        return total, sums
+
+    def residual_of_parameters(self, weight_decay: Mapping[str, float]) -> tuple[float, float]:
+        """||r|| and the relative residual of all parameters with weight decay together.
+
+        Parameters
+        ----------
+        weight_decay : mapping
+            lambda of parameters of the model that are trained, by name. If all are 0, all of them count.
+        """
+        plain = self._trained is self._model
+        _, sums = self._in_parameters if plain else self._sums(self._trained)
+        any_decays, parameters = any(weight_decay.values()), parameters_of(self._trained)
+        decays = {id(parameters[n]): lam for n, lam in weight_decay.items() if lam > 0 or not any_decays}
+        chosen = {id(p): p.detach() for p in parameters.values() if id(p) in decays}
+        residuals = [(sums[key] + decays[key] * p).norm().item() for key, p in chosen.items()]
+        lambdas = np.array([decays[key] for key in chosen])
+        return total_residual(np.array(residuals), list(chosen.values()), lambdas)
+
+    def _check_same_function(self) -> None:
+        with torch.no_grad():
+            if self._trained is not self._model and _differ(
+                self._output, self._run(self._few(), model=self._trained)
+            ):
+                raise ValueError(
+                    "model: its outputs change if weights that are computed become parameters; remove "
+                    "parametrizations and hooks, or call merge_and_unload()"
+                )
 
     def potential(
         self, neurons: Neurons, weight_decay: NDArray[np.float64], bias_decay: NDArray[np.float64]
@@ -495,7 +561,7 @@ class MeasuredModule(ModuleFeatures):
                     stack.enter_context(_watching(of.layer, of.next_layer, *found[l]))
                 y = self._y[rows]
                 shares = torch.full((len(y),), 1 / self.points, dtype=torch.float64)
-                self._backward(self._run(x), y, shares)
+                self._gradients(self._value(self._run(x), y, shares))
             size += sum(part[-1].nbytes for pair in found.values() for part in pair)
             if size > MEMORY:
                 return None
@@ -506,17 +572,16 @@ class MeasuredModule(ModuleFeatures):
         y = y[0, kept].reshape(-1, *self._y.shape)
         z = z[0, kept].reshape(-1, *at.shape).to(self.device)
         before = self._inputs(np.arange(len(z)) % self.points)
-        _, gradient = self._backward(self._run(before, at, z), y, shares[0, kept])
-        return [g if below else None for g, below in zip(gradient, self.below[:, source], strict=True)]
+        gradient = self._gradients(self._value(self._run(before, at, z), y, shares[0, kept]))
+        triples = zip(gradient, self.weights, self.below[:, source], strict=True)
+        return [(torch.zeros_like(w) if g is None else g) if below else None for g, w, below in triples]
 
-    def _backward(self, output: Tensor, y: Tensor, shares: Tensor) -> tuple[float, list[Tensor]]:
-        """sum_i p_i ell_i, and its gradient in every layer."""
+    def _value(self, output: Tensor, y: Tensor, shares: Tensor) -> Tensor:
+        """sum_i p_i ell_i."""
         y, shares = y.to(self.device), shares.to(self.device)
         output = output.reshape(len(y), *self._output.shape[1:])  # the output of one point may be squeezed
         with computing(self.device):
-            value = self._scale * (shares * self._loss.each(output, y)).sum()
-        pairs = zip(self._gradients(value), self.weights, strict=True)
-        return value.item(), [torch.zeros_like(w) if g is None else g for g, w in pairs]
+            return self._scale * (shares * self._loss.each(output, y)).sum()
 
 
 @dataclass(frozen=True)

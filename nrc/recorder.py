@@ -1,5 +1,6 @@
 """Spectra, distinct neurons and within-class variability during training, recorded from your own loop."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,13 +9,14 @@ import xarray as xr
 from numpy.typing import NDArray
 from torch import nn
 
-from nrc.api_arguments import check_module, count, labels_of
+from nrc.api_arguments import check_module, count, labels_of, patterns_of
 from nrc.inputs import inputs_of
 from nrc.layers import DivergedError
 from nrc.measured_module import BATCH, ModuleFeatures
 from nrc.measures.coordinates import coordinates
 from nrc.metadata import describe, provenance
 from nrc.module_calls import as_by_default
+from nrc.plain_module import unwrapped
 from nrc.theory.moments import Moments
 from nrc.theory.neurons import MOST, distinct
 from nrc.training.snapshots import ABOUT, singular_values
@@ -42,6 +44,8 @@ class Recorder:
         Calls between snapshots.
     batch : int, optional
         Points per batch, 256 by default.
+    leave_out : str or sequence of str
+        Names or patterns of layers or parameters that are not measured.
 
     Raises
     ------
@@ -63,7 +67,14 @@ class Recorder:
     """
 
     def __init__(
-        self, model: nn.Module, x: Any, labels: Any, *, every: int = 1, batch: int | None = None
+        self,
+        model: nn.Module,
+        x: Any,
+        labels: Any,
+        *,
+        every: int = 1,
+        batch: int | None = None,
+        leave_out: str | Sequence[str] = (),
     ) -> None:
         check_module(model)
         self._model, self._x = model, inputs_of(x)
@@ -72,6 +83,7 @@ class Recorder:
         known = labels_of("labels", labels, len(self._x))
         self._labels, self._every = torch.from_numpy(known)[None], count("every", every)
         self._batch = BATCH if batch is None else count("batch", batch)
+        self._leave_out = patterns_of(leave_out)
         self._calls, self._snapshots = 0, dict[int, xr.Dataset]()
         self._record()
 
@@ -114,7 +126,9 @@ class Recorder:
 
     @as_by_default()
     def _snapshot(self) -> xr.Dataset:
-        network = ModuleFeatures(self._model, self._x, batch=self._batch, progress=False)
+        network = ModuleFeatures(
+            unwrapped(self._model), self._x, batch=self._batch, progress=False, leave_out=self._leave_out
+        )
         s, neurons = singular_values(network.weights)[0], np.full(len(network.layers), np.nan)
         for of in network.neurons:
             if len(network.weights[of.layer][0]) <= MOST:

@@ -65,6 +65,16 @@ def as_module(network, cell):
     return model.eval()
 
 
+def decayed(model, x, y, loss, decay):
+    """The gradient of the loss with weight decay, and all parameters, as vectors."""
+    model = copy.deepcopy(model).double()
+    output, parameters = model(x), list(model.parameters())
+    value = cross_entropy(output, y) if loss == "cross_entropy" else (output - y).square().sum(1) / 2
+    gradient = torch.autograd.grad(value.mean(), parameters)
+    weights = torch.cat([p.detach().flatten() for p in parameters])
+    return torch.cat([g.flatten() for g in gradient]) + decay * weights, weights
+
+
 @pytest.mark.parametrize(("bias", "loss"), [(False, "squared_error"), (True, "cross_entropy")])
 def test_a_module_has_the_numbers_and_names_that_the_pipeline_gives_its_cell(bias, loss):
     network, x, y = stack(bias, loss)
@@ -89,8 +99,9 @@ def test_a_module_has_the_numbers_and_names_that_the_pipeline_gives_its_cell(bia
             seed=cell,
             certified_ranks=2,
         )
-        assert set(found.data_vars) - set(cells.data_vars) == {"loss", "gradient_norm", "relative_residual"}
-        own = found.drop_vars(["loss", "gradient_norm", "relative_residual"])
+        of_modules = {"loss", "gradient_norm", "relative_residual", "measured_share"}
+        assert set(found.data_vars) - set(cells.data_vars) == of_modules
+        own = found.drop_vars(of_modules)
         agree(own, cells.isel(cell=cell), but=OF_STACKS)
         for name, variable in own.variables.items():
             assert variable.attrs == cells[name].attrs, name
@@ -98,13 +109,11 @@ def test_a_module_has_the_numbers_and_names_that_the_pipeline_gives_its_cell(bia
         assert all(found[name].isnull().all() for name in OF_STACKS)
         assert found["layer"].values.tolist() == ["0", "2", "4"]
         assert found["source"].values.tolist() == ["input", "2", "4"]
-        value, gradient, _ = network.gradient(x, y)
-        whole = [g[cell] + decay[cell, 0] * w[cell] for g, w in zip(gradient, network.weights, strict=True)]
-        norm = torch.cat([g.flatten() for g in whole]).norm().item()
-        pull = decay[cell, 0] * torch.cat([w[cell].flatten() for w in network.weights]).norm().item()
-        assert found["loss"].item() == pytest.approx(value[cell].item(), rel=1e-12)
-        assert found["gradient_norm"].item() == pytest.approx(norm, rel=1e-9)
-        assert found["relative_residual"].item() == pytest.approx(norm / pull, rel=1e-9)
+        assert found["loss"].item() == pytest.approx(network.gradient(x, y)[0][cell].item(), rel=1e-12)
+        whole, weights = decayed(as_module(network, cell), x[cell], y[cell], loss, decay[cell, 0])
+        pull = decay[cell, 0] * weights.norm().item()
+        assert found["gradient_norm"].item() == pytest.approx(whole.norm().item(), rel=1e-9)
+        assert found["relative_residual"].item() == pytest.approx(whole.norm().item() / pull, rel=1e-9)
         assert found.attrs["weight_decay"] == decay[cell, 0]
     assert {name: found.attrs[name] for name in ("clusters", "points", "dimension")} == {
         "clusters": 3,

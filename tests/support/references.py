@@ -13,11 +13,20 @@ from support.zoo import CLASSES
 DECAY = 0.02
 
 
-def parameter_of(layer):
-    """The name of the parameter of a layer of the zoo, and which of its rows."""
+def parameter_of(layer, names):
+    """The name of the parameter of a layer of the zoo, and its matrix in the parameter."""
     stem, _, part = layer.rpartition(".")
     packed = {"q_proj": slice(0, 6), "k_proj": slice(6, 12), "v_proj": slice(12, 18)}
-    return (f"{stem}.in_proj_weight", packed[part]) if part in packed else (f"{layer}.weight", slice(None))
+    if part in packed and f"{stem}.in_proj_weight" in names:
+        return f"{stem}.in_proj_weight", lambda p: p[packed[part]]
+    if part.isdigit() and stem in names:
+        return stem, lambda p: p[int(part)]
+    if stem in names:  # gates of 4 units
+        return stem, lambda p: p[4 * "ifgo".index(part) :][:4]
+    name = next(name for name in (f"{layer}.weight", f"{layer}_weight", layer, "weight") if name in names)
+    if layer.startswith("up"):  # a transposed convolution with two groups
+        return name, lambda p: torch.cat([group.transpose(0, 1).flatten(1) for group in p.chunk(2)])
+    return name, (lambda p: p.T) if layer == "embed" else (lambda p: p.flatten(1))
 
 
 class Reference:
@@ -35,16 +44,12 @@ class Reference:
         self.parameters = dict(self.model.named_parameters(remove_duplicate=False))
 
     def parameter(self, layer):
-        if layer == type(self.model).__name__:
-            return self.parameters["weight"], slice(None)
-        name, rows = parameter_of(layer)
-        if name not in self.parameters:
-            name, rows = f"{layer}_weight", slice(None)
-        return self.parameters[name], rows
+        name, view = parameter_of(layer, self.parameters)
+        return self.parameters[name], view
 
     def matrix(self, layer):
-        parameter, rows = self.parameter(layer)
-        return parameter.detach()[rows].flatten(1).numpy()
+        parameter, view = self.parameter(layer)
+        return view(parameter.detach()).numpy()
 
     def enters(self, source, x=None):
         """What enters a module first."""
@@ -90,8 +95,8 @@ class Reference:
         parameters = [self.parameter(layer) for layer in layers]
         found = torch.autograd.grad(value, [of for of, _ in parameters], allow_unused=True)
         return {
-            layer: (torch.zeros_like(of) if g is None else g)[rows].flatten(1).numpy()
-            for layer, (of, rows), g in zip(layers, parameters, found, strict=True)
+            layer: view(torch.zeros_like(of) if g is None else g).numpy()
+            for layer, (of, view), g in zip(layers, parameters, found, strict=True)
         }
 
 

@@ -129,6 +129,35 @@ def mlp(*sizes, bias=True, activation=nn.Tanh):
     return nn.Sequential(*parts[:-1])
 
 
+def recurrent():
+    run = lambda m, x: m.head(m.rnn(x)[0][:, -1])  # noqa: E731
+    return Model(run, rnn=nn.LSTM(3, 4, batch_first=True), head=nn.Linear(4, 3))
+
+
+def decoder():
+    return Model(
+        lambda m, x: m.mix(m.up(m.first(x).tanh()[:, :, None]).tanh().mean(2), x),
+        first=nn.Linear(5, 4),
+        up=nn.ConvTranspose1d(4, 6, 3, groups=2),
+        mix=nn.Bilinear(6, 5, 3),
+    )
+
+
+class Experts(nn.Module):
+    """Two experts, whose weights are parameters of the module itself, and a weight beside them."""
+
+    def __init__(self):
+        super().__init__()
+        self.gate = nn.Linear(5, 2)
+        self.experts = nn.Parameter(torch.randn(2, 4, 5) / 2)
+        self.out = nn.Parameter(torch.randn(3, 4))
+        self.token = nn.Parameter(torch.randn(1, 1, 4))
+
+    def forward(self, x):
+        h = torch.einsum("ne,eoi,ni->no", self.gate(x).softmax(1), self.experts, x) + self.token[0]
+        return h.tanh() @ self.out.T
+
+
 def hooked():
     """Hooks that are part of the function: what leaves the first layer is doubled."""
     model = mlp(5, 6, 3)
@@ -188,8 +217,8 @@ ZOO = {
     ),
     "attention": Kind(attention, (4, 6), ["memory", *ATTENTION, "head"], ["input", "head"], ("attend",)),
     "self-attention": Kind(self_attention, (4, 6), ["lift", *ATTENTION, "head"], ["input", "attend", "head"]),
-    "post-norm": Kind(lambda: encoder(False), (4,), [*ENCODER, "head"], ["first", "second", "head"], INSIDE[1::2], True),
-    "pre-norm": Kind(lambda: encoder(True), (4,), [*ENCODER, "head"], ["first", "second", "head"], INSIDE, True),
+    "post-norm": Kind(lambda: encoder(False), (4,), ["embed", *ENCODER, "head"], ["first", "second", "head"], INSIDE[1::2], True),
+    "pre-norm": Kind(lambda: encoder(True), (4,), ["embed", *ENCODER, "head"], ["first", "second", "head"], INSIDE, True),
     "used twice": Kind(twice, (5,), ["lift", "again", "head"], ["input", "again", "head"]),
     "tied embedding": Kind(tied_embedding, (3,), ["mix", "head"], ["mix", "head"], (), True),
     "residual": Kind(
@@ -239,6 +268,14 @@ ZOO = {
         ["mix", "decode"],
         ["input", "mix", "decode"],
     ),
+    "recurrent": Kind(
+        recurrent,
+        (6, 3),
+        [*(f"rnn.weight_{of}_l0.{gate}" for of in ("ih", "hh") for gate in "ifgo"), "head"],
+        ["input", "head"],
+    ),
+    "decoder": Kind(decoder, (5,), ["first", "up", "mix"], ["input"], ("up", "mix")),
+    "experts": Kind(Experts, (5,), ["experts.0", "experts.1", "out", "gate"], ["input"]),
     "unused": Kind(unused, (5,), ["body.0", "body.2", "aside"], ["input", "body.2"]),
 }  # fmt: skip
 
