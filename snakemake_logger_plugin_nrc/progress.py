@@ -1,4 +1,4 @@
-"""How far a run is: jobs done, networks trained and converged, and the time that is left."""
+"""The progress of a run: jobs done, networks trained and converged, and the time that is left."""
 
 import time
 from collections import Counter

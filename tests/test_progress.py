@@ -1,4 +1,4 @@
-"""How far a run is, by its events and the files that its jobs write."""
+"""The progress of a run, by its events and the files that its jobs write."""
 
 import os
 from types import SimpleNamespace

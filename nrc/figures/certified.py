@@ -1,4 +1,4 @@
-"""The tail of the spectrum of each layer, and what clusters, or groups of neurons, certify of it."""
+"""The tail of the spectrum of each layer, and bounds on it by clusters and by groups of neurons."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -57,7 +57,7 @@ CLUSTERS: LineStyle = {"color": "0.6", "linestyle": ":", "linewidth": 0.8}
 
 
 class Options(FigureOptions):
-    """Tails of spectra, and what clusters certify of them; a column for each weight decay and sigma."""
+    """Tails of spectra, and certified bounds on them; a column for each weight decay and sigma."""
 
     requires = (
         one_architecture,

@@ -1,4 +1,4 @@
-"""Merged neurons of every layer, what their groups certify, and the potential at which they sit."""
+"""Merged neurons of every layer, bounds by their groups, and the potential of each layer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -103,7 +103,7 @@ class Minimum:
 
 
 class RunProgress(NamedTuple):
-    """How far a minimisation is.
+    """Progress of a minimisation.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Errors by which memory runs out."""
+"""Errors that are raised when memory runs out."""
 
 __all__ = ["out_of_memory_error"]
 

@@ -17,5 +17,5 @@ class Options(NumberOptions):
 
 
 def values(cube: xr.Dataset, options: Options) -> xr.DataArray:
-    """Change of the tail of each layer that has one."""
+    """Change of the tail of each layer with a tail."""
     return named(tail_changes(cube).dropna("layer", how="all"), "layer", "layer {}")
