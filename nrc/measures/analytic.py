@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nrc.measured_network import MeasuredNetwork, MeasuredStack
-from nrc.measures.stationarity import LEMMA, NOT_BELOW, THEOREM, VOID
+from nrc.measures.bounds import LEMMA, NOT_BELOW, THEOREM, VOID
 from nrc.metadata import describe
 from nrc.theory.bounds import distance_bound
 from nrc.theory.centroids import centroid_gap_bound

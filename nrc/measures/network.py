@@ -10,11 +10,11 @@ from torch import Tensor
 
 from nrc.measured_network import MeasuredNetwork
 from nrc.measures.analytic import analytic_bounds
+from nrc.measures.bounds import measured_bounds
 from nrc.measures.coordinates import coordinates
 from nrc.measures.neurons import neurons
 from nrc.measures.ranks import rank_measures
 from nrc.measures.spaces import gather
-from nrc.measures.stationarity import stationarity
 from nrc.measures.variability import variability
 from nrc.metadata import describe
 from nrc.networks.mlp import Network
@@ -90,7 +90,7 @@ def measure(
         parts.append(neurons(network, collapsed, seeds))
     else:
         _, gradient = network.gradient()
-        at_centroids = stationarity(network, gradient, weight_decay, spaces, clusters)
+        at_centroids = measured_bounds(network, gradient, weight_decay, spaces, clusters)
         residual = at_centroids["residual"].values
         analytic = analytic_bounds(network, labels, spaces.labels, residual, weight_decay, clusters)
         merged = neurons(network, collapsed, seeds, gradient, residual, weight_decay, bias_decay)

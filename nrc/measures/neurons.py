@@ -138,8 +138,8 @@ def neurons(
     seeds : sequence of int
         The seed of each cell, for random groups.
     gradient : sequence of Tensor, optional
-        The gradient of the loss in W_1, ..., W_L, (cells, n_l, n_{l-1}) each. What depends on stationarity is
-        left out if it is None.
+        The gradient of the loss in W_1, ..., W_L, (cells, n_l, n_{l-1}) each. Measures that need it are left
+        out if it is None.
     residual, weight_decay : (cells, layers) array, optional
         Norms ||r_l||, and lambda.
     bias_decay : (cells, layers) array, optional

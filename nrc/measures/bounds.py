@@ -18,7 +18,7 @@ from nrc.theory.centroids import RANK_TOLERANCE, centroid_gap, outside_gradient
 from nrc.theory.moments import Partition
 from nrc.theory.ranks import NEAR, rank_within
 
-__all__ = ["stationarity"]
+__all__ = ["measured_bounds"]
 
 Array = NDArray[np.float64]
 
@@ -75,7 +75,7 @@ ABOUT = {
 }
 
 
-def stationarity(
+def measured_bounds(
     network: MeasuredNetwork, gradient: Sequence[Tensor], weight_decay: Array, spaces: Spaces, clusters: int
 ) -> xr.Dataset:
     """Residuals, gaps to the gradients at centroids, and bounds on distances and tails.
@@ -98,7 +98,7 @@ def stationarity(
     >>> layer = torch.diag(torch.tensor([0.8, 0.5])).double()
     >>> stack = nrc.measured_network.MeasuredStack(nrc.networks.mlp.Network([layer[None]], "linear"), x, x)
     >>> spaces = nrc.measures.spaces.gather(stack, np.array([[0, 0]]), 1, restarts=1, seeds=[0])
-    >>> found = stationarity(stack, stack.gradient()[1], np.array([[1.0]]), spaces, 1)
+    >>> found = measured_bounds(stack, stack.gradient()[1], np.array([[1.0]]), spaces, 1)
     >>> [abs(found[name].item()) for name in ("residual", "gap", "bound_measured", "bound_projected")]
     [0.0, 0.5, 0.5, 0.5]
     """
