@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # for type checkers and editors
     from nrc.api import measure as measure
     from nrc.api import spectra as spectra
+    from nrc.comparison import compare as compare
     from nrc.condensed import condense as condense
     from nrc.figures.notebook import plot as plot
     from nrc.netcdf import load as load
@@ -19,6 +20,7 @@ if TYPE_CHECKING:  # for type checkers and editors
 _PLACES = {
     "Recorder": "nrc.recorder",
     "__version__": "nrc.version",
+    "compare": "nrc.comparison",
     "condense": "nrc.condensed",
     "load": "nrc.netcdf",
     "measure": "nrc.api",
@@ -35,7 +37,7 @@ _MODULES = (
 # packages of the extra `figures`
 _FIGURES = ("matplotlib", "seaborn")
 
-__all__ = ["Recorder", "condense", "load", "measure", "module", "plot", "save", "spectra", "train"]
+__all__ = ["Recorder", "compare", "condense", "load", "measure", "module", "plot", "save", "spectra", "train"]
 
 
 def __getattr__(name: str) -> Any:

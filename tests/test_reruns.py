@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import shutil
 import time
 from contextlib import contextmanager
 
@@ -116,6 +117,19 @@ def test_a_change_of_code_reruns_what_uses_it_and_nothing_else(planning):
 )
 def test_a_change_of_the_configuration_reruns_what_uses_it_and_nothing_else(planning, changes, reruns):
     assert planning.planned(overlays=planning.overlay(changes)) == reruns
+
+
+def test_copied_results_without_their_records_can_be_touched_and_are_reported(planning, tmp_path):
+    records = planning.folder / ".snakemake"
+    records.rename(tmp_path / "records")
+    for file in (planning.folder / "results").rglob("*.nc"):
+        os.utime(file, (1e9, 1e9))
+    assert planning.planned() != {}
+    assert "results/ has no records in .snakemake/metadata" in planning.snakemake(options=["--touch"])
+    assert planning.planned() == {}
+    shutil.rmtree(records)
+    (tmp_path / "records").rename(records)
+    assert planning.planned() == {}
 
 
 def test_a_change_of_data_reruns_all_that_is_made_of_them(planning):

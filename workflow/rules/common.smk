@@ -57,6 +57,15 @@ LOCAL_CORES = workflow.resource_settings.cores if workflow.resource_settings.nod
 ON_THIS_MACHINE = workflow.is_main_process and LOCAL_CORES is not None
 if ON_THIS_MACHINE and SETTINGS["device"] == "auto":
     SETTINGS["device"] = device_here("auto")
+if (
+    workflow.is_main_process
+    and next(Path("results").rglob("*.nc"), None)
+    and not any(Path(".snakemake").glob("metadata/*"))
+):
+    logger.warning(
+        "results/ has no records in .snakemake/metadata, so files are up to date by their times, whatever changed in the "
+        "settings; copy .snakemake with the results, or take another --directory (docs/how-to/resume.md)"
+    )
 if workflow.is_main_process and SETTINGS["removed"]:
     logger.warning(SETTINGS["removed"])
 
