@@ -1,6 +1,7 @@
 """The measures of any torch module on your own data."""
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from os import PathLike
 
@@ -188,6 +189,9 @@ def measure(
         progress=progress,
         leave_out=patterns_of(leave_out),
     )
+    if network.precision != "float64":
+        line = "its copy is in float64, but it computes in {0} in part, and the numbers have that precision"
+        warnings.warn(f"model: {line.format(network.precision)}", stacklevel=3)
     decay = weight_decay_of(weight_decay, model, inner)
     measured = measure_networks(
         network,

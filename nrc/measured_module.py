@@ -476,21 +476,31 @@ class MeasuredModule(ModuleFeatures):
         parameters = [p for p in model.parameters() if p.requires_grad]
         total, sums = 0.0, {id(p): torch.zeros_like(p) for p in parameters}
         for rows, x in self._passed("gradient"):
-            output, y = self._run(x, model=model), self._y[rows]
-            _check_finite(output.reshape(len(y), -1), rows, "its outputs")
-            shares = torch.full((len(y),), 1 / self.points, dtype=torch.float64)
-            value = self._value(output, y, shares)
-            gradient = self._derivatives(value, parameters)
-            if not np.isfinite([value.item(), *(g.sum().item() for g in gradient if g is not None)]).all():
-                raise DivergedError(
-                    f"model: the loss of points {rows.start} to {rows.stop - 1} or its gradient is not "
-                    "finite; every number must be"
-                )
-            total += value.item()
+            value, gradient = self._part(model, rows, x)
+            total += value
             for p, g in zip(parameters, gradient, strict=True):
                 if g is not None:
                     sums[id(p)] += g
         return total, sums
+
+    def _part(self, model: nn.Module, rows: slice, x: Structure) -> tuple[float, Sequence[Tensor | None]]:
+        """The part of some points in the loss and in its gradient; an error has the place of a bad value."""
+        output, y = self._run(x, model=model), self._y[rows]
+        _check_finite(output.reshape(len(y), -1), rows, "its outputs")
+        named = {id(p): name for name, p in parameters_of(model).items() if p.requires_grad}
+        parameters = [p for p in model.parameters() if p.requires_grad]
+        value = self._value(output, y, torch.full((len(y),), 1 / self.points, dtype=torch.float64))
+        gradient = self._derivatives(value, parameters)
+        pairs = zip(parameters, gradient, strict=True)
+        wrong = [named[id(p)] for p, g in pairs if g is not None and not g.isfinite().all()]
+        if not wrong and value.isfinite():
+            return value.item(), gradient
+        if len(y) > 1:
+            for point in range(rows.start, rows.stop):
+                alone = slice(point, point + 1)
+                self._part(model, alone, self._inputs(alone))
+        what = f"the gradient in {wrong[0]} is" if wrong else "the loss is"
+        raise DivergedError(f"model: {what} not finite at point {rows.start}; every number must be")
 
     def residual_of_parameters(self, weight_decay: Mapping[str, float]) -> tuple[float, float]:
         """||r|| and the relative residual of all parameters with weight decay together.

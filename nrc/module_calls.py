@@ -79,7 +79,8 @@ def forward(self, *x, **named): return self.model(*x, **named)[0]
         return values[0]
     place = f"[{next(iter(returned), 0)!r}]" if isinstance(returned, Mapping) else "[0]"
     if not isinstance(returned, Mapping | tuple | list):
-        place = "..."
+        attributes = getattr(returned, "__dict__", {}).items()
+        place = next((f".{name}" for name, value in attributes if isinstance(value, Tensor)), ".outputs")
     raise TypeError(
         f"model: it returns a {type(returned).__name__}, of which one tensor must be chosen; {WRAP}{place}"
     )
