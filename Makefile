@@ -1,5 +1,6 @@
 # make                                   create the environment, then all figures, the claims and the audit
 # make CONFIG="workflow/scales/tiny.yaml mine.yaml"   the same with overlays over config.yaml
+# make CONFIG="'my file.yaml'"           an overlay with a space in its name
 # make results/figures/figure1.png       one file
 # make data|train|measures|figures       one stage, and the stages before it
 # make report                            all results in one page, results/report.html

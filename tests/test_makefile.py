@@ -76,6 +76,7 @@ def test_an_existing_environment_is_updated_and_a_broken_one_is_created_again(fo
 def test_overlays_are_passed_to_snakemake(folder):
     for name in ("requirements.lock", "pyproject.toml"):
         (folder / name).touch()
-    output = make(folder, "-n", "results/figures/mine.png", "CONFIG=tiny.yaml mine.yaml")[1]
-    assert "snakemake --configfile tiny.yaml mine.yaml -- results/figures/mine.png\n" in output
-    assert "show_settings.py tiny.yaml mine.yaml" in output
+    for config in ("tiny.yaml mine.yaml", "tiny.yaml 'my file.yaml'"):
+        output = make(folder, "-n", "results/figures/mine.png", f"CONFIG={config}")[1]
+        assert f"snakemake --configfile {config} -- results/figures/mine.png\n" in output
+        assert f"show_settings.py {config} > /dev/null\n" in output

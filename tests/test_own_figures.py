@@ -5,6 +5,7 @@ import io
 import matplotlib as mpl
 import numpy as np
 import pytest
+import xarray as xr
 from matplotlib.figure import Figure
 
 import nrc
@@ -148,6 +149,23 @@ def test_bounds_of_one_network_have_a_mark_for_each_layer_on_equal_scales():
     assert figure.get_suptitle().endswith("2 of 3 layers have a bound and a distance above 0")
     (text,) = nrc.plot(measured({"4": K}), "bounds").axes[0].texts
     assert text.get_text() == "no layer has both above 0"
+
+
+def test_selections_and_several_runs_are_drawn():
+    for kind in ("certified", "bounds"):
+        for part in ({"layer": "2"}, {"source": "input"}, {"layer": "2", "source": "2"}):
+            kept = {dim: [value] for dim, value in part.items()}
+            assert labels(nrc.plot(measured().sel(part), kind)) == labels(
+                nrc.plot(measured().sel(kept), kind)
+            )
+    part = cube(sigma=[0.0]).sel(weight_decay=0.1)
+    assert len(nrc.plot(part.sel(layer=2, source=1)).axes) == 2, "a spectrum and the class WCSS"
+    both = xr.concat([measured(), measured()], "seed")
+    assert panels(nrc.plot(both))[0] == panels(nrc.plot(measured()))[0]
+    with pytest.raises(
+        ValueError, match="the dataset has the dimension 'run'; choose one of its values, or rename"
+    ):
+        nrc.plot(both.rename(seed="run"))
 
 
 # Style and notebooks.

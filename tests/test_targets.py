@@ -1,6 +1,7 @@
 """Cells, stacks and stages as targets: what is planned for them, and which paths are refused."""
 
 import json
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -10,6 +11,7 @@ import pytest
 
 from support.checkout import PROJECT, TINY
 from support.configurations import desk
+from support.forked_snakemake import run_snakemake
 from workflow.config.compatibility import names_of
 from workflow.config.load import read_settings
 from workflow.config.warm_starts import warm_start_of
@@ -51,6 +53,16 @@ def test_a_target_that_cannot_be_made_is_refused_in_one_line_before_any_job(unpl
         ("results/data/blobs/seed~01.nc", "ask for results/data/blobs/seed~1.nc"),
     ):  # fmt: skip
         assert message in unplanned.refused(target)
+
+
+def test_a_module_of_another_snakefile_is_refused(unplanned, tmp_path):
+    other = f'module nrc:\n    snakefile: "{unplanned.folder}/Snakefile"\n\nuse rule * from nrc\n'
+    (tmp_path / "Snakefile").write_text(other, encoding="utf-8")
+    status, said = run_snakemake(["--dry-run", "--cores", "1"], tmp_path)
+    assert status != 0
+    assert re.search(
+        r"^Error: this Snakefile cannot be a module of another .*--directory", said, re.MULTILINE
+    )
 
 
 def test_every_stage_is_a_target(unplanned, tiny):

@@ -8,7 +8,9 @@ import xarray as xr
 
 from nrc import kinds
 from nrc.cubes import of_network
+from nrc.figures.bounds import BOUNDS
 from nrc.figures.style import StyledFigure, styled
+from nrc.grid import AXES
 from nrc.text import listed
 
 __all__ = ["KINDS", "PlotOptions", "plot"]
@@ -19,6 +21,11 @@ KINDS = {
     "certified": "tail_bound",
     "tails": "relative_tail",
     "bounds": "bound_measured",
+}
+# The drawn variables that have these dimensions.
+DIMENSIONS = {
+    "layer": ("distance", "singular_values", *KINDS.values(), *BOUNDS, "bound_permuted"),
+    "source": ("snapshot_wcss", *BOUNDS, "bound_permuted"),
 }
 SOURCES = "nrc.Recorder returns snapshots, nrc.measure bounds on distances and tails, nrc.spectra tails"
 
@@ -46,7 +53,7 @@ def plot(dataset: xr.Dataset, kind: str | None = None, **options: Unpack[PlotOpt
     Parameters
     ----------
     dataset : Dataset
-        Measures of one network, or a cube of several.
+        Measures of one network or of several, along axes of the grid. Layers and sources may be selected.
     kind : {"spectra", "certified", "tails", "bounds"}, optional
         The kind of figure:
 
@@ -100,7 +107,14 @@ def plot(dataset: xr.Dataset, kind: str | None = None, **options: Unpack[PlotOpt
         raise ValueError(f"kind is {kind!r}, but must be one of {', '.join(KINDS)}")
     if not _has(dataset, kind):
         raise ValueError(f"{kind} draws {KINDS[kind]}, which has no values in the dataset: {SOURCES}")
-    cube = of_network(_with_layers(dataset, options.get("layers")))
+    whole = _with_dimensions(dataset)
+    known = {*AXES, *DIMENSIONS, "index", "snapshot"}
+    if unknown := [dim for dim in map(str, whole[KINDS[kind]].dims) if dim not in known]:
+        raise ValueError(
+            f"the dataset has the dimension {unknown[0]!r}; choose one of its values, or rename it to an "
+            f"axis of the grid, {listed(AXES, 'or')}"
+        )
+    cube = of_network(_with_layers(whole, options.get("layers")))
     if kind == "tails":
         cube["tail_bound"] = xr.full_like(cube["relative_tail"], np.nan)
     module = kinds.module("figures", "certified" if kind == "tails" else kind)
@@ -114,6 +128,15 @@ def plot(dataset: xr.Dataset, kind: str | None = None, **options: Unpack[PlotOpt
 
 def _has(dataset: xr.Dataset, kind: str) -> bool:
     return KINDS[kind] in dataset and bool(dataset[KINDS[kind]].notnull().any())
+
+
+def _with_dimensions(dataset: xr.Dataset) -> xr.Dataset:
+    """The dataset with the dimensions `layer` and `source`, also if a single value of them is selected."""
+    for dim, names in DIMENSIONS.items():
+        if dim in dataset.coords and dim not in dataset.dims:
+            whole = {name: dataset[name].expand_dims(dim) for name in names if name in dataset}
+            dataset = dataset.drop_vars(dim).assign(whole)
+    return dataset
 
 
 def _with_layers(dataset: xr.Dataset, layers: Sequence[str | int] | None) -> xr.Dataset:
