@@ -2,7 +2,9 @@
 
 import copy
 import json
+import re
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -299,6 +301,23 @@ def test_modules_without_weights_as_real_numbers_are_refused_in_one_line(build, 
             call()
         assert str(error.value).startswith(message)
         assert "\n" not in str(error.value)
+
+
+PAGE = Path(__file__).parents[1] / "docs/how-to/models.md"
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("package", ["transformers", "timm", "rnn", "peft"])
+def test_scripts_for_models_of_other_packages_measure_nearly_all_parameters(package, capsys):
+    (script,) = [
+        code for code in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL) if package in code
+    ]
+    if package != "rnn":
+        pytest.importorskip(package)
+    exec(compile(script, PAGE.name, "exec"), {})
+    share, _, rest = capsys.readouterr().out.partition("% of the parameters are in ")
+    assert int(share) > 90
+    assert rest
 
 
 # Stored weights.
