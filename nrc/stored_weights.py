@@ -43,7 +43,7 @@ def stored_weights(given: Any) -> dict[str, Tensor]:
     torch.Size([2, 2])
     """
     if isinstance(given, str | os.PathLike):
-        given = _read(Path(given))
+        given = _read(Path(given).expanduser())
     if isinstance(given, Tensor | np.ndarray):
         if given.ndim != 2:
             raise ValueError(f"model is an array of shape {tuple(given.shape)}, but a matrix has two axes")

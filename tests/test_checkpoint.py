@@ -141,3 +141,11 @@ def test_no_pickle_is_written_or_read(tmp_path):
     file.path.write_bytes(hashlib.sha256(content).digest() + content)
     assert checkpoint(tmp_path).open() == {}
     assert not (tmp_path / "sprung").exists()
+
+
+def test_a_checkpoint_in_the_home_directory_is_found_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    Checkpoint("~/output.nc", "a", 0.0).save({"step": 3})
+    assert (
+        checkpoint(tmp_path).open() == Checkpoint("~/output.nc", "a", 0.0).open() == {"step": torch.tensor(3)}
+    )

@@ -47,7 +47,7 @@ class Checkpoint:
     """
 
     def __init__(self, output: str | Path, fingerprint: str, interval: float) -> None:
-        output = Path(output)
+        output = Path(output).expanduser()
         self.path = output.with_name(f".{output.stem}.checkpoint")
         self.requested = False
         self._fingerprint, self._interval = fingerprint, interval
