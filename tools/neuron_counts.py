@@ -21,7 +21,7 @@ from nrc.determinism import make_deterministic
 from nrc.grid import Value, notation
 from nrc.networks.activations import ACTIVATIONS, LEAK
 from nrc.theory.neurons import MERGED, Tree, tree
-from nrc.theory.spectra import relative_distance
+from nrc.theory.ranks import relative_distance
 from tools import potential_map
 from tools.markdown import between, filled, table
 
