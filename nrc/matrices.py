@@ -37,7 +37,7 @@ def matrices(module: nn.Module, own: str) -> dict[str, View]:
     parameter = module._parameters[own]
     assert parameter is not None, "a parameter that is there"
     shape = parameter.shape
-    if isinstance(module, NORMS):
+    if isinstance(module, NORMS) or parameter.numel() == 0:
         return {}
     if isinstance(module, nn.MultiheadAttention):
         if own == "in_proj_weight":

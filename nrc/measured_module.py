@@ -1,8 +1,8 @@
 """Any torch module as a measured network: its layers, its sources, and the gradients after each source.
 
-A source is a cut, a space of features that determines all later ones: the
-input, or the features that enter a module with a layer. Cuts are found by experiment: the outputs must not
-change if these features are kept and the inputs are replaced.
+A source is a cut, a space of features that determines all later ones: the input, or the features that enter a
+module with a layer. Cuts are found by experiment: the outputs must not change if these features are kept and
+the inputs are replaced.
 """
 
 import copy

@@ -20,6 +20,7 @@ from nrc.layers import parameters_of
 __all__ = ["check_weight", "computes_weights", "in_float64", "unwrapped", "with_plain_weights"]
 
 HOOKS = (WeightNorm, SpectralNorm, prune.BasePruningMethod)
+INTEGERS = (torch.int8, torch.uint8, torch.int16, torch.int32)
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
@@ -170,7 +171,8 @@ def _check_kind(name: str, module: nn.Module) -> None:
     if any(parent.startswith(("torch.ao.nn.quantized", "torch.ao.nn.qat")) for parent in of):
         raise TypeError(f"{own} is quantised; pass the module with weights in floating point")
     for buffer, values in module.named_buffers(recurse=False):
-        if "weight" in buffer and values.ndim > 1 and not values.is_floating_point():
+        stored = "weight" in buffer and "weight" not in module._parameters
+        if stored and values.ndim > 1 and values.dtype in INTEGERS:
             raise TypeError(f"{own}.{buffer} is quantised ({values.dtype}); pass weights in floating point")
 
 

@@ -54,9 +54,11 @@ def stored_weights(given: Any) -> dict[str, Tensor]:
             "names to matrices, a matrix, or a path"
         )
     found = {str(name): _tensor(name, value) for name, value in given.items()}
-    # counters and indices are no weights
+    # counters, indices and masks are no weights
     weights = {
-        name: t for name, t in found.items() if "weight" in name or t.is_floating_point() or t.is_complex()
+        name: t
+        for name, t in found.items()
+        if t.is_floating_point() or t.is_complex() or ("weight" in name and t.dtype is not torch.bool)
     }
     for name, tensor in weights.items():
         check_weight(name, tensor)

@@ -96,6 +96,7 @@ class Conv1D(nn.Module):
         (nn.RNNCell(3, 4), ["weight_ih", "weight_hh"], [(4, 3), (4, 4)]),
         (Experts(), ["experts.0", "experts.1", "out", "gate"], [(4, 5), (4, 5), (3, 4), (2, 5)]),
         (nn.Sequential(nn.Conv2d(4, 8, 3, groups=4), nn.LayerNorm([8, 3, 3])), ["0"], [(8, 9)]),
+        (nn.ParameterDict({"up": torch.ones(3, 4), "empty": torch.ones(0, 4), "up_bias": torch.ones(2, 4)}), ["up"], [(3, 4)]),
     ],
 )  # fmt: skip
 def test_every_matrix_is_a_layer(module, names, shapes):
