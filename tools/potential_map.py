@@ -1,13 +1,16 @@
 """Draw the potential of a hidden layer with its neurons, and measure its local maxima in small networks.
 
-python -m tools.potential_map      writes docs/potential_map.png, and two parts of docs/explanation/neurons.md
+python -m tools.potential_map      writes docs/potential_map.png, all numbers in docs/potential_map.json, and
+                                   two parts of docs/explanation/neurons.md
 
 The networks have two inputs, one hidden layer and no biases, so that the potential is a function on a plane.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,6 +29,7 @@ from tools.markdown import between, filled, table
 
 PROJECT = Path(__file__).parents[1]
 PAGE, PICTURE = PROJECT / "docs/explanation/neurons.md", PROJECT / "docs/potential_map.png"
+NUMBERS = PICTURE.with_suffix(".json")
 
 POINTS = 80
 DECAYS = [1e-3, 3e-3, 1e-2]
@@ -135,35 +139,47 @@ def ascended(potential: Potential, start: Array) -> Array:
     return chosen
 
 
-def saturation() -> str:
-    """The table of distinct neurons and local maxima against width, for each weight decay."""
-    rows = []
-    for width in WIDTHS:
-        networks, row = trained(width, SEEDS), {"width": f"{width}"}
+def saturation(widths: Sequence[int], seeds: Sequence[int]) -> list[dict[str, Any]]:
+    """Numbers of distinct neurons, of local maxima, and of those with neurons, by width and weight decay."""
+    numbers = []
+    for width in widths:
+        networks = trained(width, seeds)
         for decay in DECAYS:
-            found = [layer(networks.sel(weight_decay=decay, seed=seed)) for seed in SEEDS]
-            counts = (
-                [one.distinct for one in found],
-                [len(one.maxima) for one in found],
-                [int(one.occupied.sum()) for one in found],
+            found = [layer(networks.sel(weight_decay=decay, seed=seed)) for seed in seeds]
+            numbers.append(
+                {
+                    "width": width,
+                    "weight_decay": decay,
+                    "distinct": [one.distinct for one in found],
+                    "maxima": [len(one.maxima) for one in found],
+                    "occupied": [int(one.occupied.sum()) for one in found],
+                }
             )
-            row[f"weight decay {notation(decay)}"] = "; ".join(_range(count) for count in counts)
-        rows.append(row)
-    return table(rows)
+    return numbers
+
+
+def saturation_table(numbers: Sequence[dict[str, Any]]) -> str:
+    """A row for each width, with ranges over seeds."""
+    rows: dict[int, dict[str, str]] = {}
+    for of in numbers:
+        row = rows.setdefault(of["width"], {"width": f"{of['width']}"})
+        counts = "; ".join(_range(of[name]) for name in ("distinct", "maxima", "occupied"))
+        row[f"weight decay {notation(of['weight_decay'])}"] = counts
+    return table(list(rows.values()))
 
 
 def _range(counts: Sequence[int]) -> str:
     return f"{min(counts)} to {max(counts)}" if len(set(counts)) > 1 else f"{counts[0]}"
 
 
-def moves() -> str:
-    """The table of objectives after a neuron of a group moved, and training continued."""
+def moves() -> list[dict[str, Any]]:
+    """Changes of objectives after a neuron of a group moved, and training continued."""
     networks = trained(WIDTH_OF_MOVES, SEEDS_OF_MOVES)
     old = _objective(networks)
     cells = [(decay, seed) for decay in DECAYS for seed in SEEDS_OF_MOVES]
     layers = {cell: layer(networks.sel(weight_decay=cell[0], seed=cell[1])) for cell in cells}
     movable = {cell: one for cell, one in layers.items() if _movable(one)}
-    rows = []
+    numbers = []
     for target in ("an unoccupied maximum", "a random point of the same norm"):
         start = networks.copy(deep=True)
         for cell, one in movable.items():
@@ -171,18 +187,27 @@ def moves() -> str:
         end = trained(WIDTH_OF_MOVES, SEEDS_OF_MOVES, start)
         change = (_objective(end) / old - 1).to_series()
         for decay in DECAYS:
-            here = np.array([change[cell] for cell in movable if cell[0] == decay])
-            rows.append(
-                {
-                    "a neuron moves to": target,
-                    "weight decay": notation(decay),
-                    "networks": len(here),
-                    "lower objective": int((here < -CHANGE).sum()),
-                    "same": int((np.abs(here) <= CHANGE).sum()),
-                    "higher": int((here > CHANGE).sum()),
-                    "lowest relative change": f"{here.min():.1e}" if len(here) else "",
-                }
-            )
+            here = [float(change[cell]) for cell in movable if cell[0] == decay]
+            numbers.append({"target": target, "weight_decay": decay, "changes": here})
+    return numbers
+
+
+def moves_table(numbers: Sequence[dict[str, Any]]) -> str:
+    """A row for each target and weight decay, with numbers of networks by the change of the objective."""
+    rows = []
+    for of in numbers:
+        here = np.array(of["changes"])
+        rows.append(
+            {
+                "a neuron moves to": of["target"],
+                "weight decay": notation(of["weight_decay"]),
+                "networks": len(here),
+                "lower objective": int((here < -CHANGE).sum()),
+                "same": int((np.abs(here) <= CHANGE).sum()),
+                "higher": int((here > CHANGE).sum()),
+                "lowest relative change": f"{here.min():.1e}" if len(here) else "",
+            }
+        )
     return table(rows)
 
 
@@ -237,13 +262,27 @@ def drawn(one: Layer) -> Figure:
     return figure
 
 
+def on_map(one: Layer) -> dict[str, Any]:
+    """The numbers of the map: places of neurons and maxima, with the potential at them."""
+    return {
+        "neurons": one.w.tolist(),
+        "groups": one.labels.tolist(),
+        "potential at neurons": one.value(one.w).tolist(),
+        "maxima": one.maxima.tolist(),
+        "occupied": one.occupied.tolist(),
+        "potential at maxima": one.value(one.maxima).tolist(),
+    }
+
+
 def main() -> None:
     make_deterministic()
-    network = trained(WIDTH_SHOWN, SEEDS[:1]).sel(weight_decay=DECAY_SHOWN, seed=SEEDS[0])
+    shown = layer(trained(WIDTH_SHOWN, SEEDS[:1]).sel(weight_decay=DECAY_SHOWN, seed=SEEDS[0]))
     with styled():
-        PICTURE.write_bytes(picture(drawn(layer(network)), "png", 150))
-    between(PAGE, "saturation", filled(saturation()))
-    between(PAGE, "moves", filled(moves()))
+        PICTURE.write_bytes(picture(drawn(shown), "png", 150))
+    numbers = {"map": on_map(shown), "saturation": saturation(WIDTHS, SEEDS), "moves": moves()}
+    NUMBERS.write_text(f"{json.dumps(numbers, indent=1)}\n", encoding="utf-8")
+    between(PAGE, "saturation", filled(saturation_table(numbers["saturation"])))
+    between(PAGE, "moves", filled(moves_table(numbers["moves"])))
 
 
 if __name__ == "__main__":
