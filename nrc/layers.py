@@ -1,11 +1,13 @@
 """The layers of a torch module: its weight matrices."""
 
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
+import numpy as np
 from torch import Tensor, nn
 
 from nrc.matrices import TABLES, View, matrices, stored_matrices, unfolded
@@ -110,7 +112,7 @@ def stored_layers(tensors: Mapping[str, Tensor], leave_out: Sequence[str] = ()) 
 
 
 def share_of(layers: Sequence[Layer], parameters: Mapping[str, Tensor]) -> tuple[float, list[str]]:
-    """The share of the numbers in all parameters that are in layers, and the names of the other parameters.
+    """The share of the numbers in all parameters that are in layers, and the names of parameters with others.
 
     Examples
     --------
@@ -118,10 +120,14 @@ def share_of(layers: Sequence[Layer], parameters: Mapping[str, Tensor]) -> tuple
     >>> share_of(layers_of(model), parameters_of(model))
     (0.75, ['bias'])
     """
-    sizes = {id(p): p.numel() for p in parameters.values()}
-    measured = sum(layer.view(parameters[layer.parameters[0]]).numel() for layer in layers)
-    known = {name for layer in layers for name in layer.parameters}
-    return measured / sum(sizes.values()), [name for name in parameters if name not in known]
+    measured = Counter[str]()
+    for layer in layers:
+        numbers = layer.view(parameters[layer.parameters[0]]).numel()
+        measured.update(dict.fromkeys(layer.parameters, numbers))
+    # a tied parameter counts once
+    sizes = {(p.data_ptr(), p.shape): (p.numel(), measured[name]) for name, p in parameters.items()}
+    total, in_layers = np.sum(list(sizes.values()), axis=0).tolist()
+    return in_layers / total, [name for name, p in parameters.items() if measured[name] < p.numel()]
 
 
 def weights_of(layers: Sequence[Layer], parameters: Mapping[str, Tensor]) -> list[Tensor]:

@@ -122,6 +122,11 @@ def test_what_is_not_measured_is_named():
     ]
     assert found["measured_share"].item() == 40 / (48 + 54 + 21)
     assert layers(nrc.Recorder(network(), X, LABELS, leave_out="2").dataset()) == ["0", "4"]
+    tied = {"a.weight": torch.ones(2, 3), "bias": torch.ones(2)}
+    tied["b.weight"] = tied["a.weight"]
+    of_part, of_tied = nrc.spectra(nn.MultiheadAttention(4, 2), leave_out="q_proj"), nrc.spectra(tied)
+    assert json.loads(of_part["measured_share"].attrs["not_measured"])[0] == "in_proj_weight"
+    assert (of_part["measured_share"].item(), of_tied["measured_share"].item()) == (48 / 80, 6 / 8)
 
 
 def test_a_weight_that_is_no_parameter_is_named_in_one_warning():

@@ -439,7 +439,18 @@ def test_the_package_is_imported_without_torch():
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert said == "set()\n"
     assert set(nrc.__all__) <= set(dir(nrc))
-    public = {"measure", "spectra", "train", "load", "save", "plot", "Recorder", "condense", "module"}
+    public = {
+        "measure",
+        "spectra",
+        "train",
+        "load",
+        "save",
+        "plot",
+        "compare",
+        "Recorder",
+        "condense",
+        "module",
+    }
     assert public == set(nrc.__all__)
     with pytest.raises(AttributeError, match="module 'nrc' has no attribute 'mesure'"):
         nrc.mesure  # noqa: B018
