@@ -98,14 +98,16 @@ def measure(
         weights are measured once. Wrappers such as those of `torch.compile` are removed, and weights that are
         computed (weight norm, pruning, LoRA of peft) are measured as they are used. It may be on a CPU or a
         GPU; the computation is in float64 in any case.
-    x : array
-        Inputs (points, ...). A memory-mapped array is read batch by batch.
+    x : array, frame, tuple, dict, Dataset or DataLoader
+        Inputs (points, ...): an array, also sparse or memory-mapped; several arrays in a tuple or in a
+        dictionary, which are arguments of the model by place or by name; or a dataset, which is read batch
+        by batch in its order, whether a loader shuffles or not.
     y : array, optional
-        Targets (points, ...) of the loss; classes (points,) or distributions over them for the cross-entropy.
-        The labels by default.
-    labels : integer array, optional
-        Known class of each point, 0, 1, ..., K-1. By default `y`, if it holds classes and `clusters` is not
-        given.
+        Targets (points, ...) of the loss; of a cross-entropy, classes (points,), the numbers of outputs, or
+        distributions over them. By default what a dataset yields beside the points, or the labels.
+    labels : array, optional
+        Known class of each point, in whole numbers, truth values, words or one-hot rows. By default `y`, if
+        it holds classes and `clusters` is not given.
     clusters : int, optional
         K, if there are no labels: measures of known classes are missing then.
     weight_decay : float, mapping or Optimizer
@@ -113,9 +115,12 @@ def measure(
         optimiser, whose groups have the values. A number counts for all parameters, as in `torch.optim`, also
         for biases. Frozen parameters (`requires_grad=False`) have none. Bounds are void, and therefore
         missing, where it is 0, and for weights that are computed from other parameters.
-    loss : str or callable
-        `cross_entropy`; `squared_error`, half the squared norm; or a function of outputs and targets that
-        returns the loss of each point, (points,). Losses are also evaluated at mean targets, which are real.
+    loss : str, Module or callable
+        `cross_entropy`, `squared_error` (half the squared norm), `mse` (as `MSELoss`) or
+        `binary_cross_entropy` (of logits); a `CrossEntropyLoss`, `NLLLoss`, `MSELoss` or `BCEWithLogitsLoss`
+        of torch, with its options; or a function of outputs and targets that returns the loss of each point,
+        (points,). Losses are also evaluated at mean targets, which are real. Points of the ignored class of
+        a cross-entropy, -100 by default, are left out.
     sources : "all" or sequence of str
         Spaces whose centroids are used: `input`, or modules that the features enter. They are cuts, spaces
         that determine all later features. There is none inside a skip connection.

@@ -38,8 +38,9 @@ Intercept = Callable[[Tensor | None], Tensor | None]
 
 # Relative to the largest output: a larger difference is more than rounding.
 TOLERANCE = 1e-8
-# Bytes of features in memory.
-MEMORY = 2**30
+# Bytes of features in memory, and the copies of them that k-means needs: those of the batches, side by side
+# with the targets, and centred.
+MEMORY, COPIES = 2**30, 4
 # Seconds after which a progress bar appears.
 DELAY = 1.0
 # Points in a batch by default, and points for experiments with the module. One of several inputs can be a
@@ -450,7 +451,7 @@ class MeasuredModule(ModuleFeatures):
 
     @property
     def capacity(self) -> int:
-        return max(BATCH, MEMORY // (8 * sum(size + self.outputs for size in self.sizes)))
+        return max(BATCH, MEMORY // (COPIES * 8 * sum(size + self.outputs for size in self.sizes)))
 
     def batches(self, description: str) -> Iterator[Batch]:
         for rows, z in self.features(description):

@@ -199,9 +199,21 @@ class _Memory:
 
     def spaces(self) -> list[Tensor]:
         """Features and targets side by side in each source, (cells, points, n_k + m)."""
-        y = torch.cat([y for _, _, y in self.batches], dim=1)
-        sources = zip(*(z for _, z, _ in self.batches), strict=True)
-        return [torch.cat([torch.cat(z, dim=1), y], dim=2) for z in sources]
+        found = [self._space(k) for k in range(len(self.batches[0][1]))]
+        if not self.complete:
+            self.batches.clear()  # all points are seen in another pass
+        return found
+
+    def _space(self, k: int) -> Tensor:
+        """The space of a source, which is filled without a second copy in memory."""
+        (cells, _, n), m = self.batches[0][1][k].shape, self.batches[0][2].shape[2]
+        points, first = sum(y.shape[1] for _, _, y in self.batches), 0
+        space = torch.empty(cells, points, n + m, dtype=torch.float64)
+        for _, z, y in self.batches:
+            last = first + y.shape[1]
+            space[:, first:last, :n], space[:, first:last, n:] = z[k], y
+            first = last
+        return space
 
 
 class _Partitions:
