@@ -217,22 +217,19 @@ class _Memory:
 
 
 class _Partitions:
-    """A partition of each source, with the labels of the points."""
+    """A partition of each source, with the cluster of each point, (cells, points), in `labels`."""
 
     def __init__(self, network: MeasuredNetwork, cells: int, clusters: int, assign: Assign) -> None:
         self.partitions = [Partition.empty(cells, clusters, n, network.outputs) for n in network.sizes]
-        self._assign, self._labels = assign, [list[Tensor]() for _ in network.sizes]
+        # small pieces that stay between large batches would keep the memory of these from being used again
+        self.labels = [torch.zeros(cells, network.points, dtype=torch.int64) for _ in network.sizes]
+        self._assign = assign
 
     def __call__(self, rows: slice, z: Sequence[Tensor], y: Tensor) -> None:
         for k, (partition, features) in enumerate(zip(self.partitions, z, strict=True)):
             labels = self._assign(rows, k, features, y)
             partition.update(features, y, labels)
-            self._labels[k].append(labels)
-
-    @property
-    def labels(self) -> list[Tensor]:
-        """The cluster of each point in each source, (cells, points)."""
-        return [torch.cat(batches, dim=1) for batches in self._labels]
+            self.labels[k][:, rows] = labels
 
 
 class _Spreads:
