@@ -129,9 +129,9 @@ def measure(
     restarts : int
         Runs of k-means.
     batch : int, optional
-        Points per batch, 256 by default. Memory holds a batch, 1 GiB of features and the centroids; it does
-        not grow with the number of points. The data are passed twice, once with gradients, and a third time
-        if their features exceed 1 GiB, when k-means is fitted to a sample.
+        Points per batch, 256 by default. Memory holds a batch, 1 GiB of features with their copies, and the
+        centroids; it does not grow with the number of points. The data are passed several times. If their
+        features exceed 256 MiB, k-means is fitted to a sample, and the potential of neurons is missing.
     seed : int
         Seed of k-means and of permuted labels.
     certified_ranks : int

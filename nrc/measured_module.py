@@ -38,8 +38,7 @@ Intercept = Callable[[Tensor | None], Tensor | None]
 
 # Relative to the largest output: a larger difference is more than rounding.
 TOLERANCE = 1e-8
-# Bytes of features in memory, and the copies of them that k-means needs: those of the batches, side by side
-# with the targets, and centred.
+# Bytes of features in memory with their copies, such as those that k-means makes, and the number of copies.
 MEMORY, COPIES = 2**30, 4
 # Seconds after which a progress bar appears.
 DELAY = 1.0
@@ -387,7 +386,7 @@ class ModuleFeatures:
 class MeasuredModule(ModuleFeatures):
     """A module with inputs, targets and the loss.
 
-    Memory holds the module, one batch, the centroids and at most `MEMORY` bytes of features.
+    Memory holds the module, one batch, the centroids and at most `MEMORY` bytes of features with their copies.
 
     Parameters
     ----------
@@ -574,7 +573,7 @@ class MeasuredModule(ModuleFeatures):
                 shares = torch.full((len(y),), 1 / self.points, dtype=torch.float64)
                 self._gradients(self._value(self._run(x), y, shares))
             size += sum(part[-1].nbytes for pair in found.values() for part in pair)
-            if size > MEMORY:
+            if size > MEMORY // COPIES:
                 return None
         return {l: (torch.cat(z)[None], torch.cat(delta)[None]) for l, (z, delta) in found.items()}
 

@@ -191,29 +191,30 @@ class _Memory:
         self.complete, rng = points <= capacity, generator(seed, Stream.SAMPLE_IN_MEMORY)
         sample = np.arange(points) if self.complete else rng.choice(points, capacity, replace=False)
         self._rows, self.batches = np.sort(sample), list[Batch]()
+        self._spaces: list[Tensor] | None = None
 
     def __call__(self, rows: slice, z: Sequence[Tensor], y: Tensor) -> None:
-        here = self._rows[slice(*np.searchsorted(self._rows, [rows.start, rows.stop]))] - rows.start
-        chosen = slice(None) if self.complete else here
-        self.batches.append((rows, [features[:, chosen] for features in z], y[:, chosen]))
+        if self.complete:
+            self.batches.append((rows, list(z), y))
+            return
+        first, last = np.searchsorted(self._rows, [rows.start, rows.stop])
+        here = self._rows[first:last] - rows.start
+        self._write(slice(first, last), [features[:, here] for features in z], y[:, here])
 
     def spaces(self) -> list[Tensor]:
         """Features and targets side by side in each source, (cells, points, n_k + m)."""
-        found = [self._space(k) for k in range(len(self.batches[0][1]))]
-        if not self.complete:
-            self.batches.clear()  # all points are seen in another pass
-        return found
+        for batch in self.batches:
+            self._write(*batch)
+        assert self._spaces is not None, "the batches have been seen"
+        return self._spaces
 
-    def _space(self, k: int) -> Tensor:
-        """The space of a source, which is filled without a second copy in memory."""
-        (cells, _, n), m = self.batches[0][1][k].shape, self.batches[0][2].shape[2]
-        points, first = sum(y.shape[1] for _, _, y in self.batches), 0
-        space = torch.empty(cells, points, n + m, dtype=torch.float64)
-        for _, z, y in self.batches:
-            last = first + y.shape[1]
-            space[:, first:last, :n], space[:, first:last, n:] = z[k], y
-            first = last
-        return space
+    def _write(self, rows: slice, z: Sequence[Tensor], y: Tensor) -> None:
+        # into arrays of their final size: pieces between large batches would keep the memory of these
+        if self._spaces is None:
+            shapes = [(len(y), len(self._rows), features.shape[2] + y.shape[2]) for features in z]
+            self._spaces = [torch.empty(shape, dtype=torch.float64) for shape in shapes]
+        for space, features in zip(self._spaces, z, strict=True):
+            space[:, rows] = torch.cat([features, y], dim=2)
 
 
 class _Partitions:
