@@ -386,7 +386,8 @@ class ModuleFeatures:
 class MeasuredModule(ModuleFeatures):
     """A module with inputs, targets and the loss.
 
-    Memory holds the module, one batch, the centroids and at most `MEMORY` bytes of features with their copies.
+    Memory holds the module, one batch, the centroids, and at most `MEMORY` bytes of features with their
+    copies.
 
     Parameters
     ----------
