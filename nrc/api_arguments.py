@@ -1,6 +1,6 @@
 """Checks and conversions of the arguments of `nrc.measure`, `nrc.spectra` and `nrc.Recorder`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nrc.module_losses import ModuleLoss
-from nrc.targets import EACH_POSITION, classes_of
+from nrc.targets import EACH_POSITION, check_finite, classes_of
 from nrc.user_arrays import Rows, array_of, values_of
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "known_classes",
     "labels_of",
     "leading",
+    "names_of",
     "patterns_of",
     "rows_of_points",
 ]
@@ -132,13 +133,17 @@ def labels_of(name: str, labels: Any, points: int) -> NDArray[np.int64]:
     given = rows_of_points(name, labels, points)
     found = classes_of(given)
     if found is None:
+        check_finite(name, values_of(given))
         raise TypeError(
             f"{name} are an array of {given.dtype} of shape {tuple(given.shape)}, but must be the "
             "class of each point: whole numbers, truth values, words or one-hot rows"
         )
     present, numbers = np.unique(found, return_inverse=True)
     if present.dtype.kind in "iu" and present[0] < 0:
-        raise ValueError(f"{name}: one is {present[0]}, but a class is at least 0; leave such points out")
+        raise ValueError(
+            f"{name}: one is {present[0]}, but a class is at least 0; leave such points out, or number "
+            "the classes from 0"
+        )
     if len(present) == 1:
         raise ValueError(f"{name} are all {present[0]}, but must be of at least two classes")
     return numbers.astype(np.int64)
@@ -160,8 +165,8 @@ def known_classes(
     alone = values_of(y[:1]).size == 1  # numbers that are alone are classes under a loss of classes only
     if alone and loss.takes != "classes" and not loss.binary:
         return None
-    if classes_of(y) is None:
-        if loss.takes == "classes" and not alone and values_of(y[:1]).dtype.kind in "biu":
+    if classes_of(y) is None and not (alone and loss.takes == "classes"):
+        if loss.takes == "classes" and values_of(y[:1]).dtype.kind in "biu":
             raise ValueError(EACH_POSITION)
         return None
     return labels_of("y", y, points)
@@ -228,7 +233,24 @@ def patterns_of(leave_out: Any) -> tuple[str, ...]:
     >>> patterns_of("*.attn.*")
     ('*.attn.*',)
     """
-    found = (leave_out,) if isinstance(leave_out, str) else tuple(leave_out)
-    if not all(isinstance(pattern, str) for pattern in found):
-        raise TypeError(f"leave_out is {leave_out!r}, but must be names or patterns of layers")
+    return names_of("leave_out", leave_out, "names or patterns of layers")
+
+
+def names_of(name: str, given: Any, allowed: str) -> tuple[str, ...]:
+    """One or several names.
+
+    Raises
+    ------
+    TypeError
+
+    Examples
+    --------
+    >>> names_of("sources", 3, "names of modules")
+    Traceback (most recent call last):
+    TypeError: sources is 3, but must be names of modules
+    """
+    several = isinstance(given, Iterable) and not isinstance(given, str)
+    found = tuple(given) if several else (given,)
+    if not all(isinstance(own, str) for own in found):
+        raise TypeError(f"{name} is {given!r}, but must be {allowed}")
     return found

@@ -122,7 +122,7 @@ def _pairs(model: nn.Module) -> dict[str, Hidden | str]:
     steps = list(_steps(model, ""))
     found: dict[str, Hidden | str] = {}
     for place, (name, module) in enumerate(steps):
-        if type(module) in LAYERS:
+        if type(module) in LAYERS and not _is_changed(module):
             found[name or type(module).__name__] = _pair(steps, place, _uses(model))
     inner = {
         name: "it is not a plain layer in a chain of modules of type Sequential"
@@ -134,12 +134,17 @@ def _pairs(model: nn.Module) -> dict[str, Hidden | str]:
 
 def _steps(module: nn.Module, name: str) -> Iterator[tuple[str, nn.Module]]:
     """The modules that are applied one after the other, with their names."""
-    if type(module).forward is not nn.Sequential.forward:
+    if type(module).forward is not nn.Sequential.forward or _is_changed(module):
         yield name, module
         return
     for own, child in module._modules.items():
         if child is not None:
             yield from _steps(child, f"{name}.{own}".lstrip("."))
+
+
+def _is_changed(module: nn.Module) -> bool:
+    """Whether a module computes something else than its class, by hooks or another `forward`."""
+    return bool(module._forward_hooks or module._forward_pre_hooks or "forward" in vars(module))
 
 
 def _uses(model: nn.Module) -> dict[int, int]:
@@ -154,11 +159,12 @@ def _pair(steps: list[tuple[str, nn.Module]], place: int, uses: dict[int, int]) 
     name, layer = steps[place]
     between = list[nn.Module]()
     for next_name, module in steps[place + 1 :]:
+        if type(module) not in (*LAYERS, *KINDS) or _is_changed(module):
+            hooks = " with hooks" if _is_changed(module) else ""
+            return f"{type(module).__name__} ({next_name}){hooks} follows"
         if type(module) in LAYERS:
             reason = _reason(layer, between, module, uses)
             return reason or _hidden(name, layer, between, next_name, module)
-        if type(module) not in KINDS:
-            return f"{type(module).__name__} ({next_name}) follows"
         between.append(module)
     return OUTPUTS
 

@@ -41,8 +41,8 @@ def compare(first: xr.Dataset | str | Path, second: xr.Dataset | str | Path) -> 
 
     Raises
     ------
-    OSError
-        As in `nrc.load`.
+    TypeError, OSError
+        If a run is something else, or as in `nrc.load`.
 
     Examples
     --------
@@ -60,6 +60,9 @@ def compare(first: xr.Dataset | str | Path, second: xr.Dataset | str | Path) -> 
     name
     loss         1.0  seed=0         2
     """
+    for run in (first, second):
+        if not isinstance(run, xr.Dataset | str | Path):
+            raise TypeError(f"compare takes Datasets or paths of files, not {type(run).__name__}")
     one, other = (run if isinstance(run, xr.Dataset) else load(run) for run in (first, second))
     rows = [*_settings(one, other), *_coordinates(one, other), *_variables(one, other)]
     columns = ["part", "name", "first", "second", "difference", "at", "different", "compared"]

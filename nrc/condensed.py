@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from nrc.api_arguments import check_module
 from nrc.chains import Hidden, hidden_layers, left_out
 from nrc.inputs import Inputs, each, inputs_of
-from nrc.module_calls import call, output_of
+from nrc.module_calls import call, failure, output_of
+from nrc.plain_module import unwrapped
 from nrc.theory.neurons import MERGED, tree
 
 __all__ = ["Condensed", "condense"]
@@ -92,9 +93,10 @@ def condense(
     Parameters
     ----------
     model : Module
-        It is not changed. Hidden layers are merged in chains of `torch.nn.Sequential`, also nested: `Linear`
-        or convolution, then element-wise activations, pooling, dropout or `Flatten`, then the next `Linear`
-        or convolution. All other layers are left as they are, with the reason in the table.
+        It is not changed. Wrappers are removed, as by `nrc.measure`. Hidden layers are merged in chains of
+        `torch.nn.Sequential`, also nested: `Linear` or convolution, then element-wise activations, pooling,
+        dropout or `Flatten`, then the next `Linear` or convolution. All other layers are left as they are,
+        with the reason in the table.
     tolerance : float
         Largest difference of two neurons that are one: the angle between them in radians, or the logarithm of
         the ratio of their norms, if that is larger.
@@ -136,7 +138,7 @@ def condense(
     check_module(model)
     if not (isinstance(tolerance, int | float) and 0 < tolerance < np.inf):
         raise ValueError(f"tolerance is {tolerance!r}, but must be a positive number")
-    points = None if x is None else inputs_of(x)
+    model, points = unwrapped(model), None if x is None else inputs_of(x)
     small = copy.deepcopy(model)
     merged = {of.name: _merge(of, tolerance) for of in hidden_layers(model)}
     reasons = left_out(model)
@@ -223,7 +225,11 @@ def _outputs(model: nn.Module, points: Inputs, batch: int) -> Tensor:
     found = []
     for first in range(0, len(points), batch):
         x = each(lambda values: _like(values, like), points.read(slice(first, first + batch)))
-        found.append(output_of(call(model, x)).double().cpu())
+        try:
+            returned = call(model, x)
+        except Exception as error:  # torch and modules raise errors of any type
+            raise failure(x, error) from error
+        found.append(output_of(returned).double().cpu())
     return torch.cat(found)
 
 

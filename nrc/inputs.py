@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
+import scipy.sparse
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -219,7 +220,7 @@ def inputs_of(x: Any) -> Inputs:
     """
     if isinstance(x, DataLoader):
         return Inputs(_of_loader(x))
-    if isinstance(x, Dataset) or _is_list_of_items(x):
+    if _is_dataset(x) or _is_list_of_items(x):
         return Inputs(_Items(_with_items(x), default_collate, 0))
     return Inputs(_Arrays(_arrays("x", x)))
 
@@ -301,8 +302,13 @@ class _Items:
         if self._targets is None:
             parts = [slice(first, first + 256) for first in range(0, len(self), 256)]
             found = [_split(batch)[1] for _, batch in self._loaded(parts)]
+            if not all(isinstance(part, Tensor) for part in found if part is not None):
+                raise TypeError(
+                    f"y: the targets of the dataset are a {type(found[0]).__name__} in a batch, but must be "
+                    "numbers; give classes the numbers of outputs"
+                )
             if found[0] is not None:
-                self._targets = torch.cat([torch.as_tensor(part) for part in found])
+                self._targets = torch.cat(found)
         return self._targets
 
     def _loaded(self, parts: Sequence[Indices]) -> Iterator[tuple[list[int], Any]]:
@@ -310,28 +316,39 @@ class _Items:
         loader = DataLoader(
             self._dataset,
             batch_sampler=numbers,
-            collate_fn=self._collate,
+            collate_fn=self._stacked,
             num_workers=self._workers if len(parts) > 1 else 0,
             generator=torch.Generator(),  # the caller's random numbers stay as they are
         )
         yield from zip(numbers, loader, strict=True)
 
+    def _stacked(self, items: list[Any]) -> Any:
+        try:
+            return self._collate(items)
+        except (IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            reason = str(error).partition("\n")[0]
+            raise ValueError(
+                f"x: the items of its dataset cannot be stacked ({reason}); give all the same shape, and "
+                "leave out what is no number"
+            ) from error
+
     def _check(self, numbers: list[int], points: Structure) -> None:
-        arrays = [leaf.detach().cpu().contiguous().flatten(1).numpy() for leaf in leaves(points)]
-        if any(len(array) != len(numbers) for array in arrays):
+        found = leaves(points)
+        if not all(isinstance(leaf, Tensor) and leaf.shape[:1] == (len(numbers),) for leaf in found):
             raise ValueError(
                 "x: its items must be tensors with one row per point, stacked by the collate function"
             )
+        arrays = [leaf.detach().cpu().contiguous().numpy() for leaf in found]
         for row, number in enumerate(numbers):
-            found = 0
+            checksum = 0
             for array in arrays:
-                found = zlib.crc32(array[row].tobytes(), found)
-            if self._seen[number] and found != self._sums[number]:
+                checksum = zlib.crc32(array[row].tobytes(), checksum)
+            if self._seen[number] and checksum != self._sums[number]:
                 raise ValueError(
                     f"x: point {number} is another one at each reading; leave random transformations out, "
                     "and pad all points to one length"
                 )
-            self._sums[number], self._seen[number] = found, 1
+            self._sums[number], self._seen[number] = checksum, 1
 
 
 def _of_loader(loader: "DataLoader[Any]") -> _Items:
@@ -348,6 +365,13 @@ def _of_loader(loader: "DataLoader[Any]") -> _Items:
         )
     collate = default_collate if loader.batch_size is None else loader.collate_fn
     return _Items(dataset, collate, loader.num_workers)
+
+
+def _is_dataset(x: Any) -> bool:
+    """Whether it is a dataset of torch, or of another package, with numbered items."""
+    numbered = hasattr(x, "__getitem__") and hasattr(x, "__len__")
+    array = hasattr(x, "__array__") or scipy.sparse.issparse(x) or isinstance(x, Sequence | Mapping)
+    return isinstance(x, Dataset) or (numbered and not array)
 
 
 def _is_list_of_items(x: Any) -> bool:

@@ -74,7 +74,7 @@ def stored_matrices(name: str, shape: Sequence[int]) -> dict[str, View]:
     own = name.rpartition(".")[2]
     called = name.removesuffix("weight").removesuffix(".") if own == "weight" else name
     longer = [length for length in shape if length > 1]
-    if own.endswith("bias") or len(shape) < 2 or (len(shape) > 2 and len(longer) < 2):
+    if own.endswith("bias") or len(shape) < 2 or 0 in shape or (len(shape) > 2 and len(longer) < 2):
         return {}
     if len(shape) == 2 or own == "weight":
         return {called: unfolded}

@@ -18,14 +18,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from nrc.api_arguments import names_of
 from nrc.chains import OUTPUTS, Hidden, hidden_layers, left_out
-from nrc.inputs import Inputs, Structure, divided, each, first, inputs_of, joined, kinds, other
+from nrc.inputs import Inputs, Structure, divided, each, first, inputs_of, joined, other
 from nrc.layers import DivergedError, layers_of, parameters_of, share_of, weights_of
 from nrc.measured_network import Batch, Neurons
-from nrc.module_calls import call, check_gradients, computing, output_of
+from nrc.module_calls import call, check_gradients, computing, failure, output_of
 from nrc.module_losses import Each, ModuleLoss, loss_of
 from nrc.objectives.residual import total_residual
-from nrc.plain_module import computes_weights, in_float64, with_plain_weights
+from nrc.plain_module import check_adapters, computes_weights, in_float64, with_plain_weights
 from nrc.targets import targets_of
 from nrc.theory.potential import Potential
 from nrc.user_arrays import array_of
@@ -110,8 +111,8 @@ class ModuleFeatures:
         self._model = in_float64(with_plain_weights(model))
         self._x = x if isinstance(x, Inputs) else inputs_of(x)
         self._batch, self._disable = batch, None if progress is None else not progress
-        self.device = next(self._model.parameters()).device
         self._layers = layers_of(self._model, leave_out)
+        self.device = next(self._model.parameters()).device
         self.parameters = parameters_of(self._model)
         for name in {name for layer in self._layers for name in layer.parameters}:
             self.parameters[name].requires_grad_(True)
@@ -278,7 +279,7 @@ class ModuleFeatures:
                 with computing(self.device):
                     returned = self._call(x)
             except Exception as error:  # torch and modules raise errors of any type
-                raise ValueError(f"x: the model fails at points of {kinds(x)} ({_reason(error)})") from error
+                raise failure(x, error) from error
             output = output_of(returned)
             _check_output(output, len(joined(x)))
             again, alone = self._run(x), self._run(first(x))
@@ -290,7 +291,7 @@ class ModuleFeatures:
         if _differ(output[:1], alone):
             raise ValueError(
                 "model: the output of a point depends on the other points of its batch, but the loss is a "
-                "mean over points; use running statistics instead of batch statistics"
+                "mean over points; use running statistics instead of batch statistics, and batch_first=True"
             )
         return output
 
@@ -356,7 +357,8 @@ class ModuleFeatures:
             )
         if names == "all":
             return cuts
-        names, known = [names] if isinstance(names, str) else list(names), [of.name for of in cuts]
+        names = names_of("sources", names, 'names of modules, "input" or "all"')
+        known = [of.name for of in cuts]
         if unknown := [name for name in names if name not in known]:
             raise ValueError(
                 f"sources: {unknown[0]!r} does not determine all later features; "
@@ -422,6 +424,7 @@ class MeasuredModule(ModuleFeatures):
         self._check_loss()
         trained = {name for name, parameter in parameters_of(model).items() if parameter.requires_grad}
         check_gradients(self._model, trained, lambda: self._run(self._few()))
+        check_adapters(model)
         # if the model computes weights, the parameters that are trained are in this copy
         self._trained = in_float64(model) if computes_weights(model) else self._model
         self._check_same_function()
@@ -689,14 +692,6 @@ def _precision(values: Sequence[Tensor | None]) -> str:
     """The type with the fewest digits among real numbers."""
     types = {z.dtype for z in values if z is not None and z.is_floating_point()}
     return str(max(types, key=lambda dtype: torch.finfo(dtype).eps)).removeprefix("torch.")
-
-
-def _reason(error: Exception) -> str:
-    """The first line of an error, and what may help."""
-    line = str(error).partition("\n")[0]
-    if "required positional argument" in line:
-        line += "; pass several inputs in a dictionary with the names of the arguments"
-    return line
 
 
 def _differ(a: Tensor, b: Tensor) -> bool:

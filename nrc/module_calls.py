@@ -11,9 +11,9 @@ import torch.utils.checkpoint
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from nrc.inputs import Structure
+from nrc.inputs import Structure, kinds
 
-__all__ = ["as_by_default", "call", "check_gradients", "computing", "output_of"]
+__all__ = ["as_by_default", "call", "check_gradients", "computing", "failure", "output_of"]
 
 NARROW = (torch.float32, torch.float16, torch.bfloat16)
 
@@ -27,6 +27,13 @@ WRAP = (
     "wrap it: class Wrapped(torch.nn.Module): def __init__(self, model): super().__init__(); "
     "self.model = model; def forward(self, *x, **named): return self.model(*x, **named)"
 )
+
+# What may help, by a part of an error.
+ADVICE = {
+    "required positional argument": "pass several inputs in a dictionary with the names of the arguments",
+    "got Double and Float": "register all modules and tensors of the model, so that it is copied in float64",
+    "and Double": "pass real numbers",
+}
 
 
 def call(model: nn.Module, x: Structure) -> Any:
@@ -44,6 +51,19 @@ def call(model: nn.Module, x: Structure) -> Any:
     if isinstance(x, Mapping) and _takes(model, x):
         return model(**x)
     return model(x)
+
+
+def failure(x: Structure, error: Exception) -> ValueError:
+    """The error of a model that fails at points: their kinds, the first line of its error, and what may help.
+
+    Examples
+    --------
+    >>> failure(torch.ones(2, 3, dtype=torch.int64), RuntimeError("expected Float"))
+    ValueError('x: the model fails at points of shape (3,) and torch.int64 (expected Float)')
+    """
+    line = str(error).partition("\n")[0]
+    advice = "".join(f"; {advice}" for part, advice in ADVICE.items() if part in line)
+    return ValueError(f"x: the model fails at points of {kinds(x)} ({line}{advice})")
 
 
 def _takes(model: nn.Module, names: Mapping[str, Any]) -> bool:
@@ -78,6 +98,8 @@ def forward(self, *x, **named): return self.model(*x, **named)[0]
     if isinstance(values, tuple | list) and len(values) == 1 and isinstance(values[0], Tensor):
         return values[0]
     place = f"[{next(iter(returned), 0)!r}]" if isinstance(returned, Mapping) else "[0]"
+    if returned is None:
+        raise TypeError("model: it returns None, but must return a tensor of outputs")
     if not isinstance(returned, Mapping | tuple | list):
         attributes = getattr(returned, "__dict__", {}).items()
         place = next((f".{name}" for name, value in attributes if isinstance(value, Tensor)), ".outputs")

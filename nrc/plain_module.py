@@ -17,7 +17,14 @@ from torch.optim.swa_utils import AveragedModel
 
 from nrc.layers import parameters_of
 
-__all__ = ["check_weight", "computes_weights", "in_float64", "unwrapped", "with_plain_weights"]
+__all__ = [
+    "check_adapters",
+    "check_weight",
+    "computes_weights",
+    "in_float64",
+    "unwrapped",
+    "with_plain_weights",
+]
 
 HOOKS = (WeightNorm, SpectralNorm, prune.BasePruningMethod)
 INTEGERS = (torch.int8, torch.uint8, torch.int16, torch.int32)
@@ -99,8 +106,8 @@ def in_float64(model: nn.Module) -> nn.Module:
     TypeError, ValueError
         If it cannot be copied, or its device has no float64.
     """
-    if (device := next(model.parameters()).device).type == "mps":
-        raise ValueError(f"model: it is on {device.type}, which has no float64; move it to the CPU")
+    if any(parameter.device.type == "mps" for parameter in model.parameters()):
+        raise ValueError("model: it is on mps, which has no float64; move it to the CPU")
     try:
         double = copy.deepcopy(model, _computed_tensors(model)).double().eval()
     except (RuntimeError, TypeError) as error:
@@ -111,6 +118,19 @@ def in_float64(model: nn.Module) -> nn.Module:
         if isinstance(module, (nn.Embedding, nn.EmbeddingBag)):
             module.sparse = False  # gradients are added up
     return double
+
+
+def check_adapters(model: nn.Module) -> None:
+    """Check that the adapters of peft take part in the computation of a module.
+
+    Raises
+    ------
+    ValueError
+    """
+    for name, module in model.named_modules():
+        if _is_a(module, "BaseTunerLayer") and (module.merged or module.disable_adapters):
+            state = "merged; call unmerge_adapter()" if module.merged else "disabled; enable it"
+            raise ValueError(f"model: the adapter of {name} has no gradient, because it is {state}")
 
 
 def _widen(attributes: dict[str, Any]) -> None:

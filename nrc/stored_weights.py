@@ -4,6 +4,7 @@ import os
 import re
 import warnings
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from nrc.plain_module import check_weight
+from nrc.user_arrays import tensor_of_rows
 
 __all__ = ["stored_weights"]
 
@@ -75,8 +77,7 @@ def _tensor(name: Any, value: Any) -> Tensor:
     if isinstance(value, Tensor):
         return value.detach()
     if isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
-        array = np.array(value)
-        return torch.from_numpy(array if array.dtype.kind in "fc" else array.astype(float))
+        return tensor_of_rows(value if value.dtype.kind in "fc" else value.astype(float))
     inner = f"; pass model[{name!r}]" if isinstance(value, Mapping) else ""
     raise TypeError(
         f"model: {name!r} is a {type(value).__name__}, but must be a tensor or an array of numbers{inner}"
@@ -95,10 +96,10 @@ def _read(path: Path) -> Any:
             raise ModuleNotFoundError(
                 f"model: {path} is read by the package safetensors; install it"
             ) from error
-        return load_file(path)
+        read, save = load_file, "safetensors.torch.save_file"
+    else:
+        read, save = partial(torch.load, map_location="cpu", weights_only=True), "torch.save"
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return read(path)
     except Exception as error:  # of any type, by the contents of the file
-        raise ValueError(
-            f"model: {path} is no file of tensors; save model.state_dict() by torch.save"
-        ) from error
+        raise ValueError(f"model: {path} is no file of tensors; save model.state_dict() by {save}") from error

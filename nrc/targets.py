@@ -11,7 +11,7 @@ from torch import Tensor
 from nrc.module_losses import ModuleLoss
 from nrc.user_arrays import Rows, tensor_of_rows, values_of
 
-__all__ = ["EACH_POSITION", "Targets", "classes_of", "targets_of"]
+__all__ = ["EACH_POSITION", "Targets", "check_finite", "classes_of", "targets_of"]
 
 # Sums of distributions over classes are 1 up to rounding.
 TOLERANCE = 1e-6
@@ -91,6 +91,27 @@ def classes_of(values: Rows) -> NDArray[Any] | None:
     return found if found.dtype.kind in "iuUS" else None
 
 
+def check_finite(name: str, values: NDArray[Any]) -> None:
+    """Check that all numbers are finite.
+
+    Raises
+    ------
+    ValueError
+        With the first point that has another number.
+
+    Examples
+    --------
+    >>> check_finite("y", np.array([0.0, np.nan]))
+    Traceback (most recent call last):
+    ValueError: y has values that are not finite, the first at point 1; every number must be
+    """
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        place = int(np.argwhere(~np.isfinite(values))[0, 0])
+        raise ValueError(
+            f"{name} has values that are not finite, the first at point {place}; every number must be"
+        )
+
+
 def targets_of(y: Rows, loss: ModuleLoss, output: Tensor) -> Targets:
     """Targets that fit the loss, and outputs (few, ...) of some points.
 
@@ -111,11 +132,7 @@ is the number of its output
         raise TypeError(
             f"y is an array of {values.dtype}, but must be numbers; give classes the numbers of outputs"
         )
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
-        place = int(np.argwhere(~np.isfinite(values))[0, 0])
-        raise ValueError(
-            f"y has values that are not finite, the first at point {place}; every number must be"
-        )
+    check_finite("y", values)
     if loss.takes == "classes":
         return _classes_or_distributions(values, loss, output)
     return _numbers(values, loss, output)

@@ -111,6 +111,8 @@ def _dense(array: Any) -> Any:
 
 
 def _plain_tensor(name: str, values: Tensor) -> Rows:
+    if values.is_meta:
+        raise ValueError(f"{name} is on the meta device, which holds no numbers; pass a tensor of numbers")
     if values.is_nested:
         raise ValueError(f"{name}: its rows have different lengths; pad them to one length")
     if values.layout is torch.strided:

@@ -94,7 +94,7 @@ def weight_decay_of(given: Any, model: nn.Module, inner: nn.Module) -> WeightDec
         plain, decoupled = _of_optimiser(given, parameters), _is_decoupled(given)
         trained = {id(p) for group in given.param_groups for p in group["params"]}
     elif isinstance(given, Mapping):
-        plain = {name: _checked(value) for name, value in given.items()}
+        plain = {name: _checked(value, f"[{name!r}]") for name, value in given.items()}
     else:
         plain = _checked(given)
     values = _by_parameter(plain, parameters_of(model) | parameters) if isinstance(plain, dict) else {}
@@ -152,12 +152,13 @@ def _by_parameter(plain: Mapping[str, float], parameters: Mapping[str, Tensor]) 
     return values
 
 
-def _checked(value: Any) -> float:
+def _checked(value: Any, place: str = "") -> float:
     value = value.item() if isinstance(value, Tensor) and value.numel() == 1 else value
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(
-            f"weight_decay is {value!r}, but must be a number, numbers by parameter name, or an optimiser"
+            f"weight_decay{place} is {value!r}, but must be a number, numbers by parameter name, or an "
+            "optimiser"
         )
     if not 0 <= float(value) < np.inf:
-        raise ValueError(f"weight_decay is {value}, but must be finite and at least 0")
+        raise ValueError(f"weight_decay{place} is {value}, but must be finite and at least 0")
     return float(value)

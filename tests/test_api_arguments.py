@@ -56,6 +56,14 @@ def test_labels_are_the_class_of_each_point(labels, message):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
+        (
+            {"y": LABELS + 0.5},
+            "y are an array of float64 of shape (24,), but must be the class of each point",
+        ),
+        (
+            {"y": changed(1.0 * LABELS, 7, value=np.nan)},
+            "y has values that are not finite, the first at point 7",
+        ),
         ({"y": X[:, :3]}, "clusters: pass their number, or labels, or classes as y"),
         (
             {"labels": LABELS, "clusters": 4},
@@ -169,6 +177,7 @@ def returning(form):
 @pytest.mark.parametrize(
     ("build", "message"),
     [
+        (lambda: nn.Sequential(nn.Tanh()).eval(), "model: Sequential has no layer that can be measured: no parameter is a matrix"),
         (lambda: nn.Sequential(nn.LayerNorm(5), nn.Tanh()), "model: Sequential has no layer that can be measured: no parameter is a matrix"),
         (lambda: with_a_value("2.weight", np.nan), "model: weights of layer 2 are not finite"),
         (lambda: with_a_value("2.bias", np.nan), "model: its outputs are not finite"),
@@ -209,6 +218,9 @@ def test_models_are_functions_of_a_point_with_weights_that_are_there(build, mess
         ({"weight_decay": "0.1"}, "weight_decay is '0.1', but must be a number, numbers by parameter name, or an optimiser"),
         ({"weight_decay": torch.optim.LBFGS(network().parameters())}, "weight_decay: LBFGS has none; pass the lambda"),
         ({"weight_decay": torch.optim.SGD(network().parameters())}, "weight_decay: SGD has no parameter of the model"),
+        ({"weight_decay": {"0.weight": None}}, "weight_decay['0.weight'] is None, but must be a number"),
+        ({"leave_out": 1}, "leave_out is 1, but must be names or patterns of layers"),
+        ({"sources": 1}, 'sources is 1, but must be names of modules, "input" or "all"'),
         ({"leave_out": "1"}, "leave_out: '1' is no layer and no pattern of one; layers are 0, 2"),
         ({"leave_out": ["0", "2.*"]}, "model: Sequential has no layer that can be measured: all are left out"),
         ({"weight_decay": {"0": 0.1}}, "weight_decay: '0' is not a parameter of the model; a parameter is '0.weight'"),

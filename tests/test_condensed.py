@@ -186,8 +186,16 @@ def shared():
     return nn.Sequential(layer, nn.Tanh(), layer)
 
 
+def hooked(place):
+    model = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 2))
+    model[place].register_forward_hook(lambda module, x, output: output + torch.arange(output.shape[1]))
+    return model
+
+
 LEFT = {
+    "Tanh (1) with hooks follows": hooked(1),
     "BatchNorm1d (1) follows": nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5), nn.Linear(5, 2)),
+    "Linear (2) with hooks follows": hooked(2),
     "PReLU (1) follows": nn.Sequential(nn.Linear(4, 5), nn.PReLU(), nn.Linear(5, 2)),
     "Residual (1) follows": nn.Sequential(nn.Linear(4, 4), Residual(), nn.Linear(4, 2)),
     "it is not a plain layer in a chain of modules of type Sequential": Residual(),
@@ -222,6 +230,21 @@ def test_layers_that_cannot_be_merged_are_left_and_named(reason):
 def test_a_tolerance_that_is_no_positive_number_is_an_error(tolerance):
     with pytest.raises(ValueError, match="but must be a positive number"):
         nrc.condense(nn.Sequential(nn.Linear(2, 2)), tolerance=tolerance)
+
+
+def test_wrappers_are_removed_and_hooked_layers_stay():
+    model = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 2))
+    model[0].weight.data[1], model[0].bias.data[1] = model[0].weight.data[0], model[0].bias.data[0]
+    assert nrc.condense(nn.DataParallel(model)).table["after"].to_dict() == {"0": 3, "2": 2}
+    model[0].register_forward_hook(lambda module, x, output: output + torch.arange(4))
+    assert nrc.condense(model).table["after"].to_dict() == {"0": 4, "2": 2}
+
+
+def test_a_model_that_fails_is_an_error_of_one_line():
+    with pytest.raises(
+        ValueError, match=r"^x: the model fails at points of shape \(3,\) and torch.float32 \(.*\)$"
+    ):
+        nrc.condense(nn.Sequential(nn.Linear(4, 2)), x=torch.ones(5, 3))
 
 
 def test_a_model_that_is_no_module_is_an_error():

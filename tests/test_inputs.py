@@ -102,6 +102,7 @@ def test_columns_of_a_frame_are_numbers_of_any_type():
         ([torch.zeros(2), torch.zeros(3)], "x: its rows have different shapes, (2,) and (3,)"),
         ((X, X[:-1]), "x: its parts have 24 and 23 rows, but must have one row per point each"),
         ({}, "x is empty"),
+        (torch.ones(POINTS, 5, device="meta"), "x is on the meta device, which holds no numbers"),
         (np.where(np.arange(POINTS)[:, None] == 17, np.inf, X), "x has values that are not finite, the first at point 17"),
     ],
 )  # fmt: skip
@@ -170,6 +171,19 @@ class Stream(IterableDataset):
         return iter(torch.from_numpy(X))
 
 
+class Items:
+    """What datasets of other packages have."""
+
+    def __init__(self, item):
+        self.item = item
+
+    def __len__(self):
+        return POINTS
+
+    def __getitem__(self, number):
+        return self.item(number)
+
+
 class Noisy(TensorDataset):
     def __getitem__(self, number):
         return super().__getitem__(number)[0] + torch.rand(5).double()
@@ -182,10 +196,31 @@ class Noisy(TensorDataset):
         (DataLoader(TensorDataset(torch.from_numpy(X)), 4, sampler=SubsetRandomSampler([1, 2])), "x: its sampler SubsetRandomSampler chooses points"),
         (Noisy(torch.from_numpy(X)), "x: point 0 is another one at each reading; leave random transformations out"),
         (TensorDataset(torch.zeros(0, 5)), "x: the dataset is empty"),
+        (Items(lambda i: X[i, : 5 - i // 9]), "x: the items of its dataset cannot be stacked (stack expects each tensor"),
+        (Items(lambda i: (X[i], None)), "x: the items of its dataset cannot be stacked"),
+        (Items(lambda i: {"x": X[i], "text": "words"}), "x: its items must be tensors with one row per point"),
+        (Items(lambda i: (X[i], i, i)), "x: the model fails at points of shape (5,) and torch.float64 and shape ()"),
     ],
 )  # fmt: skip
 def test_datasets_that_are_refused(x, message):
     assert refused(x).startswith(message)
+
+
+def test_datasets_of_other_packages_have_numbered_items():
+    found = nrc.measure(network(), Items(lambda i: (X[i], LABELS[i])), restarts=1)
+    assert found.equals(nrc.measure(network(), X, LABELS, restarts=1))
+    words = Items(lambda i: (X[i], "abc"[LABELS[i]]))
+    assert refused(words, y=None).startswith("y: the targets of the dataset are a tuple in a batch")
+
+
+def test_a_point_may_have_a_number_of_its_own():
+    class Scaled(nn.Linear):
+        def forward(self, x, scale):
+            return super().forward(x * scale[:, None])
+
+    model = Scaled(5, 3).eval()
+    data = Items(lambda i: (X[i], X[i, 0], LABELS[i]))
+    assert nrc.measure(model, data, restarts=1).equals(nrc.measure(model, (X, X[:, 0]), LABELS, restarts=1))
 
 
 def test_random_points_are_found_at_the_second_reading():

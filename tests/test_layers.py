@@ -15,6 +15,7 @@ from torch.nn.utils import parametrizations, prune, spectral_norm, weight_norm
 from torch.optim.swa_utils import AveragedModel
 
 import nrc
+from nrc.plain_module import check_adapters
 from support.zoo import LABELS, POINTS, Experts, Model, mlp
 
 X = np.random.default_rng(0).normal(size=(POINTS, 5))
@@ -354,6 +355,8 @@ def test_a_file_of_safetensors_is_read_if_the_package_is_there(tmp_path, monkeyp
         nrc.spectra(file)
     monkeypatch.undo()
     save_file = pytest.importorskip("safetensors.torch").save_file
+    with pytest.raises(ValueError, match=r"is no file of tensors; save model.state_dict\(\) by safetensors"):
+        nrc.spectra(file)
     model = network()
     save_file(model.state_dict(), file)
     assert nrc.spectra(file)["singular_values"].equals(nrc.spectra(model)["singular_values"])
@@ -367,6 +370,7 @@ def test_a_file_of_safetensors_is_read_if_the_package_is_there(tmp_path, monkeyp
         (np.ones(3), "model is an array of shape (3,), but a matrix has two axes"),
         ({"a.weight": torch.ones(2, 2, dtype=torch.int8)}, "model: a.weight is quantised (torch.int8)"),
         ({"a": np.ones((2, 2)) * 1j}, "model: a is complex (torch.complex128)"),
+        (np.ones((0, 3)), "model: it has no layer that can be measured: no parameter is a matrix"),
         ({"a": torch.ones(3)}, "model: it has no layer that can be measured: no parameter is a matrix"),
         ("missing.pt", "model: missing.pt is not a file; pass a .safetensors file or a state dict of torch"),
         (__file__, f"model: {__file__} is no file of tensors; save model.state_dict() by torch.save"),
@@ -376,6 +380,22 @@ def test_other_inputs_are_refused_in_one_line(stored, message):
     with pytest.raises((TypeError, ValueError, FileNotFoundError)) as error:
         nrc.spectra(stored)
     assert str(error.value).startswith(message)
+
+
+@pytest.mark.parametrize("dtype", [">f4", np.longdouble, np.float16, int, bool])
+def test_arrays_of_all_real_types_are_matrices(dtype):
+    assert nrc.spectra(np.eye(2).astype(dtype))["singular_values"].values.tolist() == [[1, 1]]
+
+
+@pytest.mark.parametrize(("merged", "disabled"), [(["default"], False), ([], True)])
+def test_adapters_that_take_no_part_are_refused(merged, disabled):
+    class BaseTunerLayer(nn.Linear):  # the name of the class in peft
+        disable_adapters = disabled
+
+    layer = BaseTunerLayer(2, 2)
+    layer.merged = merged
+    with pytest.raises(ValueError, match=r"^model: the adapter of 0 has no gradient, because it is"):
+        check_adapters(nn.Sequential(layer))
 
 
 def test_factors_in_a_state_dict_are_named_in_one_warning():

@@ -152,6 +152,12 @@ def test_of_several_tensors_the_error_shows_how_to_choose(form, kind, choice):
     assert line.endswith(choice)
 
 
+def test_what_may_help_is_said():
+    assert refused(lambda s, x: None) == "model: it returns None, but must return a tensor of outputs"
+    other = nn.Linear(5, 5)
+    assert "register all modules and tensors of the model" in refused(lambda s, x: plain(s, other(x)))
+
+
 def test_a_class_for_each_position_is_refused_with_what_to_do():
     tokens = torch.from_numpy(np.random.default_rng(0).integers(0, 9, (POINTS, 4)))
     body, head = nn.Sequential(nn.Embedding(9, 5), nn.Linear(5, 5), nn.Tanh()), nn.Linear(5, 9)
