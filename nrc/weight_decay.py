@@ -127,7 +127,8 @@ def _of_optimiser(optimiser: Optimizer, parameters: Mapping[str, nn.Parameter]) 
     found = {name: values[id(p)] for name, p in parameters.items() if id(p) in values}
     if not found:
         raise ValueError(
-            f"weight_decay: {kind} has no parameter of the model; pass the optimiser of this model"
+            f"weight_decay: {kind} has no parameter of the model; pass the optimiser of this model or, for "
+            "an averaged copy, numbers by parameter name"
         )
     return found
 
