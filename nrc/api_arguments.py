@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nrc.module_losses import ModuleLoss
-from nrc.targets import EACH_POSITION, check_finite, classes_of
+from nrc.targets import check_finite, classes_of
 from nrc.user_arrays import Rows, array_of, values_of
 
 __all__ = [
@@ -167,7 +167,10 @@ def known_classes(
         return None
     if classes_of(y) is None and not (alone and loss.takes == "classes"):
         if loss.takes == "classes" and values_of(y[:1]).dtype.kind in "biu":
-            raise ValueError(EACH_POSITION)
+            raise ValueError(
+                "y has a class for each position of a point, which are no clusters of points; pass their "
+                "number as clusters, or the class of each point as labels"
+            )
         return None
     return labels_of("y", y, points)
 

@@ -435,7 +435,7 @@ class MeasuredModule(ModuleFeatures):
 
     def _check_loss(self) -> None:
         """Check that the loss has a value for each point."""
-        output, y = self._output, self._y[: len(self._output)].to(self.device)
+        output, y = self._y.beside(self._output), self._y[: len(self._output)].to(self.device)
         try:
             with computing(self.device):
                 found = self._loss.each(output, y)
@@ -593,7 +593,8 @@ class MeasuredModule(ModuleFeatures):
     def _value(self, output: Tensor, y: Tensor, shares: Tensor) -> Tensor:
         """sum_i p_i ell_i."""
         y, shares = y.to(self.device), shares.to(self.device)
-        output = output.reshape(len(y), *self._output.shape[1:])  # the output of one point may be squeezed
+        # the output of one point may be squeezed
+        output = self._y.beside(output.reshape(len(y), *self._output.shape[1:]))
         with computing(self.device):
             return self._scale * (shares * self._loss.each(output, y)).sum()
 

@@ -52,6 +52,8 @@ class ModuleLoss:
     def scale(self, points: int, classes: Tensor | None) -> float:
         """What `each` is multiplied with, such that the mean over points is the value of the loss.
 
+        torch divides by the number of all positions that count, or by the sum of their weights.
+
         Examples
         --------
         >>> loss = loss_of(torch.nn.CrossEntropyLoss(weight=torch.tensor([1.0, 3.0])))
@@ -60,11 +62,14 @@ class ModuleLoss:
         """
         if self.reduction == "sum":
             return float(points)
-        if self.reduction == "none" or self.weights is None or classes is None:
+        if classes is None:
             return 1.0
-        total = self.weights.double().cpu()[classes].sum().item()
+        kept = classes if self.ignored is None else classes[classes != self.ignored]
+        weights = None if self.reduction == "none" else self.weights
+        total = kept.numel() if weights is None else weights.double().cpu()[kept].sum().item()
         if not total > 0:
-            raise ValueError(f"loss: the classes of all points have weight 0 in {self.name}")
+            fault = "are ignored by" if weights is None else "have weight 0 in"
+            raise ValueError(f"loss: the classes of all points {fault} {self.name}")
         return points / total
 
 
@@ -132,13 +137,16 @@ def _of_module(module: Any, name: str) -> ModuleLoss:
 
 
 def _of_classes(weights: Tensor | None, smoothing: float, logs: bool) -> Each:
-    """-sum_j w_j ((1 - s) y_j + s / m) log p_j for distributions y over m classes."""
+    """-sum_j w_j ((1 - s) y_j + s / m) log p_j for distributions y over m classes.
+
+    The sum over the positions of a point, at which y is a distribution or 0.
+    """
 
     def each(output: Tensor, y: Tensor) -> Tensor:
-        target = (1 - smoothing) * y + smoothing / y.shape[1]
+        target = (1 - smoothing) * y + smoothing / y.shape[1] * y.sum(1, keepdim=True)
         if weights is not None:
-            target = target * weights.to(y)
-        return -(target * (output if logs else output.log_softmax(1))).sum(1)
+            target = target * weights.to(y).reshape(-1, *[1] * (y.ndim - 2))
+        return -_by_point(target * (output if logs else output.log_softmax(1))).sum(1)
 
     return each
 

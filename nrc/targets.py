@@ -11,15 +11,10 @@ from torch import Tensor
 from nrc.module_losses import ModuleLoss
 from nrc.user_arrays import Rows, tensor_of_rows, values_of
 
-__all__ = ["EACH_POSITION", "Targets", "check_finite", "classes_of", "targets_of"]
+__all__ = ["Targets", "check_finite", "classes_of", "targets_of"]
 
 # Sums of distributions over classes are 1 up to rounding.
 TOLERANCE = 1e-6
-EACH_POSITION = (
-    "y has a class for each position of a point, but must have one for each point; measure the part of the "
-    "model that acts on each position alone: nrc.measure(head, z[counted], y[counted]), with the features "
-    "z = body(x).flatten(0, 1), the channels last, and y = y.flatten(), counted = y >= 0"
-)
 
 
 @dataclass(frozen=True)
@@ -29,18 +24,27 @@ class Targets:
     Attributes
     ----------
     values : Tensor
-        Classes (points,), or real targets (points, ...).
+        Classes (points,) or, of positions such as tokens and pixels, (points, ...); or real targets
+        (points, ...).
     outputs : int, optional
         The number of outputs, if the values are classes.
+    axis : int
+        The axis of the classes in the outputs of the model; in the targets it is the first after the points.
+    ignored : int, optional
+        The class of positions that do not count, whose targets are 0.
 
     Examples
     --------
     >>> Targets(torch.tensor([2, 0]), 3)[0:1].tolist()
     [[0.0, 0.0, 1.0]]
+    >>> Targets(torch.tensor([[1, -100]]), 2, ignored=-100)[0:1].tolist()
+    [[[0.0, 0.0], [1.0, 0.0]]]
     """
 
     values: Tensor
     outputs: int | None = None
+    axis: int = 1
+    ignored: int | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -49,13 +53,19 @@ class Targets:
         values = self.values[rows]
         if self.outputs is None:
             return values.double()
-        found = torch.zeros(len(values), self.outputs, dtype=torch.float64)
-        return found.scatter_(1, values[:, None], 1.0)
+        counted = torch.ones_like(values) if self.ignored is None else values != self.ignored
+        found = torch.zeros(len(values), self.outputs, *values.shape[1:], dtype=torch.float64)
+        return found.scatter_(1, (values * counted)[:, None], counted[:, None].double())
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of the target of a point."""
-        return tuple(self.values.shape[1:]) if self.outputs is None else (self.outputs,)
+        inner = tuple(self.values.shape[1:])
+        return inner if self.outputs is None else (self.outputs, *inner)
+
+    def beside(self, output: Tensor) -> Tensor:
+        """The outputs with their axes in the order of the targets."""
+        return output if self.axis == 1 else output.movedim(self.axis, 1)
 
     @property
     def classes(self) -> Tensor | None:
@@ -141,7 +151,7 @@ is the number of its output
 def _classes_or_distributions(values: NDArray[Any], loss: ModuleLoss, output: Tensor) -> Targets:
     shape = tuple(output.shape[1:])
     if values.ndim == output.ndim - 1 > 1:
-        raise ValueError(EACH_POSITION)
+        return _classes_of_positions(values, loss, output)
     if shape in ((), (1,)):
         raise ValueError(
             f"loss: {loss.name} needs an output for each class, but the model has one output; pass "
@@ -162,15 +172,35 @@ def _classes_or_distributions(values: NDArray[Any], loss: ModuleLoss, output: Te
     return Targets(tensor_of_rows(values))
 
 
-def _check_range(classes: NDArray[Any], outputs: int) -> None:
-    outside = np.flatnonzero((classes < 0) | (classes >= outputs))
-    if len(outside):
-        place = outside[0]
+def _classes_of_positions(values: NDArray[Any], loss: ModuleLoss, output: Tensor) -> Targets:
+    """The classes are the second axis of the outputs, as in torch, or the last, as in language models."""
+    shapes = {1: tuple(output.shape[2:]), output.ndim - 1: tuple(output.shape[1:-1])}
+    axes = [axis for axis, shape in shapes.items() if shape == values.shape[1:]]
+    if len(axes) != 1:
+        fault = (
+            "both the second and the last axis can be of" if axes else "neither the second nor the last is of"
+        )
+        raise ValueError(
+            f"y has classes of positions of shape {values.shape[1:]}, but the model has outputs of shape "
+            f"{tuple(output.shape[1:])}, of which {fault} classes; pass distributions over classes and a "
+            "function as loss"
+        )
+    outputs = output.shape[axes[0]]
+    if values.dtype.kind not in "biu":
+        raise ValueError(f"y: classes of positions must be integers, not {values.dtype}")
+    _check_range(values, outputs, loss.ignored)
+    return Targets(tensor_of_rows(values).long(), outputs, axes[0], loss.ignored)
+
+
+def _check_range(classes: NDArray[Any], outputs: int, ignored: int | None = None) -> None:
+    outside = ((classes < 0) | (classes >= outputs)) & (classes != ignored)
+    if outside.any():
+        place = tuple(np.argwhere(outside)[0])
         advice = (
             "number them from 0, as y - 1" if classes.min() == 1 else "a class is the number of its output"
         )
         raise ValueError(
-            f"y: classes must be in 0..{outputs - 1} for {outputs} outputs, but point {place} has class "
+            f"y: classes must be in 0..{outputs - 1} for {outputs} outputs, but point {place[0]} has class "
             f"{classes[place]}; {advice}"
         )
 

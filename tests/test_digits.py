@@ -144,7 +144,7 @@ def test_errors_are_those_that_are_raised():
     code = re.sub(r'"\s+f?"', "", code)
     code = re.sub(r"\{[^{}]*\}", "...", code)
     messages = re.findall(r"^\| `((?:model|labels|y|x|sources|svd)\b[^`]*)` \|", text, re.MULTILINE)
-    assert len(messages) == 10
+    assert len(messages) > 10
     for message in messages:
         parts = [part.strip(" ,:") for part in message.split("...")]
         assert all(part in code for part in parts), message

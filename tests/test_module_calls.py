@@ -158,20 +158,49 @@ def test_what_may_help_is_said():
     assert "register all modules and tensors of the model" in refused(lambda s, x: plain(s, other(x)))
 
 
-def test_a_class_for_each_position_is_refused_with_what_to_do():
+class Transposed(nn.Module):
+    def forward(self, z):
+        return z.mT
+
+
+@pytest.mark.parametrize("last", [True, False])
+@pytest.mark.parametrize(
+    "loss",
+    [
+        nn.CrossEntropyLoss(),
+        nn.CrossEntropyLoss(torch.arange(1.0, 10.0), reduction="sum", label_smoothing=0.1),
+    ],
+)
+def test_a_point_can_have_a_class_at_each_position(last, loss):
+    """With the classes last, as in language models, or second, as in torch."""
     tokens = torch.from_numpy(np.random.default_rng(0).integers(0, 9, (POINTS, 4)))
-    body, head = nn.Sequential(nn.Embedding(9, 5), nn.Linear(5, 5), nn.Tanh()), nn.Linear(5, 9)
-    model = nn.Sequential(*body, head).eval()
+    layers = [nn.Embedding(9, 5), nn.Linear(5, 5), nn.Tanh(), nn.Linear(5, 9)]
+    model = nn.Sequential(*layers, *([] if last else [Transposed()])).double().eval()
     y = torch.where(tokens == 3, -100, tokens)
-    for labels in (None, LABELS):
-        with pytest.raises(ValueError, match="y has a class for each position of a point"):
-            nrc.measure(model, tokens, y, labels=labels)
-    # as the line says
-    z, y = body(tokens).flatten(0, 1).detach(), y.flatten()
-    counted = y >= 0
-    found = nrc.measure(head.eval(), z[counted], y[counted], restarts=1)
-    value = nn.functional.cross_entropy(model(tokens).flatten(0, 1), y)
-    assert found["loss"].item() == pytest.approx(value.item(), rel=1e-6)
+    output = model(tokens)
+    value = loss.double()(output.movedim(2, 1) if last else output, y)
+    with pytest.raises(ValueError, match="y has a class for each position of a point, which are no clusters"):
+        nrc.measure(model, tokens, y, loss=loss)
+    found = nrc.measure(model, tokens, y, loss=loss, labels=LABELS, weight_decay=0.1, restarts=1)
+    assert found["loss"].item() == pytest.approx(value.item(), rel=1e-12)
+    gradient = torch.autograd.grad(value, model[3].weight)[0]
+    residual = (gradient + 0.1 * model[3].weight).norm().item()
+    assert found["residual"].sel(layer="3").item() == pytest.approx(residual, rel=1e-9)
+    assert found["rho_bound"].max() <= 3 * 4, "the positions of three centroids"
+
+
+@pytest.mark.parametrize(
+    ("shape", "classes", "line"),
+    [
+        ((4, 4), 5, "neither the second nor the last is of classes"),
+        ((4, 5), 9, "y: classes must be in 0..3 for 4 outputs, but point 0 has class 8"),
+    ],
+)
+def test_classes_of_positions_fit_the_outputs(shape, classes, line):
+    model = nn.Sequential(nn.Linear(5, 4 * shape[1]), nn.Unflatten(1, (4, shape[1]))).eval()
+    y = np.full((POINTS, 5), classes - 1)
+    with pytest.raises(ValueError, match=line):
+        nrc.measure(model, X, y, labels=LABELS)
 
 
 # Gradients and values.
