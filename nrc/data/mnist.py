@@ -278,7 +278,7 @@ def read_split(folder: str | Path, split: str) -> Images:
     Traceback (most recent call last):
         ...
     ValueError: downloads has neither t10k-images-idx3-ubyte nor t10k-images-idx3-ubyte.gz;
-    put MNIST's IDX files into it, or take source torchvision
+    put MNIST's IDX files into it, or use source torchvision
     """
     with tempfile.TemporaryDirectory() as root:
         raw = Path(root) / "MNIST" / "raw"
