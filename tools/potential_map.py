@@ -33,7 +33,7 @@ NUMBERS = PICTURE.with_suffix(".json")
 
 POINTS = 80
 DECAYS = [1e-3, 3e-3, 1e-2]
-WIDTHS, SEEDS = [4, 8, 16, 32, 64, 128], [0, 1, 2]
+WIDTHS, SEEDS = [4, 8, 16, 32, 64, 128, 256, 512], [0, 1, 2]
 # the network on the map, and the networks in which a neuron moves
 WIDTH_SHOWN, DECAY_SHOWN = 64, 3e-3
 WIDTH_OF_MOVES, SEEDS_OF_MOVES = 32, list(range(10))
