@@ -17,7 +17,7 @@ from tools.markdown import rounded, table
 __all__ = ["ON_MANY", "PROGRAMS", "THREADS", "Compared", "compared", "headline", "lattice", "section"]
 
 TORCH = "nn.Sequential, torch.optim.LBFGS"
-# the best program without this engine, which it is compared with
+# the program without this engine with which nrc is compared
 SCIPY = "numpy closure, scipy L-BFGS-B"
 AUTOGRAD = "torch closure, scipy L-BFGS-B"
 FUNC = "torch.func ensemble, torch.optim.LBFGS on the sum"

@@ -61,7 +61,7 @@ class Trained:
         return self.fit(model) + self.weight_decay / 2 * penalty()
 
     def residual(self, model: nn.Module, penalty: Penalty) -> float:
-        """Norm of the gradient of the objective, over that of the gradient of the penalty."""
+        """The norm of the gradient of the objective, divided by the norm of the gradient of the penalty."""
         parameters = list(model.parameters())
         norms = [
             torch.cat([part.flatten() for part in torch.autograd.grad(value, parameters)]).norm()
