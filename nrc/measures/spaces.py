@@ -214,7 +214,8 @@ class _Memory:
             shapes = [(len(y), len(self._rows), features.shape[2] + y.shape[2]) for features in z]
             self._spaces = [torch.empty(shape, dtype=torch.float64) for shape in shapes]
         for space, features in zip(self._spaces, z, strict=True):
-            space[:, rows] = torch.cat([features, y], dim=2)
+            n = features.shape[2]
+            space[:, rows, :n], space[:, rows, n:] = features, y
 
 
 class _Partitions:

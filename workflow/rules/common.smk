@@ -59,8 +59,8 @@ if ON_THIS_MACHINE and SETTINGS["device"] == "auto":
     SETTINGS["device"] = device_here("auto")
 if (
     workflow.is_main_process
-    and next(Path("results").rglob("*.nc"), None)
     and not any(Path(".snakemake").glob("metadata/*"))
+    and any(Path("results").rglob("*.nc"))
 ):
     logger.warning(
         "results/ has no records in .snakemake/metadata, so files are up to date by their times, whatever changed in the "
