@@ -25,6 +25,7 @@ from torch.utils.data import (
     default_collate,
 )
 
+from nrc.text import first_line
 from nrc.user_arrays import Rows, numbers_of, rows_of
 
 __all__ = [
@@ -193,9 +194,7 @@ def _real(values: Tensor, rows: Indices) -> Tensor:
     if not values.is_floating_point():
         return values
     if not (finite := values.isfinite()).all():
-        row = (
-            int((~finite).flatten(1).any(1).nonzero()[0]) if values.ndim > 1 else int((~finite).nonzero()[0])
-        )
+        row = int((~finite).nonzero()[0, 0])
         point = rows.start + row if isinstance(rows, slice) else rows[row]
         raise ValueError(
             f"x has values that are not finite, the first at point {point}; every number must be"
@@ -326,10 +325,9 @@ class _Items:
         try:
             return self._collate(items)
         except (IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
-            reason = str(error).partition("\n")[0]
             raise ValueError(
-                f"x: the items of its dataset cannot be stacked ({reason}); give all the same shape, and "
-                "leave out what is no number"
+                f"x: the items of its dataset cannot be stacked ({first_line(error)}); give all the same "
+                "shape, and leave out what is no number"
             ) from error
 
     def _check(self, numbers: list[int], points: Structure) -> None:
@@ -397,9 +395,8 @@ def _split(batch: Any) -> tuple[Structure, Any]:
     """Points and targets, or points and None."""
     if isinstance(batch, Mapping):
         name = next((name for name in LABELS if name in batch), None)
-        return {own: value for own, value in batch.items() if own != name}, None if name is None else batch[
-            name
-        ]
+        others = {own: value for own, value in batch.items() if own != name}
+        return others, None if name is None else batch[name]
     if isinstance(batch, tuple | list):
         *points, last = batch
         if not points:

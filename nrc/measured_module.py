@@ -28,6 +28,7 @@ from nrc.module_losses import Each, ModuleLoss, loss_of
 from nrc.objectives.residual import total_residual
 from nrc.plain_module import check_adapters, computes_weights, in_float64, with_plain_weights
 from nrc.targets import targets_of
+from nrc.text import first_line
 from nrc.theory.potential import Potential
 from nrc.user_arrays import array_of
 
@@ -440,10 +441,9 @@ class MeasuredModule(ModuleFeatures):
             with computing(self.device):
                 found = self._loss.each(output, y)
         except Exception as error:  # functions raise errors of any type
-            reason = str(error).partition("\n")[0]
             raise ValueError(
                 f"loss: {self._loss.name} fails for outputs {tuple(output.shape)} and targets "
-                f"{tuple(y.shape)} ({reason})"
+                f"{tuple(y.shape)} ({first_line(error)})"
             ) from error
         if not isinstance(found, Tensor) or found.shape != (len(y),):
             shape = f"of shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
@@ -670,13 +670,11 @@ def _watching(
             handle.remove()
 
 
-def _check_output(output: Any, points: int) -> None:
-    if not isinstance(output, Tensor) or output.ndim == 0 or len(output) != points:
-        shape = (
-            f"of shape {tuple(output.shape)}" if isinstance(output, Tensor) else f"a {type(output).__name__}"
-        )
+def _check_output(output: Tensor, points: int) -> None:
+    if output.ndim == 0 or len(output) != points:
         raise TypeError(
-            f"model: its output for {points} points is {shape}, but must be a tensor ({points}, ...)"
+            f"model: its output for {points} points is of shape {tuple(output.shape)}, but must be a tensor "
+            f"({points}, ...)"
         )
     if not output.isfinite().all():
         raise DivergedError("model: its outputs are not finite; every number must be")

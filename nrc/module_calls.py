@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from nrc.inputs import Structure, kinds
+from nrc.text import first_line
 
 __all__ = ["as_by_default", "call", "check_gradients", "computing", "failure", "output_of"]
 
@@ -61,7 +62,7 @@ def failure(x: Structure, error: Exception) -> ValueError:
     >>> failure(torch.ones(2, 3, dtype=torch.int64), RuntimeError("expected Float"))
     ValueError('x: the model fails at points of shape (3,) and torch.int64 (expected Float)')
     """
-    line = str(error).partition("\n")[0]
+    line = first_line(error)
     advice = "".join(f"; {advice}" for part, advice in ADVICE.items() if part in line)
     return ValueError(f"x: the model fails at points of {kinds(x)} ({line}{advice})")
 

@@ -16,6 +16,7 @@ from torch.nn.utils.weight_norm import WeightNorm
 from torch.optim.swa_utils import AveragedModel
 
 from nrc.layers import parameters_of
+from nrc.text import first_line
 
 __all__ = [
     "check_adapters",
@@ -111,8 +112,9 @@ def in_float64(model: nn.Module) -> nn.Module:
     try:
         double = copy.deepcopy(model, _computed_tensors(model)).double().eval()
     except (RuntimeError, TypeError) as error:
-        reason = str(error).partition("\n")[0]
-        raise TypeError(f"model: it cannot be copied ({reason}); use parameters and buffers") from error
+        raise TypeError(
+            f"model: it cannot be copied ({first_line(error)}); use parameters and buffers"
+        ) from error
     for module in double.modules():
         _widen(vars(module))
         if isinstance(module, (nn.Embedding, nn.EmbeddingBag)):
@@ -220,7 +222,7 @@ def _make_plain(module: Any) -> None:
     """Turn computed weights of a module in eval mode, without its children, into parameters."""
     if parametrize.is_parametrized(module):
         values = {own: getattr(module, own).detach().clone() for own in module.parametrizations}
-        # `remove_parametrizations` changes the class, which is also that of the given module
+        # `remove_parametrizations` would also change the given module, which has the same class
         module.__class__ = parametrize.type_before_parametrizations(module)
         of = module._modules.pop("parametrizations")
         for own, value in values.items():
@@ -249,7 +251,7 @@ def _merged(name: str, module: Any) -> nn.Module:
                 module.merge()
             found = module.get_base_layer()
     except Exception as error:  # of any type, by the kind of the adapter
-        reason = str(error).partition("\n")[0] or type(error).__name__
+        reason = first_line(error) or type(error).__name__
         raise ValueError(
             f"model: the adapter of {name} cannot be merged ({reason}); call merge_and_unload()"
         ) from error

@@ -41,6 +41,17 @@ def counted(number: int, noun: str, plural: str | None = None, *, form: str = ""
     return f"{number:{form}} {noun if number == 1 else plural or noun + 's'}"
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of the message of an error.
+
+    Examples
+    --------
+    >>> first_line(ValueError("no room\\nfor two lines"))
+    'no room'
+    """
+    return str(error).partition("\n")[0]
+
+
 def listed(words: Iterable[object], last: str = "and") -> str:
     """Words as a list with commas, and a word before the last one.
 

@@ -52,21 +52,20 @@ class WeightDecay:
 
     def of_layers(self, parameters: Sequence[Sequence[str]]) -> NDArray[np.float64]:
         """lambda of each layer by the names of its parameter, (1, layers)."""
-        return self._of(parameters)
-
-    def of_biases(self, parameters: Sequence[Sequence[str]]) -> NDArray[np.float64]:
-        """lambda of the bias beside the weight of each layer, (1, layers)."""
-        return self._of([[f"{name.removesuffix('weight')}bias" for name in names] for names in parameters])
-
-    def trains(self, parameters: Sequence[Sequence[str]]) -> NDArray[np.bool_]:
-        """Whether the parameter of each layer is trained, (layers,)."""
-        return np.array([any(name in self.of_trained for name in names) for names in parameters])
-
-    def _of(self, parameters: Sequence[Sequence[str]]) -> NDArray[np.float64]:
         values = [
             next((self.of_trained[n] for n in names if n in self.of_trained), 0.0) for names in parameters
         ]
         return np.array([values], dtype=np.float64)
+
+    def of_biases(self, parameters: Sequence[Sequence[str]]) -> NDArray[np.float64]:
+        """lambda of the bias beside the weight of each layer, (1, layers)."""
+        return self.of_layers(
+            [[f"{name.removesuffix('weight')}bias" for name in names] for names in parameters]
+        )
+
+    def trains(self, parameters: Sequence[Sequence[str]]) -> NDArray[np.bool_]:
+        """Whether the parameter of each layer is trained, (layers,)."""
+        return np.array([any(name in self.of_trained for name in names) for names in parameters])
 
 
 def weight_decay_of(given: Any, model: nn.Module, inner: nn.Module) -> WeightDecay:

@@ -28,7 +28,7 @@ from nrc.figures import plane
 from nrc.figures.cube import relative_bound
 from nrc.grid import notation
 from tools import permuted
-from tools.markdown import between, filled, table
+from tools.markdown import between, filled, span, table
 
 __all__ = ["FINDINGS", "PAGES", "blocks", "branches", "found", "verdicts"]
 
@@ -336,15 +336,11 @@ The last layers of the MNIST networks are not counted, because their shape gives
 {tight["layers"]:,} layers have a relative distance of at most {TIGHT}; for that distance the projected bound
 certifies {tight["projected"]:,} of them, and with permuted labels {tight["permuted"]:,}. With
 {len(permutations["measured"])} other permutations of the labels, the measured bound certifies
-{_range(permutations["measured"])} layers of Figure 1, and the projected bound
-{_range(permutations["projected"])}. The median ratio of the distance to the projected bound in the
+{span(permutations["measured"])} layers of Figure 1, and the projected bound
+{span(permutations["projected"])}. The median ratio of the distance to the projected bound in the
 collapsed layers of Figure 1 is {sharp} for layers 1 to 4. The bound along segments certifies
 {plane["segments"]:,} of these layers, and the analytic bound {plane["analytic"]:,}; the analytic bound
 is below the norm of the layer in {plane["analytic below the norm"]:,} of the {plane["layers"]:,} layers."""
-
-
-def _range(counts: Sequence[int]) -> str:
-    return f"{min(counts):,} to {max(counts):,}" if len(set(counts)) > 1 else f"{counts[0]:,}"
 
 
 def _mnist_block(mnist: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["between", "filled", "rounded", "table"]
+__all__ = ["between", "filled", "rounded", "span", "table"]
 
 WIDTH = 120
 
@@ -23,6 +23,12 @@ def rounded(value: Any) -> str:
         return f"{value:.1e}"
     digits = f"{value:#.3g}" if abs(value) < 1000 else f"{value:,.0f}"
     return digits.rstrip(".")
+
+
+def span(counts: Sequence[int]) -> str:
+    """The smallest and the largest of several numbers, or the number that all of them are."""
+    low, high = min(counts), max(counts)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -23,7 +23,8 @@ from nrc.networks.activations import ACTIVATIONS, LEAK
 from nrc.theory.neurons import MERGED, Tree, tree
 from nrc.theory.ranks import relative_distance
 from tools import potential_map
-from tools.markdown import between, filled, table
+from tools.markdown import between, filled, span, table
+from tools.potential_map import CHANGE, objective
 
 PAGE = Path(__file__).parents[1] / "docs/explanation/neurons.md"
 
@@ -35,8 +36,6 @@ TOLERANCE, EPOCHS = 1e-8, 30_000
 NEAR = 0.02
 # number of networks from which a correlation is computed
 ENOUGH = 10
-# relative change of an objective that counts
-CHANGE = 1e-6
 # norms of random changes of the weights, relative to those of the layers, and the networks that are changed
 PUSHED: dict[str, Any] = {"sigma": [0.15, 0.17, 0.2], "seed": SEEDS[:5]}
 PUSHES = [0.01, 0.1, 0.5]
@@ -62,17 +61,9 @@ def distinct(network: xr.Dataset, activation: str = "tanh") -> list[int]:
     return [int(merged(network, l, activation).groups(MERGED).max(initial=-1)) + 1 for l in layers]
 
 
-def objective(networks: xr.Dataset) -> xr.DataArray:
-    """Loss and weight decay."""
-    weights = [networks[f"W{l}"] for l in range(1, int(networks["depth"]) + 1)]
-    norms = sum((w**2).sum(w.dims[-2:]) for w in weights)
-    return networks["loss"] + networks["weight_decay"] / 2 * norms
-
-
 def spread(counts: Sequence[Sequence[int]]) -> str:
     """Smallest and largest numbers of each layer."""
-    ends = [(min(of_layer), max(of_layer)) for of_layer in zip(*counts, strict=True)]
-    return ", ".join(f"{low}" if low == high else f"{low} to {high}" for low, high in ends)
+    return ", ".join(span(of_layer) for of_layer in zip(*counts, strict=True))
 
 
 def blobs() -> Points:

@@ -25,7 +25,7 @@ from nrc.grid import Value, notation
 from nrc.theory.neurons import MERGED, tree
 from nrc.theory.potential import Potential
 from nrc.training import train
-from tools.markdown import between, filled, table
+from tools.markdown import between, filled, span, table
 
 PROJECT = Path(__file__).parents[1]
 PAGE, PICTURE = PROJECT / "docs/explanation/neurons.md", PROJECT / "docs/potential_map.png"
@@ -163,19 +163,15 @@ def saturation_table(numbers: Sequence[dict[str, Any]]) -> str:
     rows: dict[int, dict[str, str]] = {}
     for of in numbers:
         row = rows.setdefault(of["width"], {"width": f"{of['width']}"})
-        counts = "; ".join(_range(of[name]) for name in ("distinct", "maxima", "occupied"))
+        counts = "; ".join(span(of[name]) for name in ("distinct", "maxima", "occupied"))
         row[f"weight decay {notation(of['weight_decay'])}"] = counts
     return table(list(rows.values()))
-
-
-def _range(counts: Sequence[int]) -> str:
-    return f"{min(counts)} to {max(counts)}" if len(set(counts)) > 1 else f"{counts[0]}"
 
 
 def moves() -> list[dict[str, Any]]:
     """Changes of objectives after a neuron of a group moved, and training continued."""
     networks = trained(WIDTH_OF_MOVES, SEEDS_OF_MOVES)
-    old = _objective(networks)
+    old = objective(networks)
     cells = [(decay, seed) for decay in DECAYS for seed in SEEDS_OF_MOVES]
     layers = {cell: layer(networks.sel(weight_decay=cell[0], seed=cell[1])) for cell in cells}
     movable = {cell: one for cell, one in layers.items() if _movable(one)}
@@ -185,7 +181,7 @@ def moves() -> list[dict[str, Any]]:
         for cell, one in movable.items():
             _move(start, cell, one, random=target.startswith("a random"))
         end = trained(WIDTH_OF_MOVES, SEEDS_OF_MOVES, start)
-        change = (_objective(end) / old - 1).to_series()
+        change = (objective(end) / old - 1).to_series()
         for decay in DECAYS:
             here = [float(change[cell]) for cell in movable if cell[0] == decay]
             numbers.append({"target": target, "weight_decay": decay, "changes": here})
@@ -232,9 +228,10 @@ def _move(networks: xr.Dataset, cell: tuple[float, int], one: Layer, random: boo
     networks["W2"].loc[at][{"n1": neuron}] = v
 
 
-def _objective(networks: xr.Dataset) -> xr.DataArray:
-    """Loss and weight decay."""
-    norms = sum((networks[name] ** 2).sum(networks[name].dims[-2:]) for name in ("W1", "W2"))
+def objective(networks: xr.Dataset) -> xr.DataArray:
+    """Loss and weight decay of networks of one depth."""
+    weights = [networks[f"W{l}"] for l in range(1, int(networks["depth"]) + 1)]
+    norms = sum((w**2).sum(w.dims[-2:]) for w in weights)
     return networks["loss"] + networks["weight_decay"] / 2 * norms
 
 

@@ -17,6 +17,7 @@ from typing import Any, Literal, NamedTuple, TextIO, get_args, get_origin, get_t
 
 import yaml
 
+from nrc.text import first_line
 from nrc.training.out_of_memory import out_of_memory_error
 from workflow.lib.error_lines import are_left_in_logs, error_line
 
@@ -221,7 +222,7 @@ def _open_log(log: Path | None) -> TextIO:
 
 def _in_words(error: Exception) -> str:
     if memory_error := out_of_memory_error(error):
-        first = str(memory_error).partition("\n")[0] or type(memory_error).__name__
+        first = first_line(memory_error) or type(memory_error).__name__
         return f"not enough memory ({first}); give the job more (mem_mb), or fewer networks (stack)"
     if isinstance(error, OSError | ValueError | _MissingSetting):
         return str(error)
