@@ -9,10 +9,10 @@ if TYPE_CHECKING:  # for type checkers and editors
     from nrc.comparison import compare as compare
     from nrc.condensed import condense as condense
     from nrc.figures.notebook import plot as plot
+    from nrc.modules.trained_module import module as module
     from nrc.netcdf import load as load
     from nrc.netcdf import save as save
     from nrc.recorder import Recorder as Recorder
-    from nrc.trained_module import module as module
     from nrc.training.run import train as train
     from nrc.version import __version__ as __version__
 
@@ -24,7 +24,7 @@ _PLACES = {
     "condense": "nrc.condensed",
     "load": "nrc.netcdf",
     "measure": "nrc.api",
-    "module": "nrc.trained_module",
+    "module": "nrc.modules.trained_module",
     "plot": "nrc.figures.notebook",
     "save": "nrc.netcdf",
     "spectra": "nrc.api",

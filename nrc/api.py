@@ -23,19 +23,19 @@ from nrc.api_arguments import (
     patterns_of,
     rows_of_points,
 )
-from nrc.inputs import inputs_of
-from nrc.layers import layers_of, parameters_of, share_of, stored_layers, weights_of
-from nrc.measured_module import BATCH, MeasuredModule
 from nrc.measures.coordinates import coordinates
 from nrc.measures.network import measure as measure_networks
 from nrc.measures.ranks import rank_measures
 from nrc.metadata import describe, provenance
-from nrc.module_calls import as_by_default
-from nrc.module_losses import Each, loss_of
-from nrc.plain_module import unwrapped, with_plain_weights
-from nrc.stored_weights import stored_weights
-from nrc.user_arrays import array_of, values_of
-from nrc.weight_decay import WeightDecay, weight_decay_of
+from nrc.modules.calls import as_by_default
+from nrc.modules.inputs import inputs_of
+from nrc.modules.layers import layers_of, parameters_of, share_of, stored_layers, weights_of
+from nrc.modules.losses import Each, loss_of
+from nrc.modules.measured_module import BATCH, MeasuredModule
+from nrc.modules.plain_module import unwrapped, with_plain_weights
+from nrc.modules.stored_weights import stored_weights
+from nrc.modules.user_arrays import array_of, values_of
+from nrc.modules.weight_decay import WeightDecay, weight_decay_of
 
 __all__ = ["measure", "spectra"]
 

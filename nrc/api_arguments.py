@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from nrc.module_losses import ModuleLoss
-from nrc.targets import check_finite, classes_of
-from nrc.user_arrays import Rows, array_of, values_of
+from nrc.modules.losses import ModuleLoss
+from nrc.modules.targets import check_finite, classes_of
+from nrc.modules.user_arrays import Rows, array_of, values_of
 
 __all__ = [
     "check_mode",

@@ -10,10 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from nrc.api_arguments import check_module
-from nrc.chains import Hidden, hidden_layers, left_out
-from nrc.inputs import Inputs, each, inputs_of
-from nrc.module_calls import call, failure, output_of
-from nrc.plain_module import unwrapped
+from nrc.modules.calls import call, failure, output_of
+from nrc.modules.chains import Hidden, hidden_layers, left_out
+from nrc.modules.inputs import Inputs, each, inputs_of
+from nrc.modules.plain_module import unwrapped
 from nrc.theory.neurons import MERGED, tree
 
 __all__ = ["Condensed", "condense"]

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent
 # Modules that a declaration of options may use: they are imported in no time.
 LIGHT = (
     *("collections.abc", "pathlib", "typing", "typing_extensions", "pydantic"),
-    *("nrc.options", "nrc.fields", "nrc.grid", "nrc.networks.activations", "nrc.objectives.penalties"),
+    *("nrc.options", "nrc.option_types", "nrc.grid", "nrc.networks.activations", "nrc.objectives.penalties"),
     *("nrc.data.options", "nrc.optimize.options", "nrc.figures.options", "nrc.claims.options"),
 )
 # The class of options, and imports from these modules.

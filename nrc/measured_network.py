@@ -1,6 +1,6 @@
 """The interface through which measures see a network on its data: matrices, feature spaces and gradients.
 
-Stacks of `nrc.networks.mlp` and any torch module (`nrc.measured_module`) implement it.
+Stacks of `nrc.networks.mlp` and any torch module (`nrc.modules.measured_module`) implement it.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

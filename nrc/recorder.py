@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from torch import nn
 
 from nrc.api_arguments import check_module, count, labels_of, patterns_of
-from nrc.inputs import inputs_of
-from nrc.layers import DivergedError
-from nrc.measured_module import BATCH, ModuleFeatures
 from nrc.measures.coordinates import coordinates
 from nrc.metadata import describe, provenance
-from nrc.module_calls import as_by_default
-from nrc.plain_module import unwrapped
+from nrc.modules.calls import as_by_default
+from nrc.modules.inputs import inputs_of
+from nrc.modules.layers import DivergedError
+from nrc.modules.measured_module import BATCH, ModuleFeatures
+from nrc.modules.plain_module import unwrapped
 from nrc.theory.moments import Moments
 from nrc.theory.neurons import MOST, distinct
 from nrc.training.snapshots import ABOUT, singular_values

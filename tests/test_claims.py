@@ -16,7 +16,7 @@ from nrc.claims import chance
 from nrc.claims.judge import CHANCES, SHARE, Verdict, judge
 from nrc.claims.statistics.rate import points
 from nrc.cubes import join_cubes
-from nrc.fields import RANK_LABELS
+from nrc.option_types import RANK_LABELS
 from nrc.status import Status, TerminationReason
 from support.known_cubes import (
     KNOWN,

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 import nrc
-from nrc.chains import hidden_layers, left_out
 from nrc.data.points import Points
+from nrc.modules.chains import hidden_layers, left_out
 from nrc.networks.activations import ACTIVATIONS
 from nrc.networks.mlp import Network
 from support.problems import normal

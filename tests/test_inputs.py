@@ -10,8 +10,8 @@ from torch import nn
 from torch.utils.data import DataLoader, IterableDataset, Subset, SubsetRandomSampler, TensorDataset
 
 import nrc
-from nrc.inputs import inputs_of
-from nrc.user_arrays import array_of, values_of
+from nrc.modules.inputs import inputs_of
+from nrc.modules.user_arrays import array_of, values_of
 from support.refusals import refusal
 from support.zoo import LABELS, POINTS, Model, mlp
 

@@ -15,7 +15,7 @@ from torch.nn.utils import parametrizations, prune, spectral_norm, weight_norm
 from torch.optim.swa_utils import AveragedModel
 
 import nrc
-from nrc.plain_module import check_adapters
+from nrc.modules.plain_module import check_adapters
 from support.zoo import LABELS, POINTS, Experts, Model, mlp
 
 X = np.random.default_rng(0).normal(size=(POINTS, 5))
@@ -65,7 +65,7 @@ def test_a_transposed_convolution_maps_channels_to_channels_and_positions():
 
 
 def matrix_of(module):
-    from nrc.layers import layers_of, parameters_of, weights_of
+    from nrc.modules.layers import layers_of, parameters_of, weights_of
 
     (w,) = weights_of(layers_of(module), parameters_of(module))
     return w[0].numpy()

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import nrc
-from nrc.measured_module import ModuleFeatures
+from nrc.modules.measured_module import ModuleFeatures
 from support.references import Reference, cross_entropy
 from support.zoo import LABELS, POINTS, ZOO, Model, mlp, warm
 

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 import nrc
-from nrc.inputs import inputs_of
-from nrc.measured_module import MeasuredModule
+from nrc.modules.inputs import inputs_of
+from nrc.modules.measured_module import MeasuredModule
 from support.zoo import LABELS, POINTS, mlp
 
 X = torch.from_numpy(np.random.default_rng(0).normal(size=(POINTS, 5)))

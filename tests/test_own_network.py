@@ -379,7 +379,7 @@ def test_points_that_do_not_fit_into_memory_are_measured_in_batches(monkeypatch)
     x = rng.normal(size=(3, 1100))[labels] + rng.normal(size=(600, 1100))
     model, settings = mlp(1100, 6, 3).eval(), {"weight_decay": DECAY, "restarts": 1, "batch": 100}
     whole = nrc.measure(model, x, labels, **settings)
-    monkeypatch.setattr("nrc.measured_module.MEMORY", 2**12)
+    monkeypatch.setattr("nrc.modules.measured_module.MEMORY", 2**12)
     found = nrc.measure(model, x, labels, **settings)
     of_sample = {"gap_best", "rho_best", "bound_measured", "bound_projected", "tail_bound", "certified_rank"}
     # the potential of neurons needs all points
@@ -394,7 +394,7 @@ def test_points_that_do_not_fit_into_memory_are_measured_in_batches(monkeypatch)
 
 GROWTH = """
 import sys
-import numpy as np, torch, nrc, nrc.measured_module
+import numpy as np, torch, nrc, nrc.modules.measured_module
 torch.set_num_threads(1)
 
 def own():
@@ -412,7 +412,7 @@ class Watched(torch.nn.Module):
 
 x, model = np.load(sys.argv[1], mmap_mode="r"), Watched().eval()
 for memory, points in ((2**12, 1000), (2**12, 8000), (2**30, 8000)):
-    nrc.measured_module.MEMORY, Watched.peak = memory, 0
+    nrc.modules.measured_module.MEMORY, Watched.peak = memory, 0
     nrc.measure(model, x[:points], np.arange(points) % 3, weight_decay=0.1, restarts=1)
     print(Watched.peak)
 """

@@ -4,7 +4,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from nrc.fields import At, Experiments
+from nrc.option_types import At, Experiments
 from nrc.options import Options
 
 __all__ = ["SOURCES", "ClaimOptions", "NumberOptions", "OrderOptions"]

@@ -12,7 +12,6 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MultipleLocator, NullLocator
 
-from nrc.fields import ColourMap
 from nrc.figures import sweeps
 from nrc.figures.cube import by_value, marked
 from nrc.figures.options import SweepOptions
@@ -27,6 +26,7 @@ from nrc.figures.style import (
     mark_handles,
     plane,
 )
+from nrc.option_types import ColourMap
 from nrc.student_interval import student_interval
 
 __all__ = ["Options", "draw", "rows", "summary"]

@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from nrc.fields import linear_autoencoders
 from nrc.figures.cube import only, require, squeezed, status_counts
 from nrc.figures.options import FigureOptions, one_architecture
 from nrc.figures.style import COLOURS, MARKS, UNKNOWN, LineStyle, LogScale, colour_map, letters, plane
 from nrc.objectives.penalties import ridge
+from nrc.option_types import linear_autoencoders
 from nrc.options import Requirement
 from nrc.status import status_masks
 

@@ -12,7 +12,6 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullLocator
 from pydantic import Field
 
-from nrc.fields import NonNegative, OneOrSeveral
 from nrc.figures import sweeps
 from nrc.figures.cube import marked, over_seeds
 from nrc.figures.options import SweepOptions
@@ -28,6 +27,7 @@ from nrc.figures.style import (
     spread,
 )
 from nrc.figures.sweeps import DOWN, RANDOM, UP
+from nrc.option_types import NonNegative, OneOrSeveral
 
 __all__ = ["Options", "draw", "rows", "summary"]
 

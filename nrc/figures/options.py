@@ -5,8 +5,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from nrc.fields import At, ColourMap, Experiments, TitledExperiments
 from nrc.objectives.penalties import ridge
+from nrc.option_types import At, ColourMap, Experiments, TitledExperiments
 from nrc.options import Options, Requirement, both, equal, one_value, positive, several_values
 
 __all__ = ["FigureOptions", "FigureStyle", "SweepOptions", "one_architecture"]

@@ -15,7 +15,6 @@ from matplotlib.patheffects import Normal, Stroke
 from matplotlib.typing import LineStyleType
 from pydantic import Field
 
-from nrc.fields import RANK_LABELS, OneOrSeveral, PositiveInteger, Rank
 from nrc.figures import variation
 from nrc.figures.cube import has_values, marked, only, relative_bound, require, squeezed, status_counts
 from nrc.figures.options import FigureOptions, one_architecture
@@ -31,6 +30,7 @@ from nrc.figures.style import (
     mark_handles,
 )
 from nrc.figures.style import plane as plane_axes
+from nrc.option_types import RANK_LABELS, OneOrSeveral, PositiveInteger, Rank
 from nrc.status import flag_masks, status_masks
 
 __all__ = ["Options", "draw", "rows", "summary"]

@@ -11,12 +11,12 @@ from matplotlib.lines import Line2D
 from matplotlib.typing import ColorType
 from pydantic import Field
 
-from nrc.fields import RANK_LABELS, Ranks
 from nrc.figures.cube import by_value, only, over_seeds, require, squeezed, status_counts
 from nrc.figures.options import FigureOptions
 from nrc.figures.style import LineStyle, band, colours, from_zero, letters
 from nrc.grid import AXES as GRID
 from nrc.grid import notation
+from nrc.option_types import RANK_LABELS, Ranks
 from nrc.options import Requirement, one_of, one_value, other_than
 from nrc.status import flag_masks
 

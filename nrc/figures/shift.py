@@ -13,10 +13,10 @@ from matplotlib.typing import ColorType
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
-from nrc.fields import Saturation, TitledExperiments, linear_autoencoders
 from nrc.figures.cube import over_seeds, require, squeezed
 from nrc.figures.options import FigureOptions, one_architecture
 from nrc.figures.style import OF_SIGMA, LineStyle, band, colours, letters, log_axis, spread
+from nrc.option_types import Saturation, TitledExperiments, linear_autoencoders
 from nrc.options import Requirement, positive
 from nrc.slopes import quadratic, quadratic_slopes
 from nrc.status import flag_masks

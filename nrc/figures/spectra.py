@@ -12,11 +12,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
-from nrc.fields import ColourMap
 from nrc.figures.cube import only, require, squeezed, status_counts
 from nrc.figures.options import FigureOptions, one_architecture
 from nrc.figures.panels import floor, layer_columns, layer_name, legend, of_cell, title
 from nrc.figures.style import COLOURS, Colour, LineStyle, StyledFigure, colours, from_zero, letters, spread
+from nrc.option_types import ColourMap
 from nrc.options import Requirement, given, one_value
 from nrc.theory.ranks import EXACT, exact_rank, relative_tail
 

@@ -3,9 +3,9 @@
 import numpy as np
 import xarray as xr
 
-from nrc.fields import RANK_LABELS
 from nrc.grid import AXES
 from nrc.metadata import flag_attributes
+from nrc.option_types import RANK_LABELS
 from nrc.status import Status, TerminationReason
 
 K = 2

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from nrc.claims.arrays import growth, ranks
 from nrc.claims.options import NumberOptions
-from nrc.fields import RANK_LABELS, Ranks
+from nrc.option_types import RANK_LABELS, Ranks
 from nrc.options import Requirement, several_values
 
 __all__ = ["Options", "values"]

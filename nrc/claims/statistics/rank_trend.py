@@ -5,7 +5,7 @@ from pydantic import Field
 
 from nrc.claims.arrays import intermediate, ranks
 from nrc.claims.options import OrderOptions
-from nrc.fields import RANK_LABELS, Ranks
+from nrc.option_types import RANK_LABELS, Ranks
 
 __all__ = ["Options", "values"]
 

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from nrc.claims.arrays import single
 from nrc.claims.options import OrderOptions
-from nrc.fields import linear_autoencoders
+from nrc.option_types import linear_autoencoders
 
 __all__ = ["Options", "values"]
 

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from nrc.claims.arrays import single
 from nrc.claims.options import NumberOptions
-from nrc.fields import Saturation, linear_autoencoders
+from nrc.option_types import Saturation, linear_autoencoders
 from nrc.options import Requirement, positive
 from nrc.slopes import quadratic_slopes
 

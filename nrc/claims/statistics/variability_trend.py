@@ -7,7 +7,7 @@ from pydantic import Field
 
 from nrc.claims.arrays import named
 from nrc.claims.options import OrderOptions
-from nrc.fields import Variabilities, Variability
+from nrc.option_types import Variabilities, Variability
 
 __all__ = ["Options", "values"]
 

@@ -5,7 +5,7 @@ from pydantic import Field
 
 from nrc.claims.arrays import growth, intermediate, ranks
 from nrc.claims.options import OrderOptions
-from nrc.fields import RANK_LABELS, Ranks
+from nrc.option_types import RANK_LABELS, Ranks
 from nrc.options import Requirement, several_values
 
 __all__ = ["Options", "values"]

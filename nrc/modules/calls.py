@@ -11,7 +11,7 @@ import torch.utils.checkpoint
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from nrc.inputs import Structure, kinds
+from nrc.modules.inputs import Structure, kinds
 from nrc.text import first_line
 
 __all__ = ["as_by_default", "call", "check_gradients", "computing", "failure", "output_of"]

@@ -25,8 +25,8 @@ from torch.utils.data import (
     default_collate,
 )
 
+from nrc.modules.user_arrays import Rows, numbers_of, rows_of
 from nrc.text import first_line
-from nrc.user_arrays import Rows, numbers_of, rows_of
 
 __all__ = [
     "Inputs",

@@ -15,7 +15,7 @@ from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 from torch.optim.swa_utils import AveragedModel
 
-from nrc.layers import parameters_of
+from nrc.modules.layers import parameters_of
 from nrc.text import first_line
 
 __all__ = [

@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nrc.module_losses import ModuleLoss
-from nrc.user_arrays import Rows, tensor_of_rows, values_of
+from nrc.modules.losses import ModuleLoss
+from nrc.modules.user_arrays import Rows, tensor_of_rows, values_of
 
 __all__ = ["Targets", "check_finite", "classes_of", "targets_of"]
 
@@ -131,7 +131,7 @@ def targets_of(y: Rows, loss: ModuleLoss, output: Tensor) -> Targets:
 
     Examples
     --------
-    >>> from nrc.module_losses import loss_of
+    >>> from nrc.modules.losses import loss_of
     >>> targets_of(np.array([0, 2]), loss_of("cross_entropy"), torch.zeros(1, 2))
     Traceback (most recent call last):
     ValueError: y: classes must be in 0..1 for 2 outputs, but point 1 has class 2; a class \

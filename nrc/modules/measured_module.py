@@ -19,18 +19,18 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from nrc.api_arguments import names_of
-from nrc.chains import OUTPUTS, Hidden, hidden_layers, left_out
-from nrc.inputs import Inputs, Structure, divided, each, first, inputs_of, joined, other
-from nrc.layers import DivergedError, layers_of, parameters_of, share_of, weights_of
 from nrc.measured_network import Batch, Neurons
-from nrc.module_calls import call, check_gradients, computing, failure, output_of
-from nrc.module_losses import Each, ModuleLoss, loss_of
+from nrc.modules.calls import call, check_gradients, computing, failure, output_of
+from nrc.modules.chains import OUTPUTS, Hidden, hidden_layers, left_out
+from nrc.modules.inputs import Inputs, Structure, divided, each, first, inputs_of, joined, other
+from nrc.modules.layers import DivergedError, layers_of, parameters_of, share_of, weights_of
+from nrc.modules.losses import Each, ModuleLoss, loss_of
+from nrc.modules.plain_module import check_adapters, computes_weights, in_float64, with_plain_weights
+from nrc.modules.targets import targets_of
+from nrc.modules.user_arrays import array_of
 from nrc.objectives.residual import total_residual
-from nrc.plain_module import check_adapters, computes_weights, in_float64, with_plain_weights
-from nrc.targets import targets_of
 from nrc.text import first_line
 from nrc.theory.potential import Potential
-from nrc.user_arrays import array_of
 
 __all__ = ["MeasuredModule", "ModuleFeatures", "Source"]
 
@@ -77,7 +77,7 @@ class ModuleFeatures:
     ----------
     model : Module
     x : Inputs or array
-        Inputs (points, ...), or what `nrc.inputs.inputs_of` takes.
+        Inputs (points, ...), or what `nrc.modules.inputs.inputs_of` takes.
     sources : "all" or sequence of str
     batch : int
         Points in a batch.
@@ -399,7 +399,7 @@ class MeasuredModule(ModuleFeatures):
     y : array
         Real targets (points, ...), or classes (points,), which become distributions batch by batch.
     loss : str, module or callable
-        As `nrc.module_losses.loss_of`.
+        As `nrc.modules.losses.loss_of`.
 
     Raises
     ------

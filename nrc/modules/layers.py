@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from nrc.matrices import TABLES, View, matrices, stored_matrices, unfolded
+from nrc.modules.matrices import TABLES, View, matrices, stored_matrices, unfolded
 
 __all__ = ["DivergedError", "Layer", "layers_of", "parameters_of", "share_of", "stored_layers", "weights_of"]
 
@@ -88,7 +88,7 @@ def layers_of(model: nn.Module, leave_out: Sequence[str] = ()) -> list[Layer]:
 
 
 def stored_layers(tensors: Mapping[str, Tensor], leave_out: Sequence[str] = ()) -> list[Layer]:
-    """The matrices in tensors by name (`nrc.matrices.stored_matrices`); a tensor with two names occurs once.
+    """The matrices in tensors by name (`matrices.stored_matrices`); a tensor with two names occurs once.
 
     Raises
     ------

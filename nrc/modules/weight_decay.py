@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from nrc.layers import parameters_of
+from nrc.modules.layers import parameters_of
 
 __all__ = ["WeightDecay", "weight_decay_of"]
 

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nrc.plain_module import check_weight
-from nrc.user_arrays import tensor_of_rows
+from nrc.modules.plain_module import check_weight
+from nrc.modules.user_arrays import tensor_of_rows
 
 __all__ = ["stored_weights"]
 

@@ -1,0 +1,1 @@
+"""Torch modules of users: their inputs, targets, losses, layers, chains and stored weights."""
