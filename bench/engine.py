@@ -1,6 +1,7 @@
 """This engine on the same cells, trained in one stack."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from nrc.objectives.principal_axes import Rotation
 from nrc.optimize import build, rotates
 from nrc.optimize.minimise import minimise
 from nrc.optimize.protocols import RunInfo
-from nrc.training.parallel import block_size
+from nrc.training.parallel import BLOCKS, block_size
 
 __all__ = ["minimum", "nrc_stack"]
 
@@ -34,7 +35,8 @@ def minimum(problem: Problem, tolerance: float, epochs: int, threads: int = 1) -
         turned = axes.rotate(loss)
         phases = build(name, options, RunInfo(epochs, [0] * len(cells), tolerance))
         begin = axes.into(loss, theta[cells])
-        window = block_size(turned.architecture, turned.x.shape[1], turned.x.dtype)
+        block = block_size(turned.architecture, turned.x.shape[1], turned.x.dtype)
+        turned, window = replace(turned, block=block), BLOCKS * block
         end = minimise(turned, begin, phases, tolerance=tolerance, epochs=epochs, window=window)
         return axes.back(turned, end.point.theta), end.evaluations
 

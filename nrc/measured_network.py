@@ -233,7 +233,8 @@ class MeasuredStack:
         ]
 
     def incoming(self, neurons: Neurons) -> Tensor:
-        return self.networks.matrix(neurons.layer + 1)
+        matrix: Tensor = self.networks.matrix(neurons.layer + 1)
+        return matrix
 
     @cached_property
     def _deltas(self) -> list[Tensor]:

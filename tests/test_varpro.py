@@ -6,6 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from nrc.networks import activations
+from nrc.networks.workspace import Workspace
+from nrc.objectives import protocols, regularised_loss
+from nrc.optimize import lbfgs, line_search, varpro
 from nrc.optimize.minimise import minimise
 from nrc.optimize.protocols import RunInfo
 from nrc.optimize.varpro import Options, Projected, RightInverse, build
@@ -146,6 +150,31 @@ def test_a_plain_stretch_follows_lbfgs_to_the_bit():
     phases = build(RunInfo(9, [0] * 4), Options(plain_epochs=9, history=10))[:1]
     stretch = minimise(loss, theta, phases, tolerance=1e-12, epochs=9)
     assert torch.equal(plain.point.theta, stretch.point.theta)
+
+
+def steps(loss, theta):
+    """A few steps in each phase: on all layers, in float32 and in float64."""
+    phases = build(RunInfo(12, [0] * len(theta)), Options(plain_epochs=4))
+    return minimise(loss, theta, phases, tolerance=0, epochs=12).point
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_blocks_change_no_bit(name):
+    loss, theta = PROBLEMS[name]
+    blocks = steps(replace(loss, block=1, workspace=Workspace()), theta)
+    assert all(map(torch.equal, vars(steps(loss, theta)).values(), vars(blocks).values()))
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_torch_computes_what_numpy_does(monkeypatch, name):
+    """On a GPU torch computes."""
+    loss, theta = PROBLEMS[name]
+    expected = steps(loss, theta)
+    for module in (activations, lbfgs, line_search, protocols, regularised_loss, varpro):
+        monkeypatch.setattr(module, "fastest", lambda tensor: tensor)
+    found = steps(replace(loss, workspace=Workspace()), theta)
+    torch.testing.assert_close(found.value, expected.value, rtol=1e-4, atol=0)
+    torch.testing.assert_close(found.theta, expected.theta, rtol=1e-2, atol=1e-3)
 
 
 @pytest.mark.parametrize(

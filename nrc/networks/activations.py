@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nrc.lazy_module import LazyModule
+from nrc.networks.arrays import Array, fastest, namespace, tensor
 from nrc.options import Condition, one_of
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Activation:
     Attributes
     ----------
     value : callable
-        phi(t), written into its second argument if that is not None.
+        phi(t) of a tensor or an array of numpy, written into its second argument if that is not None.
     derivative : callable
         phi'(t), written into its second argument if that is not None. It is a function of a = phi(t) if
         `of_value` is true, and otherwise of t.
@@ -58,8 +59,8 @@ class Activation:
     tensor([1.])
     """
 
-    value: Callable[[Tensor, Tensor | None], Tensor]
-    derivative: Callable[[Tensor, Tensor | None], Tensor]
+    value: Callable[[Array, Array | None], Array]
+    derivative: Callable[[Array, Array | None], Array]
     curvature: Callable[[Tensor], Tensor] | None = None
     derivative_bounds: tuple[float, float, float] | None = None
     third: Callable[[Tensor], Tensor] | None = None
@@ -70,15 +71,29 @@ class Activation:
     homogeneous: bool = False
 
 
-def _into(result: Tensor, out: Tensor | None) -> Tensor:
-    return result if out is None else out.copy_(result)
+def _by_torch(function: Callable[[Tensor], Tensor]) -> Callable[[Array, Array | None], Array]:
+    """A function of tensors as one of arrays too, which writes into its second argument."""
+
+    def of_arrays(t: Array, out: Array | None) -> Array:
+        result = function(tensor(t))
+        if out is not None:
+            tensor(out).copy_(result)
+            return out
+        return result.numpy() if isinstance(t, np.ndarray) else result
+
+    return of_arrays
 
 
-def _tanh(t: Tensor, out: Tensor | None) -> Tensor:
-    if out is None or t.device.type != "cpu":
-        return torch.tanh(t, out=out)
-    np.tanh(t.numpy(), out=out.numpy())  # several times as fast as torch's
+def _tanh(t: Array, out: Array | None) -> Array:
+    if out is None:
+        return namespace(t).tanh(t)
+    namespace(fastest(t)).tanh(fastest(t), out=fastest(out))
     return out
+
+
+def _tanh_slope(a: Array, out: Array | None) -> Array:
+    xp = namespace(a)
+    return xp.subtract(xp.ones((), dtype=a.dtype), xp.multiply(a, a, out=out), out=out)
 
 
 def _normal_density(t: Tensor) -> Tensor:
@@ -86,13 +101,9 @@ def _normal_density(t: Tensor) -> Tensor:
     return density
 
 
-def _gelu_slope(t: Tensor, out: Tensor | None) -> Tensor:
-    return _into(torch.special.ndtr(t) + t * _normal_density(t), out)
-
-
-def _silu_slope(t: Tensor, out: Tensor | None) -> Tensor:
+def _silu_slope(t: Tensor) -> Tensor:
     s = torch.sigmoid(t)
-    return _into(s * (1 + t * (1 - s)), out)
+    return s * (1 + t * (1 - s))
 
 
 def _silu_curvature(t: Tensor) -> Tensor:
@@ -103,7 +114,7 @@ def _silu_curvature(t: Tensor) -> Tensor:
 ACTIVATIONS = {
     "tanh": Activation(
         _tanh,
-        lambda a, out: torch.addcmul(a.new_ones(()), a, a, value=-1, out=out),
+        _tanh_slope,
         lambda a: -2 * a * (1 - a * a),
         (1.0, 4 / 27**0.5, 2.0),
         lambda a: -2 * (1 - a * a) * (1 - 3 * a * a),
@@ -112,7 +123,7 @@ ACTIVATIONS = {
     ),
     "linear": Activation(
         lambda t, out: t,
-        lambda a, out: torch.ones_like(a) if out is None else out.fill_(1),
+        _by_torch(lambda a: torch.ones_like(a)),
         lambda a: torch.zeros_like(a),
         (1.0, 0.0, 0.0),
         lambda a: torch.zeros_like(a),
@@ -122,25 +133,25 @@ ACTIVATIONS = {
         homogeneous=True,
     ),
     "relu": Activation(
-        lambda t, out: torch.clamp(t, min=0, out=out),
-        lambda a, out: torch.sign(a, out=out),
+        lambda t, out: namespace(t).clip(t, 0, None, out=out),
+        lambda a, out: namespace(a).sign(a, out=out),
         homogeneous=True,
     ),
     "leaky_relu": Activation(
-        lambda t, out: _into(torch.nn.functional.leaky_relu(t, LEAK), out),
-        lambda a, out: _into(torch.where(a > 0, torch.ones_like(a), LEAK), out),
+        _by_torch(lambda t: torch.nn.functional.leaky_relu(t, LEAK)),
+        _by_torch(lambda a: torch.where(a > 0, torch.ones_like(a), LEAK)),
         homogeneous=True,
     ),
     "gelu": Activation(
-        lambda t, out: _into(torch.nn.functional.gelu(t), out),
-        _gelu_slope,
+        _by_torch(lambda t: torch.nn.functional.gelu(t)),
+        _by_torch(lambda t: torch.special.ndtr(t) + t * _normal_density(t)),
         lambda t: (2 - t * t) * _normal_density(t),
         (1.12890415, 0.79788457, 0.77876964),
         of_value=False,
     ),
     "silu": Activation(
-        lambda t, out: _into(torch.nn.functional.silu(t), out),
-        _silu_slope,
+        _by_torch(lambda t: torch.nn.functional.silu(t)),
+        _by_torch(_silu_slope),
         _silu_curvature,
         (1.09983933, 0.5, 0.30818152),
         of_value=False,

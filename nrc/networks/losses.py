@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
+import numpy as np
 from torch import Tensor
 
+from nrc.networks.arrays import Array, inner, namespace, tensor
 from nrc.networks.workspace import Workspace
 
 __all__ = ["LOSSES", "Loss"]
@@ -20,7 +21,7 @@ class Loss:
     gradient : callable
         From outputs (cells, points, n_L), targets, weights p_i of the points and a workspace: the loss
         sum_i p_i ell_i of every cell, (cells,), and its derivative in the outputs. In a workspace the outputs
-        are overwritten.
+        are overwritten. All are tensors, or arrays of numpy.
     curvature : callable
         The product C v with the second derivative C of ell in the outputs, from outputs, targets and v,
         (cells, points, n_L) each.
@@ -38,25 +39,25 @@ class Loss:
     tensor([[[ 0.2500, -0.2500]]])
     """
 
-    gradient: Callable[[Tensor, Tensor, Tensor | float, Workspace], tuple[Tensor, Tensor]]
+    gradient: Callable[[Array, Array, Array | float, Workspace], tuple[Array, Array]]
     curvature: Callable[[Tensor, Tensor, Tensor], Tensor]
     root: Callable[[Tensor, Tensor, Tensor], Tensor]
     squared: bool = False
 
 
-def _squared_error(
-    output: Tensor, y: Tensor, p: Tensor | float, workspace: Workspace
-) -> tuple[Tensor, Tensor]:
-    output, y, p = output.mT, y.mT, p.mT if isinstance(p, Tensor) else p
-    error = torch.sub(output, y, out=workspace.over(output))
-    delta = torch.mul(error, p, out=workspace.buffer("delta", error, *error.shape))
-    squares = torch.mul(error, delta, out=workspace.over(error))
-    return squares.flatten(1).sum(1) / 2, delta.mT
+def _squared_error(output: Array, y: Array, p: Array | float, workspace: Workspace) -> tuple[Array, Array]:
+    xp, p = namespace(output), p if isinstance(p, float) else p.mT
+    error = xp.subtract(output.mT, y.mT, out=workspace.over(output.mT))
+    delta = xp.multiply(error, p, out=workspace.buffer("delta", error, *error.shape))
+    squares = inner(error.reshape(len(error), -1), delta.reshape(len(delta), -1))
+    return squares / 2, delta.mT
 
 
-def _cross_entropy(
-    output: Tensor, y: Tensor, p: Tensor | float, workspace: Workspace
-) -> tuple[Tensor, Tensor]:
+def _cross_entropy(output: Array, y: Array, p: Array | float, workspace: Workspace) -> tuple[Array, Array]:
+    if isinstance(output, np.ndarray):
+        p = p if isinstance(p, float) else tensor(p)
+        value, delta = _cross_entropy(tensor(output), tensor(y), p, workspace)
+        return value.numpy(), delta.numpy()
     logs = output.log_softmax(-1)
     return -(p * y * logs).flatten(1).sum(1), p * (logs.exp() * y.sum(-1, keepdim=True) - y)
 

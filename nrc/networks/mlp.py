@@ -9,7 +9,8 @@ code a point is a row, but in memory a row is a feature, so products read ``w @ 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from functools import cached_property
+from itertools import accumulate, pairwise
 from math import prod
 from typing import Annotated
 
@@ -19,6 +20,7 @@ from pydantic import Field
 from torch import Tensor
 
 from nrc.networks.activations import ACTIVATIONS
+from nrc.networks.arrays import Array, namespace
 from nrc.networks.losses import LOSSES
 from nrc.networks.workspace import FRESH, Workspace
 from nrc.options import KeyOf
@@ -51,15 +53,15 @@ def by_features(x: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Network:
-    """The networks of a stack, or their last layers.
+    """The networks of a stack, or their last layers, as tensors or as arrays of numpy.
 
     Attributes
     ----------
-    weights : list of Tensor
+    weights : list of arrays
         W_1, ..., W_L, each (cells, n_l, n_{l-1}).
     activation, loss : str
         Keys of `nrc.networks.activations.ACTIVATIONS` and `nrc.networks.losses.LOSSES`.
-    biases : list of Tensor, optional
+    biases : list of arrays, optional
         b_1, ..., b_L, each (cells, n_l).
 
     Examples
@@ -75,10 +77,10 @@ class Network:
     (0.5, [3.0, 2.0])
     """
 
-    weights: list[Tensor]
+    weights: list[Array]
     activation: str = "tanh"
     loss: str = "squared_error"
-    biases: list[Tensor] | None = None
+    biases: list[Array] | None = None
 
     def after(self, k: int) -> "Network":
         """The networks from the features z^k on: layers k+1, ..., L.
@@ -93,11 +95,11 @@ class Network:
         return replace(self, weights=self.weights[k:], biases=biases)
 
     def to(self, dtype: torch.dtype) -> "Network":
-        """The networks in another precision."""
+        """The networks in another precision, as tensors."""
         biases = None if self.biases is None else [b.to(dtype) for b in self.biases]
         return replace(self, weights=[w.to(dtype) for w in self.weights], biases=biases)
 
-    def matrix(self, l: int) -> Tensor:
+    def matrix(self, l: int) -> Array:
         """[W_l b_l], (cells, n_l, n_{l-1} + 1): it acts on features `with_ones`. W_l without biases.
 
         Examples
@@ -107,20 +109,21 @@ class Network:
         tensor([[[1., 2., 5.]]])
         """
         w = self.weights[l - 1]
-        return w if self.biases is None else torch.cat([w, self.biases[l - 1][:, :, None]], dim=2)
+        return w if self.biases is None else namespace(w).concat([w, self.biases[l - 1][:, :, None]], axis=2)
 
-    def overwrite(self, l: int, matrix: Tensor) -> None:
+    def overwrite(self, l: int, matrix: Array) -> None:
         """Overwrite W_l and b_l by a matrix [W_l b_l]."""
         w = self.weights[l - 1]
-        w.copy_(matrix[:, :, : w.shape[2]])
+        w[...] = matrix[:, :, : w.shape[2]]
         if self.biases is not None:
-            self.biases[l - 1].copy_(matrix[:, :, -1])
+            self.biases[l - 1][...] = matrix[:, :, -1]
 
-    def with_ones(self, z: Tensor) -> Tensor:
+    def with_ones(self, z: Array) -> Array:
         """Features (cells, points, n), and beside them the 1 that a bias multiplies, if there are biases."""
-        return z if self.biases is None else torch.cat([z, torch.ones_like(z[:, :, :1])], dim=2)
+        xp = namespace(z)
+        return z if self.biases is None else xp.concat([z, xp.ones_like(z[:, :, :1])], axis=2)
 
-    def features(self, x: Tensor, workspace: Workspace = FRESH) -> list[Tensor]:
+    def features(self, x: Array, workspace: Workspace = FRESH) -> list[Array]:
         """Features z^0, ..., z^L of points x (cells, points, n_0), each (cells, points, n_l).
 
         They lie in the workspace if one is given. Otherwise autograd can follow them.
@@ -128,7 +131,7 @@ class Network:
         z = self.hidden(x, workspace)
         return [*z, self.output(z, workspace)]
 
-    def hidden(self, x: Tensor, workspace: Workspace = FRESH) -> list[Tensor]:
+    def hidden(self, x: Array, workspace: Workspace = FRESH) -> list[Array]:
         """Features z^0, ..., z^{L-1}."""
         phi, z = ACTIVATIONS[self.activation].value, [x]
         for l in range(1, len(self.weights)):
@@ -136,19 +139,19 @@ class Network:
             z.append(phi(a, workspace.over(a)).mT)
         return z
 
-    def output(self, z: list[Tensor], workspace: Workspace = FRESH) -> Tensor:
+    def output(self, z: list[Array], workspace: Workspace = FRESH) -> Array:
         """z^L from the features z^0, ..., z^{L-1}."""
         return self._layer(len(z), z[-1], workspace)
 
-    def _layer(self, l: int, z: Tensor, workspace: Workspace, name: str = "z") -> Tensor:
+    def _layer(self, l: int, z: Array, workspace: Workspace, name: str = "z") -> Array:
         w = self.weights[l - 1]
         out = workspace.buffer((name, l), w, len(w), w.shape[1], z.shape[1])
-        a = torch.matmul(w, z.mT, out=out)
+        a = namespace(w).matmul(w, z.mT, out=out)
         if self.biases is not None:
             a += self.biases[l - 1][:, :, None]
         return a.mT
 
-    def slope_argument(self, l: int, z: list[Tensor], workspace: Workspace = FRESH) -> Tensor:
+    def slope_argument(self, l: int, z: list[Array], workspace: Workspace = FRESH) -> Array:
         """What the derivatives of phi after layer l are functions of, (cells, n_l, points).
 
         That is z^l where they are functions of phi(t). Otherwise it is t = W_l z^{l-1} + b_l, which is
@@ -158,93 +161,93 @@ class Network:
             return z[l].mT
         return self._layer(l, z[l - 1], workspace, "input").mT
 
-    def deltas(self, z: list[Tensor], delta: Tensor, workspace: Workspace = FRESH) -> list[Tensor]:
+    def deltas(self, z: list[Array], delta: Array, workspace: Workspace = FRESH) -> list[Array]:
         """Derivatives delta^1, ..., delta^L in a^l = W_l z^{l-1} + b_l, by back-propagation.
 
         Parameters
         ----------
-        z : list of Tensor
+        z : list of arrays
             Features z^0, ..., z^{L-1}.
-        delta : Tensor
+        delta : array
             Derivative in the outputs, (cells, points, n_L).
 
         Returns
         -------
-        list of Tensor
+        list of arrays
             Each (cells, points, n_l): delta^L as given, and delta^l = (W_{l+1}' delta^{l+1}) phi'(a^l).
         """
-        derivative, deltas = ACTIVATIONS[self.activation].derivative, [delta]
+        xp, derivative, deltas = namespace(delta), ACTIVATIONS[self.activation].derivative, [delta]
         for l in range(len(self.weights) - 1, 0, -1):
             w = self.weights[l]
             shape = w, len(w), w.shape[2], delta.shape[1]
-            before = torch.matmul(w.mT, deltas[0].mT, out=workspace.buffer(("delta", l), *shape))
+            before = xp.matmul(w.mT, deltas[0].mT, out=workspace.buffer(("delta", l), *shape))
             slope = derivative(self.slope_argument(l, z, workspace), workspace.buffer("slope", *shape))
-            deltas.insert(0, torch.mul(before, slope, out=workspace.over(before)).mT)
+            deltas.insert(0, xp.multiply(before, slope, out=workspace.over(before)).mT)
         return deltas
 
     def gradient(
         self,
-        x: Tensor,
-        y: Tensor,
-        shares: Tensor | None = None,
+        x: Array,
+        y: Array,
+        shares: Array | None = None,
         *,
         workspace: Workspace = FRESH,
         out: "Network | None" = None,
-    ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+    ) -> tuple[Array, list[Array], list[Array]]:
         """The loss sum_i p_i ell(f(x_i), y_i) and its gradient, by back-propagation.
 
         Parameters
         ----------
-        x, y : Tensor
+        x, y : array
             Inputs (cells, points, n_0) and targets (cells, points, n_L).
-        shares : Tensor, optional
+        shares : array, optional
             Weights p_i of the points, (cells, points); 1/N each if not given.
         workspace : Workspace, optional
-            Memory for features and derivatives. If not given, every tensor is new, and autograd can follow.
+            Memory for features and derivatives. If not given, every array is new, and autograd can follow.
         out : Network, optional
             Where to write the gradient.
 
         Returns
         -------
-        value : Tensor
+        value : array
             (cells,)
-        gradient : list of Tensor
+        gradient : list of arrays
             The gradient in W_1, ..., W_L, shaped like the weights.
-        of_biases : list of Tensor
+        of_biases : list of arrays
             The gradient in b_1, ..., b_L; empty without biases.
         """
         return self.gradient_at(self.features(x, workspace), y, shares, workspace, out)
 
     def gradient_at(
         self,
-        z: list[Tensor],
-        y: Tensor,
-        shares: Tensor | None,
+        z: list[Array],
+        y: Array,
+        shares: Array | None,
         workspace: Workspace = FRESH,
         out: "Network | None" = None,
-    ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+    ) -> tuple[Array, list[Array], list[Array]]:
         """Loss and gradient from known features z^0, ..., z^L; in a workspace z^L is overwritten."""
         p = 1 / y.shape[1] if shares is None else shares[:, :, None]
         value, delta = LOSSES[self.loss].gradient(z[-1], y, p, workspace)
         return value, *self.pull_back(z[:-1], delta, workspace, out)
 
     def pull_back(
-        self, z: list[Tensor], delta: Tensor, workspace: Workspace = FRESH, out: "Network | None" = None
-    ) -> tuple[list[Tensor], list[Tensor]]:
+        self, z: list[Array], delta: Array, workspace: Workspace = FRESH, out: "Network | None" = None
+    ) -> tuple[list[Array], list[Array]]:
         """The gradient in weights and biases, from z^0, ..., z^{L-1} and the derivative delta in z^L."""
         deltas = self.deltas(z, delta, workspace)
-        anywhere = [None] * len(deltas)
-        into: Sequence[Tensor | None] = anywhere if out is None else out.weights
+        xp, anywhere = namespace(delta), [None] * len(deltas)
+        into: Sequence[Array | None] = anywhere if out is None else out.weights
         weights = [
-            torch.matmul(d.mT, inputs, out=there) for d, inputs, there in zip(deltas, z, into, strict=True)
+            xp.matmul(d.mT, inputs, out=there) for d, inputs, there in zip(deltas, z, into, strict=True)
         ]
         if self.biases is None:
             return weights, []
         into = anywhere if out is None or out.biases is None else out.biases
-        biases = [torch.sum(d, 1, out=there) for d, there in zip(deltas, into, strict=True)]
+        biases = [xp.sum(d, 1, out=there) for d, there in zip(deltas, into, strict=True)]
         return weights, biases
 
-    def check(self, x: Tensor, y: Tensor) -> None:
+    def check(self, x: Array, y: Array) -> None:
         """Check that weights, inputs and targets are finite and fit each other.
 
         Raises
@@ -253,7 +256,7 @@ class Network:
             With the name of the first array that does not fit or has a value that is not finite.
         """
         cells, points, size = x.shape
-        expected: dict[str, tuple[tuple[int, ...], Tensor]] = {"the inputs": ((cells, points, size), x)}
+        expected: dict[str, tuple[tuple[int, ...], Array]] = {"the inputs": ((cells, points, size), x)}
         for l, w in enumerate(self.weights, start=1):
             expected[f"W_{l}"] = (cells, w.shape[1], size), w
             size = w.shape[1]
@@ -302,7 +305,7 @@ class Architecture:
     activation: str = "tanh"
     bias: bool = False
 
-    @property
+    @cached_property
     def shapes(self) -> list[tuple[int, int]]:
         """Shapes (n_l, n_{l-1}) of W_1, ..., W_L."""
         return [(n_out, n_in) for n_in, n_out in pairwise(self.sizes)]
@@ -317,16 +320,22 @@ class Architecture:
         """Number of parameters of a cell."""
         return sum(map(prod, self.shapes)) + (sum(self.sizes[1:]) if self.bias else 0)
 
-    def network(self, theta: Tensor, loss: str = "squared_error") -> Network:
-        """The networks of parameters (cells, parameters), whose arrays are views of them."""
-        weights, biases, place = [], [], 0
-        for n_out, n_in in self.shapes:
-            weights.append(theta[:, place : place + n_out * n_in].view(-1, n_out, n_in))
-            place += n_out * n_in
-        for n in self.sizes[1:] if self.bias else ():
-            biases.append(theta[:, place : place + n])
-            place += n
-        return Network(weights, self.activation, loss, biases if self.bias else None)
+    def network(self, theta: Array, loss: str = "squared_error") -> Network:
+        """The networks of parameters (cells, parameters), a tensor or an array; their arrays are views."""
+        weights, biases = self._places
+        return Network(
+            [theta[:, place].reshape(-1, *shape) for place, shape in zip(weights, self.shapes, strict=True)],
+            self.activation,
+            loss,
+            [theta[:, place] for place in biases] or None,
+        )
+
+    @cached_property
+    def _places(self) -> tuple[list[slice], list[slice]]:
+        """Where the parameters have W_1, ..., W_L and b_1, ..., b_L."""
+        sizes = [*map(prod, self.shapes), *(self.sizes[1:] if self.bias else ())]
+        places = [slice(a, b) for a, b in pairwise(accumulate(sizes, initial=0))]
+        return places[: len(self.shapes)], places[len(self.shapes) :]
 
     def join(self, weights: Sequence[Tensor], biases: Sequence[Tensor] = ()) -> Tensor:
         """Put matrices (cells, n_l, n_{l-1}) and biases (cells, n_l) into one tensor (cells, parameters).

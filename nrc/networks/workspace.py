@@ -2,7 +2,7 @@
 
 from math import prod
 
-from torch import Tensor
+from nrc.networks.arrays import Array, namespace
 
 __all__ = ["FRESH", "Workspace"]
 
@@ -23,27 +23,29 @@ class Workspace:
     """
 
     def __init__(self) -> None:
-        self._memory: dict[object, Tensor] = {}
+        self._memory: dict[object, Array] = {}
 
-    def buffer(self, name: object, like: Tensor, *shape: int) -> Tensor | None:
-        """A tensor of a shape with any content, in the precision and on the device of another tensor."""
-        size, memory = prod(shape), self._memory.get(name)
-        if memory is None or len(memory) < size or memory.dtype != like.dtype:
-            memory = self._memory[name] = like.new_empty(size)
-        return memory[:size].view(shape)
+    def buffer(self, name: object, like: Array, *shape: int) -> Array | None:
+        """An array of a shape with any content, like another in its library, precision and device."""
+        size, key = prod(shape), (name, like.dtype)
+        memory = self._memory.get(key)
+        if memory is None or len(memory) < size:
+            memory = namespace(like).empty(size, dtype=like.dtype, device=like.device)
+            self._memory[key] = memory
+        return memory[:size].reshape(shape)
 
-    def over(self, a: Tensor) -> Tensor | None:
-        """Where to write a function of a tensor that is not needed any more: over the tensor."""
+    def over(self, a: Array) -> Array | None:
+        """Where to write a function of an array that is not needed any more: over the array."""
         return a
 
 
 class _Fresh(Workspace):
-    """No memory: every result is a new tensor, and autograd can follow."""
+    """No memory: every result is a new array, and autograd can follow."""
 
-    def buffer(self, name: object, like: Tensor, *shape: int) -> Tensor | None:
+    def buffer(self, name: object, like: Array, *shape: int) -> Array | None:
         return None
 
-    def over(self, a: Tensor) -> Tensor | None:
+    def over(self, a: Array) -> Array | None:
         return None
 
 

@@ -16,7 +16,7 @@ __all__ = ["Single", "single"]
 
 
 def single(loss: RegularisedLoss) -> RegularisedLoss:
-    """The loss in float32.
+    """The loss in float32, in blocks of twice as many cells.
 
     Examples
     --------
@@ -30,7 +30,9 @@ def single(loss: RegularisedLoss) -> RegularisedLoss:
     y = x if loss.y is loss.x else loss.y.float()
     shares = None if loss.shares is None else loss.shares.float()
     decay = loss.weight_decay.float()
-    return replace(loss, x=x, y=y, weight_decay=decay, shares=shares, workspace=Workspace())
+    block = None if loss.block is None else 2 * loss.block
+    workspace = Workspace()
+    return replace(loss, x=x, y=y, weight_decay=decay, shares=shares, block=block, workspace=workspace)
 
 
 @dataclass(frozen=True)

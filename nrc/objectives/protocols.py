@@ -1,13 +1,17 @@
 """The protocol of an objective: a function of each cell's parameters, evaluated at a stack of points."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any, Protocol, Self, TypeVar
 
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["Objective", "Point", "dot", "per_cell"]
+from nrc.networks.arrays import fastest, inner, tensor
+
+__all__ = ["Objective", "Point", "by_blocks", "dot", "norm", "per_cell"]
 
 
 # A tensor or an array of numpy.
@@ -93,11 +97,10 @@ class Point:
     def __getitem__(self, cells: Tensor) -> "Point":
         return Point(self.theta[cells], self.value[cells], self.gradient[cells])
 
-    def followed_by(self, other: "Point") -> "Point":
-        """These cells, and after them other cells."""
-        return Point(
-            *(torch.cat(both) for both in zip(vars(self).values(), vars(other).values(), strict=True))
-        )
+    @classmethod
+    def join(cls, points: "Iterable[Point]") -> "Point":
+        """The cells of several points, one after the other."""
+        return cls(*map(torch.cat, zip(*((p.theta, p.value, p.gradient) for p in points), strict=True)))
 
     def put(self, cells: Tensor, other: "Point") -> None:
         """Overwrite some cells."""
@@ -106,11 +109,37 @@ class Point:
     def clone(self) -> "Point":
         return Point(self.theta.clone(), self.value.clone(), self.gradient.clone())
 
+    def to(self, dtype: torch.dtype) -> "Point":
+        return Point(self.theta.to(dtype), self.value.to(dtype), self.gradient.to(dtype))
+
     @property
     def finite(self) -> Tensor:
         """Mask (cells,) of the cells with finite parameters, value and gradient."""
         # a sum is finite if all its terms are, and one test is several times as fast as many
         return (self.value + self.gradient.sum(1) + self.theta.sum(1)).isfinite()
+
+
+class InBlocks(Protocol):
+    """Functions that are evaluated for a block of cells at a time, because a block fits into the cache."""
+
+    @property
+    def blocks(self) -> "list[tuple[slice, Self]]":
+        """The cells of each block, and their functions."""
+
+
+Blocked = TypeVar("Blocked", bound=InBlocks)
+
+
+def by_blocks(at: Callable[[Blocked, Tensor], Point]) -> Callable[[Blocked, Tensor], Point]:
+    """An evaluation of all cells from an evaluation of a block."""
+
+    @wraps(at)
+    def of_all(objective: Blocked, theta: Tensor) -> Point:
+        if len(objective.blocks) == 1:
+            return at(objective, theta)
+        return Point.join(at(functions, theta[cells]) for cells, functions in objective.blocks)
+
+    return of_all
 
 
 def dot(a: Tensor, b: Tensor) -> Tensor:
@@ -121,4 +150,15 @@ def dot(a: Tensor, b: Tensor) -> Tensor:
     >>> dot(torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, 4.0]]))
     tensor([11.])
     """
-    return (a * b).sum(1)
+    return tensor(inner(fastest(a), fastest(b)))
+
+
+def norm(a: Tensor) -> Tensor:
+    """Norm (cells,) of (cells, parameters).
+
+    Examples
+    --------
+    >>> norm(torch.tensor([[3.0, 4.0]]))
+    tensor([5.])
+    """
+    return dot(a, a).sqrt_()

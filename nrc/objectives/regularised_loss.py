@@ -7,11 +7,12 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from nrc.networks.arrays import Array, fastest, tensor
 from nrc.networks.losses import LOSSES, Loss
 from nrc.networks.mlp import Architecture, Network
 from nrc.networks.workspace import Workspace
 from nrc.objectives.penalties import PENALTIES, Penalty
-from nrc.objectives.protocols import Point, per_cell
+from nrc.objectives.protocols import Point, by_blocks, norm, per_cell
 from nrc.objectives.residual import relative_residual
 
 __all__ = ["RegularisedLoss"]
@@ -37,6 +38,8 @@ class RegularisedLoss:
         Keys of `nrc.objectives.penalties.PENALTIES` and `nrc.networks.losses.LOSSES`.
     principal_axes : bool
         Whether the second moments sum_i p_i x_i x_i' of the inputs are diagonal.
+    block : int, optional
+        Number of cells that are evaluated at a time; all if not given. It changes no number.
     workspace : Workspace
         Memory for features and derivatives.
 
@@ -63,6 +66,7 @@ class RegularisedLoss:
     penalty: str = "factors"
     loss: str = "squared_error"
     principal_axes: bool = False
+    block: int | None = None
     workspace: Workspace = field(default_factory=Workspace, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -93,20 +97,33 @@ class RegularisedLoss:
         """Relative rounding of a value."""
         return torch.finfo(self.x.dtype).eps
 
+    @cached_property
+    def blocks(self) -> list[tuple[slice, Self]]:
+        """The cells of each block, and their losses, which share the workspace."""
+        cells, size = len(self.weight_decay), self.block or len(self.weight_decay)
+        if cells <= size:
+            return [(slice(None), self)]
+        return [(some, self.select(some)) for some in (slice(k, k + size) for k in range(0, cells, size))]
+
+    @by_blocks
     def at(self, theta: Tensor) -> Point:
         """Value (cells,) and gradient (cells, parameters) at theta (cells, parameters)."""
-        return self.at_features(theta, self.network(theta).features(self.x, self.workspace))
+        return self.at_features(theta, self.network(fastest(theta)).features(fastest(self.x), self.workspace))
 
-    def at_features(self, theta: Tensor, z: list[Tensor]) -> Point:
+    def at_features(self, theta: Tensor, z: list[Array]) -> Point:
         """Value and gradient from known features z^0, ..., z^L; z^L is overwritten."""
         gradient = torch.empty_like(theta)
-        loss, *_ = self.network(theta).gradient_at(
-            z, self.y, self.shares, self.workspace, out=self.network(gradient)
+        loss, *_ = self.network(fastest(theta)).gradient_at(
+            z,
+            fastest(self.y),
+            None if self.shares is None else fastest(self.shares),
+            self.workspace,
+            out=self.network(fastest(gradient)),
         )
         penalty, of_penalty = self.penalty_gradient(theta)
-        return Point(theta, loss + penalty, gradient.add_(of_penalty))
+        return Point(theta, tensor(loss) + penalty, gradient.add_(of_penalty))
 
-    def network(self, theta: Tensor) -> Network:
+    def network(self, theta: Array) -> Network:
         """The networks of parameters (cells, parameters), whose arrays are views of them."""
         return self.architecture.network(theta, self.loss)
 
@@ -130,10 +147,10 @@ class RegularisedLoss:
         0.02
         """
         penalty = self.penalised_by.gradient_norm(self.architecture, self.weight_decay, theta)
-        return relative_residual(gradient.norm(dim=1), penalty)
+        return relative_residual(norm(gradient), penalty)
 
-    def select(self, cells: Tensor) -> Self:
-        """The losses of some cells, given by index or mask.
+    def select(self, cells: Tensor | slice) -> Self:
+        """The losses of some cells, given by index, mask or slice.
 
         Examples
         --------

@@ -27,7 +27,7 @@ def build(name: str, options: Mapping[str, Any], run: "RunInfo") -> "list[Phase]
     >>> from nrc.optimize.protocols import RunInfo
     >>> phases = build("varpro", {"plain_epochs": 20, "history": 10}, RunInfo(epochs=100, seeds=[0]))
     >>> [type(phase.method).__name__ for phase in phases]
-    ['LBFGS', 'LBFGS']
+    ['LBFGS', 'LBFGS', 'LBFGS']
     """
     method = kinds.module("optimize", name)
     phases: list[Phase] = method.build(run, method.Options(**options))

@@ -7,10 +7,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from nrc.objectives.protocols import Objective, Point, dot
+from nrc.networks.arrays import Array, fastest, inner, namespace, tensor
+from nrc.objectives.protocols import Objective, Point
 from nrc.optimize.line_search import weak_wolfe
 from nrc.optimize.options import MethodOptions
-from nrc.optimize.protocols import Method, Phase, RunInfo, State, Step, tree_map
+from nrc.optimize.protocols import Method, Phase, RunInfo, Step
 
 __all__ = ["LBFGS", "Options", "Preconditioner", "build"]
 
@@ -109,18 +110,12 @@ class LBFGS(Method[Suitable]):
         return not len(self.cells) or self.memory["iterations"] % REFRESH == 0
 
     def begin(self, cells: Tensor, point: Point) -> dict[str, Any]:
-        pairs = self._pairs if len(self.cells) else {}
-        # zeros switch pairs off
-        pairs = tree_map(lambda a: a.new_zeros(len(cells), *a.shape[1:]), pairs)
-        memory = {"scale": self._first_scale(point), "iterations": 0, "pairs": pairs}
+        # the pair of iteration k is at place k modulo history; zeros switch a pair off
+        none = point.theta.new_zeros((len(cells), self.history, point.theta.shape[1]), dtype=PRECISION)
+        pairs = {"s": none, "y": none.clone(), "rho": none.new_zeros(none.shape[:2])}
+        memory = {"scale": self._first_scale(point), "iterations": 0, **pairs}
         # H_0 is taken at theta
         return memory if self._initial is None else {**memory, "theta": point.theta}
-
-    @property
-    def _pairs(self) -> dict[str, dict[str, Tensor]]:
-        """The pairs of all cells by the iteration that gave them, the oldest first."""
-        pairs: dict[str, dict[str, Tensor]] = self.memory["pairs"]
-        return pairs
 
     def keep(self, cells: Tensor) -> None:
         super().keep(cells)
@@ -128,25 +123,17 @@ class LBFGS(Method[Suitable]):
         refresh = self.memory["iterations"] % REFRESH == 0
         self._h = None if self._h is None or refresh else self._h.select(cells)
 
-    def resume(self, state: State) -> None:
-        super().resume({"pairs": {}, **state})
-
     def step(self, objective: Suitable, point: Point) -> Step:
         self._refresh(objective, point)
-        some, scale = slice(objective.variables), self.memory["scale"]
-        direction = self._direction(point.gradient[:, some], scale)
-        found = weak_wolfe(objective, point, direction)
+        some = slice(objective.variables)
+        found = weak_wolfe(objective, point, self._direction(point.gradient[:, some]))
         # A cell without an acceptable step forgets its pairs and tries steepest descent next;
         # if it had none to forget, rounding hides any further descent.
-        stuck = self._without_pairs(~found.accepted)
-        after = found.point
-        s, y = (after.theta - point.theta)[:, some], (after.gradient - point.gradient)[:, some]
-        scale = self._remember(s, y, scale)
-        if not found.accepted.all():
-            for pair in self._pairs.values():
-                pair["rho"][~found.accepted] = 0
-            scale = torch.where(found.accepted, scale, self._first_scale(point))
-        self.memory["scale"] = scale
+        rho, scale, failed = self.memory["rho"], self.memory["scale"], ~found.accepted
+        stuck = failed & ~rho.any(1)
+        self._remember(found.point, point, some)
+        if failed.any():
+            rho[failed], scale[failed] = 0, self._first_scale(point)[failed]
         self.memory["iterations"] += 1
         return Step(found.point, found.epochs, stuck)
 
@@ -158,36 +145,35 @@ class LBFGS(Method[Suitable]):
         if self._h is None:
             self._h = self._initial(objective, self.memory["theta"])
 
-    def _h_0(self, q: Tensor) -> Tensor:
-        return q if self._h is None else self._h(q)
+    def _h_0(self, q: Array) -> Array:
+        return q if self._h is None else fastest(self._h(tensor(q)))
 
-    def _direction(self, gradient: Tensor, scale: Tensor) -> Tensor:
+    def _direction(self, gradient: Tensor) -> Tensor:
         """-H gradient by the two-loop recursion, H the model of the inverse Hessian of each cell."""
-        q, alphas, pairs = gradient.to(PRECISION, copy=True), [], list(self._pairs.values())
-        for pair in reversed(pairs):
-            alphas.append(pair["rho"] * dot(pair["s"], q))
-            q.addcmul_(pair["y"], alphas[-1][:, None], value=-1)
+        s, y, rho, scale = (fastest(self.memory[name]) for name in ("s", "y", "rho", "scale"))
+        s, y = s[:, :, : gradient.shape[1]], y[:, :, : gradient.shape[1]]
+        xp, iterations, alpha = namespace(s), self.memory["iterations"], {}
+        kept = [k % self.history for k in range(max(0, iterations - self.history), iterations)]
+        q = xp.asarray(fastest(gradient), dtype=s.dtype, copy=True)
+        for k in reversed(kept):
+            alpha[k] = rho[:, k] * inner(s[:, k], q)
+            q -= alpha[k][:, None] * y[:, k]
         q = scale[:, None] * self._h_0(q)
-        for pair, alpha in zip(pairs, reversed(alphas), strict=True):
-            q.addcmul_(pair["s"], (alpha - pair["rho"] * dot(pair["y"], q))[:, None])
-        return q.neg_().to(gradient.dtype)
+        for k in kept:
+            q += (alpha[k] - rho[:, k] * inner(y[:, k], q))[:, None] * s[:, k]
+        return -tensor(q).to(gradient.dtype)
 
-    def _remember(self, s: Tensor, y: Tensor, scale: Tensor) -> Tensor:
-        """Add a pair; return its scale, or the scale before if s'y is not positive."""
-        s, y = s.to(PRECISION), y.to(PRECISION)
-        sy = dot(s, y)
+    def _remember(self, after: Point, before: Point, some: slice) -> None:
+        """Remember a pair and its scale. If s'y is not positive, the pair is off, and the scale stays."""
+        rho, scale = fastest(self.memory["rho"]), fastest(self.memory["scale"])
+        xp, k = namespace(rho), self.memory["iterations"] % self.history
+        s, y = (fastest(self.memory[name])[:, k, some] for name in ("s", "y"))
+        xp.subtract(fastest(after.theta)[:, some], fastest(before.theta)[:, some], out=s)
+        xp.subtract(fastest(after.gradient)[:, some], fastest(before.gradient)[:, some], out=y)
+        sy = inner(s, y)
         curved = sy > 0
-        pairs = self._pairs
-        pairs[str(self.memory["iterations"])] = {"s": s, "y": y, "rho": torch.where(curved, 1 / sy, 0)}
-        if len(pairs) > self.history:
-            del pairs[next(iter(pairs))]
-        return torch.where(curved, sy / dot(y, self._h_0(y)), scale)
-
-    def _without_pairs(self, cells: Tensor) -> Tensor:
-        """The cells of a mask (cells,) that remember no pair."""
-        for pair in self._pairs.values():
-            cells = cells & (pair["rho"] == 0)
-        return cells
+        rho[:, k] = 1 / xp.where(curved, sy, xp.inf)
+        scale[:] = xp.where(curved, sy / xp.where(curved, inner(y, self._h_0(y)), 1), scale)
 
     def _first_scale(self, point: Point) -> Tensor:
         """Scale of the first step: 1 with H_0; otherwise at most 1, and a step of at most unit length."""

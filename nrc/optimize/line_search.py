@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from nrc.objectives.protocols import Objective, Point, dot
+from nrc.networks.arrays import fastest, inner, namespace, tensor
+from nrc.objectives.protocols import Objective, Point
 
 __all__ = ["Found", "weak_wolfe"]
 
@@ -52,40 +52,41 @@ def weak_wolfe(objective: Objective, start: Point, direction: Tensor) -> Found:
     >>> found.point.theta.item(), found.epochs.item(), found.accepted.item()
     (1.0, 2, True)
     """
-    variables = direction.shape[1]
-    slope = dot(start.gradient[:, :variables], direction)
-    rounding = ROUNDING * objective.rounding
-    low, high, t = torch.zeros_like(slope), torch.full_like(slope, torch.inf), torch.ones_like(slope)
-    epochs, accepted = torch.zeros_like(slope, dtype=torch.int64), torch.zeros_like(slope, dtype=torch.bool)
-    found, search = start, (slope < 0).nonzero()[:, 0]
+    along, value, gradient = map(fastest, (direction, start.value, start.gradient))
+    xp, variables = namespace(along), along.shape[1]
+    slope = inner(gradient[:, :variables], along)
+    # below this value the slope decides
+    level = value + ROUNDING * objective.rounding * abs(value)
+    low, high, t = xp.zeros_like(slope), xp.full_like(slope, xp.inf), xp.ones_like(slope)
+    epochs, accepted = xp.zeros_like(slope, dtype=xp.int64), xp.zeros_like(slope, dtype=xp.bool)
+    found, search = start, xp.argwhere(slope < 0)[:, 0]
     for _ in range(TRIALS):
         if len(search) == 0:
             break
         everyone = len(search) == len(slope)
-        part, begin, along = objective, start, direction
-        if not everyone:
-            part, begin, along = objective.select(search), start[search], direction[search]
-        step, slope_0 = t[search], slope[search]
-        theta = begin.theta.clone()
-        theta[:, :variables].addcmul_(along, step[:, None])
+        here = slice(None) if everyone else search
+        part = objective if everyone else objective.select(tensor(search))
+        step, slope_0 = t[here], slope[here]
+        theta = start.theta.clone() if everyone else start.theta[tensor(search)]
+        fastest(theta)[:, :variables] += step[:, None] * along[here]
         trial = part.at(theta)
-        epochs[search] += 1
-        slope_t = dot(trial.gradient[:, :variables], along)
+        value_t, slope_t = fastest(trial.value), inner(fastest(trial.gradient)[:, :variables], along[here])
 
-        decreased = trial.value <= begin.value + DECREASE * step * slope_0
-        level = begin.value + rounding * begin.value.abs()
-        flat = (trial.value <= level) & (slope_t <= (2 * DECREASE - 1) * slope_0)
-        short = (decreased | flat) & (slope_t < CURVATURE * slope_0)
-        good = (decreased | flat) & ~short & trial.finite
+        decreased = value_t <= value[here] + DECREASE * step * slope_0
+        flat = (value_t <= level[here]) & (slope_t <= (2 * DECREASE - 1) * slope_0)
+        below = decreased | flat
+        short = below & (slope_t < CURVATURE * slope_0)
+        good = below & ~short & fastest(trial.finite)
 
-        if everyone and good.all():  # the usual case
-            return Found(trial, epochs, good)
+        epochs[here] += 1
+        if found is start and everyone and good.all():  # the usual case
+            return Found(trial, tensor(epochs), tensor(good))
         if found is start:
             found = start.clone()
-        found.put(search[good], trial[good])
+        found.put(tensor(search[good]), trial[tensor(good)])
         accepted[search[good]] = True
-        low[search] = torch.where(short, step, low[search])
-        high[search] = torch.where(short, high[search], step)
-        t = torch.where(high.isinf(), 2 * t, (low + high) / 2)
+        low[here] = xp.where(short, step, low[here])
+        high[here] = xp.where(short, high[here], step)
+        t = xp.where(xp.isinf(high), 2 * t, (low + high) / 2)
         search = search[~good]
-    return Found(found, epochs, accepted)
+    return Found(found, tensor(epochs), tensor(accepted))

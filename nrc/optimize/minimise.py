@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -180,15 +181,16 @@ def minimise(
     ['TOLERANCE', 'TOLERANCE']
     """
     run = Minimisation(objective, theta, phases, observer, state)
-    while True:
-        run.admit(len(theta) if window is None else window)
-        run.leave(run.judge(tolerance, epochs))
-        if report is not None:
-            report(run)
-        if len(run.running):
-            run.step()
-        elif not len(run.waiting) and not run.begin_next_phase():
-            return run.end
+    with np.errstate(all="ignore"):  # cells that diverge are found by their values
+        while True:
+            run.admit(len(theta) if window is None else window)
+            run.leave(run.judge(tolerance, epochs))
+            if report is not None:
+                report(run)
+            if len(run.running):
+                run.step()
+            elif not len(run.waiting) and not run.begin_next_phase():
+                return run.end
 
 
 class Minimisation:
@@ -302,7 +304,7 @@ class Minimisation:
         residual = objective.relative_residual(point.theta, point.gradient)
         self.running = torch.cat([self.running, new])
         self.objective = objective if len(self.running) == len(new) else self._objective_of(self.running)
-        self.point = self.point.followed_by(point)
+        self.point = Point.join([self.point, point])
         self.residual = torch.cat([self.residual, residual])
         self._stuck = torch.cat([self._stuck, torch.zeros_like(new, dtype=torch.bool)])
         self._diverged = torch.cat([self._diverged, ~point.finite])
@@ -319,8 +321,10 @@ class Minimisation:
             known = (spent | collapsed) & ~self._diverged
             if known.any():
                 self._evaluate(known)
-        # if several reasons hold, the last one of this list counts
         left = torch.full_like(self.running, STAYS)
+        if not (near | over | spent | collapsed | self._stuck | self._diverged).any():  # the usual case
+            return left
+        # if several reasons hold, the last one of this list counts
         left[self._stuck] = TerminationReason.NO_DESCENT
         if not self.in_last_phase:
             left[near | over | self._stuck] = RUNNING

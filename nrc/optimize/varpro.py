@@ -6,6 +6,7 @@ layer is a function of the other layers with the same stationary points, and far
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import prod
 from typing import Self
 
@@ -14,9 +15,11 @@ from pydantic import Field
 from torch import Tensor
 
 from nrc.networks.activations import smooth
+from nrc.networks.arrays import Array, fastest, namespace
 from nrc.networks.mlp import Architecture, Network
+from nrc.objectives.mixed_precision import single
 from nrc.objectives.penalties import ridge
-from nrc.objectives.protocols import Point
+from nrc.objectives.protocols import Point, by_blocks
 from nrc.objectives.regularised_loss import RegularisedLoss
 from nrc.optimize.kfac import random_signs
 from nrc.optimize.lbfgs import LBFGS
@@ -26,6 +29,8 @@ from nrc.options import Requirement, equal, positive
 
 __all__ = ["Options", "Projected", "RightInverse", "build"]
 
+# Relative residual at which float64 takes over from float32, whose evaluations take half the time.
+SWITCH = 3e-4
 # The preconditioner adds this multiple of weight decay to every eigenvalue.
 DAMPING = 10
 
@@ -59,15 +64,21 @@ class Options(MethodOptions):
 def build(run: RunInfo, options: Options) -> list[Phase]:
     """L-BFGS on all layers for some epochs, so that the initial last layer counts; then on the other layers.
 
+    The others begin in float32. They take at most half of the budget there, because rounding could hide the
+    way to the residual at which float64 takes over.
+
     Examples
     --------
     >>> phases = build(RunInfo(epochs=1000, seeds=[0]), Options(plain_epochs=20))
     >>> [phase.epochs for phase in phases]
-    [20, inf]
+    [20, 500, inf]
     """
-    plain = options.plain_epochs
-    first = [Phase(LBFGS(options.history), epochs=plain)] if plain else []
-    return [*first, Phase(LBFGS(options.history, RightInverse.of), Projected)]
+    plain, history = options.plain_epochs, options.history
+    return [
+        *([Phase(LBFGS(history), epochs=plain)] if plain else []),
+        Phase(LBFGS(history, RightInverse.of), _projected_single, tolerance=SWITCH, epochs=run.epochs // 2),
+        Phase(LBFGS(history, RightInverse.of), Projected),
+    ]
 
 
 @dataclass(frozen=True)
@@ -118,13 +129,18 @@ class Projected:
     def rounding(self) -> float:
         return self.loss.rounding
 
+    @cached_property
+    def blocks(self) -> list[tuple[slice, Self]]:
+        return [(cells, replace(self, loss=loss)) for cells, loss in self.loss.blocks]
+
+    @by_blocks
     def at(self, theta: Tensor) -> Point:
-        """Value and gradient with the best last layer for the other layers."""
-        loss, theta = self.loss, theta.clone()
-        network = loss.network(theta)
-        z = network.hidden(loss.x, loss.workspace)
+        """Value and gradient with the best last layer for the others, computed in the precision of x."""
+        loss, rounded = self.loss, theta.to(self.loss.x.dtype, copy=True)
+        network = loss.network(fastest(rounded))
+        z = network.hidden(fastest(loss.x), loss.workspace)
         _fit_last_layer(network, z[-1], loss)
-        return loss.at_features(theta, [*z, network.output(z, loss.workspace)])
+        return loss.at_features(rounded, [*z, network.output(z, loss.workspace)]).to(theta.dtype)
 
     def relative_residual(self, theta: Tensor, gradient: Tensor) -> Tensor:
         return self.loss.relative_residual(theta, gradient)
@@ -133,17 +149,21 @@ class Projected:
         return replace(self, loss=self.loss.select(cells))
 
 
-def _fit_last_layer(network: Network, z: Tensor, loss: RegularisedLoss) -> None:
+def _projected_single(loss: RegularisedLoss) -> Projected:
+    return Projected(single(loss))
+
+
+def _fit_last_layer(network: Network, z: Array, loss: RegularisedLoss) -> None:
     """Overwrite W_L and b_L by the ridge regression of the targets on the features z^{L-1}."""
-    z = network.with_ones(z)
+    xp, z = namespace(z), network.with_ones(z)
     # if all weights of points are 1/N both sides are multiplied by N
-    weighted, times = (z, z.shape[1]) if loss.shares is None else (z * loss.shares[:, :, None], 1)
-    moments = weighted.mT @ z
-    moments.diagonal(dim1=1, dim2=2).add_(times * loss.penalised_by.damping(loss.weight_decay)[:, None])
-    # without a factor, because of rounding, the value is not finite, and the line search shortens the step
-    factor, _ = torch.linalg.cholesky_ex(moments)
-    last = torch.cholesky_solve(weighted.mT @ loss.y, factor).mT
-    network.overwrite(len(network.weights), last)
+    weighted, times = (z, z.shape[1]) if loss.shares is None else (z * fastest(loss.shares)[:, :, None], 1)
+    moments = xp.matmul(weighted.mT, z)
+    damping = times * fastest(loss.penalised_by.damping(loss.weight_decay))
+    xp.einsum("cii->ci", moments)[...] += damping[:, None]
+    network.overwrite(
+        len(network.weights), xp.linalg.solve(moments, xp.matmul(weighted.mT, fastest(loss.y))).mT
+    )
 
 
 @dataclass(frozen=True)
@@ -178,7 +198,7 @@ class RightInverse:
     @classmethod
     def of(cls, objective: Projected, theta: Tensor) -> Self:
         """The preconditioner of every cell at theta (cells, parameters)."""
-        loss = objective.loss
+        loss, theta = objective.loss, theta.to(objective.loss.x.dtype)
         architecture, network = loss.architecture, loss.network(theta)
         z = network.hidden(loss.x, loss.workspace)
         points, outputs = loss.x.shape[1], architecture.sizes[-1]
@@ -198,9 +218,10 @@ class RightInverse:
     def __call__(self, q: Tensor) -> Tensor:
         """Each layer of q (cells, variables) times its inverse."""
         result = torch.empty_like(q)
-        layers, results = self.architecture.network(q), self.architecture.network(result)
-        for l, inverse in enumerate(self.inverses, start=1):
-            results.overwrite(l, layers.matrix(l) @ inverse)
+        xp, inverses = namespace(fastest(q)), map(fastest, self.inverses)
+        layers, results = (self.architecture.network(fastest(a)) for a in (q, result))
+        for l, inverse in enumerate(inverses, start=1):
+            results.overwrite(l, xp.matmul(layers.matrix(l), inverse))
         return result
 
     def select(self, cells: Tensor) -> Self:

@@ -17,7 +17,7 @@ from nrc.training.checkpoint import Checkpoint
 from nrc.training.out_of_memory import out_of_memory_error
 from nrc.training.trained_file import Arrays, as_arrays
 
-__all__ = ["Cells", "Parts", "TrainCells", "block_size", "part_size"]
+__all__ = ["BLOCKS", "Cells", "Parts", "TrainCells", "block_size", "part_size"]
 
 logger = logging.getLogger(__name__)
 
@@ -26,32 +26,34 @@ Cells = NDArray[np.int64]
 # returns the state to continue from.
 TrainCells = Callable[[Cells, State, Callable[[Callable[[], State]], None]], Arrays]
 
-# Bytes of the features of a block of cells: they stay in the caches of a core from one operation to the next.
-CACHE = 12e6
+# Bytes of the features of a block of cells: they stay in the cache of a core from one operation to the next.
+CACHE = 3e6
+# Blocks that run at a time, so that the steps between evaluations are shared by many cells.
+BLOCKS = 8
 # Parts per thread, so that a thread that is done finds another part.
 PARTS_PER_THREAD = 4
 
 
-def part_size(cells: int, block: int, threads: int) -> int:
-    """Number of cells of a part, in which a block of cells runs at a time.
+def part_size(cells: int, window: int, threads: int) -> int:
+    """Number of cells of a part, in which a window of cells runs at a time.
 
     Examples
     --------
-    >>> part_size(100, block=8, threads=1), part_size(100, block=8, threads=2)
+    >>> part_size(100, window=8, threads=1), part_size(100, window=8, threads=2)
     (100, 13)
     """
     if threads == 1:
         return cells
-    return min(-(-cells // threads), max(block, -(-cells // (PARTS_PER_THREAD * threads))))
+    return min(-(-cells // threads), max(window, -(-cells // (PARTS_PER_THREAD * threads))))
 
 
 def block_size(architecture: Architecture, points: int, dtype: torch.dtype) -> int:
-    """Number of cells that run at a time on a CPU, for evaluations on a number of points.
+    """Number of cells that are evaluated at a time on a CPU, on a number of points.
 
     Examples
     --------
     >>> block_size(Architecture((20, 20, 20)), points=200, dtype=torch.float64)
-    53
+    13
     """
     # features, derivatives in them, and one more buffer
     numbers = points * (2 * sum(architecture.sizes) + max(architecture.sizes))
@@ -130,6 +132,8 @@ class Parts:
 
         def work() -> None:
             torch.set_num_threads(1)
+            # OpenBLAS takes memory in its first product, and ends the process if there is none
+            np.ones((64, 64)) @ np.ones((64, 64))
             while self._run_next(train):
                 pass
 

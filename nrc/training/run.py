@@ -30,7 +30,7 @@ from nrc.optimize.minimise import Minimisation, RunProgress, minimise
 from nrc.optimize.protocols import RunInfo, State
 from nrc.status import Status
 from nrc.training.checkpoint import Checkpoint
-from nrc.training.parallel import Cells, Parts, block_size, part_size
+from nrc.training.parallel import BLOCKS, Cells, Parts, block_size, part_size
 from nrc.training.snapshots import Snapshots, snapshot_times
 from nrc.training.trained_file import Arrays, in_order, network_arrays, trained_dataset
 from nrc.training.warm_start import InitialPoint
@@ -164,10 +164,11 @@ def train(
     elif isinstance(warm_start, xr.Dataset):
         warm_start = InitialPoint.of(warm_start, stack)
     times = warm_start.new_times(snapshot_times(snapshot_every, epochs) if snapshot_every else [])
-    # on a GPU all cells run at a time, and on a CPU as many as its caches hold
+    # on a GPU all cells are evaluated at a time, and on a CPU as many as its cache holds
     window = len(stack)
     if device.type == "cpu":
-        window = block_size(architecture, options.get("batch") or objective.x.shape[1], objective.x.dtype)
+        block = block_size(architecture, options.get("batch") or objective.x.shape[1], objective.x.dtype)
+        objective, window = replace(objective, block=block), BLOCKS * block
     train_cells = _TrainCells(
         objective, warm_start, observed, times, method_name, options, tolerance, epochs, window, device,
         [int(cell["seed"]) for cell in stack.cells()], report or _no_report,

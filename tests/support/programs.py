@@ -79,6 +79,7 @@ def _run(script: str, arguments: list[str], said: str, folder: str, given: str, 
 
 
 def _limit_memory(more: int) -> None:
+    import numpy as np
     import torch
     import torch._dynamo
 
@@ -86,7 +87,8 @@ def _limit_memory(more: int) -> None:
     from nrc.determinism import make_deterministic
 
     make_deterministic()
-    torch.ones(300, 300) @ torch.ones(300, 300)
+    for library in (np, torch):  # the first product takes memory
+        library.ones((300, 300)) @ library.ones((300, 300))
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + more * 2**20
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
