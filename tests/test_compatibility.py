@@ -38,7 +38,7 @@ NO_COUNTERPART = "it needs an experiment that differs from it by training.loss_o
 
 
 def figure(kind, of, at=(), **options):
-    if kind == "shift":
+    if kind in ("shift", "batches"):
         of = {f"row {number}": name for number, name in enumerate(of.split())}
     if kind in ("hysteresis", "branches"):  # a single name is the experiment of all titles
         names = of.split() * (3 // len(of.split()))
@@ -83,6 +83,7 @@ FIGURES = [
     ("rank_curves", "many", {"sigma": 0, "depth": 2}, {"along": "weight_decay"}, ""),
     ("rate", "one", POSITIVE, {}, ""),
     ("rate", "one", {}, {}, "grid.sigma is [0.0, 0.5, 1.0], but must be greater than 0"),
+    ("batches", "quiet", {}, {}, "training.method.name is"),
     ("branches", "one up down", POSITIVE, {}, ""),
     ("branches", "one up down", {"weight_decay": 1, "sigma": 1}, {}, "grid.sigma is [1.0], but must be 2 or more values, greater than 0"),
     ("hysteresis", "one up down", POSITIVE, {}, ""),

@@ -1,5 +1,7 @@
 """Made-up cubes with the variables of real ones, and figures of them."""
 
+import json
+
 import numpy as np
 import xarray as xr
 
@@ -15,6 +17,10 @@ K = 2
 KINDS = kinds.names("figures")
 # Kinds that compare a random start with two sweeps.
 SWEEPS = ("hysteresis", "branches")
+# Kinds whose experiments have titles.
+TITLED = ("shift", "batches", *SWEEPS)
+# Of the cubes for the figure of batch sizes.
+METHOD = {"name": "sgd", "batch": 10, "learning_rate": 0.5, "momentum": 0.0, "schedule": "constant"}
 OPTIONS = {
     "shift": {"saturation": 0.5},
     "rank_curves": {"along": "width", "rank": ["stable_rank", "relative_distance"]},
@@ -24,7 +30,7 @@ OPTIONS = {
 
 def options(kind, titles=(), **others):
     """Complete options of a kind of figure."""
-    of = dict.fromkeys(titles, "one") if kind in ("shift", *SWEEPS) else ["one"]
+    of = dict.fromkeys(titles, "one") if kind in TITLED else ["one"]
     return kinds.options("figures", kind)(**{"of": of, "dpi": 50, **OPTIONS.get(kind, {}), **others})
 
 
@@ -76,7 +82,9 @@ def cube(name="one", *, made_of=0, without=(), mixture=True, classes=False, **ax
     for flag in ("status", "termination_reason"):
         made[flag] = GRID, np.zeros([sizes[axis] for axis in GRID], np.int8)
     made["at_minimum"] = made["status"] + np.int8(1)
+    settings = json.dumps({"training": {"method": METHOD}})
     made = made.drop_vars(list(without)).assign_attrs(experiment=name, clusters=K, points=30, dimension=4)
+    made = made.assign_attrs(settings=settings)
     made = describe(made, **{variable: {"long_name": variable} for variable in map(str, made.variables)})
     made["snapshot"].attrs["long_name"] = "epochs over the data"
     made["status"].attrs |= flag_attributes(Status)
