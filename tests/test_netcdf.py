@@ -135,3 +135,27 @@ def test_a_sweep_a_selection_and_a_ratio_are_saved(tmp_path, monkeypatch):
     for other, kind in (({}, "dict"), (xr.DataArray(1.0), "a DataArray without a name")):
         with pytest.raises(TypeError, match=f"save writes a Dataset or a DataArray with a name, not {kind}"):
             nrc.save(other, "a.nc")
+
+
+def test_a_file_is_read_as_xarray_reads_it(tmp_path):
+    saved = xr.Dataset(
+        {
+            "bare": (("seed", "layer"), np.arange(6.0).reshape(2, 3), {"units": "1", "levels": [1, 2]}),
+            "names": ("layer", np.array(["a", "bc", "δ"], dtype=object)),
+            "bytes": ("layer", np.array([b"ab", b"cd", b"ef"])),
+            "flags": ("layer", np.array([True, False, True])),
+            "gaps": ("seed", [1.0, np.nan], {"count": np.int64(3)}),
+            "one": np.float32(0.5),
+            "empty": ("nothing", np.zeros(0)),
+        },
+        coords={"seed": ("seed", [3, 4]), "beside": ("seed", [0.5, 1.5])},
+        attrs={"points": 30, "experiment": "one"},
+    )
+    netcdf.save(saved, tmp_path / "file.nc")
+    found = netcdf.load(tmp_path / "file.nc")
+    with xr.open_dataset(tmp_path / "file.nc", engine="h5netcdf") as expected:
+        expected.load()
+        xr.testing.assert_identical(found, expected.drop_attrs(deep=False).assign_attrs(saved.attrs))
+        for name, variable in expected.variables.items():
+            assert found[name].dtype == variable.dtype
+            assert list(map(type, found[name].attrs.values())) == list(map(type, variable.attrs.values()))
