@@ -41,7 +41,7 @@ class Neurons:
     odd, homogeneous : bool
         As `nrc.networks.activations.Activation`; without a next layer, rows count up to sign.
     smooth : bool
-        Whether the function between the layers acts on each value alone and has a second derivative.
+        Whether the function between the layers has a second derivative.
     """
 
     layer: int
@@ -132,7 +132,7 @@ class MeasuredNetwork(Protocol):
     ) -> Potential | None:
         """The potential of the neurons, for weight decays (cells, layers) of weights and of biases.
 
-        None if the layers do not have one, or if their features and derivatives do not fit into memory.
+        None if the layers do not have one, or if features and derivatives do not fit into memory.
         """
         ...
 

@@ -32,7 +32,9 @@ EQUAL = (
     "up to sign where the activation is odd or not known, and to a positive factor where it is homogeneous"
 )
 VOID = "missing where weight decay is 0, and where the layers are not neighbours in a chain"
-MEMORY = "and where the features of all points do not fit into memory"
+MEMORY = (
+    "and where the features of all points do not fit into memory, or pooling between them is not by averages"
+)
 A, B, C, E, F, G = ({"reference": f"merged neurons ({name})"} for name in "abcefg")
 ABOUT = {
     "distinct_neurons": {
@@ -186,8 +188,7 @@ class _Stationarity:
         """The columns of the gradient in the next layer for each neuron, (n, ...)."""
         assert of.after is not None
         g = self.gradient[of.after][cell]
-        columns: Array = g.reshape(len(g), -1, of.block).transpose(0, 1).flatten(1).numpy()
-        return columns
+        return _columns(g[None], of.block)[0].numpy()
 
     def bound(self, cell: int, of: Neurons, scatter: Array) -> Array:
         """Bounds on the distance of the next layer to rank 1, 2, ...
@@ -218,7 +219,10 @@ class _Layers:
         sizes |= dict.fromkeys(CURVES, (longest,)) | {"neuron_angles": (len(DECADES),)}
         self.found = {name: np.full((*shape, *size), np.nan) for name, size in sizes.items()}
         self.before, self.after = np.full((2, *shape), np.nan)
-        self.potentials: dict[int, Potential] = {}
+        self.followers = {of.after for of in network.neurons}
+        # ranks of derivatives behind layers, and layers that have a potential
+        self.behind: dict[int, Array] = {}
+        self.placed = set[int]()
 
     def count(self, of: Neurons) -> dict[int, Tree]:
         """Count the distinct neurons of a layer; the dendrogram of each cell."""
@@ -254,8 +258,14 @@ class _Layers:
     def place(self, of: Neurons, trees: dict[int, Tree], potential: Potential) -> None:
         """Gradient and curvature of the potential at the neurons."""
         assert of.after is not None
-        self.potentials[of.layer] = potential
-        w, v = self.network.incoming(of), self.network.weights[of.after].mT
+        self.placed.add(of.layer)
+        if of.layer not in self.followers:
+            self.before[:, of.layer] = _ranks(potential.z)
+        # each entry of the kernel of a convolution has a row
+        cells, points, numbers = potential.delta.shape
+        delta = potential.delta.reshape(cells, points, numbers // of.block, of.block)
+        self.behind[of.after] = _ranks(delta.mT.flatten(1, 2))
+        w, v = self.network.incoming(of), _columns(self.network.weights[of.after], of.block)
         norms = w.norm(dim=2)
         alive = torch.zeros_like(norms, dtype=torch.bool)
         for c, of_cell in trees.items():
@@ -302,13 +312,9 @@ class _Layers:
 
     def _ranks(self, weight_decay: Array) -> Array:
         """The number of distinct neurons on the smaller side of each layer."""
-        followers = {of.after for of in self.network.neurons}
-        for l, potential in self.potentials.items():
-            if l not in followers:
-                self.before[:, l] = _ranks(potential.z)
-        for of in self.network.neurons:
-            if of.layer in self.potentials and of.after not in self.potentials:
-                self.after[:, of.after] = _ranks(self.potentials[of.layer].delta)
+        for l, ranks in self.behind.items():
+            if l not in self.placed:
+                self.after[:, l] = ranks
         known = np.zeros_like(weight_decay, dtype=bool)
         known[self.cells] = weight_decay[self.cells] > 0
         both = layer_rank_bound(self.before, self.after)
@@ -324,6 +330,12 @@ class _Layers:
                 cells = np.arange(len(known))
                 gaps[known, l] = s[cells, r] / s[cells, r - 1]
         return gaps
+
+
+def _columns(w: Tensor, block: int) -> Tensor:
+    """The columns of a matrix (cells, m, n * block) for each neuron, (cells, n, m * block)."""
+    cells, rows, columns = w.shape
+    return w.reshape(cells, rows, columns // block, block).transpose(1, 2).flatten(2)
 
 
 def _sizes(of_cell: Tree, tolerance: float) -> NDArray[np.int64]:

@@ -75,7 +75,7 @@ class Hidden:
         What is applied to the neurons.
     block : int
         Columns of the next matrix, the unfolded kernel of a convolution, for each neuron.
-    odd, homogeneous, smooth, vanishes, entrywise : bool
+    odd, homogeneous, smooth, vanishes : bool
         As `Kind`, of all modules between the layers together.
     """
 
@@ -89,7 +89,6 @@ class Hidden:
     homogeneous: bool
     smooth: bool
     vanishes: bool
-    entrywise: bool
 
 
 def hidden_layers(model: nn.Module) -> list[Hidden]:
@@ -212,7 +211,6 @@ def _hidden(
         homogeneous=all(kind.homogeneous for kind in kinds),
         smooth=all(kind.smooth for kind in kinds),
         vanishes=all(kind.vanishes for kind in kinds),
-        entrywise=all(kind.entrywise for kind in kinds),
     )
 
 

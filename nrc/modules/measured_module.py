@@ -5,7 +5,6 @@ module with a layer. Cuts are found by experiment: the outputs must not change i
 the inputs are replaced.
 """
 
-import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from nrc.modules.inputs import Inputs, Structure, divided, each, first, inputs_o
 from nrc.modules.layers import DivergedError, layers_of, parameters_of, share_of, weights_of
 from nrc.modules.losses import Each, ModuleLoss, loss_of
 from nrc.modules.plain_module import check_adapters, computes_weights, in_float64, with_plain_weights
+from nrc.modules.positions import activation_between, at_positions
 from nrc.modules.targets import targets_of
 from nrc.modules.user_arrays import array_of
 from nrc.objectives.residual import total_residual
@@ -175,8 +175,7 @@ class ModuleFeatures:
         for l, name in enumerate(self.layers):
             of = hidden.get(l)
             if of is not None and of.next_name in places:
-                smooth = of.smooth and of.entrywise
-                found.append(Neurons(l, places[of.next_name], of.block, of.odd, of.homogeneous, smooth))
+                found.append(Neurons(l, places[of.next_name], of.block, of.odd, of.homogeneous, of.smooth))
             elif name not in outputs:
                 found.append(Neurons(l))
         return found
@@ -538,48 +537,33 @@ class MeasuredModule(ModuleFeatures):
     ) -> Potential | None:
         of = self._hidden.get(neurons.layer)
         decay, next_decay = weight_decay[0, neurons.layer], weight_decay[0, neurons.after]
-        if of is None or of not in self._linear or not decay * next_decay > 0 or self._around is None:
+        phi = None if of is None else activation_between(of)
+        around = None if of is None or phi is None or not decay * next_decay > 0 else self._around(of)
+        if phi is None or around is None:
             return None
-        z, delta = self._around[neurons.layer]
-        bias = self._bias(neurons) is not None
-        shares = torch.ones(1, z.shape[2] + bias, dtype=torch.float64)
-        if bias:
-            z = torch.cat([z, torch.ones_like(z[:, :, :1])], dim=2)
+        z, delta = around
+        shares = torch.ones(1, z.shape[2], dtype=torch.float64)
+        if self._bias(neurons) is not None:
             shares[:, -1] = bias_decay[0, neurons.layer] / decay
-        steps = [copy.deepcopy(module).cpu() for module in of.between if not isinstance(module, nn.Flatten)]
-
-        def phi(t: Tensor) -> Tensor:
-            a: Tensor = nn.Sequential(*steps)(t.clone())  # a module may write into its input
-            return a
-
         return Potential(z, delta, phi, torch.tensor([decay]), torch.tensor([next_decay]), shares)
 
-    @property
-    def _linear(self) -> list[Hidden]:
-        """The hidden layers that have a potential: both layers are linear."""
-        both = [of for of in self._hidden.values() if isinstance(of.layer, nn.Linear)]
-        return [of for of in both if isinstance(of.next_layer, nn.Linear) and of.entrywise]
-
-    @cached_property
-    def _around(self) -> dict[int, tuple[Tensor, Tensor]] | None:
-        """What enters each of these layers, and p_i times the derivatives of the loss behind the next layer.
+    def _around(self, of: Hidden) -> tuple[Tensor, Tensor] | None:
+        """What enters a layer, and p_i times the derivatives of the loss behind the next layer.
 
         (1, points, n) each, with a row for each position of a point; None if the memory does not suffice.
         """
-        places = {l: of for l, of in self._hidden.items() if of in self._linear}
-        found: dict[int, tuple[list[Tensor], list[Tensor]]] = {l: ([], []) for l in places}
-        size = 0
+        found = list[tuple[Tensor, Tensor]]()
         for rows, x in self._passed("potential"):
-            with ExitStack() as stack:
-                for l, of in places.items():
-                    stack.enter_context(_watching(of.layer, of.next_layer, *found[l]))
+            with _watching(of.layer, of.next_layer) as seen:
                 y = self._y[rows]
                 shares = torch.full((len(y),), 1 / self.points, dtype=torch.float64)
                 self._gradients(self._value(self._run(x), y, shares))
-            size += sum(part[-1].nbytes for pair in found.values() for part in pair)
-            if size > MEMORY // COPIES:
+            first = at_positions(of, *(part[:1] for part in seen))
+            if self.points * sum(part.nbytes for part in first) > MEMORY // COPIES:
                 return None
-        return {l: (torch.cat(z)[None], torch.cat(delta)[None]) for l, (z, delta) in found.items()}
+            found.append(at_positions(of, *seen))
+        z, delta = (torch.cat(parts)[None] for parts in zip(*found, strict=True))
+        return z, delta
 
     def gradient_from(self, source: int, z: Tensor, y: Tensor, shares: Tensor) -> list[Tensor | None]:
         at, kept = self._sources[source], shares[0] > 0  # an empty set has no centroid
@@ -648,23 +632,22 @@ def _entering(module: nn.Module, intercept: Intercept, every_call: bool = False)
 
 
 @contextmanager
-def _watching(
-    layer: nn.Module, after: nn.Module, entered: list[Tensor], deltas: list[Tensor]
-) -> Iterator[None]:
-    """Collect what enters a layer, and the derivatives in the outputs of another, (points, n) each."""
+def _watching(layer: nn.Module, after: nn.Module) -> Iterator[list[Tensor]]:
+    """Collect what enters a layer, and then the derivatives in the outputs of the next layer."""
+    seen = list[Tensor]()
+
+    def keep(values: Tensor) -> None:
+        seen.append(values.detach().to("cpu", copy=True))
 
     def before(module: nn.Module, args: tuple[Tensor, ...]) -> None:
-        entered.append(args[0].detach().flatten(0, -2).to("cpu", copy=True))
+        keep(args[0])
 
     def behind(module: nn.Module, args: Any, output: Tensor) -> None:
-        def hook(g: Tensor) -> None:
-            deltas.append(g.detach().flatten(0, -2).to("cpu", copy=True))
-
-        output.register_hook(hook)  # type: ignore[no-untyped-call]
+        output.register_hook(keep)  # type: ignore[no-untyped-call]
 
     handles = layer.register_forward_pre_hook(before), after.register_forward_hook(behind)
     try:
-        yield
+        yield seen
     finally:
         for handle in handles:
             handle.remove()

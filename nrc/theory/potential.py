@@ -14,6 +14,9 @@ of them to w +- eps u and v +- eps eta changes no output to first order, and the
 lambda ||u||^2 + lambda ||eta||^2 - <v, D^2 F[u, u]> - 2 eta . J u. For eta = J u / lambda this is
 -lambda D^2 G[u, u].
 
+In a convolution a neuron is a channel, with a row for each position in place of z_i and of delta_i
+(`nrc.modules.positions`); nothing else changes in both proofs.
+
 With weight decays lambda of this layer, mu of the next layer and beta of the biases, G(w) = ||F||^2 /
 (2 lambda mu) - ||w||^2 / 2, where the coordinate of the bias counts beta / lambda times.
 """
@@ -32,8 +35,8 @@ __all__ = ["Potential"]
 
 # Up to this number of incoming weights all entries of the Hessian are computed.
 DENSE = 256
-# Neurons whose Hessians are in memory together.
-SEVERAL = 16
+# Numbers in memory at a time, to compute the Hessians of several neurons together.
+BLOCK = 2**25
 # Relative residual at which the search for an eigenvalue ends; its error is much smaller.
 ACCURACY = 1e-3
 
@@ -48,7 +51,7 @@ class Potential:
         The features that enter the layer, (cells, points, n), with a 1 beside them if there are biases.
     delta : Tensor
         p_i delta_i, the derivatives of the loss in the outputs of the next layer, (cells, points, m). A layer
-        that acts on many positions of a point, such as tokens, has a row for each.
+        that acts on many positions of a point, such as tokens or patches, has a row for each.
     phi : callable
         The activation, applied entrywise.
     weight_decay, next_weight_decay : Tensor
@@ -129,7 +132,8 @@ class Potential:
     def largest_curvature(self, w: Tensor) -> Tensor:
         """The largest eigenvalue of the Hessian at neurons (neurons, n) of the only cell, (neurons,)."""
         if self.z.shape[2] <= DENSE:
-            parts = [w[None, first : first + SEVERAL] for first in range(0, len(w), SEVERAL)]
+            several = max(1, BLOCK // self.z.numel())
+            parts = [w[None, first : first + several] for first in range(0, len(w), several)]
             return torch.cat([torch.linalg.eigvalsh(self.hessian(part))[0, :, -1] for part in parts])
         return torch.stack([self._found(one) for one in w])
 
