@@ -14,7 +14,8 @@ import torchvision.datasets
 
 from nrc import netcdf
 from nrc.data import Size, mnist
-from nrc.data.mnist import SPLITS, Options, balanced_subsets, download_split, images_dataset, read_split
+from nrc.data.mnist import SPLITS, Options, download_split, images_dataset, read_split
+from nrc.data.subsets import balanced_subsets
 from support.checkout import PROJECT
 
 pytestmark = pytest.mark.filterwarnings(
@@ -107,16 +108,16 @@ def test_the_second_mirror_serves_where_the_first_fails(mirrors, split, capsys):
 
 def test_subsets_are_balanced_disjoint_and_from_the_seed(split):
     labels = split[1]
-    first, second = balanced_subsets(labels, [205, 1000], seed=3)
+    first, second = balanced_subsets(labels, [205, 1000], seed=3, classes=10)
     assert np.bincount(labels[first]).tolist() == [21] * 5 + [20] * 5
     assert np.bincount(labels[second]).tolist() == [100] * 10
     assert not set(first) & set(second)
-    np.testing.assert_array_equal(first, balanced_subsets(labels, [205], seed=3)[0])
-    assert set(first) != set(balanced_subsets(labels, [205], seed=4)[0])
-    some, rest = balanced_subsets(labels, [300, None], seed=3)
+    np.testing.assert_array_equal(first, balanced_subsets(labels, [205], seed=3, classes=10)[0])
+    assert set(first) != set(balanced_subsets(labels, [205], seed=4, classes=10)[0])
+    some, rest = balanced_subsets(labels, [300, None], seed=3, classes=10)
     assert sorted([*some, *rest]) == list(range(10_000))
-    with pytest.raises(ValueError, match="needs more images of digit 5 than the 892 left; ask for fewer"):
-        balanced_subsets(labels, [9000], seed=0)
+    with pytest.raises(ValueError, match="needs more images of class 5 than the 892 left; ask for fewer"):
+        balanced_subsets(labels, [9000], seed=0, classes=10)
 
 
 OPTIONS = Options(train_points=300, test_points=205)

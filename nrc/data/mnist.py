@@ -16,7 +16,7 @@ from pydantic import Field
 
 from nrc.data import Size
 from nrc.data.options import DataOptions
-from nrc.random_streams import Stream, generator
+from nrc.data.subsets import balanced, balanced_subsets
 from nrc.text import listed
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ __all__ = [
     "SPLITS",
     "Options",
     "Split",
-    "balanced_subsets",
     "check",
     "download_split",
     "draw",
@@ -164,7 +163,7 @@ def check(options: Options) -> None:
 
 def _check_digits(wanted: Mapping[str, int | None], split: Split) -> None:
     """Check that there are enough images of every digit for balanced subsets."""
-    needed = sum((_balanced(points) for points in wanted.values() if points is not None), _balanced(0))
+    needed = balanced(0, CLASSES) + sum(balanced(points, CLASSES) for points in wanted.values() if points)
     digit = int(np.argmax(needed - split.digits))
     if needed[digit] > split.digits[digit]:
         verb = "is" if len(wanted) == 1 else "are"
@@ -172,11 +171,6 @@ def _check_digits(wanted: Mapping[str, int | None], split: Split) -> None:
             f"{listed(wanted)} {verb} {listed(wanted.values())}, which takes {needed[digit]} images of digit "
             f"{digit}, but there are {split.digits[digit]}; ask for fewer"
         )
-
-
-def _balanced(points: int) -> NDArray[np.int64]:
-    """Number of points of each class in a balanced subset."""
-    return np.full(CLASSES, points // CLASSES) + (np.arange(CLASSES) < points % CLASSES)
 
 
 def size(options: Options) -> Size:
@@ -251,9 +245,10 @@ def draw(options: Options, seed: int, files: Sequence[str]) -> "Points":
     sizes, splits = [options.train_points, options.test_points], [load(file) for file in files]
     labels = [split["labels"].values for split in splits]
     if len(splits) == 1:
-        chosen, splits = balanced_subsets(labels[0], sizes, seed), splits * 2
+        chosen, splits = balanced_subsets(labels[0], sizes, seed, CLASSES), splits * 2
     else:
-        chosen = [balanced_subsets(known, [size], seed)[0] for known, size in zip(labels, sizes, strict=True)]
+        pairs = zip(labels, sizes, strict=True)
+        chosen = [balanced_subsets(known, [size], seed, CLASSES)[0] for known, size in pairs]
     (x, classes), (test_x, test_classes) = (
         (
             split["images"].values[some].reshape(len(some), -1) / 255,
@@ -374,54 +369,3 @@ def _arrays(dataset: "datasets.MNIST", split: str) -> Images:
             f"but must have {points} images of {SIDE} x {SIDE} and as many labels below {CLASSES}"
         )
     return images, labels
-
-
-def balanced_subsets(
-    labels: NDArray[np.uint8], sizes: Sequence[int | None], seed: int
-) -> list[NDArray[np.int64]]:
-    """Disjoint subsets of points, each with equally many points per class, up to one.
-
-    Parameters
-    ----------
-    labels : (points,) integer array
-    sizes : sequence of int or None
-        Number of points of each subset; None for all points that are left, balanced or not.
-    seed : int
-
-    Returns
-    -------
-    list of arrays
-        Positions of the points of each subset, ascending.
-
-    Raises
-    ------
-    ValueError
-        If a class has too few points.
-
-    Examples
-    --------
-    >>> labels = np.repeat(np.arange(10, dtype=np.uint8), 3)
-    >>> train, test = balanced_subsets(labels, [20, None], seed=0)
-    >>> labels[train].tolist()
-    [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9]
-    >>> labels[test].tolist()
-    [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
-    """
-    rng = generator(seed, Stream.IMAGES)
-    members = [rng.permutation(np.flatnonzero(labels == label)) for label in range(CLASSES)]
-    subsets = []
-    for size in sizes:
-        if size is None:
-            subsets.append(np.sort(np.concatenate(members)))
-            members = [m[:0] for m in members]
-            continue
-        shares = _balanced(size)
-        short = [label for label, share in enumerate(shares) if share > len(members[label])]
-        if short:
-            raise ValueError(
-                f"a subset of {size} points needs more images of digit {short[0]} than the "
-                f"{len(members[short[0]])} left; ask for fewer points, or use source folder or torchvision"
-            )
-        subsets.append(np.sort(np.concatenate([m[:s] for m, s in zip(members, shares, strict=True)])))
-        members = [m[s:] for m, s in zip(members, shares, strict=True)]
-    return subsets
