@@ -107,7 +107,7 @@ def test_files_of_another_data_set_or_with_other_bytes_are_refused(tmp_path, mon
         idx(tmp_path / "KMNIST/raw" / f"{file}-images-idx3-ubyte", found[:, 0, 1:])
         idx(tmp_path / "KMNIST/raw" / f"{file}-labels-idx1-ubyte", labels)
     with pytest.raises(
-        ValueError, match=r"its train split has images \(30, 1, 27, 28\) .* shape \(1, 28, 28\)"
+        ValueError, match=r"its train split has images \(30, 1, 27, 28\), .* shape \(1, 28, 28\)"
     ):
         images.fetch(Options(dataset="KMNIST", folder=str(tmp_path)), "KMNIST", "")
 

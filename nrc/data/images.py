@@ -64,8 +64,7 @@ class Options(DataOptions):
     places: ClassVar[tuple[str, ...]] = ("folder",)
 
     dataset: Literal["MNIST", "FashionMNIST", "KMNIST", "EMNIST", "CIFAR10", "CIFAR100", "SVHN"] = Field(
-        "MNIST",
-        description="data set of torchvision; EMNIST is its split balanced, with 47 classes"
+        "MNIST", description="data set of torchvision; EMNIST is its split balanced, with 47 classes"
     )
     folder: str | None = Field(
         None,
