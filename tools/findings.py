@@ -52,6 +52,7 @@ PAGES = {
 # pictures in docs/, with their names in results/figures
 PICTURES = {
     "figure1": "figure1",
+    "figure1_neurons": "figure1_neurons",
     "figure2": "figure2",
     "forecast": "forecast",
     "figure3": "figure3",

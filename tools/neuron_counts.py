@@ -1,14 +1,18 @@
 """Write parts of docs/explanation/neurons.md: distinct neurons by seed, after a push, by width, with kinks.
 
-python -m tools.neuron_counts    after a run of the desk scale in results/; takes ten minutes of a core
+python -m tools.neuron_counts     after a run of the desk scale in results/; takes ten minutes of a core
+python -m tools.neuron_counts --parts digits      one of the parts seeds, pushes, digits, widths and kinks;
+                                                  only widths needs the run
 """
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import xarray as xr
 from numpy.typing import NDArray
 from scipy.optimize import lsq_linear
@@ -16,17 +20,21 @@ from scipy.stats import kendalltau
 
 import nrc
 from nrc.data.mixture import Options, draw
+from nrc.data.mnist import CLASSES, read_split
 from nrc.data.points import Points
+from nrc.data.subsets import balanced_subsets
 from nrc.determinism import make_deterministic
 from nrc.grid import Value, notation
 from nrc.networks.activations import ACTIVATIONS, LEAK
 from nrc.theory.neurons import MERGED, Tree, tree
-from nrc.theory.ranks import relative_distance
+from nrc.theory.ranks import exact_rank, relative_distance
 from tools import potential_map
 from tools.markdown import between, filled, span, table
 from tools.potential_map import CHANGE, objective
 
-PAGE = Path(__file__).parents[1] / "docs/explanation/neurons.md"
+PROJECT = Path(__file__).parents[1]
+PAGE, RESOURCES = PROJECT / "docs/explanation/neurons.md", PROJECT / "resources/mnist"
+PARTS = ("seeds", "pushes", "digits", "widths", "kinks")
 
 # cells of Figure 1, with one data set
 CLUSTERS, SIGMAS, DECAY, SEEDS = 5, [0.05, 0.15, 0.16, 0.17, 0.18, 0.2, 0.3], 1e-2, list(range(20))
@@ -41,6 +49,8 @@ PUSHED: dict[str, Any] = {"sigma": [0.15, 0.17, 0.2], "seed": SEEDS[:5]}
 PUSHES = [0.01, 0.1, 0.5]
 # stationary MNIST networks of a run
 MNIST, DEPTH = "*_stationary/measures.nc", 4
+# networks on one choice of images from several initial weights; 200 epochs of Adam, and then Newton's method
+IMAGES, DIGITS = 500, {"weight_decay": 3e-3, "sigma": 0.0, "width": 64, "depth": 4, "seed": [0, 1, 2, 3, 4]}
 # seeds and epochs of networks with one hidden layer and an activation that may have kinks
 FEW, BUDGET = [0, 1, 2], 5000
 # a point is at a kink of a neuron up to this share of the product of their norms
@@ -94,6 +104,41 @@ def by_seed(networks: xr.Dataset) -> str:
                         "tau": f"{tau.statistic:.2f} ({tau.pvalue:.2g})" if tau else "",
                     }
                 )
+    return table(rows)
+
+
+def digits_by_seed() -> str:
+    """A row for each of several initial weights: stationary MNIST networks on the same images."""
+    images, labels = read_split(RESOURCES, "test")
+    chosen, tests = balanced_subsets(labels, [IMAGES, 1000], 0, CLASSES)
+    images, labels = images.reshape(len(images), -1) / 255, labels.astype(np.int64)
+    points = Points(0, images[chosen], labels[chosen])
+    first = nrc.train(
+        DIGITS,
+        points,
+        task="classify",
+        method={"name": "adam", "learning_rate": 1e-3, "batch": 100, "schedule": "cosine"},
+        epochs=200,
+    )
+    networks = nrc.train(
+        DIGITS, points, task="classify", method="newton", tolerance=TOLERANCE, epochs=5000, warm_start=first
+    )
+    rows = []
+    for seed in DIGITS["seed"]:
+        cell = networks.sel(seed=seed)
+        outputs = nrc.module(cell, activation="tanh")(torch.from_numpy(images[tests])).argmax(1).numpy()
+        spectra = [np.linalg.svd(cell[f"W{l}"].values, compute_uv=False) for l in range(1, DEPTH + 1)]
+        rows.append(
+            {
+                "seed": seed,
+                "residual": f"{float(cell['relative_residual']):.0e}",
+                "distinct neurons": "-".join(map(str, distinct(cell))),
+                "exact ranks": "-".join(f"{exact_rank(s):.0f}" for s in spectra),
+                "objective": f"{float(objective(networks).sel(seed=seed)):.6f}",
+                "loss": f"{float(cell['loss']):.6f}",
+                "test accuracy": f"{(outputs == labels[tests]).mean():.1%}",
+            }
+        )
     return table(rows)
 
 
@@ -227,19 +272,22 @@ def at_kinks(network: xr.Dataset, x: Array, y: Array, activation: str) -> tuple[
     return float(np.sqrt(total) / (decay * np.sqrt((w**2).sum() + (v**2).sum()))), float(kink.mean())
 
 
-def main(results: Path) -> None:
+def main(results: Path, parts: Sequence[str] = PARTS) -> None:
     make_deterministic()
-    networks = trained({"sigma": SIGMAS, "seed": SEEDS}, "varpro")
-    for mark, text in (
-        ("seeds", by_seed(networks)),
-        ("pushes", after_a_push(networks.sel(PUSHED))),
-        ("widths", by_width(results)),
-        ("kinks", with_kinks()),
-    ):
-        between(PAGE, mark, filled(text))
+    of_seeds = cache(lambda: trained({"sigma": SIGMAS, "seed": SEEDS}, "varpro"))
+    texts: dict[str, Callable[[], str]] = {
+        "seeds": lambda: by_seed(of_seeds()),
+        "pushes": lambda: after_a_push(of_seeds().sel(PUSHED)),
+        "digits": digits_by_seed,
+        "widths": lambda: by_width(results),
+        "kinks": with_kinks,
+    }
+    for mark in parts:
+        between(PAGE, mark, filled(texts[mark]()))
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m tools.neuron_counts", description=__doc__)
     parser.add_argument("--results", type=Path, default=Path("results"), help="results of the desk scale")
-    main(parser.parse_args().results)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="parts of the page")
+    main(**vars(parser.parse_args()))
