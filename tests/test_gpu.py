@@ -12,7 +12,6 @@ import train
 
 from nrc import netcdf
 from nrc.metadata import provenance
-from nrc.networks.activations import ACTIVATIONS
 from nrc.networks.mlp import Network
 from nrc.optimize.minimise import minimise
 from nrc.status import TerminationReason
@@ -23,7 +22,7 @@ from nrc.training.run import device_of
 from nrc.training.snapshots import Snapshots
 from nrc.training.trained_file import cell_arrays
 from support.pretended_gpu import GPU, pretended_gpu
-from support.problems import METHODS, mixture, normal
+from support.problems import METHODS, let_torch_compute, mixture, normal
 from support.references import centroid_gradient
 from workflow.lib import device
 
@@ -65,10 +64,8 @@ def test_the_pretended_gpu_refuses_what_a_gpu_refuses():
 
 
 @pytest.fixture(autouse=True)
-def one_tanh(monkeypatch):
-    """The CPU's is numpy's, of other last bits than torch's."""
-    torchs = replace(ACTIVATIONS["tanh"], value=lambda t, out: torch.tanh(t, out=out))
-    monkeypatch.setitem(ACTIVATIONS, "tanh", torchs)
+def torch_computes(monkeypatch):
+    let_torch_compute(monkeypatch)
 
 
 def run(name, loss, start, device, **options):

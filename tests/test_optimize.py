@@ -10,7 +10,7 @@ from scipy.optimize import minimize
 from nrc import kinds
 from nrc.objectives.protocols import Point
 from nrc.objectives.regularised_loss import RegularisedLoss
-from nrc.optimize.line_search import weak_wolfe
+from nrc.optimize.line_search import LineSearch
 from nrc.optimize.minimise import minimise
 from nrc.status import Status, TerminationReason
 from support.problems import METHODS, MethodCase, autoencoders, value_and_gradient
@@ -273,26 +273,47 @@ def test_a_cell_without_any_descent_stops():
     assert torch.equal(end.point.theta, identity)
 
 
-def test_a_line_search_ends_at_weak_wolfe_points():
+class Along(LineSearch):
+    """Steps along a multiple of the gradient."""
+
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+
+    def directions(self, objective, point, cells):
+        return self.factor * point.gradient[cells], 0
+
+
+def searched(factor):
+    """Loss, initial point, and the point of each cell when its first search has ended, with its status."""
     loss, start = autoencoders()
-    point = loss.at(start)
-    for scale in (1e-4, 1.0, 1e3):
-        direction = -scale * point.gradient
-        found = weak_wolfe(loss, point, direction)
-        assert found.accepted.all()
-        slope = (point.gradient * direction).sum(1)
-        step = ((found.point.theta - start) * direction).sum(1) / (direction**2).sum(1)
-        assert (found.point.value <= point.value + 1e-4 * step * slope + 1e-12).all()
-        assert ((found.point.gradient * direction).sum(1) >= 0.9 * slope).all()
+    method, point = Along(factor), loss.at(start)
+    method.join(torch.arange(len(start)), point, loss)
+    found, moved, stuck = point.clone(), torch.zeros(len(start), dtype=torch.bool), None
+    while not moved.all():
+        step = method.step(loss, point)
+        new = step.moved & ~moved
+        found.put(new, step.point[new])
+        moved, stuck = moved | new, step.stuck if stuck is None else torch.where(new, step.stuck, stuck)
+        point = step.point
+    return loss.at(start), found, stuck
+
+
+@pytest.mark.parametrize("factor", [-1e-4, -1.0, -1e3])
+def test_a_line_search_ends_at_weak_wolfe_points(factor):
+    point, found, stuck = searched(factor)
+    assert not stuck.any()
+    direction = factor * point.gradient
+    slope = (point.gradient * direction).sum(1)
+    step = ((found.theta - point.theta) * direction).sum(1) / (direction**2).sum(1)
+    assert (found.value <= point.value + 1e-4 * step * slope + 1e-12).all()
+    assert ((found.gradient * direction).sum(1) >= 0.9 * slope).all()
 
 
 def test_an_ascent_direction_is_not_followed():
-    loss, start = autoencoders()
-    point = loss.at(start)
-    found = weak_wolfe(loss, point, point.gradient)
-    assert not found.accepted.any()
-    assert torch.equal(found.point.theta, start)
-    assert (found.epochs == 0).all()
+    point, found, stuck = searched(1.0)
+    assert stuck.all()
+    assert torch.equal(found.theta, point.theta)
 
 
 def test_a_quadratic_of_many_scales():

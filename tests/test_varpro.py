@@ -6,15 +6,21 @@ import numpy as np
 import pytest
 import torch
 
-from nrc.networks import activations
+from nrc.networks.arrays import fastest, tensor
 from nrc.networks.workspace import Workspace
-from nrc.objectives import protocols, regularised_loss
-from nrc.optimize import lbfgs, line_search, varpro
 from nrc.optimize.minimise import minimise
-from nrc.optimize.protocols import RunInfo
+from nrc.optimize.protocols import RunInfo, tree_map
 from nrc.optimize.varpro import Options, Projected, RightInverse, build
 from nrc.status import TerminationReason
-from support.problems import METHODS, autoencoders, classifiers, modules, normal, parameters_of
+from support.problems import (
+    METHODS,
+    autoencoders,
+    classifiers,
+    let_torch_compute,
+    modules,
+    normal,
+    parameters_of,
+)
 
 VARPRO = METHODS["varpro"]
 
@@ -92,8 +98,9 @@ def test_the_gradient_is_that_of_the_projected_function(name):
 def test_the_preconditioner_is_a_plain_loop_over_layers(name):
     loss, theta = PROBLEMS[name]
     projected = Projected(loss)
-    inverse, q = RightInverse.of(projected, theta), normal(len(theta), projected.variables).float()
-    found = loss.architecture.network(inverse(q))
+    inverses, q = RightInverse.at(projected, theta), normal(len(theta), projected.variables).float()
+    times = RightInverse.times(projected, tree_map(fastest, inverses), fastest(q))
+    found = loss.architecture.network(tensor(times))
     rng = np.random.default_rng(np.random.SeedSequence(0, spawn_key=(4,)))
     signs = rng.choice([-1.0, 1.0], size=(loss.x.shape[1], loss.architecture.sizes[-1]))
     x, p = loss.x.expand(len(theta), -1, -1), weights_of_points(loss).numpy()
@@ -170,8 +177,7 @@ def test_torch_computes_what_numpy_does(monkeypatch, name):
     """On a GPU torch computes."""
     loss, theta = PROBLEMS[name]
     expected = steps(loss, theta)
-    for module in (activations, lbfgs, line_search, protocols, regularised_loss, varpro):
-        monkeypatch.setattr(module, "fastest", lambda tensor: tensor)
+    let_torch_compute(monkeypatch)
     found = steps(replace(loss, workspace=Workspace()), theta)
     torch.testing.assert_close(found.value, expected.value, rtol=1e-4, atol=0)
     torch.testing.assert_close(found.theta, expected.theta, rtol=1e-2, atol=1e-3)

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable
 from enum import IntEnum
+from functools import partial
 
 import numpy as np
 import torch
@@ -189,7 +190,8 @@ def smallest_found(objective: RegularisedLoss, theta: Tensor, cell: int) -> tupl
     """
     one = torch.tensor([cell])
     objective, theta = objective.select(one), theta[one]
-    hessian, inverse = (_operator(of(objective, theta), theta) for of in (Hessian, KFAC))
+    kfac = partial(KFAC.times, objective, KFAC.at(objective, theta))
+    hessian, inverse = (_operator(product, theta) for product in (Hessian(objective, theta), kfac))
     start = generator(0, Stream.EIGENVALUE_SEARCH).standard_normal((theta.shape[1], 1))
     tolerance = ACCURACY * float(objective.weight_decay)
     with warnings.catch_warnings():

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from nrc.networks.mlp import by_features
-from nrc.networks.workspace import Workspace
 from nrc.objectives.protocols import Point
 from nrc.objectives.regularised_loss import RegularisedLoss
 
@@ -31,8 +30,7 @@ def single(loss: RegularisedLoss) -> RegularisedLoss:
     shares = None if loss.shares is None else loss.shares.float()
     decay = loss.weight_decay.float()
     block = None if loss.block is None else 2 * loss.block
-    workspace = Workspace()
-    return replace(loss, x=x, y=y, weight_decay=decay, shares=shares, block=block, workspace=workspace)
+    return replace(loss, x=x, y=y, weight_decay=decay, shares=shares, block=block)
 
 
 @dataclass(frozen=True)

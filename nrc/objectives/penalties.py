@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from nrc.networks.activations import linear
+from nrc.networks.arrays import fastest, inner, tensor
 from nrc.options import Condition, equal, one_of, positive
 
 if TYPE_CHECKING:
@@ -99,12 +100,12 @@ class Factors:
     def gradient(
         self, architecture: Architecture, weight_decay: Tensor, theta: Tensor
     ) -> tuple[Tensor, Tensor]:
-        decay = weight_decay[:, None] * theta
-        return (decay * theta).sum(1) / 2, decay
+        decay = fastest(weight_decay)[:, None] * fastest(theta)
+        return tensor(inner(decay, fastest(theta)) / 2), tensor(decay)
 
     def gradient_norm(self, architecture: Architecture, weight_decay: Tensor, theta: Tensor) -> Tensor:
-        norm: Tensor = theta.norm(dim=1)
-        return weight_decay * norm
+        squares = tensor(inner(fastest(theta), fastest(theta)))
+        return weight_decay * squares.sqrt_()
 
     def add_hessian_product(self, product: Tensor, v: Tensor, weight_decay: Tensor) -> Tensor:
         return product.addcmul_(v, weight_decay[:, None])

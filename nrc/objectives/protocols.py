@@ -1,17 +1,16 @@
 """The protocol of an objective: a function of each cell's parameters, evaluated at a stack of points."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import wraps
 from typing import Any, Protocol, Self, TypeVar
 
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nrc.networks.arrays import fastest, inner, tensor
+from nrc.networks.arrays import Array, fastest, inner, namespace, tensor
 
-__all__ = ["Objective", "Point", "by_blocks", "dot", "norm", "per_cell"]
+__all__ = ["Objective", "Point", "dot", "evaluated", "norm", "per_cell"]
 
 
 # A tensor or an array of numpy.
@@ -116,7 +115,9 @@ class Point:
     def finite(self) -> Tensor:
         """Mask (cells,) of the cells with finite parameters, value and gradient."""
         # a sum is finite if all its terms are, and one test is several times as fast as many
-        return (self.value + self.gradient.sum(1) + self.theta.sum(1)).isfinite()
+        value, gradient, theta = (fastest(a) for a in (self.value, self.gradient, self.theta))
+        xp = namespace(value)
+        return tensor(xp.isfinite(value + xp.sum(gradient, 1) + xp.sum(theta, 1)))
 
 
 class InBlocks(Protocol):
@@ -126,20 +127,17 @@ class InBlocks(Protocol):
     def blocks(self) -> "list[tuple[slice, Self]]":
         """The cells of each block, and their functions."""
 
+    def write(self, theta: Array, value: Array, gradient: Array) -> None:
+        """Write values and gradients at theta into arrays."""
 
-Blocked = TypeVar("Blocked", bound=InBlocks)
 
-
-def by_blocks(at: Callable[[Blocked, Tensor], Point]) -> Callable[[Blocked, Tensor], Point]:
-    """An evaluation of all cells from an evaluation of a block."""
-
-    @wraps(at)
-    def of_all(objective: Blocked, theta: Tensor) -> Point:
-        if len(objective.blocks) == 1:
-            return at(objective, theta)
-        return Point.join(at(functions, theta[cells]) for cells, functions in objective.blocks)
-
-    return of_all
+def evaluated(objective: InBlocks, theta: Tensor) -> Point:
+    """Values and gradients at theta, which an objective with fewer variables completes."""
+    point = Point(theta, torch.empty_like(theta[:, 0]), torch.empty_like(theta))
+    arrays = [fastest(a) for a in vars(point).values()]
+    for cells, functions in objective.blocks:
+        functions.write(*(a[cells] for a in arrays))
+    return point
 
 
 def dot(a: Tensor, b: Tensor) -> Tensor:

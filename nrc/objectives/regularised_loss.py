@@ -12,7 +12,7 @@ from nrc.networks.losses import LOSSES, Loss
 from nrc.networks.mlp import Architecture, Network
 from nrc.networks.workspace import Workspace
 from nrc.objectives.penalties import PENALTIES, Penalty
-from nrc.objectives.protocols import Point, by_blocks, norm, per_cell
+from nrc.objectives.protocols import Point, evaluated, norm, per_cell
 from nrc.objectives.residual import relative_residual
 
 __all__ = ["RegularisedLoss"]
@@ -105,23 +105,24 @@ class RegularisedLoss:
             return [(slice(None), self)]
         return [(some, self.select(some)) for some in (slice(k, k + size) for k in range(0, cells, size))]
 
-    @by_blocks
     def at(self, theta: Tensor) -> Point:
         """Value (cells,) and gradient (cells, parameters) at theta (cells, parameters)."""
-        return self.at_features(theta, self.network(fastest(theta)).features(fastest(self.x), self.workspace))
+        return evaluated(self, theta)
 
-    def at_features(self, theta: Tensor, z: list[Array]) -> Point:
-        """Value and gradient from known features z^0, ..., z^L; z^L is overwritten."""
-        gradient = torch.empty_like(theta)
-        loss, *_ = self.network(fastest(theta)).gradient_at(
-            z,
-            fastest(self.y),
-            None if self.shares is None else fastest(self.shares),
-            self.workspace,
-            out=self.network(fastest(gradient)),
+    def write(self, theta: Array, value: Array, gradient: Array) -> None:
+        """Write value and gradient at theta into arrays."""
+        features = self.network(theta).features(fastest(self.x), self.workspace)
+        self.write_at(features, theta, value, gradient)
+
+    def write_at(self, z: list[Array], theta: Array, value: Array, gradient: Array) -> None:
+        """Write value and gradient from known features z^0, ..., z^L; z^L is overwritten."""
+        shares = None if self.shares is None else fastest(self.shares)
+        loss, *_ = self.network(theta).gradient_at(
+            z, fastest(self.y), shares, self.workspace, out=self.network(gradient)
         )
-        penalty, of_penalty = self.penalty_gradient(theta)
-        return Point(theta, tensor(loss) + penalty, gradient.add_(of_penalty))
+        penalty, of_penalty = map(fastest, self.penalty_gradient(tensor(theta)))
+        value[...] = loss + penalty
+        gradient += of_penalty
 
     def network(self, theta: Array) -> Network:
         """The networks of parameters (cells, parameters), whose arrays are views of them."""

@@ -50,7 +50,7 @@ class FirstOrder(Method[RegularisedLoss]):
     >>> sgd, options = partial(torch.optim.SGD, lr=0.5), FirstOrderOptions(learning_rate=0.5)
     >>> method = FirstOrder(sgd, RunInfo(epochs=10, seeds=[0]), options)
     >>> first = loss.at(torch.zeros(1, 1))
-    >>> method.join(torch.tensor([0]), first)
+    >>> method.join(torch.tensor([0]), first, loss)
     >>> method.step(loss, first).point.theta
     tensor([[1.]])
     """
@@ -68,7 +68,7 @@ class FirstOrder(Method[RegularisedLoss]):
         # the learning rate and the order of points depend on the epoch
         return not len(self.cells)
 
-    def begin(self, cells: Tensor, point: Point) -> dict[str, Any]:
+    def begin(self, cells: Tensor, point: Point, objective: RegularisedLoss) -> dict[str, Any]:
         self._restart_orders()
         return {"done": 0, "buffers": {}}
 

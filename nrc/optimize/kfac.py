@@ -1,13 +1,12 @@
 """Kronecker-factored approximate curvature (Martens & Grosse 2015), as an inverse Hessian of every cell."""
 
-from copy import copy
-from typing import Self
+from functools import cache
 
 import torch
 from torch import Tensor
 
-from nrc.objectives.protocols import per_cell
 from nrc.objectives.regularised_loss import RegularisedLoss
+from nrc.optimize.protocols import State
 from nrc.random_streams import Stream, generator
 
 __all__ = ["KFAC", "random_signs"]
@@ -21,11 +20,7 @@ class KFAC:
     curvature of the loss. The block of the layer in the Gauss-Newton matrix is about B x A. A bias is a
     feature that is 1 everywhere.
 
-    Parameters
-    ----------
-    objective : RegularisedLoss
-    theta : Tensor
-        (cells, parameters), in the precision in which to compute.
+    It is computed in the precision of theta, (cells, parameters).
 
     Examples
     --------
@@ -34,40 +29,38 @@ class KFAC:
     >>> from nrc.networks.mlp import Architecture
     >>> x = torch.tensor([[[1.0], [-1.0]]])
     >>> loss = RegularisedLoss(Architecture((1, 1)), x, 2 * x, weight_decay=torch.ones(1))
-    >>> inverse = KFAC(loss, torch.zeros(1, 1))
-    >>> inverse(torch.ones(1, 1))
+    >>> layers = KFAC.at(loss, torch.zeros(1, 1))
+    >>> KFAC.times(loss, layers, torch.ones(1, 1))
     tensor([[0.5000]])
     """
 
-    def __init__(self, objective: RegularisedLoss, theta: Tensor) -> None:
-        self._architecture = objective.architecture
+    @staticmethod
+    def at(objective: RegularisedLoss, theta: Tensor) -> dict[str, dict[str, Tensor]]:
+        """Qa (if it is not the identity), Qb and 1 / (b_i a_j + lambda) of each layer, (cells, ...)."""
         network, workspace = objective.network(theta), objective.workspace
         *z, output = network.features(objective.x, workspace)
         signs = random_signs(*output.shape[1:]).to(theta)
         u = network.deltas(z, objective.measured_by.root(output, objective.y, signs), workspace)
         p, damping = objective.point_weights, objective.penalised_by.damping(objective.weight_decay)
-        self._layers = []
-        for l, (inputs, outgoing) in enumerate(zip(z, u, strict=True)):
-            diagonal = l == 0 and objective.principal_axes and not self._architecture.bias
-            a, qa = _diagonal_moments(inputs, p) if diagonal else _moments(network.with_ones(inputs), p)
-            b, qb = _moments(outgoing, p)
-            curvature = b[:, :, None] * a[:, None, :] + damping[:, None, None]
-            self._layers.append((qa, qb, 1 / curvature))
+        layers: dict[str, dict[str, Tensor]] = {}
+        for l, (inputs, outgoing) in enumerate(zip(z, u, strict=True), start=1):
+            layer = layers[str(l)] = {}
+            if l == 1 and objective.principal_axes and network.biases is None:
+                a = (p * inputs.square()).sum(1)  # of diagonal moments
+            else:
+                a, qa = _moments(network.with_ones(inputs), p)
+                layer["qa"] = qa.expand(len(theta), -1, -1).contiguous()
+            b, layer["qb"] = _moments(outgoing, p)
+            layer["inverse"] = 1 / (b[:, :, None] * a[:, None, :] + damping[:, None, None])
+        return layers
 
-    def select(self, cells: Tensor) -> Self:
-        """The inverse Hessians of some cells."""
-        some = copy(self)
-        some._layers = [
-            (None if qa is None else per_cell(qa, cells), qb[cells], inverse[cells])
-            for qa, qb, inverse in self._layers
-        ]
-        return some
-
-    def __call__(self, q: Tensor) -> Tensor:
+    @staticmethod
+    def times(objective: RegularisedLoss, layers: State, q: Tensor) -> Tensor:
         """H_0 q for q (cells, parameters)."""
         result = torch.empty_like(q)
-        before, after = self._architecture.network(q), self._architecture.network(result)
-        for l, (qa, qb, inverse) in enumerate(self._layers, start=1):
+        before, after = objective.network(q), objective.network(result)
+        for l in range(1, len(layers) + 1):
+            qa, qb, inverse = (layers[str(l)].get(name) for name in ("qa", "qb", "inverse"))
             layer = qb.mT @ before.matrix(l)
             layer = layer if qa is None else layer @ qa
             layer *= inverse
@@ -81,11 +74,7 @@ def _moments(z: Tensor, p: Tensor | float) -> tuple[Tensor, Tensor]:
     return values.clamp_(min=0), vectors
 
 
-def _diagonal_moments(z: Tensor, p: Tensor | float) -> tuple[Tensor, None]:
-    """Eigenvalues of diagonal moments, whose eigenvectors are the unit vectors."""
-    return (p * z.square()).sum(1), None
-
-
+@cache
 def random_signs(*shape: int) -> Tensor:
     """Random signs, which depend on the shape alone.
 

@@ -1,7 +1,6 @@
-"""Limited-memory BFGS with a weak Wolfe line search (Nocedal & Wright 2006, ch. 7)."""
+"""Limited-memory BFGS (Nocedal & Wright 2006, ch. 7)."""
 
-from collections.abc import Callable
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 from pydantic import Field
@@ -9,19 +8,24 @@ from torch import Tensor
 
 from nrc.networks.arrays import Array, fastest, inner, namespace, tensor
 from nrc.objectives.protocols import Objective, Point
-from nrc.optimize.line_search import weak_wolfe
+from nrc.optimize.line_search import LineSearch
 from nrc.optimize.options import MethodOptions
-from nrc.optimize.protocols import Method, Phase, RunInfo, Step
+from nrc.optimize.protocols import Phase, RunInfo, State, tree_map
 
 __all__ = ["LBFGS", "Options", "Preconditioner", "build"]
 
-# Iterations with one initial inverse Hessian. Then it is computed again for all cells, and cells can join.
+# Iterations of a cell with one initial inverse Hessian.
 REFRESH = 50
 
 PRECISION = torch.float32
 
 
-class Preconditioner(Protocol):
+Suitable = TypeVar("Suitable", bound=Objective)
+# The objectives that H_0 is computed from.
+Source = TypeVar("Source", bound=Objective, contravariant=True)
+
+
+class Preconditioner(Protocol[Source]):
     """H_0 of every cell: an inverse Hessian, up to a factor.
 
     Examples
@@ -29,27 +33,20 @@ class Preconditioner(Protocol):
     A diagonal one:
 
     >>> class Diagonal:
-    ...     def __init__(self, h):
-    ...         self.h = h
+    ...     @staticmethod
+    ...     def at(objective, theta):
+    ...         return {"h": 2 * torch.ones_like(theta)}
     ...
-    ...     def __call__(self, q):
-    ...         return self.h * q
-    ...
-    ...     def select(self, cells):
-    ...         return Diagonal(self.h[cells])
-    >>> Diagonal(torch.tensor([[2.0], [3.0]])).select(torch.tensor([1]))(torch.ones(1, 1))
-    tensor([[3.]])
+    ...     @staticmethod
+    ...     def times(objective, matrices, q):
+    ...         return matrices["h"] * q
     """
 
-    def __call__(self, q: Tensor) -> Tensor:
-        """H_0 q for q (cells, parameters)."""
+    def at(self, objective: Source, theta: Tensor) -> State:
+        """Matrices with a row for each cell, from which H_0 at theta is computed."""
 
-    def select(self, cells: Tensor) -> Self:
-        """The inverse Hessians of some cells."""
-
-
-# The objectives that H_0 is computed from.
-Suitable = TypeVar("Suitable", bound=Objective)
+    def times(self, objective: Source, matrices: State, q: Array) -> Array:
+        """H_0 q for q (cells, variables), with the matrices as arrays like q."""
 
 
 class Options(MethodOptions):
@@ -70,19 +67,23 @@ def build(run: RunInfo, options: Options) -> list[Phase]:
     return [Phase(LBFGS(options.history))]
 
 
-class LBFGS(Method[Suitable]):
+class LBFGS(LineSearch[Suitable]):
     """Quasi-Newton steps from the last `history` pairs of each cell.
 
-    A pair is (s, y) = (difference of points, difference of gradients) with rho = 1 / s'y; rho = 0 switches a
-    pair off for one cell. The initial inverse Hessian is gamma H_0, gamma = s'y / y'H_0 y with the last pair.
+    A pair is (s, y) = (difference of points, difference of gradients); it is 0 if it is off. The initial
+    inverse Hessian is gamma H_0, gamma = s'y / y'H_0 y with the last pair. With the pairs as the columns of S
+    and Y in their order, and D and R the diagonal and the upper triangle of S'Y, the direction is
+
+        -(r + S b),  a = R^{-1} S'g,  r = gamma H_0 (g - Y a),  b = R^{-T} (D a - Y'r),
+
+    which is the two-loop recursion for a gradient g (Byrd, Nocedal & Schnabel 1994).
 
     Parameters
     ----------
     history : int
         Number of pairs remembered.
-    initial : callable, optional
-        H_0 of all cells from objective and parameters, computed again every 50 iterations. Pairs remain.
-        The identity if not given.
+    initial : Preconditioner, optional
+        H_0, computed again every 50 iterations of a cell. Pairs remain. The identity if not given.
 
     Examples
     --------
@@ -98,82 +99,82 @@ class LBFGS(Method[Suitable]):
     1.0
     """
 
-    def __init__(
-        self, history: int, initial: Callable[[Suitable, Tensor], Preconditioner] | None = None
-    ) -> None:
+    def __init__(self, history: int, initial: Preconditioner[Suitable] | None = None) -> None:
         super().__init__()
         self.history, self._initial = history, initial
-        self._h: Preconditioner | None = None
+        # row k is true where a pair is not older than another, if the newest one is at place k
+        age = (torch.arange(history)[:, None] - torch.arange(history)) % history
+        self._newer = age[:, None, :] <= age[:, :, None]
 
-    @property
-    def can_join(self) -> bool:
-        return not len(self.cells) or self.memory["iterations"] % REFRESH == 0
+    def begin(self, cells: Tensor, point: Point, objective: Suitable) -> dict[str, Any]:
+        # the pair of iteration k is at place k modulo history
+        none = point.theta.new_zeros((len(cells), self.history, objective.variables), dtype=PRECISION)
+        memory: dict[str, Any] = {"s": none, "y": none.clone(), "gamma": self._first_scale(point)}
+        memory["iterations"] = torch.zeros_like(cells)
+        if self._initial is not None:
+            memory["h"] = self._initial.at(objective, point.theta)
+        return {**super().begin(cells, point, objective), **memory}
 
-    def begin(self, cells: Tensor, point: Point) -> dict[str, Any]:
-        # the pair of iteration k is at place k modulo history; zeros switch a pair off
-        none = point.theta.new_zeros((len(cells), self.history, point.theta.shape[1]), dtype=PRECISION)
-        pairs = {"s": none, "y": none.clone(), "rho": none.new_zeros(none.shape[:2])}
-        memory = {"scale": self._first_scale(point), "iterations": 0, **pairs}
-        # H_0 is taken at theta
-        return memory if self._initial is None else {**memory, "theta": point.theta}
+    def directions(self, objective: Suitable, point: Point, cells: Tensor) -> tuple[Tensor, int]:
+        self._refresh(objective, point, cells)
+        s, y, gamma, iterations = self._named("s", "y", "gamma", "iterations")
+        xp, m = namespace(s), self.history
+        g = xp.asarray(fastest(point.gradient)[:, : s.shape[2]], dtype=s.dtype)[:, :, None]
+        sy = xp.matmul(s, y.mT)
+        d = xp.einsum("cii->ci", sy)
+        r = sy * fastest(self._newer.to(point.theta.device))[(iterations - 1) % m]
+        r.reshape(-1, m * m)[:, :: m + 1] += d == 0
+        a = xp.linalg.solve(r, xp.matmul(s, g))
+        rest = gamma[:, None] * self._h_0(objective, (g - xp.matmul(y.mT, a))[:, :, 0])
+        b = xp.linalg.solve(r.mT, d[:, :, None] * a - xp.matmul(y, rest[:, :, None]))
+        direction = tensor(-(rest + xp.matmul(s.mT, b)[:, :, 0]))
+        return direction if len(cells) == len(direction) else direction[cells], 0
 
-    def keep(self, cells: Tensor) -> None:
-        super().keep(cells)
-        # if the next step computes it again, it need not be kept
-        refresh = self.memory["iterations"] % REFRESH == 0
-        self._h = None if self._h is None or refresh else self._h.select(cells)
-
-    def step(self, objective: Suitable, point: Point) -> Step:
-        self._refresh(objective, point)
-        some = slice(objective.variables)
-        found = weak_wolfe(objective, point, self._direction(point.gradient[:, some]))
-        # A cell without an acceptable step forgets its pairs and tries steepest descent next;
-        # if it had none to forget, rounding hides any further descent.
-        rho, scale, failed = self.memory["rho"], self.memory["scale"], ~found.accepted
-        stuck = failed & ~rho.any(1)
-        self._remember(found.point, point, some)
+    def ended(
+        self, objective: Suitable, after: Point, before: Point, accepted: Array, failed: Array
+    ) -> Array:
+        """Remember the pairs of cells that have moved. Others forget all pairs, and are stuck without any."""
+        s, y, gamma, iterations = self._named("s", "y", "gamma", "iterations")
+        stuck = failed
         if failed.any():
-            rho[failed], scale[failed] = 0, self._first_scale(point)[failed]
-        self.memory["iterations"] += 1
-        return Step(found.point, found.epochs, stuck)
+            stuck = failed & ~(s.any(2).any(1) | y.any(2).any(1))
+            s[failed], y[failed] = 0, 0
+            gamma[failed] = fastest(self._first_scale(before))[failed]
+        self._remember(objective, after, before, accepted)
+        iterations += accepted | failed
+        return stuck
 
-    def _refresh(self, objective: Suitable, point: Point) -> None:
+    def _remember(self, objective: Suitable, after: Point, before: Point, accepted: Array) -> None:
+        """Remember the pair of the accepted step. If s'y is not positive it is off, and gamma stays."""
+        direction, t, gamma, iterations = self._named("direction", "t", "gamma", "iterations")
+        ss, ys = self._named("s", "y")
+        xp, variables = namespace(ss), ss.shape[2]
+        s = xp.asarray(t[:, None] * direction, dtype=ss.dtype)
+        y = fastest(after.gradient)[:, :variables] - fastest(before.gradient)[:, :variables]
+        y = xp.asarray(y, dtype=ss.dtype)
+        sy, curvature = inner(s, y), inner(y, self._h_0(objective, y))
+        curved = accepted & (sy > 0) & (curvature > 0)
+        gamma[...] = xp.where(curved, sy / curvature, gamma)
+        if not curved.all():
+            s[~curved], y[~curved] = 0, 0
+        cells = xp.argwhere(accepted)[:, 0]
+        places = iterations[cells] % self.history
+        here = slice(None) if len(cells) == len(s) else cells
+        ss[cells, places], ys[cells, places] = s[here], y[here]
+
+    def _refresh(self, objective: Suitable, point: Point, cells: Tensor) -> None:
+        """Compute H_0 of some cells again, if it is time."""
+        iterations = self.arrays["iterations"][fastest(cells)]
+        due = (iterations > 0) & (iterations % REFRESH == 0)
+        if self._initial is not None and due.any():
+            some = cells[tensor(due)]
+            new = self._initial.at(objective.select(some), point.theta[some])
+            tree_map(lambda old, new: old.index_copy_(0, some, new), self.memory["h"], new)
+
+    def _h_0(self, objective: Suitable, q: Array) -> Array:
         if self._initial is None:
-            return
-        if self.memory["iterations"] % REFRESH == 0:
-            self.memory["theta"], self._h = point.theta, None
-        if self._h is None:
-            self._h = self._initial(objective, self.memory["theta"])
-
-    def _h_0(self, q: Array) -> Array:
-        return q if self._h is None else fastest(self._h(tensor(q)))
-
-    def _direction(self, gradient: Tensor) -> Tensor:
-        """-H gradient by the two-loop recursion, H the model of the inverse Hessian of each cell."""
-        s, y, rho, scale = (fastest(self.memory[name]) for name in ("s", "y", "rho", "scale"))
-        s, y = s[:, :, : gradient.shape[1]], y[:, :, : gradient.shape[1]]
-        xp, iterations, alpha = namespace(s), self.memory["iterations"], {}
-        kept = [k % self.history for k in range(max(0, iterations - self.history), iterations)]
-        q = xp.asarray(fastest(gradient), dtype=s.dtype, copy=True)
-        for k in reversed(kept):
-            alpha[k] = rho[:, k] * inner(s[:, k], q)
-            q -= alpha[k][:, None] * y[:, k]
-        q = scale[:, None] * self._h_0(q)
-        for k in kept:
-            q += (alpha[k] - rho[:, k] * inner(y[:, k], q))[:, None] * s[:, k]
-        return -tensor(q).to(gradient.dtype)
-
-    def _remember(self, after: Point, before: Point, some: slice) -> None:
-        """Remember a pair and its scale. If s'y is not positive, the pair is off, and the scale stays."""
-        rho, scale = fastest(self.memory["rho"]), fastest(self.memory["scale"])
-        xp, k = namespace(rho), self.memory["iterations"] % self.history
-        s, y = (fastest(self.memory[name])[:, k, some] for name in ("s", "y"))
-        xp.subtract(fastest(after.theta)[:, some], fastest(before.theta)[:, some], out=s)
-        xp.subtract(fastest(after.gradient)[:, some], fastest(before.gradient)[:, some], out=y)
-        sy = inner(s, y)
-        curved = sy > 0
-        rho[:, k] = 1 / xp.where(curved, sy, xp.inf)
-        scale[:] = xp.where(curved, sy / xp.where(curved, inner(y, self._h_0(y)), 1), scale)
+            return q
+        return self._initial.times(objective, self.arrays["h"], q)
 
     def _first_scale(self, point: Point) -> Tensor:
         """Scale of the first step: 1 with H_0; otherwise at most 1, and a step of at most unit length."""

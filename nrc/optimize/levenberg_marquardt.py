@@ -61,7 +61,7 @@ class LevenbergMarquardt(Method[RegularisedLoss]):
     1.0
     """
 
-    def begin(self, cells: Tensor, point: Point) -> dict[str, Tensor]:
+    def begin(self, cells: Tensor, point: Point, objective: RegularisedLoss) -> dict[str, Tensor]:
         return {"damping": torch.full_like(point.value, FIRST_DAMPING)}
 
     def step(self, objective: RegularisedLoss, point: Point) -> Step:

@@ -1,13 +1,16 @@
-"""A line search to a weak Wolfe point (Lewis & Overton 2013), for all cells at once."""
+"""Steps along descent directions to weak Wolfe points (Lewis & Overton 2013), for all cells at once."""
 
-from dataclasses import dataclass
+from abc import abstractmethod
+from typing import Any, TypeVar
 
+import torch
 from torch import Tensor
 
-from nrc.networks.arrays import fastest, inner, namespace, tensor
+from nrc.networks.arrays import Array, fastest, inner, namespace, tensor
 from nrc.objectives.protocols import Objective, Point
+from nrc.optimize.protocols import Method, State, Step, tree_map
 
-__all__ = ["Found", "weak_wolfe"]
+__all__ = ["LineSearch"]
 
 DECREASE, CURVATURE = 1e-4, 0.9
 TRIALS = 40
@@ -15,78 +18,123 @@ TRIALS = 40
 # (Hager & Zhang 2005).
 ROUNDING = 50
 
-
-@dataclass
-class Found:
-    """End points of the searches; the initial point for cells that were not accepted."""
-
-    point: Point
-    epochs: Tensor
-    accepted: Tensor
+Suitable = TypeVar("Suitable", bound=Objective)
 
 
-def weak_wolfe(objective: Objective, start: Point, direction: Tensor) -> Found:
-    """Find for each cell a step t with, for phi(t) = f(theta + t direction),
+class LineSearch(Method[Suitable]):
+    """A method that searches along a direction d for a step t with, for phi(t) = f(theta + t d),
 
     phi(t) <= phi(0) + 1e-4 t phi'(0)  and  phi'(t) >= 0.9 phi'(0),
 
     by doubling and bisection from t = 1. If the decrease is lost in rounding, the approximation
     phi'(t) <= (2e-4 - 1) phi'(0) replaces the first condition.
 
-    Parameters
-    ----------
-    objective : Objective
-    start : Point
-    direction : Tensor
-        Descent directions, (cells, variables).
+    A step of the method is one trial of every cell. A cell whose trial is accepted takes its next direction
+    at once, while others go on searching. A subclass defines `directions`, and `ended` if it has a memory.
 
     Examples
     --------
-    One weight w, f(w) = (w - 2)^2 / 2 + w^2 / 2. As f(2) is not less than f(0), half the step is taken.
+    Steepest descent for one weight w, f(w) = (w - 2)^2 / 2 + w^2 / 2. From w = 2 with gradient 2 the first
+    trial is w = 0, which is not lower, and the second one w = 1.
 
     >>> from nrc.networks.mlp import Architecture
     >>> from nrc.objectives.regularised_loss import RegularisedLoss
+    >>> class Steepest(LineSearch):
+    ...     def directions(self, objective, point, cells):
+    ...         return -point.gradient[cells], 0
     >>> x = torch.tensor([[[1.0], [-1.0]]])
     >>> loss = RegularisedLoss(Architecture((1, 1)), x, 2 * x, weight_decay=torch.ones(1))
-    >>> found = weak_wolfe(loss, loss.at(torch.zeros(1, 1)), direction=torch.tensor([[2.0]]))
-    >>> found.point.theta.item(), found.epochs.item(), found.accepted.item()
-    (1.0, 2, True)
+    >>> method, point = Steepest(), loss.at(torch.tensor([[2.0]]))
+    >>> method.join(torch.tensor([0]), point, loss)
+    >>> for _ in range(2):
+    ...     step = method.step(loss, point)
+    ...     step.point.theta.item(), step.moved.item()
+    (2.0, False)
+    (1.0, True)
     """
-    along, value, gradient = map(fastest, (direction, start.value, start.gradient))
-    xp, variables = namespace(along), along.shape[1]
-    slope = inner(gradient[:, :variables], along)
-    # below this value the slope decides
-    level = value + ROUNDING * objective.rounding * abs(value)
-    low, high, t = xp.zeros_like(slope), xp.full_like(slope, xp.inf), xp.ones_like(slope)
-    epochs, accepted = xp.zeros_like(slope, dtype=xp.int64), xp.zeros_like(slope, dtype=xp.bool)
-    found, search = start, xp.argwhere(slope < 0)[:, 0]
-    for _ in range(TRIALS):
-        if len(search) == 0:
-            break
-        everyone = len(search) == len(slope)
-        here = slice(None) if everyone else search
-        part = objective if everyone else objective.select(tensor(search))
-        step, slope_0 = t[here], slope[here]
-        theta = start.theta.clone() if everyone else start.theta[tensor(search)]
-        fastest(theta)[:, :variables] += step[:, None] * along[here]
-        trial = part.at(theta)
-        value_t, slope_t = fastest(trial.value), inner(fastest(trial.gradient)[:, :variables], along[here])
 
-        decreased = value_t <= value[here] + DECREASE * step * slope_0
-        flat = (value_t <= level[here]) & (slope_t <= (2 * DECREASE - 1) * slope_0)
-        below = decreased | flat
-        short = below & (slope_t < CURVATURE * slope_0)
-        good = below & ~short & fastest(trial.finite)
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: State = {}
+        self._arrays: dict[str, Any] = {}
 
-        epochs[here] += 1
-        if found is start and everyone and good.all():  # the usual case
-            return Found(trial, tensor(epochs), tensor(good))
-        if found is start:
-            found = start.clone()
-        found.put(tensor(search[good]), trial[tensor(good)])
-        accepted[search[good]] = True
-        low[here] = xp.where(short, step, low[here])
-        high[here] = xp.where(short, high[here], step)
-        t = xp.where(xp.isinf(high), 2 * t, (low + high) / 2)
-        search = search[~good]
-    return Found(found, tensor(epochs), tensor(accepted))
+    def begin(self, cells: Tensor, point: Point, objective: Suitable) -> dict[str, Any]:
+        zero = torch.zeros_like(point.value)
+        return {
+            "direction": torch.zeros_like(point.theta[:, : objective.variables]),
+            "trials": torch.zeros_like(cells),  # 0 before a new direction
+            **{name: zero.clone() for name in ("slope", "t", "low", "high")},
+        }
+
+    @abstractmethod
+    def directions(self, objective: Suitable, point: Point, cells: Tensor) -> tuple[Tensor, Tensor | int]:
+        """Descent directions (some, variables) of some cells by index, and the evaluations that they cost."""
+
+    def ended(
+        self, objective: Suitable, after: Point, before: Point, accepted: Array, failed: Array
+    ) -> Array:
+        """Learn from the searches that end, masks (cells,), and return a mask of the cells that are stuck."""
+        return failed
+
+    def step(self, objective: Suitable, point: Point) -> Step:
+        epochs = self._turn(objective, point)
+        direction, t, slope, trials = self._named("direction", "t", "slope", "trials")
+        xp, variables = namespace(t), direction.shape[1]
+        theta = xp.asarray(fastest(point.theta), copy=True)
+        theta[:, :variables] += t[:, None] * direction
+        trial = objective.at(tensor(theta))
+        trials += 1
+
+        value, value_t = fastest(point.value), fastest(trial.value)
+        slope_t = inner(fastest(trial.gradient)[:, :variables], direction)
+        # below this value the slope decides
+        level = value + ROUNDING * objective.rounding * abs(value)
+        decreased = value_t <= value + DECREASE * t * slope
+        flat = (value_t <= level) & (slope_t <= (2 * DECREASE - 1) * slope)
+        below, descent = (decreased | flat) & xp.isfinite(slope_t), slope < 0
+        short = below & (slope_t < CURVATURE * slope)
+        accepted = below & ~short & descent
+        failed = ~accepted & ((trials >= TRIALS) | ~descent)
+        moved = accepted | failed
+
+        stuck = self.ended(objective, trial, point, accepted, failed)
+        trials[moved] = 0
+        if not accepted.all():
+            self._bisect(short)
+            stay = tensor(xp.argwhere(~accepted)[:, 0])
+            trial.put(stay, point[stay])
+        return Step(trial, tensor(epochs), tensor(stuck), tensor(moved))
+
+    def _turn(self, objective: Suitable, point: Point) -> Array:
+        """Let cells begin a search if none is under way, and count evaluations, with the one that follows."""
+        direction, trials, slope, t, low, high = self._named(
+            "direction", "trials", "slope", "t", "low", "high"
+        )
+        xp, new = namespace(trials), trials == 0
+        epochs, cells = xp.ones_like(trials), xp.argwhere(new)[:, 0]
+        if len(cells):
+            here = slice(None) if len(cells) == len(new) else cells
+            directions, cost = self.directions(objective, point, tensor(cells))
+            direction[here] = fastest(directions)
+            slope[here] = inner(fastest(point.gradient)[here, : direction.shape[1]], direction[here])
+            t[here], low[here], high[here] = 1, 0, xp.inf
+            epochs[here] += cost if isinstance(cost, int) else fastest(cost)
+        return epochs
+
+    def _bisect(self, short: Array) -> None:
+        """The next step of each search: longer if this one is short, and otherwise shorter."""
+        t, low, high = self._named("t", "low", "high")
+        xp = namespace(t)
+        low[...] = xp.where(short, t, low)
+        high[...] = xp.where(short, high, t)
+        t[...] = xp.where(xp.isinf(high), 2 * t, (low + high) / 2)
+
+    @property
+    def arrays(self) -> dict[str, Any]:
+        """The memory as arrays of the library that computes fastest, which share it."""
+        if self._seen is not self.memory:
+            self._seen, self._arrays = self.memory, tree_map(fastest, self.memory)
+        return self._arrays
+
+    def _named(self, *names: str) -> list[Array]:
+        return [self.arrays[name] for name in names]

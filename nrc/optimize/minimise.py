@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nrc.networks.arrays import fastest, tensor
+from nrc.objectives import protocols
 from nrc.objectives.protocols import Objective, Point
 from nrc.optimize.protocols import Method, Phase, State
 from nrc.status import TerminationReason
@@ -300,7 +302,7 @@ class Minimisation:
         # a method on mini-batches does not use this evaluation, so it is not part of the budget
         self.end.evaluations[new] += int(self.method.full_batch)
         self._before[new] = self.end.evaluations[new]
-        self.method.join(new, point)
+        self.method.join(new, point, objective)
         residual = objective.relative_residual(point.theta, point.gradient)
         self.running = torch.cat([self.running, new])
         self.objective = objective if len(self.running) == len(new) else self._objective_of(self.running)
@@ -311,19 +313,22 @@ class Minimisation:
 
     def judge(self, tolerance: float, epochs: int) -> Tensor:
         """For each running cell the termination reason, `RUNNING` for the next phase, or `STAYS`."""
-        done = self.end.evaluations[self.running]
-        spent, collapsed = done >= epochs, self.point.theta.norm(dim=1) <= self._small[self.running]
-        near = self.residual <= max(self.phase.tolerance, tolerance)
-        over = done - self._before[self.running] >= self.phase.epochs
+        running = fastest(self.running)
+        done, norm = fastest(self.end.evaluations)[running], fastest(protocols.norm(self.point.theta))
+        spent, collapsed = done >= epochs, norm <= fastest(self._small)[running]
+        near = fastest(self.residual) <= max(self.phase.tolerance, tolerance)
+        over = done - fastest(self._before)[running] >= self.phase.epochs
+        usual = not (near | over | spent | collapsed | fastest(self._stuck) | fastest(self._diverged)).any()
+        left = torch.full_like(self.running, STAYS)
+        if usual:
+            return left
+        spent, collapsed, near, over = map(tensor, (spent, collapsed, near, over))
         # on mini-batches the residual is only evaluated at the end of a cell, whatever other cells do
         known = torch.full_like(spent, self.in_last_phase and self.method.full_batch)
         if not known.all():
             known = (spent | collapsed) & ~self._diverged
             if known.any():
                 self._evaluate(known)
-        left = torch.full_like(self.running, STAYS)
-        if not (near | over | spent | collapsed | self._stuck | self._diverged).any():  # the usual case
-            return left
         # if several reasons hold, the last one of this list counts
         left[self._stuck] = TerminationReason.NO_DESCENT
         if not self.in_last_phase:
@@ -359,8 +364,9 @@ class Minimisation:
     def step(self) -> None:
         """One step of the method; a cell that diverges stays at its last point."""
         step = self.method.step(self.objective, self.point)
-        self.end.iterations[self.running] += 1
-        self.end.evaluations[self.running] += step.epochs
+        running, end = fastest(self.running), self.end
+        fastest(end.iterations)[running] += 1 if step.moved is None else fastest(step.moved)
+        fastest(end.evaluations)[running] += fastest(step.epochs)
         self._stuck, self._diverged = step.stuck, ~step.point.finite
         if self._diverged.any():
             step.point.put(self._diverged, self.point[self._diverged])

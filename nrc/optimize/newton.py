@@ -5,12 +5,14 @@ any tolerance (Nocedal & Wright 2006, ch. 7.1).
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from nrc.networks.activations import smooth
+from nrc.networks.arrays import Array, fastest, tensor
 from nrc.objectives.hessian import Hessian
 from nrc.objectives.mixed_precision import Single, single
 from nrc.objectives.penalties import ridge
@@ -18,9 +20,9 @@ from nrc.objectives.protocols import Point, dot
 from nrc.objectives.regularised_loss import RegularisedLoss
 from nrc.optimize.kfac import KFAC
 from nrc.optimize.lbfgs import LBFGS
-from nrc.optimize.line_search import weak_wolfe
+from nrc.optimize.line_search import LineSearch
 from nrc.optimize.options import MethodOptions
-from nrc.optimize.protocols import Method, Phase, RunInfo, Step
+from nrc.optimize.protocols import Phase, RunInfo, State, tree_map
 from nrc.options import Requirement, equal, positive
 
 __all__ = ["NewtonCG", "Options", "build", "conjugate_gradients"]
@@ -58,11 +60,23 @@ def build(run: RunInfo, options: Options) -> list[Phase]:
     >>> [phase.tolerance for phase in phases]
     [1e-05, 0.0]
     """
-    first: LBFGS[Single] = LBFGS(options.history, lambda objective, theta: KFAC(objective.low, theta.float()))
-    return [Phase(first, Single, tolerance=options.switch), Phase(NewtonCG(run.tolerance))]
+    first = Phase(LBFGS(options.history, _SingleKFAC), Single, tolerance=options.switch)
+    return [first, Phase(NewtonCG(run.tolerance))]
 
 
-class NewtonCG(Method[RegularisedLoss]):
+class _SingleKFAC:
+    """K-FAC by float32 products."""
+
+    @staticmethod
+    def at(objective: Single, theta: Tensor) -> State:
+        return KFAC.at(objective.low, theta.float())
+
+    @staticmethod
+    def times(objective: Single, layers: State, q: Array) -> Array:
+        return fastest(KFAC.times(objective.low, tree_map(tensor, layers), tensor(q)))
+
+
+class NewtonCG(LineSearch[RegularisedLoss]):
     """Steps along inexact solutions of H d = -gradient, by products with the Hessian H in float32.
 
     A product with H counts as an epoch.
@@ -79,7 +93,9 @@ class NewtonCG(Method[RegularisedLoss]):
     >>> from nrc.networks.mlp import Architecture
     >>> x = torch.tensor([[[1.0], [-1.0]]], dtype=torch.float64)
     >>> loss = RegularisedLoss(Architecture((1, 1)), x, 2 * x, weight_decay=x.new_ones(1))
-    >>> step = NewtonCG(1e-8).step(loss, loss.at(x.new_full((1, 1), 3)))
+    >>> method, point = NewtonCG(1e-8), loss.at(x.new_full((1, 1), 3))
+    >>> method.join(torch.tensor([0]), point, loss)
+    >>> step = method.step(loss, point)
     >>> round(step.point.theta.item(), 6), step.epochs.item()
     (1.0, 2)
     """
@@ -88,19 +104,19 @@ class NewtonCG(Method[RegularisedLoss]):
         super().__init__()
         self.tolerance = tolerance
 
-    def step(self, objective: RegularisedLoss, point: Point) -> Step:
+    def directions(self, objective: RegularisedLoss, point: Point, cells: Tensor) -> tuple[Tensor, Tensor]:
+        objective, point = objective.select(cells), point[cells]
         low, theta = single(objective), point.theta.float()
         residual = objective.relative_residual(point.theta, point.gradient)
         # of norm 1, because squares of a small gradient would underflow
         size = point.gradient.norm(dim=1, keepdim=True)
         direction, products = conjugate_gradients(
             Hessian(low, theta),
-            KFAC(low, theta),
+            partial(KFAC.times, low, KFAC.at(low, theta)),
             (-point.gradient / size).float(),
             self._accuracy(residual).float(),
         )
-        found = weak_wolfe(objective, point, direction * size)
-        return Step(found.point, found.epochs + products, stuck=~found.accepted)
+        return direction * size, products
 
     def _accuracy(self, residual: Tensor) -> Tensor:
         """Relative accuracy of the solution, for superlinear convergence, but not beyond the tolerance."""

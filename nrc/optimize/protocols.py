@@ -60,11 +60,14 @@ class Step:
         Number of evaluations of the function of each cell on all points, (cells,).
     stuck : Tensor
         Mask (cells,) of cells whose value cannot decrease any more in floating point.
+    moved : Tensor, optional
+        Mask (cells,) of cells that have finished an iteration; all if not given.
     """
 
     point: Point
     epochs: Tensor
     stuck: Tensor
+    moved: Tensor | None = None
 
 
 class Method(ABC, Generic[Suitable]):
@@ -87,7 +90,7 @@ class Method(ABC, Generic[Suitable]):
     Gradient descent with momentum 1/2, from 8 towards the minimum of w^2 / 2:
 
     >>> class HeavyBall(Method):
-    ...     def begin(self, cells, point):
+    ...     def begin(self, cells, point, objective):
     ...         return {"velocity": torch.zeros_like(point.theta)}
     ...
     ...     def step(self, objective, point):
@@ -120,17 +123,17 @@ class Method(ABC, Generic[Suitable]):
         """Whether cells can join now, and then take the same steps as in a stack of their own."""
         return True
 
-    def begin(self, cells: Tensor, point: Point) -> dict[str, Any]:
-        """The memory of cells that join, given by their numbers in the stack and their first points."""
+    def begin(self, cells: Tensor, point: Point, objective: Suitable) -> dict[str, Any]:
+        """The memory of cells that join: from their numbers in the stack, first points and functions."""
         return {}
 
     @abstractmethod
     def step(self, objective: Suitable, point: Point) -> Step:
-        """One iteration of every cell from a point, whose value and gradient are known."""
+        """One step of every cell from a point, whose value and gradient are known."""
 
-    def join(self, cells: Tensor, point: Point) -> None:
+    def join(self, cells: Tensor, point: Point, objective: Suitable) -> None:
         """Add cells after the cells that are there."""
-        new = {"cells": cells, **self.begin(cells, point)}
+        new = {"cells": cells, **self.begin(cells, point, objective)}
         self.memory = tree_map(_joined, self.memory, new) if len(self.cells) else new
 
     def keep(self, cells: Tensor) -> None:

@@ -10,21 +10,20 @@ from functools import cached_property
 from math import prod
 from typing import Self
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
 from nrc.networks.activations import smooth
-from nrc.networks.arrays import Array, fastest, namespace
-from nrc.networks.mlp import Architecture, Network
+from nrc.networks.arrays import Array, fastest, inner, namespace, tensor
+from nrc.networks.mlp import Network
 from nrc.objectives.mixed_precision import single
 from nrc.objectives.penalties import ridge
-from nrc.objectives.protocols import Point, by_blocks
+from nrc.objectives.protocols import Point, evaluated
 from nrc.objectives.regularised_loss import RegularisedLoss
 from nrc.optimize.kfac import random_signs
 from nrc.optimize.lbfgs import LBFGS
 from nrc.optimize.options import MethodOptions
-from nrc.optimize.protocols import Phase, RunInfo
+from nrc.optimize.protocols import Phase, RunInfo, State
 from nrc.options import Requirement, equal, positive
 
 __all__ = ["Options", "Projected", "RightInverse", "build"]
@@ -76,8 +75,8 @@ def build(run: RunInfo, options: Options) -> list[Phase]:
     plain, history = options.plain_epochs, options.history
     return [
         *([Phase(LBFGS(history), epochs=plain)] if plain else []),
-        Phase(LBFGS(history, RightInverse.of), _projected_single, tolerance=SWITCH, epochs=run.epochs // 2),
-        Phase(LBFGS(history, RightInverse.of), Projected),
+        Phase(LBFGS(history, RightInverse), _projected_single, tolerance=SWITCH, epochs=run.epochs // 2),
+        Phase(LBFGS(history, RightInverse), Projected),
     ]
 
 
@@ -133,14 +132,17 @@ class Projected:
     def blocks(self) -> list[tuple[slice, Self]]:
         return [(cells, replace(self, loss=loss)) for cells, loss in self.loss.blocks]
 
-    @by_blocks
     def at(self, theta: Tensor) -> Point:
         """Value and gradient with the best last layer for the others, computed in the precision of x."""
-        loss, rounded = self.loss, theta.to(self.loss.x.dtype, copy=True)
-        network = loss.network(fastest(rounded))
+        return evaluated(self, theta.to(self.loss.x.dtype, copy=True)).to(theta.dtype)
+
+    def write(self, theta: Array, value: Array, gradient: Array) -> None:
+        """Write the best last layer into theta, and value and gradient into arrays."""
+        loss = self.loss
+        network = loss.network(theta)
         z = network.hidden(fastest(loss.x), loss.workspace)
         _fit_last_layer(network, z[-1], loss)
-        return loss.at_features(rounded, [*z, network.output(z, loss.workspace)]).to(theta.dtype)
+        loss.write_at([*z, network.output(z, loss.workspace)], theta, value, gradient)
 
     def relative_residual(self, theta: Tensor, gradient: Tensor) -> Tensor:
         return self.loss.relative_residual(theta, gradient)
@@ -160,25 +162,18 @@ def _fit_last_layer(network: Network, z: Array, loss: RegularisedLoss) -> None:
     weighted, times = (z, z.shape[1]) if loss.shares is None else (z * fastest(loss.shares)[:, :, None], 1)
     moments = xp.matmul(weighted.mT, z)
     damping = times * fastest(loss.penalised_by.damping(loss.weight_decay))
-    xp.einsum("cii->ci", moments)[...] += damping[:, None]
+    moments.reshape(len(moments), -1)[:, :: moments.shape[1] + 1] += damping[:, None]
     network.overwrite(
         len(network.weights), xp.linalg.solve(moments, xp.matmul(weighted.mT, fastest(loss.y))).mT
     )
 
 
-@dataclass(frozen=True)
 class RightInverse:
     """The right half of K-FAC (Martens & Grosse 2015): Q_l -> Q_l (c_l A_l + 10 lambda I)^{-1}.
 
     A_l = z^{l-1} P z^{l-1}' are second moments of the layer's inputs, and c_l is the mean curvature
     sum_i p_i ||u_i^l||^2 / n_l of its outputs, with u_i^l the derivative in them of a combination of the
     network's outputs with random signs.
-
-    Attributes
-    ----------
-    architecture : Architecture
-    inverses : list of Tensor
-        (c_l A_l + 10 lambda I)^{-1} of each layer that is a variable, (cells, n_{l-1}, n_{l-1}).
 
     Examples
     --------
@@ -188,42 +183,36 @@ class RightInverse:
     >>> x = torch.tensor([[[1.0], [-1.0]]])
     >>> linear = Architecture((1, 1, 1), activation="linear")
     >>> projected = Projected(RegularisedLoss(linear, x, 2 * x, weight_decay=torch.tensor([0.1])))
-    >>> RightInverse.of(projected, torch.ones(1, 2))(torch.ones(1, 1))
+    >>> inverses = RightInverse.at(projected, torch.ones(1, 2))
+    >>> RightInverse.times(projected, inverses, torch.ones(1, 1))
     tensor([[0.5000]])
     """
 
-    architecture: Architecture
-    inverses: list[Tensor]
-
-    @classmethod
-    def of(cls, objective: Projected, theta: Tensor) -> Self:
-        """The preconditioner of every cell at theta (cells, parameters)."""
-        loss, theta = objective.loss, theta.to(objective.loss.x.dtype)
-        architecture, network = loss.architecture, loss.network(theta)
-        z = network.hidden(loss.x, loss.workspace)
-        points, outputs = loss.x.shape[1], architecture.sizes[-1]
-        p = theta.new_full((1, points), 1 / points) if loss.shares is None else loss.shares
-        signs = random_signs(points, outputs).to(theta).expand(len(theta), -1, -1)
-        u = network.deltas(z, signs, loss.workspace)
-        inverses, damping = [], loss.penalised_by.damping(loss.weight_decay)
+    @staticmethod
+    def at(objective: Projected, theta: Tensor) -> dict[str, Tensor]:
+        """(c_l A_l + 10 lambda I)^{-1} of each layer l that is a variable, (cells, n_{l-1}, n_{l-1})."""
+        loss, theta = objective.loss, fastest(theta.to(objective.loss.x.dtype))
+        architecture, network, xp = loss.architecture, loss.network(theta), namespace(theta)
+        z = network.hidden(fastest(loss.x), loss.workspace)
+        signs = random_signs(loss.x.shape[1], architecture.sizes[-1]).to(loss.x)
+        u = network.deltas(z, fastest(signs.expand(len(theta), -1, -1)), loss.workspace)
+        p = 1 / loss.x.shape[1] if loss.shares is None else fastest(loss.shares)[:, None, :]
+        inverses, damping = {}, DAMPING * fastest(loss.penalised_by.damping(loss.weight_decay))
         layers = list(zip(z, u, strict=True))[: None if architecture.bias else -1]
-        for inputs, outgoing in layers:
-            a = network.with_ones(inputs)
-            curvature = (p * outgoing.square().sum(2)).sum(1) / outgoing.shape[2]
-            moments = curvature[:, None, None] * ((p[:, :, None] * a).mT @ a)
-            moments.diagonal(dim1=1, dim2=2).add_(DAMPING * damping[:, None])
-            inverses.append(torch.linalg.inv(moments).float())
-        return cls(architecture, inverses)
+        for l, (inputs, outgoing) in enumerate(layers, start=1):
+            a = network.with_ones(inputs).mT
+            u_l = outgoing.mT.reshape(len(theta), -1)
+            curvature = inner((p * outgoing.mT).reshape(len(theta), -1), u_l) / outgoing.shape[2]
+            moments = curvature[:, None, None] * xp.matmul(p * a, a.mT)
+            moments.reshape(len(moments), -1)[:, :: moments.shape[1] + 1] += damping[:, None]
+            inverses[str(l)] = tensor(xp.linalg.inv(moments)).float()
+        return inverses
 
-    def __call__(self, q: Tensor) -> Tensor:
+    @staticmethod
+    def times(objective: Projected, inverses: State, q: Array) -> Array:
         """Each layer of q (cells, variables) times its inverse."""
-        result = torch.empty_like(q)
-        xp, inverses = namespace(fastest(q)), map(fastest, self.inverses)
-        layers, results = (self.architecture.network(fastest(a)) for a in (q, result))
-        for l, inverse in enumerate(inverses, start=1):
-            results.overwrite(l, xp.matmul(layers.matrix(l), inverse))
+        xp, result = namespace(q), namespace(q).empty_like(q)
+        layers, results = objective.loss.network(q), objective.loss.network(result)
+        for l in range(1, len(inverses) + 1):
+            results.overwrite(l, xp.matmul(layers.matrix(l), inverses[str(l)]))
         return result
-
-    def select(self, cells: Tensor) -> Self:
-        """The preconditioners of some cells."""
-        return replace(self, inverses=[inverse[cells] for inverse in self.inverses])

@@ -29,7 +29,7 @@ TrainCells = Callable[[Cells, State, Callable[[Callable[[], State]], None]], Arr
 # Bytes of the features of a block of cells: they stay in the cache of a core from one operation to the next.
 CACHE = 3e6
 # Blocks that run at a time, so that the steps between evaluations are shared by many cells.
-BLOCKS = 8
+BLOCKS = 4
 # Parts per thread, so that a thread that is done finds another part.
 PARTS_PER_THREAD = 4
 

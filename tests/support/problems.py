@@ -1,5 +1,6 @@
 """Small training problems, and every method with options that suit them."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,7 @@ from nrc.data.mixture import Options, draw
 from nrc.data.points import Points
 from nrc.determinism import make_deterministic
 from nrc.grid import Stack
+from nrc.networks import arrays
 from nrc.networks.activations import ACTIVATIONS
 from nrc.networks.mlp import Network
 from nrc.objectives.protocols import Objective
@@ -26,6 +28,7 @@ __all__ = [
     "autoencoders",
     "classifiers",
     "gradient_of",
+    "let_torch_compute",
     "mixture",
     "modules",
     "normal",
@@ -189,6 +192,14 @@ def _plain_value(objective: RegularisedLoss, theta: Tensor, cell: int) -> Tensor
         (z - y).square().sum(1) / 2 if objective.loss == "squared_error" else -(y * z.log_softmax(1)).sum(1)
     )
     return p @ errors + objective.weight_decay[cell] / 2 * theta.square().sum()
+
+
+def let_torch_compute(monkeypatch) -> None:
+    """On the CPU too, where numpy does, for comparison with a GPU."""
+    fastest = arrays.fastest
+    for name, module in list(sys.modules.items()):
+        if name.startswith("nrc.") and getattr(module, "fastest", None) is fastest:
+            monkeypatch.setattr(module, "fastest", lambda tensor: tensor)
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
