@@ -52,9 +52,12 @@ class Problem:
         linear = ACTIVATIONS[self.activation].linear
         points = {self.stack.axes["seed"]: self.points}
         seen = training_sample(self.stack, points, self.task, centroids=False, linear=linear)
-        inputs, outputs = seen.x.shape[-1], seen.y.shape[-1]
-        architecture = architecture_of(self.stack, inputs, outputs, self.activation, bias=False)
-        return regularised_loss(self.stack, architecture, seen, torch.float64, loss=self.loss)
+        network = {"activation": self.activation}
+        architecture = architecture_of(self.stack, seen.x.shape[2:], seen.y.shape[2], network)
+        objective: RegularisedLoss = regularised_loss(
+            self.stack, architecture, seen, torch.float64, loss=self.loss
+        )
+        return objective
 
     def start(self) -> Tensor:
         """Initial weights of every cell, (cells, parameters)."""

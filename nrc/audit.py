@@ -63,7 +63,7 @@ class Statement:
         if self.source == "smallest":
             bound = bound.min("source")
         if self.source == "inputs":
-            quantity = quantity.sel(source=0, drop=True)
+            quantity = quantity.isel(source=0, drop=True)
         return xr.broadcast(quantity, bound)
 
 

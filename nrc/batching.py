@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,10 @@ from torch import Tensor
 from nrc import netcdf
 from nrc.data.points import Points, one_hot
 from nrc.grid import Cell, Stack
+from nrc.networks import Network, architecture
 from nrc.networks.mlp import Architecture, by_features
+from nrc.objectives.module_loss import RegularisedModuleLoss
+from nrc.objectives.penalties import PENALTIES
 from nrc.objectives.regularised_loss import RegularisedLoss
 
 __all__ = [
@@ -235,56 +239,65 @@ def equivalent_points(x: Array, shares: Array) -> tuple[Array, Array]:
     return root, np.ones(features)
 
 
-def architecture_of(stack: Stack, inputs: int, outputs: int, activation: str, bias: bool) -> Architecture:
-    """The architecture of a stack, from inputs to outputs, with hidden layers of one width.
+def architecture_of(
+    stack: Stack, input_shape: tuple[int, ...], outputs: int, network: Network = "mlp"
+) -> Any:
+    """The architecture of the networks of a stack: see `nrc.networks.architecture`.
 
     Examples
     --------
     >>> stack = Stack({"weight_decay": 0.1, "sigma": 0.5, "width": 8, "depth": 3, "seed": 0})
-    >>> architecture_of(stack, inputs=20, outputs=5, activation="tanh", bias=False).sizes
+    >>> architecture_of(stack, (20,), outputs=5).sizes
     (20, 8, 8, 5)
     """
-    hidden = [stack.width] * (stack.depth - 1)
-    return Architecture((inputs, *hidden, outputs), activation, bias)
+    return architecture(network, input_shape, outputs, stack.width, stack.depth)
 
 
 def regularised_loss(
     stack: Stack,
-    architecture: Architecture,
+    architecture: Any,
     points: Sample,
     dtype: torch.dtype,
     *,
     loss: str = "squared_error",
     penalty: str = "factors",
-) -> RegularisedLoss:
-    """loss_lambda of every cell on its points.
+) -> Any:
+    """loss_lambda of every cell on its points; of torch modules a `RegularisedModuleLoss`.
 
     Examples
     --------
     >>> stack = Stack({"weight_decay": [0.1, 0.2], "sigma": 0.0, "width": 2, "depth": 2, "seed": 0})
     >>> data = sample(stack, {0: Points(0, np.eye(3), np.array([0, 0, 1]))}, "autoencode")
-    >>> architecture = architecture_of(stack, 3, 3, "tanh", bias=False)
+    >>> architecture = architecture_of(stack, (3,), 3)
     >>> loss = regularised_loss(stack, architecture, data, torch.float64)
     >>> origin = torch.zeros(2, architecture.parameters, dtype=torch.float64)
     >>> loss.at(origin).value.tolist()  # half the mean of |x|^2, for every weight decay
     [0.5, 0.5]
     """
     weight_decay = torch.tensor([cell["weight_decay"] for cell in stack.cells()], dtype=dtype)
-    x = by_features(torch.tensor(points.x, dtype=dtype))
-    y = x if points.y is points.x else by_features(torch.tensor(points.y, dtype=dtype))
+    x = torch.tensor(points.x, dtype=dtype)
+    y = x if points.y is points.x else torch.tensor(points.y, dtype=dtype)
     shares = None if points.shares is None else torch.tensor(points.shares, dtype=dtype)
     if shares is not None and len(shares) < len(weight_decay):
         shares = shares.expand(len(weight_decay), -1)
-    return RegularisedLoss(architecture, x, y, weight_decay, shares, penalty, loss)
+    if not isinstance(architecture, Architecture):
+        if not PENALTIES[penalty].ridge:
+            raise ValueError(
+                f"penalty is {penalty!r}, but must be factors for networks of other kinds than mlp"
+            )
+        return RegularisedModuleLoss(architecture, x, y, weight_decay, shares, loss)
+    rows = by_features(x)
+    targets = rows if y is x else by_features(y)
+    return RegularisedLoss(architecture, rows, targets, weight_decay, shares, penalty, loss)
 
 
-def initial_parameters(stack: Stack, architecture: Architecture) -> Tensor:
+def initial_parameters(stack: Stack, architecture: Any) -> Tensor:
     """Initial parameters of every cell, (cells, parameters), from its seed.
 
     Examples
     --------
     >>> stack = Stack({"weight_decay": [0.1, 0.2], "sigma": 0.0, "width": 2, "depth": 2, "seed": 0})
-    >>> theta = initial_parameters(stack, architecture_of(stack, 3, 3, "tanh", bias=False))
+    >>> theta = initial_parameters(stack, architecture_of(stack, (3,), 3))
     >>> theta.shape, torch.equal(theta[0], theta[1])
     (torch.Size([2, 12]), True)
     """

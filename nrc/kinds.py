@@ -19,7 +19,8 @@ ROOT = Path(__file__).parent
 LIGHT = (
     *("collections.abc", "pathlib", "typing", "typing_extensions", "pydantic"),
     *("nrc.options", "nrc.option_types", "nrc.grid", "nrc.networks.activations", "nrc.objectives.penalties"),
-    *("nrc.data.options", "nrc.optimize.options", "nrc.figures.options", "nrc.claims.options"),
+    *("nrc.data.options", "nrc.networks.options", "nrc.optimize.options", "nrc.figures.options"),
+    "nrc.claims.options",
 )
 # The class of options, and imports from these modules.
 DECLARATIONS = re.compile(

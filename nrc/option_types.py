@@ -99,6 +99,7 @@ TitledExperiments = dict[str, Annotated[str, Field(description="the name of an e
 # Only for these are there forecasts, and shifts from data to centroids.
 linear_autoencoders = Requirement(
     {
+        "network.kind": equal("mlp"),
         "task": equal("autoencode"),
         "network.activation": linear,
         "network.bias": equal(False),

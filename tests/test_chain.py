@@ -227,7 +227,7 @@ def recomputed(checkout, sigmas):
     theta, ends = None, {}
     for sigma in sigmas:
         stack = Stack({**GRID, "sigma": sigma, "width": 4, "depth": 3})
-        architecture = architecture_of(stack, 4, 4, "tanh", False)
+        architecture = architecture_of(stack, (4,), 4)
         seen = training_sample(stack, data, "autoencode", centroids=False, linear=False)
         loss = regularised_loss(stack, architecture, seen, torch.float64)
         theta = initial_parameters(stack, architecture) if theta is None else theta

@@ -256,7 +256,7 @@ def test_a_model_that_is_no_module_is_an_error():
 def trained():
     points = Points(0, normal(12, 3, seed=4).numpy(), np.arange(12) % 2)
     stack = {"weight_decay": [0.05, 0.1], "sigma": 0.0, "width": 5, "depth": 3, "seed": 0}
-    return nrc.train(stack, points, activation="gelu", bias=True, epochs=5)
+    return nrc.train(stack, points, network={"activation": "gelu", "bias": True}, epochs=5)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)

@@ -217,7 +217,7 @@ def program(tmp_path, monkeypatch):
         netcdf.save(drawn.assign_attrs(provenance({"experiment": "blobs"})), data)
         settings = {
             "experiment": "tiny", "device": device, "task": task, "loss": loss, "stack": STACK,
-            "network": {"activation": "tanh", "bias": True},
+            "network": {"kind": "mlp", "activation": "tanh", "bias": True},
             "training": {
                 "warm_start": None, "method": method, "tolerance": 1e-9, "epochs": epochs, "snapshot_every": 4, "loss_on": "data",
                 "penalty": "factors", "precision": "float64",

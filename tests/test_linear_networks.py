@@ -41,7 +41,7 @@ def points_of(centroids=False):
 
 
 def stack_loss(penalty, centroids=False, linear=True, activation="linear"):
-    architecture = architecture_of(STACK, 6, 6, activation, False)
+    architecture = architecture_of(STACK, (6,), 6, {"activation": activation})
     inputs = training_sample(STACK, MIXTURES, "autoencode", centroids=centroids, linear=linear)
     loss = regularised_loss(STACK, architecture, inputs, torch.float64, penalty=penalty)
     return loss, initial_parameters(STACK, architecture)

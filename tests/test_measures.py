@@ -553,7 +553,7 @@ def test_what_does_not_fit_is_named():
 def test_accuracy_is_scikit_learns():
     network, x, _, _ = draw()
     labels = np.random.default_rng(1).integers(0, SIZES[-1], (CELLS, POINTS))
-    found = accuracy(network, x, labels, "test")["test_accuracy"]
+    found = accuracy(network.features(x)[-1], labels, "test")["test_accuracy"]
     for c, module in enumerate(modules(network)):
         assert float(found[c]) == accuracy_score(labels[c], module(x[c]).argmax(1).numpy())
 

@@ -52,7 +52,7 @@ def test_overrides_of_the_command_line_come_last_and_are_read_as_yaml(tmp_path):
     assert "bounds" not in settings["figures"]
     assert (mixture["grid"]["sigma"], mixture["grid"]["seed"]) == ([0.1, 0.2], [0])
     assert mixture["training"]["tolerance"] == 1e-4
-    assert mixture["network"] == {"activation": "relu", "bias": True}
+    assert mixture["network"] == {"kind": "mlp", "activation": "relu", "bias": True}
     assert overrides["experiments"]["mixture"]["grid"]["sigma"] == ["0.1", "2e-1"]
 
 

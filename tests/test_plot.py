@@ -22,7 +22,7 @@ def settings(**others):
         "data": "mine",
         "data_options": {"kind": "arrays", "file": "my.npz"},
         "task": "classify",
-        "network": {"activation": "relu", "bias": True},
+        "network": {"kind": "mlp", "activation": "relu", "bias": True},
         "loss": "cross_entropy",
         "grid": {
             "weight_decay": [0.01, 0.1],

@@ -25,7 +25,7 @@ def test_settings_are_complete_and_plain(tmp_path):
     first = settings["experiments"]["first"]
     assert (settings["device"], settings["figures"], settings["claims"]) == ("auto", {}, {})
     assert settings["data"]["blobs"]["separation"] == 2
-    assert first["network"] == {"activation": "tanh", "bias": False}
+    assert first["network"] == {"kind": "mlp", "activation": "tanh", "bias": False}
     assert first["training"]["method"] == {"name": "varpro", "plain_epochs": 100, "history": 5}
     assert first["measures"] == settings["measures"]
     assert first["grid"]["seed"] == [0]

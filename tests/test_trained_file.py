@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from nrc import netcdf
 from nrc.grid import Stack
+from nrc.networks.mlp import Architecture
 from nrc.optimize.minimise import minimise
 from nrc.status import Status, TerminationReason, count_flags, flag_masks
 from nrc.training.snapshots import Snapshots
@@ -40,8 +41,12 @@ def train(bias=True, times=TIMES, diverging=None):
     return loss, end, arrays
 
 
+def architecture_of_arrays(arrays):
+    return Architecture((5, 7, 7, 3), bias="b1" in arrays)
+
+
 def round_trip(folder, arrays, times=TIMES) -> xr.Dataset:
-    netcdf.save(trained_dataset(STACK, arrays, times), folder / "a.nc")
+    netcdf.save(trained_dataset(STACK, arrays, architecture_of_arrays(arrays), times), folder / "a.nc")
     return netcdf.load(folder / "a.nc")
 
 
@@ -127,7 +132,8 @@ def test_the_training_info_is_all_but_the_parameters(tmp_path):
 def test_a_single_cell_is_a_file_without_dimensions_of_a_stack(tmp_path):
     _, _, arrays = train()
     cell = Stack({**STACK.axes, "weight_decay": 0.1, "seed": 5})
-    netcdf.save(trained_dataset(cell, {name: a[2:3] for name, a in arrays.items()}, TIMES), tmp_path / "a.nc")
+    one = {name: a[2:3] for name, a in arrays.items()}
+    netcdf.save(trained_dataset(cell, one, architecture_of_arrays(one), TIMES), tmp_path / "a.nc")
     dataset = netcdf.load(tmp_path / "a.nc")
     assert dataset["W1"].dims == ("n1", "n0")
     np.testing.assert_array_equal(

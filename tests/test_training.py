@@ -23,9 +23,10 @@ def test_it_is_public_under_both_names():
     [("relu", "lbfgs"), ("leaky_relu", "lbfgs"), ("gelu", "varpro"), ("silu", "newton")],
 )
 def test_networks_with_every_activation_are_trained(activation, method):
-    trained = train(STACK, mixture(), activation=activation, method=method, epochs=2000, tolerance=1e-6)
+    network = {"activation": activation}
+    trained = train(STACK, mixture(), network=network, method=method, epochs=2000, tolerance=1e-6)
     assert trained["W1"].dims == ("weight_decay", "sigma", "n1", "n0")
-    initial = train(STACK, mixture(), activation=activation, epochs=1, tolerance=1e-6)
+    initial = train(STACK, mixture(), network=network, epochs=1, tolerance=1e-6)
     assert (trained["loss"] < initial["loss"]).all()
     if ACTIVATIONS[activation].curvature:  # a minimum can be at a kink of the others
         assert (trained["status"] == 0).all()

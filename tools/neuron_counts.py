@@ -223,7 +223,7 @@ def with_kinks() -> str:
                 stack,
                 points,
                 task=task,
-                activation=activation,
+                network={"activation": activation},
                 method="lbfgs",
                 tolerance=TOLERANCE,
                 epochs=BUDGET,

@@ -56,9 +56,12 @@ def text() -> str:
             _table(keys(parts["range_of_sigma"])),
             "The default `scale` of widths, depths and seeds is `linear`.\n",
             _needs(CHOICES, "Some choices need others:\n"),
-            "## networks\n",
-            "All networks are fully connected, with hidden layers of one width. `network` has these keys:\n",
-            _table(keys(parts["networks"])),
+            *_kinds(
+                "networks",
+                "networks",
+                "`network` has a `kind`, mlp if it is not given, and the keys of that kind. All kinds but "
+                "mlp are torch modules, with the initial weights of torch.",
+            ),
             *_kinds("methods", "optimize", "`training.method` has a `name`, and the keys of that method."),
             *_kinds(
                 "figures",

@@ -32,6 +32,8 @@ def growth(ranks: xr.DataArray, axis: str) -> xr.DataArray:
 
 def intermediate(ranks: xr.DataArray) -> xr.DataArray:
     """Ranks of the layer in the middle of each network, the lower one of two."""
+    if ranks["layer"].dtype.kind not in "iu":  # layers of torch modules have names
+        return ranks.isel(layer=(ranks.sizes["layer"] - 1) // 2)
     return ranks.sel(layer=(ranks["depth"] + 1) // 2)
 
 

@@ -88,6 +88,12 @@ class Options(DataOptions):
         description="images to test on, balanced over the classes, or null for the whole test split",
     )
 
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        from nrc.data.images import SETS  # options are read without the other names of this module
+
+        return SETS[self.dataset].shape(self.side)
+
 
 def check(options: Options) -> None:
     """Check the options before any image is read.
@@ -259,7 +265,8 @@ def draw(options: Options, seed: int, files: Sequence[str]) -> "Points":
         images = averaged(whole[f"{split}_images"].values[chosen], options.side or of.side)
         arrays.append((images.reshape(len(chosen), -1) / 255, labels[chosen]))
     (x, labels), (test_x, test_labels) = arrays
-    return Points(seed, x, labels, test_base=test_x, test_labels=test_labels)
+    shape = options.input_shape
+    return Points(seed, x, labels, test_base=test_x, test_labels=test_labels, image_shape=shape)
 
 
 def averaged(images: NDArray[np.uint8], side: int) -> NDArray[np.float64]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from nrc.data import Size
+from nrc.data.images import averaged
 from nrc.data.options import DataOptions
 from nrc.data.subsets import balanced, balanced_subsets
 from nrc.text import listed
@@ -114,6 +115,13 @@ class Options(DataOptions):
         ge=10,
         description="images to test on, balanced over the digits, or null for the whole test split",
     )
+    side: Literal[28, 14, 7] = Field(
+        28, description="height and width of the images; smaller ones have means over squares of pixels"
+    )
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        return 1, self.side, self.side
 
 
 def check(options: Options) -> None:
@@ -181,7 +189,7 @@ def size(options: Options) -> Size:
     >>> size(Options(train_points=2000))
     Size(points=2000, features=784, clusters=10, outputs=None)
     """
-    return Size(options.train_points or SPLITS["train"].points, SIDE * SIDE, CLASSES, None)
+    return Size(options.train_points or SPLITS["train"].points, options.side**2, CLASSES, None)
 
 
 def fetched(options: Options) -> dict[str, list[str]]:
@@ -251,12 +259,13 @@ def draw(options: Options, seed: int, files: Sequence[str]) -> "Points":
         chosen = [balanced_subsets(known, [size], seed, CLASSES)[0] for known, size in pairs]
     (x, classes), (test_x, test_classes) = (
         (
-            split["images"].values[some].reshape(len(some), -1) / 255,
+            averaged(split["images"].values[some], options.side).reshape(len(some), -1) / 255,
             split["labels"].values[some].astype(np.int64),
         )
         for split, some in zip(splits, chosen, strict=True)
     )
-    return Points(seed, x, classes, test_base=test_x, test_labels=test_classes)
+    shape = options.input_shape
+    return Points(seed, x, classes, test_base=test_x, test_labels=test_classes, image_shape=shape)
 
 
 def read_split(folder: str | Path, split: str) -> Images:

@@ -20,9 +20,15 @@ class DataOptions(Options):
         Options that say where the bytes of the data are, which changes no result.
     rule : str or None
         Name of the rule that makes the data; None for ``make_{kind}``.
+    input_shape : tuple of int or None
+        Shape of a point, (channels, height, width) of images; None for points that are lists of features.
     """
 
     seeded: ClassVar[bool] = True
     default_sigma: ClassVar[tuple[float, ...] | None] = (0.0,)
     places: ClassVar[tuple[str, ...]] = ()
     rule: ClassVar[str | None] = None
+
+    @property
+    def input_shape(self) -> tuple[int, ...] | None:
+        return None

@@ -1,7 +1,7 @@
 """Points with their clusters, free of the noise level: at level sigma they are base + sigma * noise."""
 
 from dataclasses import dataclass, fields
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import xarray as xr
@@ -48,6 +48,8 @@ class Points:
         Means and covariances of the clusters of a Gaussian mixture, at sigma = 1.
     test_base, test_labels : arrays, optional
         Points to test on.
+    image_shape : tuple of int, optional
+        (channels, height, width) of the images that the features of points are.
 
     Examples
     --------
@@ -65,6 +67,12 @@ class Points:
     covariances: Array | None = None
     test_base: Array | None = None
     test_labels: NDArray[np.int64] | None = None
+    image_shape: tuple[int, ...] | None = None
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of a point: that of an image, or (features,)."""
+        return self.image_shape or self.base.shape[1:]
 
     @property
     def sizes(self) -> NDArray[np.int64]:
@@ -160,15 +168,21 @@ class Points:
         2
         """
         arrays = {name: getattr(self, name) for name in ABOUT if getattr(self, name) is not None}
+        attributes: dict[str, Any] = {"seed": self.seed}
+        if self.image_shape is not None:
+            attributes["image_shape"] = self.image_shape
         dataset = xr.Dataset(
-            {name: (ABOUT[name][0], array) for name, array in arrays.items()}, attrs={"seed": self.seed}
+            {name: (ABOUT[name][0], array) for name, array in arrays.items()}, attrs=attributes
         )
         return describe(dataset, **{name: {"long_name": ABOUT[name][1]} for name in arrays})
 
     @classmethod
     def from_dataset(cls, dataset: xr.Dataset) -> Self:
         names = [field.name for field in fields(cls) if field.name in dataset]
-        return cls(int(dataset.attrs["seed"]), **{name: dataset[name].values for name in names})
+        arrays = {name: dataset[name].values for name in names}
+        shape = dataset.attrs.get("image_shape")
+        image_shape = None if shape is None else tuple(map(int, shape))
+        return cls(int(dataset.attrs["seed"]), **arrays, image_shape=image_shape)
 
 
 def one_hot(labels: NDArray[np.integer], classes: int) -> Array:

@@ -71,8 +71,17 @@ class Cube {
 
   /** Indices of the layers of a network. */
   layers(place) {
+    const all = range(this.size("layer"));
+    if (isNaN(this.dimensions.layer.values[0]))
+      return all.filter((layer) => !isNaN(this.number("singular_values", { ...place, layer, index: 0 })));
     const depth = Number(this.dimensions.depth.values[place.depth]);
-    return range(Math.min(depth, this.size("layer")));
+    return range(Math.min(depth, all.length));
+  }
+
+  /** A layer in words: its number from 1, or its name. */
+  layerName(layer) {
+    const text = this.dimensions.layer.values[layer] ?? layer + 1;
+    return isNaN(text) ? text : `layer ${text}`;
   }
 
   /** The place of a network as in paths of files, and back. */

@@ -75,14 +75,14 @@ function overPositions(id, title, networks, variable, marks, name, symbol) {
     ? networks.flatMap((network) => curve(network, variable, "index", { layer }, label(network), network.style))
     : layers.flatMap((l) => {
         const style = { ...sequential(l, layers.length), width: l === layer ? 3 : 1.2, size: l === layer ? 8 : 5 };
-        return curve(networks[0], variable, "index", { layer: l }, `layer ${l + 1}`, style);
+        return curve(networks[0], variable, "index", { layer: l }, cube().layerName(l), style);
       });
   for (const network of networks) {
-    const text = `${name}, ${two ? label(network) : `layer ${layer + 1}`}`;
+    const text = `${name}, ${two ? label(network) : cube().layerName(layer)}`;
     const style = { color: two ? network.style.color : "#000", symbol, mode: "markers" };
     traces.push(...curve(network, marks, "index", { layer }, text, style));
   }
-  draw(id, `${title}${two ? `, layer ${layer + 1}` : ""}`, traces, id === "tail" ? "r" : "position", positions(traces));
+  draw(id, `${title}${two ? `, ${cube().layerName(layer)}` : ""}`, traces, id === "tail" ? "r" : "position", positions(traces));
 }
 
 /** The range of an axis of positions, which begin at 1. */
@@ -122,7 +122,7 @@ const CURVES = [
       return curve(networks[0], "snapshot_singular_values", "index", { layer, snapshot }, name, style);
     });
     const whose = networks.length > 1 ? " of the chosen network" : "";
-    const title = `Singular values${whose} during training, layer ${layer + 1}, after epochs`;
+    const title = `Singular values${whose} during training, ${cube().layerName(layer)}, after epochs`;
     draw("trajectory", title, traces, "position", positions(traces));
   },
   // of every feature space, or of two networks at the input of the chosen layer

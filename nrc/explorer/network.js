@@ -196,7 +196,7 @@ function notes({ of, place }) {
     collapsed_to_zero: "The network collapsed to zero: all singular values are 0, and relative measures are missing.",
   };
   const texts = [
-    of.layers(place).includes(state.picks.layer) ? "" : `This network has no layer ${state.picks.layer + 1}.`,
+    of.layers(place).includes(state.picks.layer) ? "" : `This network has no ${of.layerName(state.picks.layer)}.`,
     outcomes[of.outcome(place)],
     missing.length ? `Not measured in ${of.name}: ${missing.map((name) => curves[name]).join(", ")}.` : "",
   ];

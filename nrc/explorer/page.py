@@ -69,7 +69,10 @@ def contents(cube: xr.Dataset) -> dict[str, Any]:
         "axes": list(AXES),
         "dimensions": {
             dim: {
-                "values": [notation(value) for value in kept[dim].values.tolist()],
+                "values": [
+                    value if isinstance(value, str) else notation(value)
+                    for value in kept[dim].values.tolist()
+                ],
                 "long_name": kept[dim].attrs["long_name"],
             }
             for dim in (*AXES, *CHOICES)

@@ -36,6 +36,7 @@ class Options(FigureOptions):
         one_architecture,
         Requirement(
             {
+                "network.kind": equal("mlp"),
                 "training.method.name": equal("sgd"),
                 "training.method.momentum": equal(0),
                 "training.method.schedule": equal("constant"),

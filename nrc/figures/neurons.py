@@ -12,6 +12,7 @@ from pydantic import Field
 
 from nrc.figures.cube import by_value, only, over_seeds, require, squeezed, status_counts
 from nrc.figures.options import FigureOptions
+from nrc.figures.panels import layer_name
 from nrc.figures.style import Colour, LineStyle, band, colours, letters
 from nrc.grid import notation
 from nrc.options import Requirement, equal, given, one_value, other_than
@@ -26,6 +27,7 @@ DURING = "snapshot_distinct_neurons", "snapshot_singular_values"
 ALONG = {
     "training": ("snapshot", "layer", "epochs over the data"),
     "width": ("width", "layer", "width of the network"),
+    "weight_decay": ("weight_decay", "layer", r"weight decay $\lambda$"),
     "layers": ("layer", "depth", "hidden layer"),
 }
 NEURONS, RANK = "neurons", "rank"
@@ -46,10 +48,10 @@ class Options(FigureOptions):
         Requirement({"grid.depth": one_value}, when={"along": other_than("layers")}),
     )
 
-    along: Literal["training", "width", "layers"] = Field(
+    along: Literal["training", "width", "weight_decay", "layers"] = Field(
         "training",
-        description="what to draw along: training or width, with a panel for each layer, or the layers, with "
-        "a panel for each depth",
+        description="what to draw along: training, width or weight decay, with a panel for each layer, or "
+        "the layers, with a panel for each depth",
     )
 
 
@@ -89,7 +91,8 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Options) -> pd.DataFrame:
     along = [axis for axis in ("snapshot",) if axis in found.dims]
     order = ["weight_decay", "width", "depth", "layer", *along]
     table = xr.Dataset(statistics).to_dataframe(dim_order=order).reset_index()
-    hidden = table["layer"] < table["depth"]
+    counted = table.groupby(["depth", "layer"], sort=False)[NEURONS].transform("count") > 0
+    hidden = counted | (not counted.any())  # all layers of networks that all failed
     return table.loc[hidden, [*order, *statistics]].reset_index(drop=True)
 
 
@@ -106,8 +109,9 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Options) -> Figure:
     """
     table, start = rows(cubes, options), _start(only(cubes))
     x, of_panel, label = ALONG[options.along]
-    panels, decays = sorted(table[of_panel].unique()), sorted(table["weight_decay"].unique())
-    palette = dict(zip(decays, colours(options.colour_map, len(decays)), strict=True))
+    panels = list(table[of_panel].unique())
+    several = {} if x == "weight_decay" else dict(by_value(table, "weight_decay"))
+    palette = dict(zip(several, colours(options.colour_map, len(several)), strict=True))
     columns = min(COLUMNS, len(panels))
     lines = -(-len(panels) // columns)
     figure = Figure(figsize=(0.9 + 1.9 * max(2, columns), 1.0 + 1.9 * lines))
@@ -116,16 +120,19 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Options) -> Figure:
     axes[0].yaxis.set_major_formatter("{x:g}")
     for axis, panel in zip(axes, panels, strict=False):
         here = table[table[of_panel] == panel]
-        for decay, curve in by_value(here, "weight_decay"):
-            _curve(axis, curve, x, palette[decay])
-        _scale(axis, x, sorted(table[x].unique()), start)
-        axis.set(xlabel=label, title=f"{of_panel} {panel}")
+        for decay, colour in palette.items():
+            _curve(axis, here[here["weight_decay"] == decay], x, colour)
+        if not palette:
+            _curve(axis, here, x, (0.3, 0.3, 0.3, 1.0))
+        _scale(axis, x, list(table[x].unique()), start)
+        axis.set(xlabel=label, title=layer_name(panel) if of_panel == "layer" else f"depth {panel}")
     for axis in axes[len(panels) :]:
         axis.set_visible(False)
     axes[0].set_ylabel("number")
     letters(axes[: len(panels)])
     handles = [
-        Line2D([], [], color=palette[decay], label=rf"$\lambda={notation(decay)}$") for decay in decays
+        Line2D([], [], color=colour, label=rf"$\lambda={notation(decay)}$")
+        for decay, colour in palette.items()
     ]
     handles += [Line2D([], [], color="0.3", **style) for style in STYLES.values()]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(3, columns + 1))
@@ -153,7 +160,7 @@ def summary(cubes: Mapping[str, xr.Dataset], options: Options) -> dict[str, Any]
     return {
         **status_counts(only(cubes)),
         "neurons": {
-            int(of_layer["layer"]): (int(of_layer.min()), int(of_layer.max()))
+            of_layer["layer"].item(): (int(of_layer.min()), int(of_layer.max()))
             for of_layer in counts.transpose("layer", ...)
         },
         "start": _start(cube),
@@ -192,12 +199,16 @@ def _curve(axis: Axes, table: pd.DataFrame, x: str, colour: Colour) -> None:
     band(axis, table[x], table[f"{NEURONS}_minimum"], table[f"{NEURONS}_maximum"], colour)
 
 
-def _scale(axis: Axes, x: str, values: list[int], start: int | None) -> None:
+def _scale(axis: Axes, x: str, values: list[Any], start: int | None) -> None:
     """Epochs, linear up to the epoch at which training continues another one; else a tick for each value."""
-    if x != "snapshot":
+    if x == "weight_decay":
+        axis.set_xscale("log" if min(values) > 0 else "linear")
+    elif x != "snapshot":
         if x == "width":
             axis.set_xscale("log", base=2)
-        axis.set_xticks(values, [str(value) for value in values])
+        # matplotlib counts names from 0
+        places = range(len(values)) if isinstance(values[0], str) else values
+        axis.set_xticks(places, [str(value) for value in values])
         axis.minorticks_off()
     elif start is not None:
         axis.set_xscale("symlog", linthresh=start)

@@ -54,6 +54,7 @@ class SweepOptions(FigureOptions):
         one_architecture,
         Requirement(
             {
+                "network.kind": equal("mlp"),
                 "task": equal("autoencode"),
                 "network.bias": equal(False),
                 "training.loss_on": equal("data"),

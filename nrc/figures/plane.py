@@ -18,6 +18,7 @@ from pydantic import Field
 from nrc.figures import variation
 from nrc.figures.cube import has_values, marked, only, relative_bound, require, squeezed, status_counts
 from nrc.figures.options import FigureOptions, one_architecture
+from nrc.figures.panels import layer_name
 from nrc.figures.style import (
     COLOURS,
     MARKS,
@@ -60,7 +61,7 @@ class Options(FigureOptions):
 
     quantity: Rank = Field("relative_distance", description="the measure of rank that is drawn")
     layers: Annotated[list[PositiveInteger], OneOrSeveral()] | None = Field(
-        None, description="layers to draw, or null for all"
+        None, description="layers to draw by their places from 1, or null for all"
     )
     certified: float = Field(
         0.1,
@@ -131,7 +132,7 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Options) -> Figure:
     cube, quantity = _cube(cubes, options), options.quantity
     table, curves = _maps(cube, quantity), variation.curves(cube)
     scales = {axis: LogScale(cube[axis]) for axis in ("sigma", "weight_decay")}
-    layers, trivial = sorted(table["layer"].unique()), _trivial(cube)
+    layers, trivial = cube["layer"].values.tolist(), _trivial(cube)
     top = _largest(cube, quantity)
     columns = min(len(layers), max(2, -(-len(layers) // 2)))
     width = 1.75 * max(2, columns)
@@ -148,7 +149,7 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Options) -> Figure:
             line = curves["transition"].where(curves["transition"] > 0)
             axis.plot(scales["sigma"](curves["sigma"]), line, **FORECAST)
         plane_axes(axis, scales)
-        axis.set_title(f"layer {layer}" + (r" (rank $\leq K$ by shape)" if layer in trivial else ""))
+        axis.set_title(layer_name(layer) + (r" (rank $\leq K$ by shape)" if layer in trivial else ""))
         axis.label_outer()
     for axis in axes.flat[len(layers) :]:
         axis.set_visible(False)
@@ -208,18 +209,19 @@ def _cube(cubes: Mapping[str, xr.Dataset], options: Options) -> xr.Dataset:
     cube = squeezed(only(cubes), "width", "depth")
     require(cube, [options.quantity, "relative_distance"], "it is a measure of rank")
     for layer in options.layers or ():
-        if layer not in cube["layer"]:
+        if layer > cube.sizes["layer"]:
             raise ValueError(
                 f"layers has {layer}, but the networks have {cube.sizes['layer']} layers; choose among them"
             )
-    return cube if options.layers is None else cube.sel(layer=sorted(options.layers))
+    return cube if options.layers is None else cube.isel(layer=[l - 1 for l in sorted(options.layers)])
 
 
-def _trivial(cube: xr.Dataset) -> list[int]:
+def _trivial(cube: xr.Dataset) -> list[int | str]:
     """Layers with at most K rows or columns."""
     s = cube["singular_values"]
     sides = s.notnull().any([dim for dim in s.dims if dim not in ("layer", "index")]).sum("index")
-    return [int(layer) for layer in s["layer"].values[(sides <= cube.attrs["clusters"]).values]]
+    found: list[int | str] = s["layer"].values[(sides <= cube.attrs["clusters"]).values].tolist()
+    return found
 
 
 def _maps(cube: xr.Dataset, quantity: str) -> pd.DataFrame:
@@ -237,7 +239,13 @@ def _maps(cube: xr.Dataset, quantity: str) -> pd.DataFrame:
     )
     order = ["layer", "sigma", "weight_decay"]
     frame = xr.Dataset(table).drop_vars(["width", "depth"]).to_dataframe(dim_order=order).reset_index()
-    return frame[[*order, *table]].astype(dict.fromkeys(("layer", *COUNTS), "Int64"))
+    return _whole(frame[[*order, *table]], *COUNTS)
+
+
+def _whole(table: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    """Columns, and the layers if they have no names, as whole numbers, some of which may be missing."""
+    numbered = ["layer"] if table["layer"].dtype.kind == "i" else []
+    return table.astype(dict.fromkeys([*numbered, *columns], "Int64"))
 
 
 def _largest(cube: xr.Dataset, quantity: str) -> float:
@@ -257,7 +265,7 @@ def _histogram(cube: xr.Dataset, quantity: str) -> pd.DataFrame:
         tables.append(
             pd.DataFrame({"layer": layer, "low": edges[:-1], "high": edges[1:], "networks": counts})
         )
-    return pd.concat(tables, ignore_index=True).astype({"layer": "Int64", "networks": "Int64"})
+    return _whole(pd.concat(tables, ignore_index=True), "networks")
 
 
 def _relative_bounds(cube: xr.Dataset) -> dict[str, xr.DataArray]:

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from nrc.figures.cube import by_value, only, over_seeds, require, squeezed, status_counts
 from nrc.figures.options import FigureOptions
+from nrc.figures.panels import layer_name
 from nrc.figures.style import LineStyle, band, colours, from_zero, letters
 from nrc.grid import AXES as GRID
 from nrc.grid import notation
@@ -121,7 +122,7 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Options) -> Figure:
             axis.minorticks_off()
         axis.set(xlabel=AXES[along], ylabel=RANK_LABELS[name])
         from_zero(axis)
-        axis.set_title("mean over layers" if along == "depth" else f"layer {_middle(cube)}")
+        axis.set_title("mean over layers" if along == "depth" else layer_name(_middle(cube)))
     letters(axes[: len(ranks)])
     for axis in axes[len(ranks) :]:
         axis.set_visible(False)
@@ -170,7 +171,7 @@ def _cube(cubes: Mapping[str, xr.Dataset], options: Options) -> xr.Dataset:
 def _rank(cube: xr.Dataset, name: str, along: str) -> xr.DataArray:
     """A measure of rank with the dimensions of the curves, `along` and seed."""
     # ranks of layers beyond the depth are missing, and not in the mean
-    rank = cube[name].mean("layer") if along == "depth" else cube[name].isel(layer=_middle(cube) - 1)
+    rank = cube[name].mean("layer") if along == "depth" else cube[name].sel(layer=_middle(cube))
     kept = (_hue(along), along, "seed")
     return rank.drop_vars(set(rank.coords) - set(kept)).transpose(*kept)
 
@@ -180,9 +181,10 @@ def _hue(along: str) -> str:
     return "width" if along == "weight_decay" else "weight_decay"
 
 
-def _middle(cube: xr.Dataset) -> int:
+def _middle(cube: xr.Dataset) -> int | str:
     """The layer of the intermediate matrix, the lower one of two in the middle."""
-    return (cube.sizes["layer"] + 1) // 2
+    layer: int | str = cube["layer"].values[(cube.sizes["layer"] - 1) // 2].item()
+    return layer
 
 
 def _stationary(table: pd.DataFrame) -> pd.Series:

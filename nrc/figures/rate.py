@@ -16,7 +16,7 @@ from nrc.claims.statistics import rate
 from nrc.figures.cube import only, over_seeds, require, squeezed, status_counts
 from nrc.figures.options import FigureOptions, one_architecture
 from nrc.figures.style import OF_SIGMA, Colour, LineStyle, band, colours, letters, log_axis, spread
-from nrc.options import Requirement, positive
+from nrc.options import Requirement, equal, positive
 from nrc.student_interval import student_interval
 
 __all__ = ["Options", "draw", "rows", "summary"]
@@ -35,7 +35,10 @@ ALONG = {
 class Options(FigureOptions):
     """Distance of collapsed layers to rank K against sigma, TCV and weight decay, with expected slopes."""
 
-    requires = (one_architecture, Requirement({"grid.sigma": positive, "grid.weight_decay": positive}))
+    requires = (
+        one_architecture,
+        Requirement({"network.kind": equal("mlp"), "grid.sigma": positive, "grid.weight_decay": positive}),
+    )
 
     layer: int | None = Field(None, ge=1, description="layer to draw, or null for the middle one")
 

@@ -161,7 +161,7 @@ def summary(cubes: Mapping[str, xr.Dataset], options: Options) -> dict[str, Any]
         "start": _start(cube),
         "exact": EXACT,
         "exact_ranks": {
-            int(rank["layer"]): (int(rank.min()), int(rank.max())) for rank in ranks.transpose("layer", ...)
+            rank["layer"].item(): (int(rank.min()), int(rank.max())) for rank in ranks.transpose("layer", ...)
         },
         "residual": (float(residual.min()), float(residual.max())),
     }

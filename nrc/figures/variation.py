@@ -23,7 +23,7 @@ def curves(cube: xr.Dataset) -> pd.DataFrame:
     """Means over seeds of the TCV of inputs and targets and of what bounds it, for each sigma."""
     names = [name for name in INPUTS if has_values(cube, name)]
     # inputs are the same for every weight decay; a joined cube may have them for some weight decays only
-    inputs = cube[names].sel(source=0).max("weight_decay").mean("seed")
+    inputs = cube[names].isel(source=0).max("weight_decay").mean("seed")
     return inputs.to_dataframe().reset_index()[["sigma", *names]]
 
 

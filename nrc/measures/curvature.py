@@ -37,6 +37,7 @@ class Options(BaseOptions):
     requires = (
         Requirement(
             {
+                "network.kind": equal("mlp"),
                 "network.activation": smooth,
                 "training.penalty": ridge,
                 "grid.weight_decay": positive,

@@ -17,7 +17,6 @@ from nrc.measures.ranks import rank_measures
 from nrc.measures.spaces import gather
 from nrc.measures.variability import variability
 from nrc.metadata import describe
-from nrc.networks.mlp import Network
 
 __all__ = ["accuracy", "measure", "without"]
 
@@ -100,16 +99,16 @@ def measure(
     return measured.assign_coords(coordinates(network.layers, network.sources, measured.sizes["index"]))
 
 
-def accuracy(network: Network, x: Tensor, labels: NDArray[np.integer], name: str) -> xr.Dataset:
-    """Share of points (cells, points, n_0) whose largest output is at their label, as `{name}_accuracy`.
+def accuracy(outputs: Tensor, labels: NDArray[np.integer], name: str) -> xr.Dataset:
+    """Share of points whose largest output (cells, points, classes) is at their label, as `{name}_accuracy`.
 
     Examples
     --------
-    >>> network, x = Network([torch.eye(2)[None]]), torch.tensor([[[2.0, 1.0], [0.0, 1.0]]])
-    >>> accuracy(network, x, np.array([[0, 0]]), "test")["test_accuracy"].item()
+    >>> outputs = torch.tensor([[[2.0, 1.0], [0.0, 1.0]]])
+    >>> accuracy(outputs, np.array([[0, 0]]), "test")["test_accuracy"].item()
     0.5
     """
-    right = network.features(x)[-1].argmax(-1) == torch.from_numpy(labels)
+    right = outputs.argmax(-1) == torch.from_numpy(labels)
     dataset = xr.Dataset({f"{name}_accuracy": ("cell", right.double().mean(1).numpy())})
     about = {"long_name": f"share of correctly classified {name} points"}
     return describe(dataset, **{f"{name}_accuracy": about})
@@ -133,6 +132,7 @@ def without(measured: xr.Dataset, cells: NDArray[np.bool_]) -> xr.Dataset:
     for name, values in measured.data_vars.items():
         if "cell" in values.dims:
             of_inputs = "source" in values.dims and "layer" not in values.dims
-            result[name] = values.where(kept | (values["source"] == 0) if of_inputs else kept)
+            inputs = values["source"] == values["source"][0] if of_inputs else kept
+            result[name] = values.where(kept | inputs)
             result[name].attrs = values.attrs
     return result

@@ -22,21 +22,35 @@ from torch import Tensor
 from nrc.networks.activations import ACTIVATIONS
 from nrc.networks.arrays import Array, namespace
 from nrc.networks.losses import LOSSES
+from nrc.networks.options import NetworkOptions
 from nrc.networks.workspace import FRESH, Workspace
 from nrc.options import KeyOf
-from nrc.options import Options as BaseOptions
 from nrc.random_streams import Stream, generator
 
-__all__ = ["Architecture", "Network", "Options", "by_features"]
+__all__ = ["Architecture", "Network", "Options", "architecture", "by_features"]
 
 
-class Options(BaseOptions):
-    """Fully connected networks with hidden layers of one width."""
+class Options(NetworkOptions):
+    """Fully connected networks, with hidden layers of one width and as many weight matrices as the depth."""
 
     activation: Annotated[str, KeyOf(ACTIVATIONS)] = Field(
         "tanh", description="function after every layer but the last"
     )
     bias: bool = Field(False, description="whether layers have biases, to which weight decay applies too")
+
+
+def architecture(
+    options: Options, input_shape: tuple[int, ...], outputs: int, width: int, depth: int
+) -> "Architecture":
+    """The architecture from points of any shape to outputs.
+
+    Examples
+    --------
+    >>> architecture(Options(), (20,), outputs=5, width=8, depth=3).sizes
+    (20, 8, 8, 5)
+    """
+    sizes = (prod(input_shape), *[width] * (depth - 1), outputs)
+    return Architecture(sizes, options.activation, options.bias)
 
 
 def by_features(x: Tensor) -> Tensor:
@@ -319,6 +333,43 @@ class Architecture:
     def parameters(self) -> int:
         """Number of parameters of a cell."""
         return sum(map(prod, self.shapes)) + (sum(self.sizes[1:]) if self.bias else 0)
+
+    @property
+    def layers(self) -> range:
+        """Names of the layers, 1 to L."""
+        return range(1, len(self.sizes))
+
+    @property
+    def sources(self) -> range:
+        """Names of the spaces of features that enter layers, 0 to L-1."""
+        return range(len(self.sizes) - 1)
+
+    @property
+    def dims(self) -> dict[str, tuple[str, ...]]:
+        """The dimensions of each parameter in files, besides those of the stack.
+
+        Examples
+        --------
+        >>> Architecture((4, 3), bias=True).dims
+        {'W1': ('n1', 'n0'), 'b1': ('n1',)}
+        """
+        weights = {f"W{l}": (f"n{l}", f"n{l - 1}") for l in self.layers}
+        return weights | ({f"b{l}": (f"n{l}",) for l in self.layers} if self.bias else {})
+
+    def long_name(self, parameter: str) -> str:
+        """A parameter in words.
+
+        Examples
+        --------
+        >>> Architecture((4, 3)).long_name("W1")
+        'weight matrix of layer 1'
+        """
+        return f"{'weight matrix' if parameter[0] == 'W' else 'bias'} of layer {parameter[1:]}"
+
+    def arrays(self, theta: Tensor) -> dict[str, Tensor]:
+        """Each parameter by its name, (cells, ...), as views of theta (cells, parameters)."""
+        network = self.network(theta)
+        return dict(zip(self.dims, [*network.weights, *(network.biases or [])], strict=True))
 
     def network(self, theta: Array, loss: str = "squared_error") -> Network:
         """The networks of parameters (cells, parameters), a tensor or an array; their arrays are views."""

@@ -134,6 +134,7 @@ class Product:
     of = "the product of the layers"
     reference = "Theorem 5.1"
     needs: Mapping[str, Condition] = {
+        "network.kind": equal("mlp"),
         "task": equal("autoencode"),
         "loss": equal("squared_error"),
         "network.activation": linear,

@@ -30,6 +30,10 @@ def build(name: str, options: Mapping[str, Any], run: "RunInfo") -> "list[Phase]
     ['LBFGS', 'LBFGS', 'LBFGS']
     """
     method = kinds.module("optimize", name)
+    if run.modules and any("network.kind" in requirement.needs for requirement in method.Options.requires):
+        raise ValueError(
+            f"method is {name!r}, which needs networks of kind mlp; use lbfgs, newton, adam, sgd or gd"
+        )
     phases: list[Phase] = method.build(run, method.Options(**options))
     return phases
 

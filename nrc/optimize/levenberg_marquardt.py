@@ -8,7 +8,7 @@ from nrc.objectives.protocols import Point
 from nrc.objectives.regularised_loss import RegularisedLoss
 from nrc.optimize.options import MethodOptions
 from nrc.optimize.protocols import Method, Phase, RunInfo, Step
-from nrc.options import Requirement
+from nrc.options import Requirement, equal
 
 __all__ = ["LevenbergMarquardt", "Options", "build"]
 
@@ -19,7 +19,7 @@ FIRST_DAMPING, LARGEST_DAMPING = 1e-2, 1e12
 class Options(MethodOptions):
     """Levenberg-Marquardt, for the penalty on the product."""
 
-    requires = (Requirement({"training.penalty": on_product}),)
+    requires = (Requirement({"network.kind": equal("mlp"), "training.penalty": on_product}),)
 
 
 def build(run: RunInfo, options: Options) -> list[Phase]:

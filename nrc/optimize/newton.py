@@ -1,7 +1,8 @@
 """Newton's method by conjugate gradients, after L-BFGS, both preconditioned by K-FAC.
 
 L-BFGS with float32 products reaches the accuracy of these products. From there a few Newton steps reach
-any tolerance (Nocedal & Wright 2006, ch. 7.1).
+any tolerance (Nocedal & Wright 2006, ch. 7.1). Torch modules are trained without K-FAC, in float64, and steps
+along directions of negative curvature leave saddles.
 """
 
 from collections.abc import Callable
@@ -15,26 +16,30 @@ from nrc.networks.activations import smooth
 from nrc.networks.arrays import Array, fastest, tensor
 from nrc.objectives.hessian import Hessian
 from nrc.objectives.mixed_precision import Single, single
+from nrc.objectives.module_loss import RegularisedModuleLoss
 from nrc.objectives.penalties import ridge
 from nrc.objectives.protocols import Point, dot
 from nrc.objectives.regularised_loss import RegularisedLoss
 from nrc.optimize.kfac import KFAC
 from nrc.optimize.lbfgs import LBFGS
-from nrc.optimize.line_search import LineSearch
+from nrc.optimize.line_search import LineSearch, Suitable
 from nrc.optimize.options import MethodOptions
 from nrc.optimize.protocols import Phase, RunInfo, State, tree_map
 from nrc.options import Requirement, equal, positive
 
-__all__ = ["NewtonCG", "Options", "build", "conjugate_gradients"]
+__all__ = ["ModuleNewtonCG", "NewtonCG", "Options", "build", "conjugate_gradients"]
 
 # Cells train in the principal axes of their inputs, one cell at a time.
 ROTATES = True
-# Largest number of conjugate-gradient steps of a Newton step.
-STEPS = 250
+# Largest number of conjugate-gradient steps of a Newton step, with K-FAC and without.
+STEPS, PLAIN_STEPS = 250, 500
 
 
 class Options(MethodOptions):
-    """Newton's method by conjugate gradients, after L-BFGS in float32, both preconditioned by K-FAC."""
+    """Newton's method by conjugate gradients, after L-BFGS in float32, both preconditioned by K-FAC.
+
+    Networks of other kinds than `mlp` are trained without K-FAC, in float64.
+    """
 
     requires = (
         Requirement(
@@ -60,6 +65,9 @@ def build(run: RunInfo, options: Options) -> list[Phase]:
     >>> [phase.tolerance for phase in phases]
     [1e-05, 0.0]
     """
+    if run.modules:
+        plain: LBFGS[RegularisedModuleLoss] = LBFGS(options.history)
+        return [Phase(plain, tolerance=options.switch), Phase(ModuleNewtonCG(run.tolerance))]
     first = Phase(LBFGS(options.history, _SingleKFAC), Single, tolerance=options.switch)
     return [first, Phase(NewtonCG(run.tolerance))]
 
@@ -76,7 +84,7 @@ class _SingleKFAC:
         return fastest(KFAC.times(objective.low, tree_map(tensor, layers), tensor(q)))
 
 
-class NewtonCG(LineSearch[RegularisedLoss]):
+class NewtonCG(LineSearch[Suitable]):
     """Steps along inexact solutions of H d = -gradient, by products with the Hessian H in float32.
 
     A product with H counts as an epoch.
@@ -104,29 +112,65 @@ class NewtonCG(LineSearch[RegularisedLoss]):
         super().__init__()
         self.tolerance = tolerance
 
-    def directions(self, objective: RegularisedLoss, point: Point, cells: Tensor) -> tuple[Tensor, Tensor]:
+    def directions(self, objective: Suitable, point: Point, cells: Tensor) -> tuple[Tensor, Tensor]:
         objective, point = objective.select(cells), point[cells]
-        low, theta = single(objective), point.theta.float()
         residual = objective.relative_residual(point.theta, point.gradient)
         # of norm 1, because squares of a small gradient would underflow
         size = point.gradient.norm(dim=1, keepdim=True)
-        direction, products = conjugate_gradients(
-            Hessian(low, theta),
-            partial(KFAC.times, low, KFAC.at(low, theta)),
-            (-point.gradient / size).float(),
-            self._accuracy(residual).float(),
-        )
+        downhill, accuracy = -point.gradient / size, self._accuracy(residual)
+        direction, products = self._solution(objective, point.theta, downhill, accuracy)
         return direction * size, products
+
+    def _solution(
+        self, objective: Suitable, theta: Tensor, b: Tensor, accuracy: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        assert isinstance(objective, RegularisedLoss)
+        low, theta = single(objective), theta.float()
+        inverse = partial(KFAC.times, low, KFAC.at(low, theta))
+        return conjugate_gradients(Hessian(low, theta), inverse, b.float(), accuracy.float())
 
     def _accuracy(self, residual: Tensor) -> Tensor:
         """Relative accuracy of the solution, for superlinear convergence, but not beyond the tolerance."""
         return torch.maximum(residual.sqrt().clamp(max=0.1), 0.3 * self.tolerance / residual).clamp(min=1e-3)
 
 
+class ModuleNewtonCG(NewtonCG[RegularisedModuleLoss]):
+    """The same steps with products in float64 and without a preconditioner, for torch modules.
+
+    Examples
+    --------
+    It leaves the saddle at 0 of f(u, v) = (u v - 1)^2 / 2 + (u^2 + v^2) / 4, whose minima have u v = 1/2:
+
+    >>> from nrc.networks.module_architecture import ModuleArchitecture
+    >>> from nrc.optimize.minimise import minimise
+    >>> def make():
+    ...     return torch.nn.Sequential(*(torch.nn.Linear(1, 1, bias=False) for _ in range(2)))
+    >>> x = torch.ones(1, 1, 1).double()
+    >>> loss = RegularisedModuleLoss(ModuleArchitecture(make, (1,), 1), x, x, x.new_full((1,), 0.5))
+    >>> start = torch.tensor([[1e-6, 1e-6]]).double()
+    >>> end = minimise(loss, start, [Phase(ModuleNewtonCG(1e-8))], tolerance=1e-8, epochs=99)
+    >>> round(end.point.theta.prod().item(), 6)
+    0.5
+    """
+
+    def _solution(
+        self, objective: RegularisedModuleLoss, theta: Tensor, b: Tensor, accuracy: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        return conjugate_gradients(
+            objective.hessian(theta), torch.clone, b, accuracy, steps=PLAIN_STEPS, follow=True
+        )
+
+
 def conjugate_gradients(
-    hessian: Callable[[Tensor], Tensor], inverse: Callable[[Tensor], Tensor], b: Tensor, accuracy: Tensor
+    hessian: Callable[[Tensor], Tensor],
+    inverse: Callable[[Tensor], Tensor],
+    b: Tensor,
+    accuracy: Tensor,
+    *,
+    steps: int = STEPS,
+    follow: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """Solve hessian(x) = b for every cell, or stop before the first direction of negative curvature.
+    """Solve hessian(x) = b for every cell, or stop at the first direction of negative curvature.
 
     Parameters
     ----------
@@ -138,6 +182,10 @@ def conjugate_gradients(
         (cells, parameters)
     accuracy : Tensor
         A cell is done at ||hessian(x) - b|| <= accuracy ||b||, (cells,).
+    steps : int
+        Largest number of products.
+    follow : bool
+        Whether x includes the direction of negative curvature, as far as if the curvature were positive.
 
     Returns
     -------
@@ -157,12 +205,16 @@ def conjugate_gradients(
     z = inverse(rest)
     p, rz = z.clone(), dot(rest, z)
     going, products = torch.ones_like(rz, dtype=torch.bool), torch.zeros_like(rz, dtype=torch.int64)
-    for _ in range(STEPS):
+    for _ in range(steps):
         along = hessian(p)
         products += going
         curvature = dot(p, along)
         # the first direction is a descent direction, whatever its curvature
-        x = torch.where((going & (curvature <= 0) & (products == 1))[:, None], p, x)
+        bent = going & (curvature <= 0)
+        x = torch.where((bent & (products == 1))[:, None], p, x)
+        if follow:
+            length = torch.where(bent & (curvature < 0), rz / curvature.abs(), 0)[:, None]
+            x = torch.where((bent & (products > 1))[:, None], x + length * p, x)
         going = going & (curvature > 0)
         length = torch.where(going, rz / curvature, 0)[:, None]
         x.addcmul_(p, length)

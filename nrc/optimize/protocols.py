@@ -37,15 +37,18 @@ def tree_map(function: Callable[..., Any], tree: State, *others: State) -> dict[
 class RunInfo(NamedTuple):
     """What a method can use of the run: the budget of epochs, the seed of each cell, and the tolerance.
 
+    Also whether the networks are torch modules, of which only values, gradients and Hessians are known.
+
     Examples
     --------
     >>> RunInfo(epochs=100, seeds=[0, 1])
-    RunInfo(epochs=100, seeds=[0, 1], tolerance=1e-06)
+    RunInfo(epochs=100, seeds=[0, 1], tolerance=1e-06, modules=False)
     """
 
     epochs: int
     seeds: Sequence[int]
     tolerance: float = 1e-6
+    modules: bool = False
 
 
 @dataclass

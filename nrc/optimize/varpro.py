@@ -40,6 +40,7 @@ class Options(MethodOptions):
     requires = (
         Requirement(
             {
+                "network.kind": equal("mlp"),
                 "loss": equal("squared_error"),
                 "network.activation": smooth,
                 "training.penalty": ridge,

@@ -21,7 +21,8 @@ from nrc.batching import (
 )
 from nrc.data.points import Points
 from nrc.grid import Stack, Value
-from nrc.networks.activations import ACTIVATIONS
+from nrc.networks import Network
+from nrc.objectives.module_loss import RegularisedModuleLoss
 from nrc.objectives.principal_axes import Rotation
 from nrc.objectives.protocols import Point, per_cell
 from nrc.objectives.regularised_loss import RegularisedLoss
@@ -51,8 +52,7 @@ def train(
     points: Points | Mapping[int, Points],
     *,
     task: str = "autoencode",
-    activation: str = "tanh",
-    bias: bool = False,
+    network: Network = "mlp",
     loss: str | None = None,
     penalty: str = "factors",
     loss_on: str = "data",
@@ -83,9 +83,11 @@ def train(
     points : Points or mapping
         The data of each seed, or of all seeds.
     task : {"autoencode", "classify", "regress"}
-    activation, bias, loss, penalty : optional
-        Of the networks and of the regularised loss. If `loss` is not given, it is `cross_entropy` for the
-        task `classify`, and otherwise `squared_error`.
+    network : str, mapping or callable
+        A kind of `nrc.networks` by its name, its options with its `kind` (mlp if not given), or a function
+        `build(input_shape, outputs, width, depth)` that returns a torch module.
+    loss, penalty : str, optional
+        If `loss` is not given, it is `cross_entropy` for the task `classify`, and otherwise `squared_error`.
     loss_on : {"data", "centroids"}
         Whether the loss is on all points, or on the centroids of the clusters (eq. 8 with k = 0).
     method : str or mapping
@@ -118,8 +120,9 @@ def train(
     Returns
     -------
     Dataset
-        Weights `W1`, ..., `WL`, and how each cell terminated, with the dimensions of the stack. If memory
-        does not suffice for all cells at a time, they are trained in smaller parts.
+        Weights `W1`, ..., `WL`, or the parameters of a torch module by their names, and how each cell
+        terminated, with the dimensions of the stack. If memory does not suffice for all cells at a time, they
+        are trained in smaller parts.
 
     Raises
     ------
@@ -135,7 +138,7 @@ def train(
     >>> x = np.array([[2.0, 0.0], [-2.0, 0.0]])
     >>> points = Points(seed=0, base=x, labels=np.array([0, 1]))
     >>> stack = {"weight_decay": [0.1, 0.2], "sigma": 0.0, "width": 3, "depth": 2, "seed": 0}
-    >>> trained = nrc.train(stack, points, activation="linear", method="varpro")
+    >>> trained = nrc.train(stack, points, network={"activation": "linear"}, method="varpro")
     >>> trained["W2"].dims
     ('weight_decay', 'n2', 'n1')
 
@@ -151,10 +154,13 @@ def train(
     options: dict[str, Any] = {"name": method} if isinstance(method, str) else dict(method)
     method_name, device = str(options.pop("name")), device_of(device)
     centroids = loss_on == "centroids"
-    linear = ACTIVATIONS[activation].linear and task == "autoencode" and not bias
-    trained_on = training_sample(stack, points, task, centroids=centroids, linear=linear)
-    observed = sample(stack, points, task, centroids=centroids) if centroids or linear else trained_on
-    architecture = architecture_of(stack, trained_on.x.shape[-1], trained_on.y.shape[-1], activation, bias)
+    observed = sample(stack, points, task, centroids=centroids)
+    input_shape = points[stack.seeds[0]].input_shape
+    architecture = architecture_of(stack, input_shape, observed.y.shape[-1], network)
+    linear = architecture.linear and task == "autoencode"
+    trained_on = observed
+    if centroids or linear:
+        trained_on = training_sample(stack, points, task, centroids=centroids, linear=linear)
     loss = loss or ("cross_entropy" if task == "classify" else "squared_error")
     objective = regularised_loss(
         stack, architecture, trained_on, PRECISIONS[precision], loss=loss, penalty=penalty
@@ -166,7 +172,9 @@ def train(
     times = warm_start.new_times(snapshot_times(snapshot_every, epochs) if snapshot_every else [])
     # on a GPU all cells are evaluated at a time, and on a CPU as many as its cache holds
     window = len(stack)
-    if device.type == "cpu":
+    if isinstance(objective, RegularisedModuleLoss):
+        window = 1  # cells are evaluated one after the other
+    elif device.type == "cpu":
         block = block_size(architecture, options.get("batch") or objective.x.shape[1], objective.x.dtype)
         objective, window = replace(objective, block=block), BLOCKS * block
     train_cells = _TrainCells(
@@ -190,7 +198,7 @@ def train(
     arrays = in_order([*([(numbers, arrays)] if len(numbers) else []), *finished])
     if fingerprints is not None:
         arrays["fingerprint"] = np.array(fingerprints, dtype="S64")
-    return trained_dataset(stack, arrays, warm_start.all_times(times), warm_start.epochs)
+    return trained_dataset(stack, arrays, architecture, warm_start.all_times(times), warm_start.epochs)
 
 
 def device_of(name: str | torch.device) -> torch.device:
@@ -221,7 +229,7 @@ def _no_report(part: int, progress: Callable[[], RunProgress]) -> None:
 class _TrainCells:
     """Trains some cells of a stack, given by their numbers."""
 
-    objective: RegularisedLoss
+    objective: RegularisedLoss | RegularisedModuleLoss
     initial: InitialPoint
     observed: Sample
     times: list[int]
@@ -235,18 +243,21 @@ class _TrainCells:
     report: ReportProgress
 
     def __call__(self, cells: Cells, state: State, take: Callable[[Callable[[], State]], None]) -> Arrays:
-        # no gradient is computed by autograd, which makes a CPU a tenth faster
-        with torch.inference_mode(self.device.type == "cpu"):
+        # without autograd a CPU is a tenth faster
+        with torch.inference_mode(self.device.type == "cpu" and not self.of_modules):
             return self._train(cells, state, take)
 
     def _train(self, cells: Cells, state: State, take: Callable[[Callable[[], State]], None]) -> Arrays:
         part = int(cells[0])
-        objective = self.objective.select(torch.from_numpy(cells)).to(self.device)
-        rotation = Rotation.of(objective) if rotates(self.method) else Rotation(None)
+        objective: Any = self.objective.select(torch.from_numpy(cells)).to(self.device)
+        rotation = Rotation(None)
+        if rotates(self.method) and isinstance(objective, RegularisedLoss):
+            rotation = Rotation.of(objective)
         rotated = rotation.rotate(objective)
         back = partial(rotation.back, rotated)
         snapshots = self._snapshots(objective, cells, back) if self.times else None
-        run_info = RunInfo(self.epochs, [self.seeds[cell] for cell in cells], self.tolerance)
+        seeds = [self.seeds[cell] for cell in cells]
+        run_info = RunInfo(self.epochs, seeds, self.tolerance, modules=self.of_modules)
 
         def after_step(run: Minimisation) -> None:
             self.report(part, lambda: run.progress)
@@ -269,6 +280,11 @@ class _TrainCells:
         self.report_finished(part, arrays)
         return self.initial.with_earlier_snapshots(arrays, cells)
 
+    @property
+    def of_modules(self) -> bool:
+        """Whether the networks are torch modules."""
+        return isinstance(self.objective, RegularisedModuleLoss)
+
     def report_finished(self, part: int, arrays: Arrays) -> None:
         """Report the progress of a part that needs no more training."""
         status = arrays["status"]
@@ -276,7 +292,10 @@ class _TrainCells:
         self.report(part, lambda: progress)
 
     def _snapshots(
-        self, objective: RegularisedLoss, cells: Cells, parameters: Callable[[Tensor], Tensor]
+        self,
+        objective: RegularisedLoss | RegularisedModuleLoss,
+        cells: Cells,
+        parameters: Callable[[Tensor], Tensor],
     ) -> Snapshots:
         x, y, labels = (per_cell(a, cells) for a in (self.observed.x, self.observed.y, self.observed.labels))
         features, targets = (torch.tensor(a, dtype=objective.x.dtype, device=self.device) for a in (x, y))

@@ -1,6 +1,7 @@
 """Snapshots of networks during training: singular values, distinct neurons and class WCSS at given epochs."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -63,7 +64,7 @@ class Snapshots:
 
     Parameters
     ----------
-    architecture : Architecture
+    architecture : Architecture or ModuleArchitecture
     x, y : Tensor
         Inputs (cells, points, n_0) and targets (cells, points, n_L); a first axis of 1 if all cells
         share them.
@@ -88,7 +89,7 @@ class Snapshots:
 
     def __init__(
         self,
-        architecture: Architecture,
+        architecture: Any,
         x: Tensor,
         y: Tensor,
         labels: NDArray[np.integer],
@@ -100,10 +101,10 @@ class Snapshots:
         self._architecture, self._x, self._y, self._labels = architecture, x, y, labels
         self._times = torch.tensor(times, device=x.device)
         self._taken = torch.zeros(cells, dtype=torch.int64, device=x.device)
-        longest, depth = max(map(min, architecture.shapes)), len(architecture.shapes)
+        longest, depth = max(map(min, architecture.shapes)), len(architecture.layers)
         self.singular_values = np.full((cells, len(times), depth, longest), np.nan)
         self.distinct_neurons = np.full((cells, len(times), depth), np.nan)
-        self.wcss = np.full((cells, len(times), depth), np.nan)
+        self.wcss = np.full((cells, len(times), len(architecture.sources)), np.nan)
 
     def __call__(self, cells: Tensor, epochs: Tensor, theta: Tensor, diverged: Tensor) -> None:
         """Take the snapshots of some cells that are due."""
@@ -121,17 +122,16 @@ class Snapshots:
 
     def _measure(self, cells: Tensor, theta: Tensor) -> tuple[Array, Array, Array]:
         """Singular values (cells, layers, index), distinct neurons (cells, layers), WCSS (cells, sources)."""
-        network = self._architecture.network(theta)
         x, y = per_cell(self._x, cells), per_cell(self._y, cells)
         labels = per_cell(self._labels, cells.cpu().numpy())
-        spaces = network.features(x)[:-1]
+        matrices, neurons, spaces = _seen(self._architecture, theta, x)
         # features of finite parameters can be infinite
         with np.errstate(over="ignore", invalid="ignore"):
             variability = np.array(
                 [[_variability(z, y, labels, cell) for z in spaces] for cell in range(len(cells))]
             )
         variability = np.where(np.isfinite(variability), variability, np.nan)
-        return singular_values(network.weights), distinct_neurons(network), variability
+        return singular_values(matrices), neurons, variability
 
     @property
     def state(self) -> State:
@@ -148,6 +148,14 @@ class Snapshots:
         self.singular_values = state["singular_values"].cpu().numpy()
         self.distinct_neurons = state["distinct_neurons"].cpu().numpy()
         self.wcss = state["wcss"].cpu().numpy()
+
+
+def _seen(architecture: Any, theta: Tensor, x: Tensor) -> tuple[Sequence[Tensor], Array, Sequence[Tensor]]:
+    """Matrices of all layers, distinct neurons, and the features in all sources."""
+    if not isinstance(architecture, Architecture):
+        return architecture.seen(theta, x)  # type: ignore[no-any-return]
+    network = architecture.network(theta)
+    return network.weights, distinct_neurons(network), network.features(x)[:-1]
 
 
 def singular_values(weights: Sequence[Tensor]) -> Array:

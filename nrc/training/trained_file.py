@@ -12,6 +12,7 @@ from nrc.grid import Stack
 from nrc.metadata import flag_attributes
 from nrc.networks.mlp import Network
 from nrc.objectives import residual
+from nrc.objectives.module_loss import RegularisedModuleLoss
 from nrc.objectives.regularised_loss import RegularisedLoss
 from nrc.optimize.minimise import Minimum
 from nrc.optimize.protocols import State
@@ -26,8 +27,10 @@ __all__ = [
     "diverged_cells",
     "in_order",
     "network_arrays",
+    "parameter_names",
     "trained_dataset",
     "trained_network",
+    "trained_parameters",
     "training_info",
 ]
 
@@ -52,8 +55,10 @@ ABOUT = {
 }
 
 
-def network_arrays(objective: RegularisedLoss, end: Minimum, snapshots: Snapshots | None = None) -> Arrays:
-    """Trained weights W1..WL (and biases b1..bL) of some cells, and how they were trained.
+def network_arrays(
+    objective: RegularisedLoss | RegularisedModuleLoss, end: Minimum, snapshots: Snapshots | None = None
+) -> Arrays:
+    """Trained parameters of some cells, such as the weights W1..WL, and how they were trained.
 
     Examples
     --------
@@ -67,10 +72,7 @@ def network_arrays(objective: RegularisedLoss, end: Minimum, snapshots: Snapshot
     ((1, 2, 3), 'STOPPED')
     """
     point, diverged = end.point, (end.termination_reason == TerminationReason.DIVERGED).cpu().numpy()
-    network = objective.architecture.network(point.theta)
     penalty, _ = objective.penalty_gradient(point.theta)
-    parameters = {f"W{l}": w for l, w in enumerate(network.weights, start=1)}
-    parameters |= {f"b{l}": b for l, b in enumerate(network.biases or [], start=1)}
     numbers = {
         "loss": point.value - penalty,
         "gradient_norm": point.gradient.norm(dim=1),
@@ -81,7 +83,7 @@ def network_arrays(objective: RegularisedLoss, end: Minimum, snapshots: Snapshot
         "evaluations": end.evaluations,
         "termination_reason": end.termination_reason.char(),
     }
-    arrays = as_arrays(parameters | counts)
+    arrays = as_arrays(objective.architecture.arrays(point.theta) | counts)
     arrays |= {name: np.where(diverged, np.nan, values) for name, values in as_arrays(numbers).items()}
     arrays["status"] = np.array(
         [TerminationReason(code).status for code in end.termination_reason.tolist()], dtype=np.int8
@@ -93,7 +95,9 @@ def network_arrays(objective: RegularisedLoss, end: Minimum, snapshots: Snapshot
     return arrays
 
 
-def trained_dataset(stack: Stack, arrays: Arrays, times: Sequence[int] = (), start: int = 0) -> xr.Dataset:
+def trained_dataset(
+    stack: Stack, arrays: Arrays, architecture: Any, times: Sequence[int] = (), start: int = 0
+) -> xr.Dataset:
     """The arrays of all cells of a stack, with its dimensions and coordinates.
 
     Parameters
@@ -101,6 +105,8 @@ def trained_dataset(stack: Stack, arrays: Arrays, times: Sequence[int] = (), sta
     stack : Stack
     arrays : mapping
         Of all cells.
+    architecture : Architecture or ModuleArchitecture
+        Of their networks.
     times : sequence of int
         Epochs of the snapshots, if there are any.
     start : int
@@ -111,21 +117,19 @@ def trained_dataset(stack: Stack, arrays: Arrays, times: Sequence[int] = (), sta
     --------
     >>> stack = Stack({"weight_decay": [0.1, 0.2], "sigma": 0.0, "width": 2, "depth": 1, "seed": 0})
     >>> arrays = {name: np.zeros(2) for name in ABOUT} | {"W1": np.ones((2, 3, 3))}
-    >>> dataset = trained_dataset(stack, arrays)
+    >>> dataset = trained_dataset(stack, arrays, nrc.networks.mlp.Architecture((3, 3)))
     >>> dataset["W1"].dims
     ('weight_decay', 'n1', 'n0')
     """
-    depth = stack.depth
-    about: dict[str, tuple[tuple[str, ...], Mapping[str, Any]]] = {}
-    for l in range(1, depth + 1):
-        about[f"W{l}"] = (f"n{l}", f"n{l - 1}"), {"long_name": f"weight matrix of layer {l}"}
-        if f"b{l}" in arrays:
-            about[f"b{l}"] = (f"n{l}",), {"long_name": f"bias of layer {l}"}
+    about: dict[str, tuple[tuple[str, ...], Mapping[str, Any]]] = {
+        name: (dims, {"long_name": architecture.long_name(name)}) for name, dims in architecture.dims.items()
+    }
     about |= {name: ((), attributes) for name, attributes in ABOUT.items() if name in arrays}
     coordinates = {}
     if len(times):
         about |= ABOUT_SNAPSHOTS
-        coordinates = _snapshot_coordinates(times, depth, arrays["snapshot_singular_values"].shape[-1])
+        longest = arrays["snapshot_singular_values"].shape[-1]
+        coordinates = _snapshot_coordinates(times, architecture, longest)
     dataset = xr.Dataset(
         {
             name: (
@@ -143,12 +147,14 @@ def trained_dataset(stack: Stack, arrays: Arrays, times: Sequence[int] = (), sta
     return dataset
 
 
-def _snapshot_coordinates(times: Sequence[int], depth: int, longest: int) -> dict[str, tuple[Any, ...]]:
+def _snapshot_coordinates(
+    times: Sequence[int], architecture: Any, longest: int
+) -> dict[str, tuple[Any, ...]]:
     about = {
         "snapshot": (times, "epochs"),
-        "layer": (range(1, depth + 1), "layer, from the input"),
+        "layer": (architecture.layers, "layer, from the input"),
         "index": (range(1, longest + 1), "position in the spectrum, from 1"),
-        "source": (range(depth), "space of the features z^k, k = 0 the inputs"),
+        "source": (architecture.sources, "space of the features that enter, the inputs first"),
     }
     return {
         name: (name, np.array(values), {"long_name": long_name, "units": "1"})
@@ -190,6 +196,33 @@ def trained_network(dataset: xr.Dataset, activation: str, loss: str) -> Network:
     return Network([parameter(f"W{l}") for l in layers], activation, loss, biases)
 
 
+def trained_parameters(dataset: xr.Dataset) -> torch.Tensor:
+    """The parameters of all cells of a trained dataset, (cells, parameters), in float64.
+
+    The parameters of a cell that diverged, which may be too large to compute with, are 0.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is not finite.
+
+    Examples
+    --------
+    >>> weights = {"W1": (("n1", "n0"), [[1.0, 2.0]]), "b1": ("n1", [3.0])}
+    >>> weights["termination_reason"] = TerminationReason.TOLERANCE.value
+    >>> trained_parameters(xr.Dataset(weights, {axis: 1 for axis in nrc.grid.AXES})).tolist()
+    [[1.0, 2.0, 3.0]]
+    """
+    arrays, diverged = cell_arrays(dataset), diverged_cells(dataset)
+    rows = []
+    for name in parameter_names(dataset):
+        values = arrays[name].reshape(len(diverged), -1).astype(np.float64)
+        if not np.isfinite(values).all():
+            raise ValueError(f"{name} has a weight that is not finite; train the stack again")
+        rows.append(np.where(diverged[:, None], 0, values))
+    return torch.from_numpy(np.concatenate(rows, axis=1))
+
+
 def training_info(dataset: xr.Dataset) -> xr.Dataset:
     """A trained dataset without parameters: how each cell was trained, and its snapshots.
 
@@ -199,8 +232,18 @@ def training_info(dataset: xr.Dataset) -> xr.Dataset:
     >>> list(training_info(dataset))
     ['loss']
     """
-    parameters = [name for name in map(str, dataset.data_vars) if name[0] in "Wb" and name[1:].isdigit()]
-    return dataset.drop_vars([*parameters, "fingerprint"])
+    return dataset.drop_vars([*parameter_names(dataset), "fingerprint"])
+
+
+def parameter_names(dataset: xr.Dataset) -> list[str]:
+    """Names of the parameters in a trained dataset, in their order in a network.
+
+    Examples
+    --------
+    >>> parameter_names(xr.Dataset({"W1": 1.0, "b1": 0.0, "loss": 0.5}))
+    ['W1', 'b1']
+    """
+    return [name for name in map(str, dataset.data_vars) if name not in {**ABOUT, **ABOUT_SNAPSHOTS}]
 
 
 def diverged_cells(dataset: xr.Dataset) -> NDArray[np.bool_]:

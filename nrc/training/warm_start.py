@@ -15,7 +15,7 @@ from torch import Tensor
 from nrc import netcdf
 from nrc.grid import AXES, Stack, Value, notation
 from nrc.training.snapshots import ABOUT as ABOUT_SNAPSHOTS
-from nrc.training.trained_file import Arrays, cell_arrays, diverged_cells
+from nrc.training.trained_file import Arrays, cell_arrays, diverged_cells, parameter_names
 
 __all__ = ["InitialPoint", "read_warm_start"]
 
@@ -93,9 +93,9 @@ class InitialPoint:
                     "another method or with other options, or leave it out of every grid"
                 )
             chosen.append(number)
-        layers = range(1, stack.depth + 1)
-        names = [*(f"W{l}" for l in layers), *(f"b{l}" for l in layers if f"b{l}" in flat)]
-        theta = np.concatenate([flat[key][chosen].reshape(len(chosen), -1) for key in names], axis=1)
+        theta = np.concatenate(
+            [flat[name][chosen].reshape(len(chosen), -1) for name in parameter_names(trained)], axis=1
+        )
         return cls(
             torch.from_numpy(theta.astype(np.float64)),
             int(trained.attrs.get("start", 0)) + _epochs_of(trained),

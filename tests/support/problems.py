@@ -63,7 +63,7 @@ def autoencoders(
     seen = training_sample(
         stack, {seed: mixture(points=points, seed=seed)}, "autoencode", centroids=False, linear=linear
     )
-    architecture = architecture_of(stack, 3, 3, activation, False)
+    architecture = architecture_of(stack, (3,), 3, {"activation": activation})
     loss = regularised_loss(stack, architecture, seen, torch.float64, penalty=penalty)
     return loss, initial_parameters(stack, architecture)
 
@@ -83,7 +83,7 @@ def classifiers(
     )
     data = {seed: mixture(clusters=3, points=points, dimension=5, seed=seed) for seed in seeds}
     seen = training_sample(stack, data, "classify", centroids=False, linear=False)
-    architecture = architecture_of(stack, 5, 3, activation, bias)
+    architecture = architecture_of(stack, (5,), 3, {"activation": activation, "bias": bias})
     objective = regularised_loss(stack, architecture, seen, torch.float64, loss=loss)
     shift = 0.1 * torch.cos(torch.arange(architecture.initial(0).numel()))
     return (

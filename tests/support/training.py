@@ -74,7 +74,7 @@ class Training:
 
     def __init__(self, folder: Path, kind: str = "lbfgs", points: int = DATA["points"]) -> None:
         self.folder, self.output = folder, folder / "train.nc"
-        network = {"activation": "tanh", "bias": False}
+        network = {"kind": "mlp", "activation": "tanh", "bias": False}
         self.settings = {"experiment": kind, "network": network, "device": "cpu", **KINDS[kind]}
         seeds = self.settings["stack"]["seed"]
         self.data = []

@@ -1,6 +1,7 @@
 """Experiments of the configuration: defaults that depend on other choices, and choices that need others."""
 
 from collections.abc import Mapping
+from itertools import product
 from typing import Any
 
 from nrc import kinds
@@ -85,6 +86,7 @@ def check_experiment(
         )
     full = {**experiment, "data": data}
     method = experiment["training"]["method"]
+    _check_network(name, experiment, data, size, inheritance)
     for part, by, entry, requires in (
         ("", "task", experiment, CHOICES),
         ("data.", "kind", data, kinds.options("data", data["kind"]).requires),
@@ -135,6 +137,28 @@ def _needed(name: str, fault: Unmet, experiment: Mapping[str, Any], inheritance:
     """What an experiment needs, and what it has."""
     key = _key(name, fault.key, experiment, inheritance)
     return f"{fault.key} to be {fault.needed}, but {key} is {written(fault.value)}"
+
+
+def _check_network(
+    name: str, experiment: Mapping[str, Any], data: Mapping[str, Any], size: Size, inheritance: Inheritance
+) -> None:
+    """Check the options of the network against the data, and every width and depth."""
+    options: Any = _options("networks", experiment["network"])
+    input_shape = _options("data", data).input_shape or (size.features,)
+    grid = experiment["grid"]
+    for width, depth in product(grid["width"], grid["depth"]):
+        try:
+            options.check(input_shape, width, depth)
+        except ValueError as error:
+            key, _, rest = str(error).partition(" ")
+            path = ("grid" if key in grid else "network", key)
+            raise ConfigurationError(f"{inheritance.key(name, path)} {rest}") from None
+
+
+def _options(package: str, entry: Mapping[str, Any]) -> Any:
+    """The options of an entry of a kind."""
+    options = {key: value for key, value in entry.items() if key != "kind"}
+    return kinds.options(package, entry["kind"])(**options)
 
 
 def _check_method(name: str, experiment: Mapping[str, Any], size: Size, inheritance: Inheritance) -> None:

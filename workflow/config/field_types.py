@@ -37,10 +37,14 @@ class Section(BaseModel):
 
 @dataclass(frozen=True)
 class OfKind:
-    """Marks the type of a mapping whose key `by` names its kind, a module of a package of `nrc`."""
+    """Marks the type of a mapping whose key `by` names its kind, a module of a package of `nrc`.
+
+    A mapping without this key is of the default kind, if there is one.
+    """
 
     package: str
     by: str = "kind"
+    default: str | None = None
 
     def __get_pydantic_core_schema__(self, _source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         choices = {BRANCH + name: handler(self._model(name)) for name in kinds.names(self.package)}
@@ -48,14 +52,14 @@ class OfKind:
 
     def _branch(self, entry: Any) -> str | None:
         mapping = entry if isinstance(entry, Mapping) else vars(entry) if isinstance(entry, BaseModel) else {}
-        name = mapping.get(self.by)
+        name = mapping.get(self.by, self.default)
         return BRANCH + name if isinstance(name, str) else None
 
     def _model(self, name: str) -> type[BaseModel]:
         """The options of a kind, after the key that names it."""
         options = kinds.options(self.package, name)
         first: Any = create_model(self.by, **{self.by: (str, ...)})  # type: ignore[call-overload]
-        tag: Any = (Literal[name], ...)
+        tag: Any = (Literal[name], name if name == self.default else ...)
         title = f"{self.package} {name}"
         return create_model(title, __base__=(options, first), __doc__=options.__doc__, **{self.by: tag})
 

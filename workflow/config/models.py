@@ -104,8 +104,8 @@ class Experiment(Section):
         "autoencode",
         description="what the networks learn: their input, its class (one-hot), or the y of the data",
     )
-    network: Annotated[Any, OptionsOf("networks", "Fully connected networks.")] = Field(
-        {}, description="activation function and biases"
+    network: Annotated[Any, OfKind("networks", default="mlp")] = Field(
+        {}, description="kind of network, mlp if it is not given, and its options"
     )
     loss: Literal["squared_error", "cross_entropy"] | None = Field(
         None,

@@ -22,7 +22,6 @@ RENAMED = {
 }
 REMOVED = {
     "experiments.*.training.wall_clock": "limit epochs, which do not depend on the speed of the machine",
-    "experiments.*.network.kind": "leave it out; all networks are fully connected",
     "experiments.*.network.gain": "leave it out; initial weights have variance 1 / fan-in",
     "experiments.*.measures.tcv_lower": "leave it out; the lower end of the TCV bracket is the spectral one",
     "measures.tcv_lower": "leave it out; the lower end of the TCV bracket is the spectral one",

@@ -109,7 +109,9 @@ def merge(base: Any, changes: Any) -> Any:
 
 
 def _of_another_kind(base: Mapping[str, Any], changes: Mapping[str, Any]) -> bool:
+    # a network without a kind is of the kind mlp
+    before = {"kind": "mlp", **base}
     return any(
-        isinstance(base.get(key), str) and isinstance(changes.get(key), str) and base[key] != changes[key]
+        isinstance(before.get(key), str) and isinstance(changes.get(key), str) and before[key] != changes[key]
         for key in KINDS
     )

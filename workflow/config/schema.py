@@ -114,7 +114,8 @@ def chosen(part: Part, value: Any) -> Part:
     if isinstance(value, Mapping):
         mappings = [option for option in options if option.get("type") == "object"]
         named = [option for option in mappings if (kind := kind_of(option)) and value.get(kind[0]) == kind[1]]
-        return next(iter(named or mappings), options[0])
+        usual = [option for option in mappings if _is_default_kind(option)]
+        return next(iter(named or usual or mappings), options[0])
     wanted = "array" if isinstance(value, list) else "string"
     return next((option for option in options if option.get("type") == wanted), options[0])
 
@@ -131,6 +132,11 @@ def kind_of(part: Part) -> tuple[str, str] | None:
     """The key that names the kind of an entry, and the name; None for a part that is no entry of a kind."""
     found = ((key, about["const"]) for key, about in part.get("properties", {}).items() if "const" in about)
     return next(found, None)
+
+
+def _is_default_kind(part: Part) -> bool:
+    """Whether an entry of the kind need not name it."""
+    return any("const" in about and "default" in about for about in part.get("properties", {}).values())
 
 
 def allowed(part: Part) -> str:

@@ -8,6 +8,7 @@ from nrc import kinds
 from nrc.data import Size
 from nrc.grid import Stack
 from workflow.config.compatibility import names_of
+from workflow.lib.code_digest import code_digest
 from workflow.lib.paths import experiment_of, network_file
 
 __all__ = [
@@ -126,7 +127,10 @@ def memory(experiment: Settings, stack: Stack, size: Size) -> int:
 
 def _part(name: str, keys: tuple[str, ...], settings: Settings) -> dict[str, Any]:
     experiment = experiment_of(name, settings)
-    return {"experiment": name, **{key: experiment[key] for key in keys}}
+    part = {"experiment": name, **{key: experiment[key] for key in keys}}
+    if "file" in experiment["network"]:  # of the user
+        part["network_code"] = code_digest(experiment["network"]["file"])
+    return part
 
 
 def _options(name: str, settings: Settings) -> dict[str, Any]:

@@ -220,8 +220,9 @@ def networks_by(experiment):
     """Digest of everything from which the networks of an experiment are made, except the cell."""
     training = or_exit(job_settings.training_of_any, experiment, SETTINGS)
     start = warm_start_of(EXPERIMENTS[experiment])
-    # of all methods only the method of the experiment
-    code = code_of("train.py", f"nrc.optimize.{training['training']['method']['name']}")
+    # of all methods and networks only those of the experiment
+    method, network = training["training"]["method"]["name"], training["network"]["kind"]
+    code = code_of("train.py", f"nrc.optimize.{method}", f"nrc.networks.{network}")
     before = networks_by(start) if start else None
     return digest_of(training, code, data_by(EXPERIMENTS[experiment]["data"]), before)
 
@@ -229,7 +230,8 @@ def networks_by(experiment):
 @cache
 def measures_by(experiment):
     """Digest of everything from which the measures of an experiment are made, except the cell."""
-    return digest_of(measure_settings(experiment), code_of("measure.py"), networks_by(experiment))
+    code = code_of("measure.py", f"nrc.networks.{EXPERIMENTS[experiment]['network']['kind']}")
+    return digest_of(measure_settings(experiment), code, networks_by(experiment))
 
 
 def stack_by(digest, wildcards):

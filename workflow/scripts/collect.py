@@ -6,6 +6,7 @@ The paths of the measured files are read from standard input, one per line.
 import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -66,7 +67,7 @@ def collect(pieces: Sequence[Piece]) -> xr.Dataset:
     variables = _empty_variables(forms, coords)
     cells = 0
     for arrays, _, form in pieces:
-        at = {dim: np.searchsorted(coords[dim], np.atleast_1d(arrays[dim])) for dim in _dims(form)}
+        at = {dim: _places(_values(arrays, form, dim), coords[dim].values) for dim in _dims(form)}
         cells += math.prod(len(at[axis]) for axis in AXES)
         for name, variable in _variables(form):
             target = variables[name]
@@ -92,15 +93,29 @@ def _variables(form: xr.Dataset) -> list[tuple[str, xr.DataArray]]:
     return [(str(name), variable) for name, variable in form.data_vars.items()]
 
 
+def _values(arrays: Mapping[str, NDArray[Any]], form: xr.Dataset, dim: str) -> NDArray[Any]:
+    """The values of a piece on a dimension; names are those of its form."""
+    return form[dim].values if form[dim].dtype.kind in "UO" else np.atleast_1d(arrays[dim])
+
+
+def _places(values: NDArray[Any], among: NDArray[Any]) -> NDArray[np.intp]:
+    """The place of each value."""
+    order = np.argsort(among)
+    return order[np.searchsorted(among, values, sorter=order)]
+
+
 def _joined_coordinates(pieces: Sequence[Piece], forms: Sequence[xr.Dataset]) -> dict[str, xr.Variable]:
-    """All values on each dimension, ascending."""
+    """All values on each dimension, ascending; names are in the order of the networks."""
     labels = {dim: form[dim].attrs for form in forms for dim in _dims(form)}
-    return {
-        dim: xr.Variable(
-            dim, np.unique(np.hstack([p.arrays[dim] for p in pieces if dim in p.arrays])), attributes
-        )
-        for dim, attributes in labels.items()
-    }
+    joined = {}
+    for dim, attributes in labels.items():
+        found = [_values(piece.arrays, piece.form, dim) for piece in pieces if dim in piece.form.coords]
+        values = np.unique(np.hstack(found))
+        if values.dtype.kind in "UO":
+            longest_first = sorted((list(names) for names in found), key=len, reverse=True)
+            values = np.array(list(dict.fromkeys(chain.from_iterable(longest_first))))
+        joined[dim] = xr.Variable(dim, values, attributes)
+    return joined
 
 
 def _empty_variables(

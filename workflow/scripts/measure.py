@@ -1,6 +1,7 @@
 """Measure the rank of every layer and the within-class variability of every space of a stack."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Annotated, Any
 
 from workflow.lib.program import Settings, run
@@ -26,16 +27,24 @@ from nrc.measured_network import MeasuredStack
 from nrc.measures import linear
 from nrc.measures.curvature import curvature
 from nrc.measures.mixture import mixture_bounds
+from nrc.measures.modules import measure_modules, outputs_of
 from nrc.measures.network import accuracy, measure, without
 from nrc.metadata import provenance
-from nrc.networks.activations import ACTIVATIONS
-from nrc.networks.mlp import Network
+from nrc.networks.mlp import Architecture, Network
 from nrc.objectives.penalties import PENALTIES
 from nrc.status import Status
-from nrc.training.trained_file import diverged_cells, trained_network, training_info
+from nrc.training.trained_file import (
+    diverged_cells,
+    parameter_names,
+    trained_parameters,
+    training_info,
+)
 
 # Settings in `measures` that are not arguments of `measure`.
 OTHER = ("delta", "curvature")
+
+# From points (cells or 1, points, features) to outputs of all cells.
+Outputs = Callable[[torch.Tensor], torch.Tensor]
 
 
 def main(
@@ -68,62 +77,72 @@ def measure_stack(
 ) -> xr.Dataset:
     """All measures of the networks and of their data, with the dimension `cell`."""
     task, on_data, penalty = settings["task"], settings["loss_on"] == "data", PENALTIES[settings["penalty"]]
-    activation, bias = settings["network"]["activation"], settings["network"]["bias"]
-    network = trained_network(trained, activation, settings["loss"])
     shared = sample(stack, points, task, centroids=not on_data)
     inputs = shared.of_cells(len(stack))
     cells, first = list(stack.cells()), points[stack.seeds[0]]
-    weight_decay = np.array([cell["weight_decay"] for cell in cells])
-    of_layers = np.repeat(weight_decay[:, None], len(network.weights), axis=1)
-    choices = {name: value for name, value in settings["measures"].items() if name not in OTHER}
+    architecture = architecture_of(stack, first.input_shape, shared.y.shape[2], settings["network"])
+    theta, weight_decay = trained_parameters(trained), np.array([cell["weight_decay"] for cell in cells])
     diverged = diverged_cells(trained)
     collapsed = diverged | (trained["status"].values.ravel() == Status.COLLAPSED_TO_ZERO)
+    choices = {name: value for name, value in settings["measures"].items() if name not in OTHER} | {
+        "clusters": first.clusters,
+        "collapsed": collapsed,
+        "seeds": [cell["seed"] for cell in cells],
+    }
     of_networks, of_data = list[xr.Dataset](), list[xr.Dataset]()
     if settings["measures"].get("curvature"):
-        sizes = shared.x.shape[2], shared.y.shape[2]
-        architecture = architecture_of(stack, *sizes, activation, bias)
-        theta = architecture.join(network.weights, network.biases or [])
-        theta[torch.from_numpy(collapsed)] = 0
+        alive = torch.where(torch.from_numpy(collapsed)[:, None], 0, theta)
         loss = regularised_loss(stack, architecture, shared, torch.float64, loss=settings["loss"])
-        of_networks.append(curvature(loss, theta))
-    of_networks.append(
-        measure(
-            MeasuredStack(network, torch.from_numpy(inputs.x), torch.from_numpy(inputs.y)),
-            labels=inputs.labels,
-            clusters=first.clusters,
-            weight_decay=of_layers if penalty.ridge else None,
-            collapsed=collapsed,
-            seeds=[cell["seed"] for cell in cells],
-            **choices,
+        of_networks.append(curvature(loss, alive))
+    if not isinstance(architecture, Architecture):
+        about = {"loss": settings["loss"], "weight_decay": weight_decay}
+        of_networks.append(measure_modules(architecture, theta, inputs, **about, **choices))
+        outputs: Outputs = partial(outputs_of, architecture, theta)
+    else:
+        network = architecture.network(theta, settings["loss"])
+        outputs = partial(_outputs, network)
+        of_layers = np.repeat(weight_decay[:, None], len(network.weights), axis=1)
+        of_networks.append(
+            measure(
+                MeasuredStack(network, torch.from_numpy(inputs.x), torch.from_numpy(inputs.y)),
+                labels=inputs.labels,
+                weight_decay=of_layers if penalty.ridge else None,
+                **choices,
+            )
         )
-    )
+        if task == "autoencode" and not architecture.bias:
+            if on_data:
+                of_data.append(linear.transition(inputs.x, len(network.weights), first.clusters))
+            if architecture.linear and penalty.penalised_factors(len(network.weights)):
+                weights = [w.numpy() for w in network.weights]
+                of_networks.append(linear.forecasts(weights, inputs.x, weight_decay, penalty))
+                if on_data:
+                    sizes = architecture.sizes
+                    of_data.append(
+                        linear.centroid_shift(inputs.x, inputs.labels, weight_decay, sizes, penalty)
+                    )
     if on_data and task != "regress" and first.covariances is not None:
         of_data.append(mixture_bounds(stack, points, task, settings["measures"]["delta"]))
     if task == "classify":
-        of_networks += accuracies(network, inputs, test_sample(stack, points), trained["W1"].dtype)
-    if task == "autoencode" and not bias:
-        if on_data:
-            of_data.append(linear.transition(inputs.x, len(network.weights), first.clusters))
-        if ACTIVATIONS[activation].linear and penalty.penalised_factors(len(network.weights)):
-            weights = [w.numpy() for w in network.weights]
-            of_networks.append(linear.forecasts(weights, inputs.x, weight_decay, penalty))
-            if on_data:
-                sizes_of_layers = (inputs.x.shape[2], *(w.shape[1] for w in weights))
-                shift = linear.centroid_shift(inputs.x, inputs.labels, weight_decay, sizes_of_layers, penalty)
-                of_data.append(shift)
+        precision = trained[parameter_names(trained)[0]].dtype
+        of_networks += accuracies(outputs, inputs, test_sample(stack, points), precision)
     parts = [without(part, diverged) for part in of_networks]
     # the product of layers that are narrower than the inputs has more singular values than a layer
     return xr.merge([*parts, *of_data], join="outer", compat="equals")
 
 
+def _outputs(network: Network, x: torch.Tensor) -> torch.Tensor:
+    outputs: torch.Tensor = network.to(x.dtype).features(x)[-1]
+    return outputs
+
+
 def accuracies(
-    network: Network, train: Sample, test: Sample | None, dtype: np.dtype[Any]
+    outputs: Outputs, train: Sample, test: Sample | None, dtype: np.dtype[Any]
 ) -> list[xr.Dataset]:
     """The share of correctly classified points, in the precision of training."""
     precision = torch.from_numpy(np.zeros(0, dtype)).dtype
-    trained = network.to(precision)
     return [
-        accuracy(trained, torch.from_numpy(points.x).to(precision), points.labels, name)
+        accuracy(outputs(torch.from_numpy(points.x).to(precision)), points.labels, name)
         for name, points in (("train", train), ("test", test))
         if points is not None
     ]

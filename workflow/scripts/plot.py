@@ -148,8 +148,11 @@ def _clauses(experiment: Entry, sizes: Entry, at: Entry) -> list[str]:
     budget = f"a relative residual of {training['tolerance']:g} or for {training['epochs']} epochs"
     if training["precision"] != "float64":
         budget += f", in {training['precision']}"
-    kind = f"{network['activation']} {NETWORKS[experiment['task']]}"
-    kind += " with biases" if network["bias"] else ""
+    options = {key: value for key, value in network.items() if key not in ("kind", "activation", "bias")}
+    shape = "" if network["kind"] == "mlp" else f"{network['kind']} "
+    kind = f"{network.get('activation', '')} {shape}{NETWORKS[experiment['task']]}".strip()
+    kind += f" ({', '.join(_options(options))})" if options else ""
+    kind += " with biases" if network.get("bias") else ""
     choices = f" ({', '.join(_options(method, 'name'))})" if len(method) > 1 else ""
     drawn = _options(data, "kind", "clusters", "points", "dimension")
     seeds = len({**experiment["grid"], **at}["seed"])

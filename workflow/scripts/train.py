@@ -45,7 +45,7 @@ def main(
     ] = float(os.environ.get("NRC_CHECKPOINT_INTERVAL", "60")),
     log: Path | None = None,
 ) -> None:
-    training, network = settings["training"], settings["network"]
+    training = settings["training"]
     make_deterministic(tf32=training["precision"] == "tf32")
     stack, device = Stack(settings["stack"]), device_of(settings["device"])
     initial = initial_point(training["warm_start"], warm_start, stack)
@@ -59,7 +59,10 @@ def main(
         settings,
         data,
         versions | {"python": platform.python_version()},
-        code_digest(__file__, (f"nrc.optimize.{training['method']['name']}",)),
+        code_digest(
+            __file__,
+            (f"nrc.optimize.{training['method']['name']}", f"nrc.networks.{settings['network']['kind']}"),
+        ),
         initial.fingerprints if initial else (),
     )
     known = reused_cells(output, prints)
@@ -71,8 +74,7 @@ def main(
             stack,
             load_points(stack, data),
             task=settings["task"],
-            activation=network["activation"],
-            bias=network["bias"],
+            network=settings["network"],
             loss=settings["loss"],
             penalty=training["penalty"],
             loss_on=training["loss_on"],

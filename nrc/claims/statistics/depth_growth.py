@@ -8,7 +8,7 @@ from pydantic import Field
 from nrc.claims.arrays import growth, ranks
 from nrc.claims.options import NumberOptions
 from nrc.option_types import RANK_LABELS, Ranks
-from nrc.options import Requirement, several_values
+from nrc.options import Requirement, equal, several_values
 
 __all__ = ["Options", "values"]
 
@@ -17,7 +17,10 @@ class Options(NumberOptions):
     """Slope of the logarithm of the average rank over layers against log depth."""
 
     variables = tuple(RANK_LABELS)
-    requires = (Requirement({"grid.depth": several_values(2)}),)
+    requires = (
+        Requirement({"grid.depth": several_values(2)}),
+        Requirement({"network.kind": equal("mlp")}, when={"layers": equal("middle")}),
+    )
 
     rank: Ranks = Field(default=["stable_rank"])
     layers: Literal["all", "middle"] = Field(

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from nrc.claims.arrays import named
 from nrc.claims.options import NumberOptions
-from nrc.options import Requirement, positive
+from nrc.options import Requirement, equal, positive
 from nrc.status import flag_masks
 from nrc.theory.ranks import NEAR
 
@@ -29,7 +29,9 @@ class Options(NumberOptions):
     """Exponent of TCV, noise level or weight decay in the distance to rank K of collapsed layers."""
 
     variables = ("distance", "relative_distance", "tcv_upper", "status")
-    requires = (Requirement({"grid.sigma": positive, "grid.weight_decay": positive}),)
+    requires = (
+        Requirement({"network.kind": equal("mlp"), "grid.sigma": positive, "grid.weight_decay": positive}),
+    )
 
     of_power: Literal["tcv", "sigma", "weight_decay"] = Field(
         description="quantity whose exponent is the number: TCV of the space before the layer, noise level, "

@@ -23,7 +23,7 @@ class Options(OrderOptions):
 def values(cube: xr.Dataset, options: Options) -> xr.DataArray:
     """Within-class variability of each hidden space, by each measure."""
     spaces = [
-        named(cube[name].sel(source=slice(1, None)), "source", f"{name} of z^{{}}")
+        named(cube[name].isel(source=slice(1, None)), "source", f"{name} of z^{{}}")
         for name in options.measure
     ]
     return xr.concat(spaces, "what")

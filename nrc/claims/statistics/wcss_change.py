@@ -18,6 +18,6 @@ class Options(NumberOptions):
 
 def values(cube: xr.Dataset, options: Options) -> xr.DataArray:
     """Last value over the largest one after the initial weights."""
-    wcss = cube["snapshot_wcss"].sel(source=slice(1, None))
+    wcss = cube["snapshot_wcss"].isel(source=slice(1, None))
     trained = wcss.shift(snapshot=-1)
     return named(last_snapshot(wcss) / trained.max("snapshot"), "source", "z^{}")

@@ -1,0 +1,94 @@
+"""The measures of stacks of torch modules, cell by cell."""
+
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nrc.batching import Sample
+from nrc.measures.network import measure
+from nrc.modules.measured_module import MeasuredModule
+from nrc.networks.module_architecture import ModuleArchitecture
+
+__all__ = ["measure_modules", "outputs_of"]
+
+
+def measure_modules(
+    architecture: ModuleArchitecture,
+    theta: Tensor,
+    points: Sample,
+    *,
+    loss: str,
+    weight_decay: NDArray[np.float64],
+    collapsed: NDArray[np.bool_],
+    seeds: list[int],
+    **choices: Any,
+) -> xr.Dataset:
+    """All measures of the networks of a stack, as `nrc.measures.network.measure`.
+
+    Parameters
+    ----------
+    architecture : ModuleArchitecture
+    theta : Tensor
+        (cells, parameters), in float64.
+    points : Sample
+        With a first axis of all cells, or of 1.
+    loss : str
+        A key of `nrc.networks.losses.LOSSES`.
+    weight_decay : (cells,) array
+    collapsed, seeds, **choices
+        As in `measure`.
+
+    Examples
+    --------
+    >>> architecture = ModuleArchitecture(lambda: torch.nn.Linear(2, 2, bias=False), (2,), 2)
+    >>> x = np.array([[[2.0, 1.0], [2.0, -1.0]]])
+    >>> theta, one = torch.diag(torch.tensor([0.8, 0.5])).double().view(1, 4), np.ones(1)
+    >>> points, settings = Sample(x, x, np.array([[0, 0]])), {"loss": "squared_error", "weight_decay": one}
+    >>> settings |= {"collapsed": one == 0, "seeds": [0], "clusters": 1}
+    >>> found = measure_modules(architecture, theta, points, **settings)
+    >>> found["distance"].item(), found["bound_measured"].item()
+    (0.5, 0.5)
+    """
+    found = []
+    for cell, of_cell in enumerate(theta):
+        x, y, labels = (a[cell % len(a)] for a in (points.x, points.y, points.labels))
+        network = MeasuredModule(
+            architecture.module(of_cell),
+            architecture.points(torch.from_numpy(x)),
+            y,
+            loss,
+            sources=architecture.sources,
+            progress=False,
+        )
+        found.append(
+            measure(
+                network,
+                labels=labels[None],
+                weight_decay=np.full((1, len(network.layers)), weight_decay[cell]),
+                collapsed=collapsed[[cell]],
+                seeds=[seeds[cell]],
+                **choices,
+            )
+        )
+    return xr.concat(found, "cell", join="outer", combine_attrs="override")
+
+
+def outputs_of(architecture: ModuleArchitecture, theta: Tensor, x: Tensor) -> Tensor:
+    """Outputs (cells, points, outputs) of networks on points (cells or 1, points, features).
+
+    Examples
+    --------
+    >>> architecture = ModuleArchitecture(lambda: torch.nn.Linear(2, 1, bias=False), (2,), 1)
+    >>> outputs_of(architecture, torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.ones(1, 1, 2)).tolist()
+    [[[3.0]], [[7.0]]]
+    """
+    with torch.no_grad():
+        outputs = [
+            architecture.module(of_cell.to(x))(architecture.points(x[cell % len(x)]))
+            for cell, of_cell in enumerate(theta)
+        ]
+    return torch.stack(outputs)

@@ -1,0 +1,26 @@
+"""Options that every kind of network has."""
+
+from collections.abc import Sequence
+
+from nrc.options import Options
+
+__all__ = ["NetworkOptions"]
+
+
+class NetworkOptions(Options):
+    """Options of a kind of network."""
+
+    def check(self, input_shape: Sequence[int], width: int, depth: int) -> None:
+        """Check the options against the data and against a width and a depth of the grid.
+
+        Parameters
+        ----------
+        input_shape : sequence of int
+            Shape of a point: (features,), or (channels, height, width) of an image.
+        width, depth : int
+
+        Raises
+        ------
+        ValueError
+            Beginning with the option's name or with the key of the axis.
+        """
