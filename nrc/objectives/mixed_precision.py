@@ -7,6 +7,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from nrc.networks.arrays import fastest, tensor
 from nrc.networks.mlp import by_features
 from nrc.objectives.protocols import Point
 from nrc.objectives.regularised_loss import RegularisedLoss
@@ -84,11 +85,13 @@ class Single:
     def at(self, theta: Tensor) -> Point:
         loss, low = self.loss, self.low
         rounded = theta.float()
-        network = low.network(rounded)
-        *z, output = network.features(low.x, low.workspace)
-        value, delta = loss.measured_by.gradient(output.to(theta), loss.y, loss.point_weights, loss.workspace)
+        network = low.network(fastest(rounded))
+        *z, output = network.features(fastest(low.x), low.workspace)
+        outputs = tensor(output).to(theta)
+        value, delta = loss.measured_by.gradient(outputs, loss.y, loss.point_weights, loss.workspace)
         gradient = torch.empty_like(rounded)
-        network.pull_back(z, delta.float(), low.workspace, out=low.network(gradient))
+        into = low.network(fastest(gradient))
+        network.pull_back(z, fastest(delta.float()), low.workspace, out=into)
         penalty, of_penalty = loss.penalty_gradient(theta)
         return Point(theta, value + penalty, of_penalty.add_(gradient))
 
