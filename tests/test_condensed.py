@@ -261,7 +261,7 @@ def trained():
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_a_module_has_the_outputs_of_the_trained_network(trained, activation):
-    model = nrc.module(trained, activation=activation, weight_decay=0.1)
+    model = nrc.module(trained, network={"activation": activation}, weight_decay=0.1)
     one = trained.sel(weight_decay=0.1)
     parameters = ([torch.from_numpy(one[f"{kind}{l}"].values)[None] for l in (1, 2, 3)] for kind in "Wb")
     weights, biases = parameters
@@ -277,11 +277,11 @@ def test_a_module_has_the_outputs_of_the_trained_network(trained, activation):
         ({"weight_decay": 0.2}, "weight_decay is 0.2, but must be one of 0.05, 0.1"),
         ({"rate": 1}, "rate is not an axis of the networks; their axes are weight_decay"),
         (
-            {"activation": "sine", "weight_decay": 0.1},
+            {"network": {"activation": "sine"}, "weight_decay": 0.1},
             "activation is 'sine', but must be one of tanh, linear",
         ),
     ],
 )
 def test_what_does_not_select_a_network_is_an_error(trained, cell, message):
     with pytest.raises(ValueError, match=message):
-        nrc.module(trained, **{"activation": "gelu", **cell})
+        nrc.module(trained, **{"network": {"activation": "gelu"}, **cell})

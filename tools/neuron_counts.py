@@ -126,7 +126,7 @@ def digits_by_seed() -> str:
     rows = []
     for seed in DIGITS["seed"]:
         cell = networks.sel(seed=seed)
-        outputs = nrc.module(cell, activation="tanh")(torch.from_numpy(images[tests])).argmax(1).numpy()
+        outputs = nrc.module(cell, network="mlp")(torch.from_numpy(images[tests])).argmax(1).numpy()
         spectra = [np.linalg.svd(cell[f"W{l}"].values, compute_uv=False) for l in range(1, DEPTH + 1)]
         rows.append(
             {

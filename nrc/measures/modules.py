@@ -1,19 +1,25 @@
 """The measures of stacks of torch modules, cell by cell."""
 
+from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 import torch
 import xarray as xr
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from nrc.batching import Sample
 from nrc.measures.network import measure
 from nrc.modules.measured_module import MeasuredModule
 from nrc.networks.module_architecture import ModuleArchitecture
 
-__all__ = ["measure_modules", "outputs_of"]
+__all__ = ["measure_modules", "outputs_of", "positions_of"]
+
+# Layers whose positions are counted.
+LINEAR = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+UNKNOWN = "times the number of positions of the layer; missing where it is not known"
 
 
 def measure_modules(
@@ -64,17 +70,52 @@ def measure_modules(
             sources=architecture.sources,
             progress=False,
         )
-        found.append(
-            measure(
-                network,
-                labels=labels[None],
-                weight_decay=np.full((1, len(network.layers)), weight_decay[cell]),
-                collapsed=collapsed[[cell]],
-                seeds=[seeds[cell]],
-                **choices,
-            )
+        measured = measure(
+            network,
+            labels=labels[None],
+            weight_decay=np.full((1, len(network.layers)), weight_decay[cell]),
+            collapsed=collapsed[[cell]],
+            seeds=[seeds[cell]],
+            **choices,
         )
-    return xr.concat(found, "cell", join="outer", combine_attrs="override")
+        found.append(measured)
+    result = xr.concat(found, "cell", join="outer", combine_attrs="override")
+    if "rho_bound" in result:  # each position of a centroid adds 1 to the rank of a gradient
+        positions = positions_of(architecture, torch.from_numpy(points.x[0, :1]))
+        times = xr.DataArray([positions.get(name, np.nan) for name in result["layer"].values], dims="layer")
+        result["rho_bound"] = (result["rho_bound"] * times).assign_attrs(result["rho_bound"].attrs)
+        result["rho_bound"].attrs["comment"] = UNKNOWN
+    return result
+
+
+def positions_of(architecture: ModuleArchitecture, x: Tensor) -> dict[str, float]:
+    """The number of vectors of a point that each Linear layer and each convolution acts on.
+
+    Examples
+    --------
+    >>> steps = torch.nn.Conv1d(1, 2, 3), torch.nn.Flatten(), torch.nn.Linear(6, 1)
+    >>> architecture = ModuleArchitecture(lambda: torch.nn.Sequential(*steps), (1, 5), 1)
+    >>> positions_of(architecture, torch.zeros(1, 5).double())
+    {'0': 3.0, '2': 1.0}
+    """
+    found: dict[str, float] = {}
+
+    def watch(name: str) -> Callable[..., None]:
+        def hook(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
+            positions: float = output[0, 0].numel()
+            if isinstance(module, nn.Linear):
+                positions = args[0][0].numel() / module.in_features
+            found[name] = found.get(name, 0.0) + positions
+
+        return hook
+
+    with torch.no_grad(), ExitStack() as stack:
+        for name, module in architecture.template.named_modules():
+            if isinstance(module, LINEAR):
+                name = name or type(module).__name__
+                stack.callback(module.register_forward_hook(watch(name)).remove)
+        architecture.template(architecture.points(x))
+    return found
 
 
 def outputs_of(architecture: ModuleArchitecture, theta: Tensor, x: Tensor) -> Tensor:

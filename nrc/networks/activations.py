@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 else:
     torch = LazyModule("torch")
 
-__all__ = ["ACTIVATIONS", "Activation", "linear", "nonlinear", "smooth"]
+__all__ = ["ACTIVATIONS", "Activation", "linear", "module_of", "nonlinear", "smooth"]
 
 # The slope of leaky_relu below 0, as in torch.
 LEAK = 0.01
@@ -157,6 +157,22 @@ ACTIVATIONS = {
         of_value=False,
     ),
 }
+
+
+def module_of(name: str) -> torch.nn.Module:
+    """The module of torch that has the name of an activation.
+
+    Examples
+    --------
+    >>> module_of("tanh"), module_of("linear")
+    (Tanh(), Identity())
+    """
+    if ACTIVATIONS[name].linear:
+        return torch.nn.Identity()
+    own = {module.lower(): module for module in torch.nn.modules.activation.__all__}
+    made: torch.nn.Module = getattr(torch.nn, own[name.replace("_", "")])()
+    return made
+
 
 # Conditions on the activation of an experiment; smooth ones have a second derivative.
 smooth = one_of(*(name for name, phi in ACTIVATIONS.items() if phi.curvature))

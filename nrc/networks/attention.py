@@ -8,8 +8,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from nrc.networks.activations import ACTIVATIONS
-from nrc.networks.module_architecture import ModuleArchitecture, activation
+from nrc.networks.activations import ACTIVATIONS, module_of
+from nrc.networks.module_architecture import ModuleArchitecture
 from nrc.networks.options import NetworkOptions
 from nrc.networks.residual import Block
 from nrc.options import KeyOf
@@ -52,7 +52,7 @@ def architecture(
         blocks = OrderedDict[str, nn.Module]()
         for number in range(1, depth + 1):
             blocks[f"attention{number}"] = Attention(width, options.heads)
-            blocks[f"tokens{number}"] = Block(width, activation(options.activation))
+            blocks[f"tokens{number}"] = Block(width, module_of(options.activation))
         embedding, last = Embedding(input_shape, width), nn.Linear(width, outputs, bias=False)
         return nn.Sequential(OrderedDict(embedding=embedding, **blocks, mean=_Mean(), last=last))
 

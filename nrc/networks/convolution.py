@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import nn
 
-from nrc.networks.activations import ACTIVATIONS
-from nrc.networks.module_architecture import ModuleArchitecture, activation
+from nrc.networks.activations import ACTIVATIONS, module_of
+from nrc.networks.module_architecture import ModuleArchitecture
 from nrc.networks.options import NetworkOptions
 from nrc.options import KeyOf
 
@@ -58,7 +58,7 @@ def architecture(
                 padding=options.kernel // 2,
                 bias=False,
             )
-            steps[f"activation{number}"] = activation(options.activation)
+            steps[f"activation{number}"] = module_of(options.activation)
         positions = prod(-(-side // 2 ** (depth - 2)) for side in sides)
         last = nn.Linear(width * positions, outputs, bias=False)
         return nn.Sequential(OrderedDict(**steps, flatten=nn.Flatten(), last=last))

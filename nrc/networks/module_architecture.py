@@ -14,12 +14,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from nrc.modules.measured_module import ModuleFeatures
-from nrc.networks.activations import ACTIVATIONS
 from nrc.random_streams import Stream, generator, integer_seed
 from nrc.text import first_line
 from nrc.theory.neurons import distinct
 
-__all__ = ["ModuleArchitecture", "activation"]
+__all__ = ["ModuleArchitecture"]
 
 # Points on which a new module is tried.
 TRIED = 8
@@ -183,21 +182,6 @@ class ModuleArchitecture:
             spaces.append([torch.cat(parts, 1) for parts in zip(*batches, strict=True)])
         together = [[torch.cat(cells) for cells in zip(*of, strict=True)] for of in (matrices, spaces)]
         return together[0], neurons, together[1]
-
-
-def activation(name: str) -> nn.Module:
-    """The module of torch for an activation of `nrc.networks.activations`.
-
-    Examples
-    --------
-    >>> activation("tanh"), activation("linear")
-    (Tanh(), Identity())
-    """
-    if ACTIVATIONS[name].linear:
-        return nn.Identity()
-    own = {module.lower(): module for module in nn.modules.activation.__all__}
-    made: nn.Module = getattr(nn, own[name.replace("_", "")])()
-    return made
 
 
 def _check(module: nn.Module, input_shape: tuple[int, ...], outputs: int) -> None:

@@ -8,8 +8,8 @@ from typing import Annotated
 from pydantic import Field
 from torch import Tensor, nn
 
-from nrc.networks.activations import ACTIVATIONS
-from nrc.networks.module_architecture import ModuleArchitecture, activation
+from nrc.networks.activations import ACTIVATIONS, module_of
+from nrc.networks.module_architecture import ModuleArchitecture
 from nrc.networks.options import NetworkOptions
 from nrc.options import KeyOf
 
@@ -42,7 +42,7 @@ def architecture(
     >>> residual.layers, residual.sources
     (['first', 'block1', 'block2', 'last'], ['input', 'block1', 'block2', 'last'])
     """
-    features, phi = prod(input_shape), activation(options.activation)
+    features, phi = prod(input_shape), module_of(options.activation)
 
     def make() -> nn.Module:
         blocks = {f"block{number}": Block(width, phi) for number in range(1, depth - 1)}

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nrc.grid import Stack
 from nrc.metadata import flag_attributes
-from nrc.networks.mlp import Network
+from nrc.networks.mlp import Architecture, Network
 from nrc.objectives import residual
 from nrc.objectives.module_loss import RegularisedModuleLoss
 from nrc.objectives.regularised_loss import RegularisedLoss
@@ -141,6 +141,8 @@ def trained_dataset(
         },
         {**stack.coords, **coordinates},
     )
+    if not isinstance(architecture, Architecture):
+        dataset.attrs.update(input_shape=architecture.input_shape, outputs=architecture.outputs)
     if start:
         for part in (dataset, *([dataset["snapshot"]] if len(times) else [])):
             part.attrs["start"] = start
