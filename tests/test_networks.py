@@ -141,9 +141,8 @@ def test_newton_reaches_stationary_points_of_the_measures(kind):
     stack = {**STACK, "weight_decay": 0.03, "sigma": 0.0}
     trained = train(KINDS[kind], stack, epochs=4000, tolerance=1e-8)
     assert trained["status"] == 0
-    of = architecture(KINDS[kind], (1, 4, 4), 3, 4, 3)
-    module, points = of.module(trained_parameters(trained)[0]), images()
-    x = of.points(torch.from_numpy(points.x(0.0)))
+    module, points = nrc.module(trained, network=KINDS[kind]), images()
+    x = torch.from_numpy(points.x(0.0)).reshape(-1, *trained.attrs["input_shape"])
     measured = nrc.measure(module, x, points.labels, weight_decay=0.03)
     assert measured["relative_residual"] <= 1e-8
     np.testing.assert_allclose(measured["relative_residual"], trained["relative_residual"], rtol=1e-4)

@@ -31,8 +31,7 @@ def module(trained: xr.Dataset, *, network: Network | None = None, **cell: float
     Returns
     -------
     Module
-        In the precision of the weights; of networks of the kind mlp, linear layers with the activation between
-        them.
+        In the precision of the weights. For the kind mlp, linear layers with the activation between them.
 
     Raises
     ------
@@ -58,9 +57,8 @@ def module(trained: xr.Dataset, *, network: Network | None = None, **cell: float
         input_shape = tuple(np.atleast_1d(one.attrs["input_shape"]).tolist())
         sizes = int(one.attrs["outputs"]), int(one["width"]), int(one["depth"])
         dtype = torch.from_numpy(one[parameter_names(one)[0]].values).dtype
-        made: nn.Module = architecture(network, input_shape, *sizes).module(
-            trained_parameters(one)[0].to(dtype)
-        )
+        of = architecture(network, input_shape, *sizes)
+        made: nn.Module = of.module(trained_parameters(one)[0].to(dtype))
         return made
     activation = entry_of(network).get("activation", "tanh") if not callable(network) else None
     if activation not in ACTIVATIONS:
