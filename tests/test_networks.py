@@ -10,6 +10,7 @@ import nrc
 from nrc.batching import architecture_of, initial_parameters, load_points, regularised_loss, sample
 from nrc.data.points import Points
 from nrc.grid import Stack
+from nrc.measures.curvature import curvature, smallest_found
 from nrc.networks import architecture
 from nrc.networks.module import of_function
 from nrc.objectives.regularised_loss import RegularisedLoss
@@ -206,6 +207,23 @@ def test_memory_that_does_not_suffice_for_all_cells_splits_them(monkeypatch):
 
     monkeypatch.setattr(RegularisedModuleLoss, "to", small)
     xr.testing.assert_identical(train(method="lbfgs"), whole)
+
+
+def test_curvature_is_the_smallest_eigenvalue_of_the_hessian():
+    stack = {**STACK, "weight_decay": [0.03], "sigma": 0.0, "width": 2}
+    function, theta = objective("residual", stack)
+    found = curvature(function, theta)
+    inputs = sample(Stack(stack), {5: images()}, "classify")
+    x, y = torch.from_numpy(inputs.x[0]), torch.from_numpy(inputs.y[0])
+
+    def loss(t):
+        output = torch.func.functional_call(function.template, function.architecture.arrays(t), (x,))
+        return nn.functional.cross_entropy(output, y) + 0.015 * t.square().sum()
+
+    values = torch.linalg.eigvalsh(torch.autograd.functional.hessian(loss, theta[0]))
+    np.testing.assert_allclose(found["curvature"], values[0], rtol=1e-9)
+    by_search, error = smallest_found(function, theta, 0)
+    assert abs(by_search - values[0]) <= error + 1e-9
 
 
 # ---- refusals

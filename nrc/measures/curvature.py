@@ -16,6 +16,7 @@ from torch import Tensor
 from nrc.metadata import describe, flag_attributes
 from nrc.networks.activations import ACTIVATIONS, smooth
 from nrc.objectives.hessian import Hessian
+from nrc.objectives.module_loss import RegularisedModuleLoss
 from nrc.objectives.penalties import ridge
 from nrc.objectives.regularised_loss import RegularisedLoss
 from nrc.optimize.kfac import KFAC
@@ -26,6 +27,7 @@ from nrc.random_streams import Stream, generator
 __all__ = ["Extremum", "Options", "curvature", "dense_hessian", "smallest_dense", "smallest_found"]
 
 Array = NDArray[np.float64]
+Loss = RegularisedLoss | RegularisedModuleLoss
 
 # Share of s_1 above which a singular value is not 0 up to the residual.
 NONZERO = 1e-5
@@ -37,7 +39,6 @@ class Options(BaseOptions):
     requires = (
         Requirement(
             {
-                "network.kind": equal("mlp"),
                 "network.activation": smooth,
                 "training.penalty": ridge,
                 "grid.weight_decay": positive,
@@ -88,7 +89,7 @@ ABOUT = {
 }
 
 
-def curvature(objective: RegularisedLoss, theta: Tensor) -> xr.Dataset:
+def curvature(objective: Loss, theta: Tensor) -> xr.Dataset:
     """Smallest eigenvalue of the Hessian at the end point of each cell, its error, and the kind of point.
 
     The point is a minimum if the eigenvalue is positive by more than its error, a saddle if it is negative by
@@ -102,7 +103,7 @@ def curvature(objective: RegularisedLoss, theta: Tensor) -> xr.Dataset:
 
     Parameters
     ----------
-    objective : RegularisedLoss
+    objective : RegularisedLoss or RegularisedModuleLoss
         In float64, with weight decay above 0 on the factors and a smooth activation.
     theta : Tensor
         (cells, parameters)
@@ -118,8 +119,10 @@ def curvature(objective: RegularisedLoss, theta: Tensor) -> xr.Dataset:
     """
     smallest = smallest_dense if theta.shape[1] <= DENSE else smallest_found
     value, error = np.array([smallest(objective, theta, cell) for cell in range(len(theta))]).T
-    if ACTIVATIONS[objective.architecture.activation].linear and len(objective.architecture.shapes) > 1:
-        error += _flat_error(objective, theta)
+    if isinstance(objective, RegularisedLoss):
+        of = objective.architecture
+        if ACTIVATIONS[of.activation].linear and len(of.shapes) > 1:
+            error += _flat_error(objective, theta)
     kind = np.select(
         [value > error, value < -error], [Extremum.MINIMUM, Extremum.SADDLE], Extremum.UNDETERMINED
     )
@@ -145,7 +148,7 @@ def _flat_error(objective: RegularisedLoss, theta: Tensor) -> Array:
     return error
 
 
-def smallest_dense(objective: RegularisedLoss, theta: Tensor, cell: int) -> tuple[float, float]:
+def smallest_dense(objective: Loss, theta: Tensor, cell: int) -> tuple[float, float]:
     """The smallest eigenvalue of a cell's Hessian and its error, from all entries of the Hessian.
 
     Examples
@@ -161,7 +164,7 @@ def smallest_dense(objective: RegularisedLoss, theta: Tensor, cell: int) -> tupl
     return float(eigenvalues[0]), _rounding(theta, float(eigenvalues.abs().max()))
 
 
-def dense_hessian(objective: RegularisedLoss, theta: Tensor, cell: int) -> Tensor:
+def dense_hessian(objective: Loss, theta: Tensor, cell: int) -> Tensor:
     """A cell's Hessian, (parameters, parameters), from products with unit vectors.
 
     Examples
@@ -173,26 +176,31 @@ def dense_hessian(objective: RegularisedLoss, theta: Tensor, cell: int) -> Tenso
     [[4.5]]
     """
     parameters = theta.shape[1]
-    copies = min(parameters, max(1, BLOCK // (objective.x.shape[1] * sum(objective.architecture.sizes))))
+    copies = 1  # torch modules are evaluated one after the other
+    if isinstance(objective, RegularisedLoss):
+        numbers = objective.x.shape[1] * sum(objective.architecture.sizes)
+        copies = min(parameters, max(1, BLOCK // numbers))
     cells = torch.full((copies,), cell)
-    hessian = Hessian(objective.select(cells), theta[cells])
+    hessian = _hessian(objective.select(cells), theta[cells])
     # the last block is padded with zero vectors
     unit = torch.eye(-(-parameters // copies) * copies, parameters, dtype=theta.dtype)
     return torch.cat([hessian(vectors) for vectors in torch.split(unit, copies)])[:parameters]
 
 
-def smallest_found(objective: RegularisedLoss, theta: Tensor, cell: int) -> tuple[float, float]:
+def smallest_found(objective: Loss, theta: Tensor, cell: int) -> tuple[float, float]:
     """The smallest eigenvalue of a cell's Hessian found by iteration, and its error.
 
     The method is LOBPCG (Knyazev 2001) from a random vector with K-FAC as the preconditioner; Lanczos' method
-    without a preconditioner takes ten times as many products. The value is a Rayleigh quotient v'Hv and so an
-    upper bound on the smallest eigenvalue, and an eigenvalue is within the residual ||Hv - (v'Hv) v|| of it.
-    That it is the smallest one relies on the random vector: a saddle is proven, and a minimum is not.
+    without a preconditioner takes ten times as many products. Torch modules have none. The value is a
+    Rayleigh quotient v'Hv and so an upper bound on the smallest eigenvalue, and an eigenvalue is within the
+    residual ||Hv - (v'Hv) v|| of it. That it is the smallest one relies on the random vector: a saddle is
+    proven, and a minimum is not.
     """
     one = torch.tensor([cell])
     objective, theta = objective.select(one), theta[one]
-    kfac = partial(KFAC.times, objective, KFAC.at(objective, theta))
-    hessian, inverse = (_operator(product, theta) for product in (Hessian(objective, theta), kfac))
+    hessian, inverse = _operator(_hessian(objective, theta), theta), None
+    if isinstance(objective, RegularisedLoss):
+        inverse = _operator(partial(KFAC.times, objective, KFAC.at(objective, theta)), theta)
     start = generator(0, Stream.EIGENVALUE_SEARCH).standard_normal((theta.shape[1], 1))
     tolerance = ACCURACY * float(objective.weight_decay)
     with warnings.catch_warnings():
@@ -205,6 +213,10 @@ def smallest_found(objective: RegularisedLoss, theta: Tensor, cell: int) -> tupl
     value = v @ product
     residual = np.linalg.norm(product - value * v)
     return float(value), float(residual) + _rounding(theta, max(largest[0], abs(value)))
+
+
+def _hessian(objective: Loss, theta: Tensor) -> Callable[[Tensor], Tensor]:
+    return Hessian(objective, theta) if isinstance(objective, RegularisedLoss) else objective.hessian(theta)
 
 
 def _operator(product: Callable[[Tensor], Tensor], like: Tensor) -> LinearOperator:
