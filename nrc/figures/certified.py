@@ -25,7 +25,7 @@ from nrc.figures.options import FigureOptions, one_architecture
 from nrc.figures.panels import floor, layer_columns, legend, of_cell, title
 from nrc.figures.style import COLOURS, Colour, LineStyle, StyledFigure, band, colours, letters
 from nrc.objectives.penalties import ridge
-from nrc.options import Requirement, at_least
+from nrc.options import Requirement, at_least, equal, one_of
 
 __all__ = ["Options", "draw", "rows", "summary"]
 
@@ -62,6 +62,8 @@ class Options(FigureOptions):
     requires = (
         one_architecture,
         Requirement({"training.penalty": ridge, "measures.certified_ranks": at_least(1)}),
+        # groups of neurons bound the next layer of a chain
+        Requirement({"network.kind": one_of("mlp", "convolution", "module")}, when={"neurons": equal(True)}),
     )
 
     neurons: bool = Field(
@@ -178,7 +180,7 @@ def summary(cubes: Mapping[str, xr.Dataset], options: Options) -> dict[str, Any]
         **status_counts(only(cubes)),
         "clusters": cube.attrs["clusters"],
         "ranks": int(cube["index"].where(known).max()) if known.any() else 0,
-        "ratio": {int(value["layer"]): float(value) for value in ratio if value.notnull()},
+        "ratio": {value["layer"].item(): float(value) for value in ratio if value.notnull()},
         "residual": (float(residual.min()), float(residual.max())),
         "permuted": float((at_k[PERMUTED] / at_k["tail_bound"]).median()) if PERMUTED in cube else None,
         "neurons": _at_distinct(cube) if options.neurons else None,

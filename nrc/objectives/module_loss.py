@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
 import torch
@@ -24,7 +25,7 @@ from nrc.objectives.residual import relative_residual
 if TYPE_CHECKING:
     from nrc.networks.module_architecture import ModuleArchitecture
 
-__all__ = ["ModuleHessian", "RegularisedModuleLoss"]
+__all__ = ["ModuleHessian", "RegularisedModuleLoss", "SingleModuleLoss"]
 
 
 @dataclass(frozen=True)
@@ -88,13 +89,17 @@ class RegularisedModuleLoss:
 
     def at(self, theta: Tensor) -> Point:
         """Value (cells,) and gradient (cells, parameters) at theta (cells, parameters)."""
-        penalty, gradient = self.penalty_gradient(theta)
-        value = penalty
+        (value, gradient), (penalty, of_penalty) = self.loss_gradient(theta), self.penalty_gradient(theta)
+        return Point(theta, value + penalty, gradient + of_penalty)
+
+    def loss_gradient(self, theta: Tensor) -> tuple[Tensor, Tensor]:
+        """Value (cells,) and gradient (cells, parameters) of the loss without the penalty."""
+        value, gradient = torch.empty_like(theta[:, 0]), torch.empty_like(theta)
         for cell, of_cell in enumerate(theta):
             loss, parameters = self.loss_of(cell, of_cell)
-            value[cell] += loss.detach()
-            gradient[cell] += torch.autograd.grad(loss, parameters)[0]
-        return Point(theta, value, gradient)
+            value[cell] = loss.detach()
+            (gradient[cell],) = torch.autograd.grad(loss, parameters)
+        return value, gradient
 
     def loss_of(self, cell: int, theta: Tensor) -> tuple[Tensor, Tensor]:
         """The loss of a cell without the penalty, and the parameters in which it can be differentiated."""
@@ -127,10 +132,10 @@ class RegularisedModuleLoss:
         shares = None if self.shares is None else self.shares[cells]
         return replace(self, x=x, y=y, weight_decay=self.weight_decay[cells], shares=shares)
 
-    def to(self, device: torch.device) -> Self:
-        """The losses on a device, with a module of their own."""
-        shares = None if self.shares is None else self.shares.to(device)
-        x, y, weight_decay = (a.to(device) for a in (self.x, self.y, self.weight_decay))
+    def to(self, where: torch.device | torch.dtype) -> Self:
+        """The losses on a device or in a precision, with a module of their own."""
+        shares = None if self.shares is None else self.shares.to(where)
+        x, y, weight_decay = (a.to(where) for a in (self.x, self.y, self.weight_decay))
         return replace(self, x=x, y=y, weight_decay=weight_decay, shares=shares, template=None)
 
     def on(self, points: Tensor) -> Self:
@@ -140,6 +145,41 @@ class RegularisedModuleLoss:
         scale = self.x.shape[1] / points.shape[1]
         shares = None if self.shares is None else self.shares.take_along_dim(rows, 1) * scale
         return replace(self, x=x, y=y, shares=shares)
+
+
+@dataclass(frozen=True)
+class SingleModuleLoss:
+    """The same function, with the loss in float32 and the penalty in float64; as fast as float32.
+
+    Attributes
+    ----------
+    loss : RegularisedModuleLoss
+        In float64.
+    """
+
+    loss: RegularisedModuleLoss
+    # relative rounding of a value
+    rounding = torch.finfo(torch.float32).eps
+
+    @cached_property
+    def low(self) -> RegularisedModuleLoss:
+        """The loss in float32."""
+        return self.loss.to(torch.float32)
+
+    @property
+    def variables(self) -> int:
+        return self.loss.variables
+
+    def at(self, theta: Tensor) -> Point:
+        value, gradient = self.low.loss_gradient(theta.float())
+        penalty, of_penalty = self.loss.penalty_gradient(theta)
+        return Point(theta, value + penalty, gradient + of_penalty)
+
+    def relative_residual(self, theta: Tensor, gradient: Tensor) -> Tensor:
+        return self.loss.relative_residual(theta, gradient)
+
+    def select(self, cells: Tensor) -> Self:
+        return replace(self, loss=self.loss.select(cells))
 
 
 class ModuleHessian:

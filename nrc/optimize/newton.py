@@ -1,8 +1,8 @@
 """Newton's method by conjugate gradients, after L-BFGS, both preconditioned by K-FAC.
 
 L-BFGS with float32 products reaches the accuracy of these products. From there a few Newton steps reach
-any tolerance (Nocedal & Wright 2006, ch. 7.1). Torch modules are trained without K-FAC, in float64, and steps
-along directions of negative curvature leave saddles.
+any tolerance (Nocedal & Wright 2006, ch. 7.1). Torch modules are trained without K-FAC, and steps along
+directions of negative curvature leave saddles.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from nrc.networks.activations import smooth
 from nrc.networks.arrays import Array, fastest, tensor
 from nrc.objectives.hessian import Hessian
 from nrc.objectives.mixed_precision import Single, single
-from nrc.objectives.module_loss import RegularisedModuleLoss
+from nrc.objectives.module_loss import RegularisedModuleLoss, SingleModuleLoss
 from nrc.objectives.penalties import ridge
 from nrc.objectives.protocols import Point, dot
 from nrc.objectives.regularised_loss import RegularisedLoss
@@ -36,9 +36,8 @@ STEPS, PLAIN_STEPS = 250, 500
 
 
 class Options(MethodOptions):
-    """Newton's method by conjugate gradients, after L-BFGS in float32, both preconditioned by K-FAC.
-
-    Networks of other kinds than `mlp` are trained without K-FAC, in float64.
+    """Newton's method by conjugate gradients, after L-BFGS in float32, both preconditioned by K-FAC for
+    networks of the kind mlp.
     """
 
     requires = (
@@ -66,8 +65,8 @@ def build(run: RunInfo, options: Options) -> list[Phase]:
     [1e-05, 0.0]
     """
     if run.modules:
-        plain: LBFGS[RegularisedModuleLoss] = LBFGS(options.history)
-        return [Phase(plain, tolerance=options.switch), Phase(ModuleNewtonCG(run.tolerance))]
+        plain = Phase(LBFGS(options.history), SingleModuleLoss, tolerance=options.switch)
+        return [plain, Phase(ModuleNewtonCG(run.tolerance))]
     first = Phase(LBFGS(options.history, _SingleKFAC), Single, tolerance=options.switch)
     return [first, Phase(NewtonCG(run.tolerance))]
 
@@ -135,7 +134,7 @@ class NewtonCG(LineSearch[Suitable]):
 
 
 class ModuleNewtonCG(NewtonCG[RegularisedModuleLoss]):
-    """The same steps with products in float64 and without a preconditioner, for torch modules.
+    """The same steps without a preconditioner, for torch modules.
 
     Examples
     --------
@@ -156,9 +155,9 @@ class ModuleNewtonCG(NewtonCG[RegularisedModuleLoss]):
     def _solution(
         self, objective: RegularisedModuleLoss, theta: Tensor, b: Tensor, accuracy: Tensor
     ) -> tuple[Tensor, Tensor]:
-        return conjugate_gradients(
-            objective.hessian(theta), torch.clone, b, accuracy, steps=PLAIN_STEPS, follow=True
-        )
+        hessian = objective.to(torch.float32).hessian(theta.float())
+        b, accuracy = b.float(), accuracy.float()
+        return conjugate_gradients(hessian, torch.clone, b, accuracy, steps=PLAIN_STEPS, follow=True)
 
 
 def conjugate_gradients(
