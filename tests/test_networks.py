@@ -7,8 +7,11 @@ import xarray as xr
 from torch import nn
 
 import nrc
+from nrc import kinds
 from nrc.batching import architecture_of, initial_parameters, load_points, regularised_loss, sample
 from nrc.data.points import Points
+from nrc.explorer.page import page
+from nrc.figures.style import styled
 from nrc.grid import Stack
 from nrc.measures.curvature import curvature, smallest_found
 from nrc.networks import architecture
@@ -343,6 +346,16 @@ def test_methods_and_penalties_of_stacks_are_refused_in_python():
     assert "penalty is 'product', but must" in refusal(train, penalty="product", method="lbfgs")
 
 
+FIGURES = (
+    ("plane", {}, "gate"),
+    ("spectra", {}, "gate"),
+    ("rank_curves", {"along": "weight_decay"}, "gate"),
+    ("neurons", {}, "gate"),
+    ("neurons", {"along": "weight_decay"}, "gate"),
+    ("bounds", {}, "distance"),
+)
+
+
 def test_the_page_about_your_own_network_works_in_the_pipeline(fresh):
     assert done("how-to/network.md", fresh) == 2
     overlay = (fresh.folder / "mine.yaml").read_text()
@@ -365,6 +378,16 @@ def test_the_page_about_your_own_network_works_in_the_pipeline(fresh):
     for name in ("exact_rank", "distinct_neurons", "bound_projected", "residual"):
         np.testing.assert_allclose(of_cell[name], found[name].sel(layer=cube["layer"]), rtol=1e-6, atol=1e-9)
     np.testing.assert_allclose(of_cell["relative_residual"], found["relative_residual"], rtol=1e-3)
+
+    for kind, options, named in FIGURES:
+        module = kinds.module("figures", kind)
+        options = module.Options(of=["gated"], **options)
+        with styled():
+            figure = module.draw({"gated": cube}, options)
+        texts = [axis.get_title() + axis.get_ylabel() for axis in figure.axes]
+        assert named in " ".join(texts), kind
+        module.summary({"gated": cube}, options)
+    assert "gate" in page({"gated": cube}, {"gated": {}})
 
     fresh.edit("my_nets.py", "A hidden layer", "# another\n    A hidden layer")
     assert fresh.planned(*targets, overlays=overlays) == {}
