@@ -105,9 +105,9 @@ initial weights by rounding errors. However, the minimum is usually a different 
 The table compares methods with plain L-BFGS on {cells} cells: {SIDE} x {SIDE} values of weight decay and
 sigma, seeds {", ".join(map(str, SEEDS))}, tanh, depth 4, d = width = 20, N = 200. All cells are trained to a
 relative residual of {TOLERANCE:.0e} or for {EPOCHS:,} epochs. The columns count the cells in which all four
-layers have the same rank (the number of singular values above a threshold times the largest), in which the loss
-is the same to 1e-6, and in which it is lower or higher by more than 1e-3; the last column has the largest
-difference of a relative distance to rank 5.
+layers have the same rank (the number of singular values above a threshold times the largest), in which the
+loss is the same to 1e-6, and in which it is lower or higher by more than 1e-3; the last column has the
+largest difference of a relative distance to rank 5.
 
 {table([row(name, found) for name in METHODS])}
 
