@@ -59,7 +59,7 @@ def seconds(results: Path, experiment: str) -> float:
         points,
         task=settings["task"],
         loss=settings["loss"],
-        **settings["network"],
+        network=settings["network"],
         **training,
     )
     return process_time() - begin
