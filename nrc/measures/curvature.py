@@ -16,7 +16,7 @@ from torch import Tensor
 from nrc.metadata import describe, flag_attributes
 from nrc.networks.activations import ACTIVATIONS, smooth
 from nrc.objectives.hessian import Hessian
-from nrc.objectives.module_loss import RegularisedModuleLoss
+from nrc.objectives.module_loss import RegularisedModuleLoss, twice_differentiable
 from nrc.objectives.penalties import ridge
 from nrc.objectives.regularised_loss import RegularisedLoss
 from nrc.optimize.kfac import KFAC
@@ -118,7 +118,8 @@ def curvature(objective: Loss, theta: Tensor) -> xr.Dataset:
     (4.5, 'MINIMUM')
     """
     smallest = smallest_dense if theta.shape[1] <= DENSE else smallest_found
-    value, error = np.array([smallest(objective, theta, cell) for cell in range(len(theta))]).T
+    with twice_differentiable():
+        value, error = np.array([smallest(objective, theta, cell) for cell in range(len(theta))]).T
     if isinstance(objective, RegularisedLoss):
         of = objective.architecture
         if ACTIVATIONS[of.activation].linear and len(of.shapes) > 1:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
@@ -25,7 +26,12 @@ from nrc.objectives.residual import relative_residual
 if TYPE_CHECKING:
     from nrc.networks.module_architecture import ModuleArchitecture
 
-__all__ = ["ModuleHessian", "RegularisedModuleLoss", "SingleModuleLoss"]
+__all__ = ["ModuleHessian", "RegularisedModuleLoss", "SingleModuleLoss", "twice_differentiable"]
+
+
+def twice_differentiable() -> AbstractContextManager[None]:
+    """Attention of torch by its backend that has second derivatives, in all threads."""
+    return sdpa_kernel(SDPBackend.MATH)
 
 
 @dataclass(frozen=True)
@@ -107,14 +113,13 @@ class RegularisedModuleLoss:
         x, y = self.x[cell % len(self.x)], self.y[cell % len(self.y)]
         p = 1 / len(x) if self.shares is None else self.shares[cell][None, :, None]
         parameters = theta.detach().clone().requires_grad_()
-        # only this backend of attention has second derivatives
-        with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
+        with torch.enable_grad():
             outputs = self.architecture.outputs_of(self.template, parameters, x)
             value, _ = LOSSES[self.loss].gradient(outputs[None], y[None], p, FRESH)
         return value[0], parameters
 
     def hessian(self, theta: Tensor) -> ModuleHessian:
-        """The Hessian of every cell at theta (cells, parameters), as a product with vectors."""
+        """The Hessian at theta (cells, parameters), in the context `twice_differentiable`."""
         return ModuleHessian([self.loss_of(*cell) for cell in enumerate(theta)], self.weight_decay)
 
     def penalty_gradient(self, theta: Tensor) -> tuple[Tensor, Tensor]:

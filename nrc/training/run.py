@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -22,7 +23,7 @@ from nrc.batching import (
 from nrc.data.points import Points
 from nrc.grid import Stack, Value
 from nrc.networks import Network
-from nrc.objectives.module_loss import RegularisedModuleLoss
+from nrc.objectives.module_loss import RegularisedModuleLoss, twice_differentiable
 from nrc.objectives.principal_axes import Rotation
 from nrc.objectives.protocols import Point, per_cell
 from nrc.objectives.regularised_loss import RegularisedLoss
@@ -190,7 +191,8 @@ def train(
     earlier = [part for _, part in parts.finished.values()] + ([arrays] if len(numbers) else [])
     for number, part in enumerate(earlier, start=1):
         train_cells.report_finished(-number, part)
-    parts.run(train_cells, threads)
+    with twice_differentiable() if train_cells.of_modules else nullcontext():
+        parts.run(train_cells, threads)
     finished = list(parts.finished.values())
     if len(wanted):
         converged = sum(int((part["status"] == Status.CONVERGED).sum()) for _, part in finished)

@@ -33,5 +33,22 @@ class Gated(nn.Module):
         return self.last(torch.nn.functional.silu(self.inner(x)) * self.scale * gate)
 
 
+class Tokens(nn.Module):
+    """Attention of torch between the rows of an image."""
+
+    def __init__(self, columns, outputs, width):
+        super().__init__()
+        self.embedding = nn.Linear(columns, width)
+        self.block = nn.TransformerEncoderLayer(width, 2, 8, batch_first=True, activation="gelu")
+        self.last = nn.Linear(width, outputs)
+
+    def forward(self, x):
+        return self.last(self.block(self.embedding(x[:, 0])).mean(1))
+
+
+def tokens(input_shape, outputs, width, depth):
+    return Tokens(input_shape[2], outputs, width)
+
+
 def gated(input_shape, outputs, width, depth):
     return Gated(torch.Size(input_shape).numel(), outputs, width)
