@@ -11,10 +11,11 @@ from nrc.theory.ranks import relative_distance
 from support.made_up import METHOD, K, cube
 
 
-def made(**method):
+def made(weight_decay=(0.01, 0.1), **method):
     """A cube of 30 points and one noise level that says by which method it was trained."""
     settings = {"training": {"method": METHOD | method}}
-    return cube(sigma=[0.1]).assign_attrs(settings=json.dumps(settings))
+    made_up = cube(sigma=[0.1], weight_decay=list(weight_decay))
+    return made_up.assign_attrs(settings=json.dumps(settings))
 
 
 @pytest.mark.parametrize("batch", [1, 3])
@@ -76,3 +77,23 @@ def test_the_caption_has_the_certified_rank():
 def test_a_layer_that_does_not_exist_is_refused():
     with pytest.raises(ValueError, match="layer is 4, but the networks have 3 layers; choose one of them"):
         rows({"tens": made()}, layer=4)
+
+
+def test_a_layer_without_a_distance_to_rank_k_is_refused():
+    with pytest.raises(
+        ValueError, match=f"distance of layer 2 to rank {K}, but the layer has {K} singular values"
+    ):
+        rows({"tens": made().sel(index=slice(K))})
+
+
+def test_all_bounds_weight_decays_and_panels_are_visible():
+    module = kinds.module("figures", "batches")
+    for decays in ([0.1], [0.1, 0.2, 0.3, 0.4, 0.5]):
+        of = made(weight_decay=decays)
+        of["bound_measured"] *= 1000
+        figure = module.draw({"tens": of}, module.Options(of={"tens": "one"}))
+        below = [axis for axis in figure.axes[2:] if axis.get_visible()]
+        assert len(below) == min(2, len(decays))
+        highest = max(np.nanmax(line.get_ydata()) for axis in below for line in axis.lines)
+        assert below[0].get_ylim()[1] > highest > 30
+    assert len({str(module._dash(place)) for place in range(9)}) == 9

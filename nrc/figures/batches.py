@@ -23,8 +23,6 @@ from nrc.theory.ranks import relative_tail
 
 __all__ = ["Options", "draw", "rows", "summary"]
 
-# Weight decays have one of these styles, in ascending order.
-DASHES: tuple[LineStyle, ...] = tuple({"linestyle": dash} for dash in ("-", "--", ":", "-."))
 BATCHES: LineStyle = {"linestyle": "--", "linewidth": 0.9}
 POINTS: LineStyle = {"marker": "D", "markersize": 4, "linestyle": ""}
 
@@ -75,7 +73,8 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Options) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        If there are several sigmas, widths or depths, no snapshots, or no such layer.
+        If there are several sigmas, widths or depths, no snapshots, no such layer, or a layer that has no
+        more than K singular values.
     """
     tables = []
     for title, cube in cubes.items():
@@ -111,9 +110,10 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Options) -> Figure:
     table = rows(cubes, options)
     decays = sorted(table["weight_decay"].unique())
     palette = dict(zip(cubes, colours(options.colour_map, len(cubes), 0, 0.85), strict=True))
-    dashes = {decay: DASHES[place % len(DASHES)] for place, decay in enumerate(decays)}
+    dashes = {decay: _dash(place) for place, decay in enumerate(decays)}
     figure = Figure(figsize=(6.6, 5.2))
     (epochs, times), below = figure.subplots(2, 2, sharey="row")
+    below[1].set_visible(len(decays) > 1)
     training = table[table["panel"] == "training"]
     for axis, x, label in ((epochs, "epochs", "epochs"), (times, "clock", r"$\mu\lambda t$ after $t$ steps")):
         _training(axis, training[training[x] > 0], x, palette, dashes)
@@ -125,8 +125,9 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Options) -> Figure:
     for axis, decay in zip(below, (decays[0], decays[-1]), strict=True):
         _ranks(axis, at_end[at_end["weight_decay"] == decay], palette)
         axis.set(title=rf"$\lambda={notation(decay)}$, after training", xlabel="rank $r$", yscale="log")
-    below[0].set(ylabel="relative distance to rank $r$", ylim=(1e-8, 30))
-    letters([epochs, times, *below])
+    top = max(30.0, 2 * table["bound_points"].max())
+    below[0].set(ylabel="relative distance to rank $r$", ylim=(1e-8, top))
+    letters([epochs, times, *below[: len(decays)]])
     grey: LineStyle = {"color": "0.3"}
     handles = [Line2D([], [], color=colour, label=title) for title, colour in palette.items()]
     handles += [
@@ -190,12 +191,26 @@ def _cell(cube: xr.Dataset, options: Options) -> xr.Dataset:
     """One layer of the networks of one architecture."""
     require(cube, ["snapshot_singular_values"], "networks have snapshots if training.snapshot_every is set")
     one = squeezed(cube, "sigma", "width", "depth").drop_vars(["sigma", "width", "depth"])
-    return one.sel(layer=_layer(cube, options), drop=True)
+    layer, clusters = _layer(cube, options), cube.attrs["clusters"]
+    cell = one.sel(layer=layer, drop=True)
+    largest = int(cell["snapshot_singular_values"].dropna("index", how="all").sizes["index"])
+    if largest <= clusters:
+        raise ValueError(
+            f"the figure draws the distance of layer {layer} to rank {clusters}, but the layer has "
+            f"{largest} singular values; choose another one by layer, or a larger width"
+        )
+    return cell
 
 
 def _tails(s: xr.DataArray) -> xr.DataArray:
     s = s.transpose(..., "index")
     return s.copy(data=relative_tail(s.fillna(0).values)).where(s.notnull())
+
+
+def _dash(place: int) -> LineStyle:
+    """The style of a weight decay: solid, dashed, dotted, and then a dash with one, two, ... dots."""
+    dots = (0, (5, 1.5, *(1, 1.5) * (place - 2)))
+    return {"linestyle": dots if place > 2 else ("-", "--", ":")[place]}
 
 
 def _training(
