@@ -13,7 +13,7 @@ from pydantic import Field
 from nrc.figures.cube import by_value, only, over_seeds, require, squeezed, status_counts
 from nrc.figures.options import FigureOptions
 from nrc.figures.panels import layer_name
-from nrc.figures.style import Colour, LineStyle, band, colours, letters
+from nrc.figures.style import COLOURS, Colour, LineStyle, band, colours, letters
 from nrc.grid import notation
 from nrc.options import Requirement, equal, given, one_value, other_than
 from nrc.theory.ranks import exact_rank
@@ -36,6 +36,8 @@ STYLES: dict[str, LineStyle] = {
     RANK: {"linestyle": (0, (2, 1.5)), "label": "exact rank of the layer"},
 }
 COLUMNS = 4
+# Colours of the numbers of neurons and of the ranks, if there is a single curve.
+ALONE = "0.3", COLOURS["red"]
 
 
 class Options(FigureOptions):
@@ -121,9 +123,9 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Options) -> Figure:
     for axis, panel in zip(axes, panels, strict=False):
         here = table[table[of_panel] == panel]
         for decay, colour in palette.items():
-            _curve(axis, here[here["weight_decay"] == decay], x, colour)
+            _curve(axis, here[here["weight_decay"] == decay], x, colour, colour)
         if not palette:
-            _curve(axis, here, x, (0.3, 0.3, 0.3, 1.0))
+            _curve(axis, here, x, *ALONE)
         _scale(axis, x, list(table[x].unique()), start)
         axis.set(xlabel=label, title=layer_name(panel) if of_panel == "layer" else f"depth {panel}")
     for axis in axes[len(panels) :]:
@@ -134,7 +136,10 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Options) -> Figure:
         Line2D([], [], color=colour, label=rf"$\lambda={notation(decay)}$")
         for decay, colour in palette.items()
     ]
-    handles += [Line2D([], [], color="0.3", **style) for style in STYLES.values()]
+    grey = ALONE[:1] * 2 if palette else ALONE
+    handles += [
+        Line2D([], [], color=colour, **style) for colour, style in zip(grey, STYLES.values(), strict=True)
+    ]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(3, columns + 1))
     return figure
 
@@ -191,11 +196,11 @@ def _found(cube: xr.Dataset, variables: tuple[str, str]) -> xr.Dataset:
     return xr.Dataset({NEURONS: counts, RANK: rank.where(counts.notnull())})
 
 
-def _curve(axis: Axes, table: pd.DataFrame, x: str, colour: Colour) -> None:
+def _curve(axis: Axes, table: pd.DataFrame, x: str, colour: Colour | str, of_rank: Colour | str) -> None:
     """Medians of neurons and ranks, with a band from the smallest to the largest number of neurons."""
     marker = "" if x == "snapshot" else "o"
-    for name, style in STYLES.items():
-        axis.plot(table[x], table[name], color=colour, marker=marker, **style)
+    for name, shade in ((NEURONS, colour), (RANK, of_rank)):
+        axis.plot(table[x], table[name], color=shade, marker=marker, **STYLES[name])
     band(axis, table[x], table[f"{NEURONS}_minimum"], table[f"{NEURONS}_maximum"], colour)
 
 
