@@ -321,6 +321,7 @@ def raising(*arguments):
 @pytest.mark.parametrize(
     ("build", "line"),
     [
+        (nn.Linear(4, 3), "network is a module, but must be a function (input_shape, outputs, width, depth)"),
         (raising, "network: build((4,), 3, 8, 2) fails ('size')"),
         (lambda *a: 3, "network: build returns int, but must return a torch.nn.Module"),
         (lambda *a: nn.Tanh(), "network: Tanh has no parameters to train"),
@@ -349,6 +350,29 @@ def test_methods_and_penalties_of_stacks_are_refused_in_python():
         nrc.train, STACK, images(), network=gated, method="varpro"
     )
     assert "penalty is 'product', but must" in refusal(train, penalty="product", method="lbfgs")
+
+
+@pytest.mark.parametrize(
+    ("other", "line"),
+    [
+        ("mlp", "first.weight of shape (4, 16), but network has W1 of shape (4, 16); pass the network with"),
+        ({"kind": "residual", "activation": "relu"}, None),
+        (
+            lambda *a: nn.Sequential(nn.Flatten(), nn.Linear(16, 3)),
+            "first.weight of shape (4, 16), but network has 1.we",
+        ),
+    ],
+)
+def test_networks_of_other_parameters_are_refused(other, line):
+    trained = train(epochs=1, method="gd")
+    cell = {axis: trained[axis].values.flat[0] for axis in trained["loss"].dims}
+    calls = ((train, {"network": other, "warm_start": trained}), (nrc.module, {"network": other, **cell}))
+    for call, settings in calls:
+        arguments = (trained,) if call is nrc.module else ()
+        if line:
+            assert refusal(call, *arguments, **settings).startswith(f"the trained networks have {line}")
+        else:
+            call(*arguments, **settings)
 
 
 FIGURES = (

@@ -10,7 +10,7 @@ from torch import nn
 from nrc.grid import AXES
 from nrc.networks import Network, architecture, entry_of
 from nrc.networks.activations import ACTIVATIONS, module_of
-from nrc.training.trained_file import parameter_names, trained_parameters
+from nrc.training.trained_file import parameter_names, require_parameters, trained_parameters
 
 __all__ = ["module"]
 
@@ -36,7 +36,7 @@ def module(trained: xr.Dataset, *, network: Network | None = None, **cell: float
     Raises
     ------
     ValueError
-        If the networks are not known, or the values do not select one of them.
+        If the networks are not known or have other parameters, or the values do not select one of them.
 
     Examples
     --------
@@ -58,9 +58,12 @@ def module(trained: xr.Dataset, *, network: Network | None = None, **cell: float
         sizes = int(one.attrs["outputs"]), int(one["width"]), int(one["depth"])
         dtype = torch.from_numpy(one[parameter_names(one)[0]].values).dtype
         of = architecture(network, input_shape, *sizes)
+        require_parameters(one, of)
         made: nn.Module = of.module(trained_parameters(one)[0].to(dtype))
         return made
-    activation = entry_of(network).get("activation", "tanh") if not callable(network) else None
+    if callable(network) or (entry := entry_of(network))["kind"] != "mlp":
+        raise ValueError(f"network is {network!r}, but the trained networks are of the kind mlp")
+    activation = entry.get("activation", "tanh")
     if activation not in ACTIVATIONS:
         raise ValueError(f"activation is {activation!r}, but must be one of {', '.join(ACTIVATIONS)}")
     steps = list[nn.Module]()

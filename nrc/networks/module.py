@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from pydantic import Field, field_validator
+from torch import nn
 
 from nrc.networks.module_architecture import ModuleArchitecture
 from nrc.networks.options import NetworkOptions
@@ -85,6 +86,10 @@ def of_function(
     ValueError
         If it fails, or its modules cannot be trained.
     """
+    if isinstance(build, nn.Module):
+        raise ValueError(
+            "network is a module, but must be a function (input_shape, outputs, width, depth) that builds one"
+        )
 
     def make() -> Any:
         try:

@@ -34,7 +34,13 @@ from nrc.status import Status
 from nrc.training.checkpoint import Checkpoint
 from nrc.training.parallel import BLOCKS, Cells, Parts, block_size, part_size
 from nrc.training.snapshots import Snapshots, snapshot_times
-from nrc.training.trained_file import Arrays, in_order, network_arrays, trained_dataset
+from nrc.training.trained_file import (
+    Arrays,
+    in_order,
+    network_arrays,
+    require_parameters,
+    trained_dataset,
+)
 from nrc.training.warm_start import InitialPoint
 
 __all__ = ["PRECISIONS", "ReportProgress", "device_of", "train"]
@@ -128,7 +134,8 @@ def train(
     Raises
     ------
     ValueError
-        If the options do not fit each other, or a single network does not fit in memory.
+        If the options do not fit each other, the networks of the warm start have other parameters, or a
+        single network does not fit in memory.
     InterruptedError
         If the checkpoint was requested to end training.
 
@@ -169,6 +176,7 @@ def train(
     if warm_start is None:
         warm_start = InitialPoint(initial_parameters(stack, architecture))
     elif isinstance(warm_start, xr.Dataset):
+        require_parameters(warm_start, architecture)
         warm_start = InitialPoint.of(warm_start, stack)
     times = warm_start.new_times(snapshot_times(snapshot_every, epochs) if snapshot_every else [])
     # on a GPU all cells are evaluated at a time, and on a CPU as many as its cache holds

@@ -1,6 +1,7 @@
 """The trained file: weights of networks, and how each cell was trained."""
 
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ __all__ = [
     "in_order",
     "network_arrays",
     "parameter_names",
+    "require_parameters",
     "trained_dataset",
     "trained_network",
     "trained_parameters",
@@ -246,6 +248,36 @@ def parameter_names(dataset: xr.Dataset) -> list[str]:
     ['W1', 'b1']
     """
     return [name for name in map(str, dataset.data_vars) if name not in {**ABOUT, **ABOUT_SNAPSHOTS}]
+
+
+def require_parameters(dataset: xr.Dataset, architecture: Any) -> None:
+    """Check that the networks of a trained dataset have the parameters of an architecture.
+
+    Raises
+    ------
+    ValueError
+        If a name, a shape or the order differs.
+
+    Examples
+    --------
+    >>> weights = xr.Dataset({"W1": (("n1", "n0"), np.ones((3, 4)))}, {axis: 1 for axis in nrc.grid.AXES})
+    >>> require_parameters(weights, nrc.networks.mlp.Architecture((4, 3)))
+    >>> require_parameters(weights, nrc.networks.mlp.Architecture((4, 5)))
+    Traceback (most recent call last):
+        ...
+    ValueError: the trained networks have W1 of shape (3, 4), but network has W1 of shape (5, 4); pass the
+    network with which they were trained
+    """
+    arrays, theta = cell_arrays(dataset), torch.zeros(1, architecture.parameters)
+    found = [(name, arrays[name].shape[1:]) for name in parameter_names(dataset)]
+    needed = [(name, tuple(values.shape[1:])) for name, values in architecture.arrays(theta).items()]
+    for pair in zip_longest(found, needed):
+        if pair[0] != pair[1]:
+            has, needs = (f"{of[0]} of shape {of[1]}" if of else "no further parameter" for of in pair)
+            raise ValueError(
+                f"the trained networks have {has}, but network has {needs}; pass the network with which they "
+                "were trained"
+            )
 
 
 def diverged_cells(dataset: xr.Dataset) -> NDArray[np.bool_]:
