@@ -140,7 +140,7 @@ def test_the_table_of_variables_is_what_they_say_of_themselves():
 def test_errors_are_those_that_are_raised():
     """Each message of the page's table, up to its dots, is in the code."""
     text = (PROJECT / "docs/own_network.md").read_text(encoding="utf-8")
-    code = "".join(path.read_text(encoding="utf-8") for path in sorted((PROJECT / "nrc").glob("*.py")))
+    code = "".join(path.read_text(encoding="utf-8") for path in sorted((PROJECT / "nrc").rglob("*.py")))
     code = re.sub(r'"\s+f?"', "", code)
     code = re.sub(r"\{[^{}]*\}", "...", code)
     messages = re.findall(r"^\| `((?:model|labels|y|x|sources|svd)\b[^`]*)` \|", text, re.MULTILINE)
