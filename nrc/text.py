@@ -42,14 +42,16 @@ def counted(number: int, noun: str, plural: str | None = None, *, form: str = ""
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of the message of an error.
+    """The first line of the message of an error, or its type if there is no message.
 
     Examples
     --------
     >>> first_line(ValueError("no room\\nfor two lines"))
     'no room'
+    >>> first_line(AssertionError())
+    'AssertionError'
     """
-    return str(error).partition("\n")[0]
+    return str(error).partition("\n")[0] or type(error).__name__
 
 
 def listed(words: Iterable[object], last: str = "and") -> str:

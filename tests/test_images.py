@@ -112,6 +112,19 @@ def test_files_of_another_data_set_or_with_other_bytes_are_refused(tmp_path, mon
         images.fetch(Options(dataset="KMNIST", folder=str(tmp_path)), "KMNIST", "")
 
 
+@pytest.mark.parametrize(
+    "contents", [b"", b"ab", b"<html>not found</html>", bytes([0, 0, 8, 1, 0, 0, 0, 9, 1])]
+)
+def test_damaged_files_without_a_checksum_are_refused(contents, tmp_path, monkeypatch):
+    write("MNIST", tmp_path, monkeypatch)
+    (tmp_path / "MNIST/raw/train-labels-idx1-ubyte").write_bytes(contents)
+    with pytest.raises(
+        ValueError, match=r"find MNIST \(.+\); put MNIST/raw/train-images-idx3-ubyte and three"
+    ) as error:
+        images.fetch(Options(dataset="MNIST", folder=str(tmp_path)), "MNIST", "")
+    assert "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize("name", ["KMNIST", "CIFAR10"])
 def test_without_a_network_the_error_is_one_line(name, monkeypatch):
     nowhere = "http://127.0.0.1:9/"

@@ -23,11 +23,14 @@ if TYPE_CHECKING:
 __all__ = ["SETS", "ImageSet", "Options", "averaged", "check", "draw", "fetch", "fetched", "size"]
 
 # What a missing file, a server or a damaged archive may raise.
-UNREADABLE = (RuntimeError, ValueError, OSError, URLError, EOFError, zlib.error)
+UNREADABLE = (
+    *(RuntimeError, ValueError, OSError, URLError, EOFError, zlib.error),
+    *(AssertionError, KeyError, IndexError, TypeError),
+)
 
 
 class ImageSet(NamedTuple):
-    """A data set of torchvision: the arguments of its class, and what it contains.
+    """A data set of torchvision: what it contains, its files in the folder, and arguments of its class.
 
     Examples
     --------
@@ -40,6 +43,7 @@ class ImageSet(NamedTuple):
     classes: int
     train: int
     test: int
+    files: str
     arguments: Mapping[str, str] = {}
 
     def shape(self, side: int | None) -> tuple[int, ...]:
@@ -47,14 +51,19 @@ class ImageSet(NamedTuple):
         return self.channels, side or self.side, side or self.side
 
 
+IDX = "raw/train-images-idx3-ubyte and three other files (not .gz)"
 SETS = {
-    "MNIST": ImageSet(1, 28, 10, 60_000, 10_000),
-    "FashionMNIST": ImageSet(1, 28, 10, 60_000, 10_000),
-    "KMNIST": ImageSet(1, 28, 10, 60_000, 10_000),
-    "EMNIST": ImageSet(1, 28, 47, 112_800, 18_800, {"split": "balanced"}),
-    "CIFAR10": ImageSet(3, 32, 10, 50_000, 10_000),
-    "CIFAR100": ImageSet(3, 32, 100, 50_000, 10_000),
-    "SVHN": ImageSet(3, 32, 10, 73_257, 26_032),
+    "MNIST": ImageSet(1, 28, 10, 60_000, 10_000, f"MNIST/{IDX}"),
+    "FashionMNIST": ImageSet(1, 28, 10, 60_000, 10_000, f"FashionMNIST/{IDX}"),
+    "KMNIST": ImageSet(1, 28, 10, 60_000, 10_000, f"KMNIST/{IDX}"),
+    "EMNIST": ImageSet(
+        *(1, 28, 47, 112_800, 18_800),
+        f"EMNIST/{IDX.replace('train', 'emnist-balanced-train')}",
+        {"split": "balanced"},
+    ),
+    "CIFAR10": ImageSet(3, 32, 10, 50_000, 10_000, "cifar-10-batches-py/data_batch_1 and others"),
+    "CIFAR100": ImageSet(3, 32, 100, 50_000, 10_000, "cifar-100-python/train and others"),
+    "SVHN": ImageSet(3, 32, 10, 73_257, 26_032, "train_32x32.mat and test_32x32.mat"),
 }
 
 
@@ -178,7 +187,7 @@ def fetch(options: Options, name: str, bundled: str | Path) -> "xr.Dataset":
         ...
     ValueError: folder is '.', where torchvision does not find SVHN
     (Dataset not found or corrupted. You can use download=True to download it);
-    put its files there, or use null to download them
+    put train_32x32.mat and test_32x32.mat there, or use null to download them
     """
     import xarray as xr
 
@@ -197,7 +206,7 @@ def fetch(options: Options, name: str, bundled: str | Path) -> "xr.Dataset":
         except UNREADABLE as error:
             raise ValueError(
                 f"folder is {options.folder!r}, where torchvision does not find {name} ({_line(error)}); put "
-                "its files there, or use null to download them"
+                f"{SETS[name].files} there, or use null to download them"
             ) from error
     return xr.Dataset(
         {
@@ -240,7 +249,7 @@ def _splits(name: str, root: str, download: bool) -> dict[str, Arrays]:
 
 
 def _line(error: Exception) -> str:
-    return " ".join(str(error).split())
+    return " ".join(str(error).split()) or "a file is damaged"
 
 
 def draw(options: Options, seed: int, files: Sequence[str]) -> "Points":
