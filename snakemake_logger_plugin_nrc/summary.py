@@ -34,7 +34,7 @@ def _line(name: str, text: str) -> str:
     return textwrap.fill(
         text,
         WIDTH,
-        initial_indent=f"  {name.partition('_')[0]:<{INDENT - 2}}",
+        initial_indent=f"  {name.rpartition('_')[2]:<{INDENT - 2}}",
         subsequent_indent=" " * INDENT,
         break_long_words=False,
         break_on_hyphens=False,

@@ -161,8 +161,9 @@ def summary(cubes: Mapping[str, xr.Dataset], options: Options) -> dict[str, Any]
         The numbers of `cube.status_counts`; `clusters`; `ranks`, the largest r with a bound; `ratio`, the
         median of bound over tail at r = K for each layer that has both; `residual`, minimum and maximum
         of the relative residual; `permuted`, the median ratio of the bound with permuted labels to the bound
-        at r = K, None without the control; `neurons`, the medians of the bounds by groups of neurons and by
-        random groups at r = the smaller number of distinct neurons on the two sides, None if not drawn.
+        at r = K, None without the control or without bounds at K; `neurons`, the medians of the bounds by
+        groups of neurons and by random groups at r = the smaller number of distinct neurons on the two
+        sides, None if not drawn.
 
     Examples
     --------
@@ -176,13 +177,14 @@ def summary(cubes: Mapping[str, xr.Dataset], options: Options) -> dict[str, Any]
         [dim for dim in ("weight_decay", "sigma", "seed") if dim in cube.dims]
     )
     known = cube["tail_bound"].notnull()
+    permuted = float((at_k[PERMUTED] / at_k["tail_bound"]).median()) if PERMUTED in cube else np.nan
     return {
         **status_counts(only(cubes)),
         "clusters": cube.attrs["clusters"],
         "ranks": int(cube["index"].where(known).max()) if known.any() else 0,
         "ratio": {value["layer"].item(): float(value) for value in ratio if value.notnull()},
         "residual": (float(residual.min()), float(residual.max())),
-        "permuted": float((at_k[PERMUTED] / at_k["tail_bound"]).median()) if PERMUTED in cube else None,
+        "permuted": None if np.isnan(permuted) else permuted,
         "neurons": _at_distinct(cube) if options.neurons else None,
     }
 

@@ -212,8 +212,9 @@ def _scale(axis: Axes, x: str, values: list[Any], start: int | None) -> None:
         if x == "width":
             axis.set_xscale("log", base=2)
         # matplotlib counts names from 0
-        places = range(len(values)) if isinstance(values[0], str) else values
-        axis.set_xticks(places, [str(value) for value in values])
+        named = isinstance(values[0], str)
+        places, names = (range(len(values)), map(layer_name, values)) if named else (values, map(str, values))
+        axis.set_xticks(places, list(names), rotation=90 if named else 0)
         axis.minorticks_off()
     elif start is not None:
         axis.set_xscale("symlog", linthresh=start)

@@ -1,5 +1,6 @@
 """Panels of the layers of one network, in a grid that is legible for any number of layers."""
 
+import re
 from collections.abc import Sequence
 from itertools import accumulate
 
@@ -93,17 +94,21 @@ def layer_name(layer: int | str) -> str:
     'layer1.0.conv1'
     >>> layer_name("encoder.layers.0.self_attention.out_proj")
     'encoder.layers.0.\\nself_attention.\\nout_proj'
+    >>> layer_name("projection_of_the_first_encoder")
+    'projection_of_the_\\nfirst_encoder'
     """
     if not isinstance(layer, str):
         return f"layer {layer}"
     if layer.isdigit():
         return f"module {layer}"
     lines = [""]
-    for part in layer.replace(".", ".\0").split("\0"):
-        if lines[-1] and len(lines[-1] + part) > LETTERS:
-            lines.append("")
-        lines[-1] += part
-    return "\n".join(lines)
+    for part in layer.split("."):
+        for piece in re.findall(r"[^_]*_*", part) if len(part) > LETTERS else [part]:
+            if lines[-1] and len(lines[-1] + piece) > LETTERS:
+                lines.append("")
+            lines[-1] += piece
+        lines[-1] += "."
+    return "\n".join(lines)[:-1].replace("$", r"\$")  # it is no mathematics
 
 
 def title(cube: xr.Dataset, *, noise: bool = False) -> str:
