@@ -68,7 +68,7 @@ def test_files_that_are_damaged_or_hold_no_networks_are_named(checkout):
     for path, message in (
         (damaged, f"{damaged} is damaged"),
         (infinite, "W2 has a weight that is not finite; train the stack again"),
-        (misfit, "W_1 have shape (4, 4, 3), but must have (4, 4, 784)"),
+        (misfit, "the trained networks have W1 of shape (4, 3), but network has W1 of shape (4, 784)"),
     ):
         measured = path.replace("/train/", "/measure/")
         log = measured.replace("results", "results/logs", 1).replace(".nc", ".log")

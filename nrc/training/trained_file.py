@@ -265,8 +265,8 @@ def require_parameters(dataset: xr.Dataset, architecture: Any) -> None:
     >>> require_parameters(weights, nrc.networks.mlp.Architecture((4, 5)))
     Traceback (most recent call last):
         ...
-    ValueError: the trained networks have W1 of shape (3, 4), but network has W1 of shape (5, 4); pass the
-    network with which they were trained
+    ValueError: the trained networks have W1 of shape (3, 4), but network has W1 of shape (5, 4); use the
+    network with which they were trained, or train again
     """
     arrays, theta = cell_arrays(dataset), torch.zeros(1, architecture.parameters)
     found = [(name, arrays[name].shape[1:]) for name in parameter_names(dataset)]
@@ -275,8 +275,8 @@ def require_parameters(dataset: xr.Dataset, architecture: Any) -> None:
         if pair[0] != pair[1]:
             has, needs = (f"{of[0]} of shape {of[1]}" if of else "no further parameter" for of in pair)
             raise ValueError(
-                f"the trained networks have {has}, but network has {needs}; pass the network with which they "
-                "were trained"
+                f"the trained networks have {has}, but network has {needs}; use the network with which they "
+                "were trained, or train again"
             )
 
 

@@ -36,6 +36,7 @@ from nrc.status import Status
 from nrc.training.trained_file import (
     diverged_cells,
     parameter_names,
+    require_parameters,
     trained_parameters,
     training_info,
 )
@@ -81,6 +82,7 @@ def measure_stack(
     inputs = shared.of_cells(len(stack))
     cells, first = list(stack.cells()), points[stack.seeds[0]]
     architecture = architecture_of(stack, first.input_shape, shared.y.shape[2], settings["network"])
+    require_parameters(trained, architecture)
     theta, weight_decay = trained_parameters(trained), np.array([cell["weight_decay"] for cell in cells])
     diverged = diverged_cells(trained)
     collapsed = diverged | (trained["status"].values.ravel() == Status.COLLAPSED_TO_ZERO)
