@@ -42,18 +42,17 @@ class Options(NetworkOptions):
             reason = getattr(error, "strerror", None) or error
             raise ValueError(f"file is {self.file!r}, which cannot be read as Python ({reason})") from None
         found = [node for node in tree.body if getattr(node, "name", None) == self.build]
-        if not found and not any(
-            isinstance(node, ast.Name) and node.id == self.build and isinstance(node.ctx, ast.Store)
-            for node in ast.walk(tree)
-        ):
+        assigned = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+        imported = {node.asname or node.name for node in ast.walk(tree) if isinstance(node, ast.alias)}
+        if not found and self.build not in assigned | imported:
             functions = ", ".join(node.name for node in tree.body if isinstance(node, ast.FunctionDef))
             raise ValueError(
                 f"build is {self.build!r}, but {self.file} has no such function; it has {functions or 'none'}"
             )
         if found and isinstance(found[-1], ast.FunctionDef):
             taken = found[-1].args
-            positional, required = [*taken.posonlyargs, *taken.args], len(taken.defaults)
-            too_many = len(positional) - required > 4 or any(d is None for d in taken.kw_defaults)
+            positional, optional = [*taken.posonlyargs, *taken.args], len(taken.defaults)
+            too_many = len(positional) - optional > 4 or any(default is None for default in taken.kw_defaults)
             if too_many or (len(positional) < 4 and taken.vararg is None):
                 raise ValueError(
                     f"build is {self.build!r}, which takes ({', '.join(a.arg for a in positional)}), but "
