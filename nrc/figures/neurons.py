@@ -207,7 +207,8 @@ def _curve(axis: Axes, table: pd.DataFrame, x: str, colour: Colour | str, of_ran
 def _scale(axis: Axes, x: str, values: list[Any], start: int | None) -> None:
     """Epochs, linear up to the epoch at which training continues another one; else a tick for each value."""
     if x == "weight_decay":
-        axis.set_xscale("log" if min(values) > 0 else "linear")
+        if min(values) > 0:  # numbers may be missing at some of them
+            axis.set(xscale="log", xlim=(min(values) / 1.1, max(values) * 1.1))
     elif x != "snapshot":
         if x == "width":
             axis.set_xscale("log", base=2)

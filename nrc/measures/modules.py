@@ -14,11 +14,15 @@ from nrc.batching import Sample
 from nrc.measures.network import measure
 from nrc.modules.measured_module import MeasuredModule
 from nrc.networks.module_architecture import ModuleArchitecture
+from nrc.theory.ranks import RANK_MEASURES
 
 __all__ = ["measure_modules", "outputs_of", "positions_of"]
 
 # Layers whose positions are counted.
 LINEAR = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+# A layer is at zero if its norm is at most this share of the largest one. Its rank is that of rounding.
+AT_ZERO = 1e-12
+OF_LAYERS = ("relative_tail", "distinct_neurons", "distinct_neurons_strict")
 UNKNOWN = "times the number of positions of the layer; missing where it is not known"
 
 
@@ -34,6 +38,8 @@ def measure_modules(
     **choices: Any,
 ) -> xr.Dataset:
     """All measures of the networks of a stack, as `nrc.measures.network.measure`.
+
+    Ranks and numbers of neurons of a layer that weight decay drove to zero alone are missing.
 
     Parameters
     ----------
@@ -80,6 +86,10 @@ def measure_modules(
         )
         found.append(measured)
     result = xr.concat(found, "cell", join="outer", combine_attrs="override")
+    norms = (result["singular_values"] ** 2).sum("index") ** 0.5
+    alive = norms > AT_ZERO * norms.max("layer")
+    for name in (*RANK_MEASURES, *OF_LAYERS):
+        result[name] = result[name].where(alive).assign_attrs(result[name].attrs)
     if "rho_bound" in result:  # each position of a centroid adds 1 to the rank of a gradient
         positions = positions_of(architecture, torch.from_numpy(points.x[0, :1]))
         times = xr.DataArray([positions.get(name, np.nan) for name in result["layer"].values], dims="layer")
