@@ -74,7 +74,8 @@ def network_arrays(
     ((1, 2, 3), 'STOPPED')
     """
     point, diverged = end.point, (end.termination_reason == TerminationReason.DIVERGED).cpu().numpy()
-    penalty, _ = objective.penalty_gradient(point.theta)
+    with np.errstate(over="ignore"):  # of cells that diverged, whose numbers are missing
+        penalty, _ = objective.penalty_gradient(point.theta)
     numbers = {
         "loss": point.value - penalty,
         "gradient_norm": point.gradient.norm(dim=1),
