@@ -355,7 +355,7 @@ def test_methods_and_penalties_of_stacks_are_refused_in_python():
 @pytest.mark.parametrize(
     ("other", "line"),
     [
-        ("mlp", "first.weight of shape (4, 16), but network has W1 of shape (4, 16); pass the network with"),
+        ("mlp", "first.weight of shape (4, 16), but network has W1 of shape (4, 16); use the network with"),
         ({"kind": "residual", "activation": "relu"}, None),
         (
             lambda *a: nn.Sequential(nn.Flatten(), nn.Linear(16, 3)),
