@@ -14,7 +14,7 @@ README = (PROJECT / "README.md").read_text(encoding="utf-8")
 
 def block(name: str) -> str:
     """The indented block after the paragraph that introduces a file."""
-    return textwrap.dedent(re.search(rf"`{name}`[^`]*:\n\n((?:    .*\n)+)", README)[1])
+    return textwrap.dedent(re.search(rf"`{name}`[^`]*?:\n\n((?:    .*\n)+)", README)[1])
 
 
 def test_the_overlay_for_your_data_makes_its_figure(checkout):
@@ -38,3 +38,14 @@ def test_the_overlay_without_mnist_removes_its_experiments(tmp_path):
     assert set(kept) == {
         name for name, experiment in desk()["experiments"].items() if experiment["data"] != "digits"
     }
+
+
+def test_the_script_that_condenses_prints_the_numbers_below_it(capsys):
+    exec(compile(block("smaller.py"), "smaller.py", "exec"), {})
+    printed = textwrap.dedent(
+        re.search(r"largest relative change of an output:\n\n((?:    .*\n)+)", README)[1]
+    )
+    found, expected = (
+        [line.split()[:3] for line in text.splitlines()] for text in (capsys.readouterr().out, printed)
+    )
+    assert found == expected
