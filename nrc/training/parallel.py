@@ -17,7 +17,7 @@ from nrc.training.checkpoint import Checkpoint
 from nrc.training.out_of_memory import out_of_memory_error
 from nrc.training.trained_file import Arrays, as_arrays
 
-__all__ = ["BLOCKS", "Cells", "Parts", "TrainCells", "block_size", "part_size"]
+__all__ = ["BLOCKS", "Cells", "Parts", "TrainCells", "block_size", "part_size", "useful_threads"]
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +30,8 @@ TrainCells = Callable[[Cells, State, Callable[[Callable[[], State]], None]], Arr
 CACHE = 3e6
 # Blocks that run at a time, so that the steps between evaluations are shared by many cells.
 BLOCKS = 4
+# Operations of an evaluation of a cell below which threads wait longer for the interpreter than they compute.
+SMALL = 1e7
 # Parts per thread, so that a thread that is done finds another part.
 PARTS_PER_THREAD = 4
 
@@ -45,6 +47,17 @@ def part_size(cells: int, window: int, threads: int) -> int:
     if threads == 1:
         return cells
     return min(-(-cells // threads), max(window, -(-cells // (PARTS_PER_THREAD * threads))))
+
+
+def useful_threads(threads: int, parameters: int, points: int) -> int:
+    """Number of threads that are faster than one: 1 for small networks, whose operations are too short.
+
+    Examples
+    --------
+    >>> useful_threads(8, parameters=1_600, points=200), useful_threads(8, parameters=10_000, points=500)
+    (1, 8)
+    """
+    return threads if 6 * parameters * points >= SMALL else 1
 
 
 def block_size(architecture: Architecture, points: int, dtype: torch.dtype) -> int:
