@@ -390,7 +390,7 @@ def test_the_page_about_your_own_network_works_in_the_pipeline(fresh):
     overlay = (fresh.folder / "mine.yaml").read_text()
     assert len(overlay.splitlines()) <= 12
     overlays = [TINY, "mine.yaml"]
-    targets = "results/figures/gated_tails.png", "results/figures/gated_neurons.png"
+    targets = [f"results/figures/gated_{name}.png" for name in ("plane", "tails", "neurons")]
     fresh.snakemake(*targets, overlays=overlays)
     cube = fresh.load("results/gated/measures.nc")
     assert cube["layer"].values.tolist() == ["inner", "gate", "last"]
@@ -421,7 +421,8 @@ def test_the_page_about_your_own_network_works_in_the_pipeline(fresh):
     fresh.edit("my_nets.py", "A hidden layer", "# another\n    A hidden layer")
     assert fresh.planned(*targets, overlays=overlays) == {}
     fresh.edit("my_nets.py", "torch.tanh", "torch.sin")
-    changed = {"train_stack": 2, "measure": 2, "collect": 1, "plot_gated_tails": 1, "plot_gated_neurons": 1}
+    drawn = {f"plot_gated_{name}": 1 for name in ("plane", "tails", "neurons")}
+    changed = {"train_stack": 2, "measure": 2, "collect": 1, **drawn}
     assert fresh.planned(*targets, overlays=overlays) == changed
     (fresh.folder / "my_nets.py").unlink()
     line = fresh.snakemake(*targets, overlays=overlays, fails=True)
