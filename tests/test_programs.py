@@ -101,6 +101,17 @@ def test_ctrl_c_during_an_import_prints_nothing(tmp_path):
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
 
 
+def test_ctrl_c_during_an_import_that_catches_it_prints_nothing(tmp_path):
+    """Numpy, for example, tries again."""
+    (tmp_path / "torch.py").write_text(
+        "import os, signal\ntry:\n    os.kill(os.getpid(), signal.SIGINT)\n"
+        "except KeyboardInterrupt:\n    raise RecursionError\n",
+        encoding="utf-8",
+    )
+    done = call(tmp_path, "train", "--help", PYTHONPATH=str(tmp_path))
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
+
+
 def test_importing_the_library_imports_nothing_heavy(tmp_path):
     code = (
         "import nrc, sys; assert not {'torch', 'xarray', 'matplotlib'} & set(sys.modules)\n"

@@ -8,6 +8,7 @@ import inspect
 import json
 import logging
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -118,6 +119,8 @@ def run(main: Callable[..., None]) -> None:
     The terminal gets only the error, and nothing where errors are left in logs (`workflow.lib.error_lines`).
     """
     options = vars(parser_of(main).parse_args())
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # from here on an interrupt may clean up
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     log = options["log"]
     terminal = _open_log(log)
     if log is not None and "settings" in options:  # a dry run compares them with the settings of the next run
@@ -145,6 +148,18 @@ def _print_unless_interrupted(
 
 
 sys.excepthook = _print_unless_interrupted
+
+SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
+
+
+def _end_imports_at_once() -> None:
+    """Let Ctrl-C end a program that imports, because libraries turn a KeyboardInterrupt into other errors."""
+    program = Path(getattr(sys.modules["__main__"], "__file__", None) or "").resolve()
+    if program.parent == SCRIPTS and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+_end_imports_at_once()
 
 
 def _is_named(parameter: inspect.Parameter | None) -> bool:
