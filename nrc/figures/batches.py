@@ -12,14 +12,22 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from pydantic import Field
 
-from nrc.figures.cube import by_value, over_seeds, relative_bound, require, squeezed, status_counts
+from nrc.figures.cube import (
+    by_value,
+    chosen_layer,
+    over_seeds,
+    relative_bound,
+    relative_tails,
+    require,
+    squeezed,
+    status_counts,
+)
 from nrc.figures.options import FigureOptions, one_architecture
 from nrc.figures.style import Colour, LineStyle, band, colours, letters
 from nrc.grid import notation
 from nrc.option_types import TitledExperiments
 from nrc.options import Requirement, equal, given, one_value, positive
 from nrc.theory.batches import batch_bound
-from nrc.theory.ranks import relative_tail
 
 __all__ = ["Options", "draw", "rows", "summary"]
 
@@ -80,13 +88,13 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Options) -> pd.DataFrame:
     for title, cube in cubes.items():
         cell = _cell(cube, options)
         method, k = _method(cube), cube.attrs["clusters"]
-        tail = _tails(cell["snapshot_singular_values"])
+        tail = relative_tails(cell["snapshot_singular_values"])
         steps = tail["snapshot"] * -(-cube.attrs["points"] // method["batch"])
         training = {
             "clock": method["learning_rate"] * tail["weight_decay"] * steps,
             **over_seeds("distance", tail.sel(index=k, drop=True)),
         }
-        end = _tails(cell["singular_values"])
+        end = relative_tails(cell["singular_values"])
         rank, decay = xr.broadcast(end["index"], end["weight_decay"])
         by_batches = batch_bound(rank.values, method["batch"], method["learning_rate"], decay.values)
         points = relative_bound(cell, "bound_measured").median("seed")
@@ -119,7 +127,7 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Options) -> Figure:
         _training(axis, training[training[x] > 0], x, palette, dashes)
         axis.set(xscale="log", yscale="log", xlabel=label)
     clusters = next(iter(cubes.values())).attrs["clusters"]
-    layer = _layer(next(iter(cubes.values())), options)
+    layer = chosen_layer(next(iter(cubes.values())), options.layer)
     epochs.set_ylabel(f"relative distance to\nrank {clusters}, layer {layer}")
     at_end = table[table["panel"] == "rank"]
     for axis, decay in zip(below, (decays[0], decays[-1]), strict=True):
@@ -156,7 +164,7 @@ def summary(cubes: Mapping[str, xr.Dataset], options: Options) -> dict[str, Any]
     first = next(iter(cubes.values()))
     return {
         "clusters": first.attrs["clusters"],
-        "layer": _layer(first, options),
+        "layer": chosen_layer(first, options.layer),
         "width": int(first["width"].item()),
         "status": {title: status_counts(cube) for title, cube in cubes.items()},
         "certified": {title: _certified(cube) for title, cube in cubes.items()},
@@ -179,19 +187,11 @@ def _method(cube: xr.Dataset) -> dict[str, Any]:
     return method
 
 
-def _layer(cube: xr.Dataset, options: Options) -> int:
-    depth = int(cube["depth"].item())
-    layer = options.layer or (depth + 1) // 2
-    if layer > depth:
-        raise ValueError(f"layer is {layer}, but the networks have {depth} layers; choose one of them")
-    return layer
-
-
 def _cell(cube: xr.Dataset, options: Options) -> xr.Dataset:
     """One layer of the networks of one architecture."""
     require(cube, ["snapshot_singular_values"], "networks have snapshots if training.snapshot_every is set")
     one = squeezed(cube, "sigma", "width", "depth").drop_vars(["sigma", "width", "depth"])
-    layer, clusters = _layer(cube, options), cube.attrs["clusters"]
+    layer, clusters = chosen_layer(cube, options.layer), cube.attrs["clusters"]
     cell = one.sel(layer=layer, drop=True)
     largest = int(cell["snapshot_singular_values"].dropna("index", how="all").sizes["index"])
     if largest <= clusters:
@@ -200,11 +200,6 @@ def _cell(cube: xr.Dataset, options: Options) -> xr.Dataset:
             f"{largest} singular values; choose another one by layer, or a larger width"
         )
     return cell
-
-
-def _tails(s: xr.DataArray) -> xr.DataArray:
-    s = s.transpose(..., "index")
-    return s.copy(data=relative_tail(s.fillna(0).values)).where(s.notnull())
 
 
 def _dash(place: int) -> LineStyle:

@@ -10,14 +10,17 @@ import xarray as xr
 from nrc.grid import notation
 from nrc.status import count_flags, flag_masks
 from nrc.text import listed
+from nrc.theory.ranks import relative_tail
 
 __all__ = [
     "by_value",
+    "chosen_layer",
     "has_values",
     "marked",
     "only",
     "over_seeds",
     "relative_bound",
+    "relative_tails",
     "require",
     "squeezed",
     "status_counts",
@@ -195,6 +198,38 @@ def relative_bound(cube: xr.Dataset, name: str) -> xr.DataArray:
     ('weight_decay', 'sigma', 'width', 'depth', 'seed')
     """
     return cube[name].min("source") / np.sqrt((cube["singular_values"] ** 2).sum("index"))
+
+
+def relative_tails(s: xr.DataArray) -> xr.DataArray:
+    """Relative tail beyond each rank r (`index`) of spectra, missing where a layer has fewer singular values.
+
+    Examples
+    --------
+    >>> relative_tails(xr.DataArray([4.0, 3.0], dims="index")).values.tolist()
+    [0.6, 0.0]
+    """
+    s = s.transpose(..., "index")
+    return s.copy(data=relative_tail(s.fillna(0).values)).where(s.notnull())
+
+
+def chosen_layer(cube: xr.Dataset, layer: int | None) -> int:
+    """The number of the layer that a figure of one depth draws, the lower middle one if it is None.
+
+    Raises
+    ------
+    ValueError
+        If there is no such layer.
+
+    Examples
+    --------
+    >>> chosen_layer(cube, None), chosen_layer(cube, 3)
+    (2, 3)
+    """
+    layers = cube.sizes["layer"]
+    layer = layer or (layers + 1) // 2
+    if layer > layers:
+        raise ValueError(f"layer is {layer}, but the networks have {layers} layers; choose one of them")
+    return layer
 
 
 def _name(cube: xr.Dataset) -> str:

@@ -13,7 +13,7 @@ from matplotlib.typing import ColorType
 from pydantic import Field
 
 from nrc.claims.statistics import rate
-from nrc.figures.cube import only, over_seeds, require, squeezed, status_counts
+from nrc.figures.cube import chosen_layer, only, over_seeds, require, squeezed, status_counts
 from nrc.figures.options import FigureOptions, one_architecture
 from nrc.figures.style import OF_SIGMA, Colour, LineStyle, band, colours, letters, log_axis, spread
 from nrc.options import Requirement, equal, positive
@@ -92,7 +92,7 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Options) -> Figure:
     >>> len(figure.axes)
     4
     """
-    layer, table = _layer(cubes, options), rows(cubes, options)
+    layer, table = chosen_layer(only(cubes), options.layer), rows(cubes, options)
     table = table[table["layer"] == layer]
     figure = Figure(figsize=(7.2, 5.6))
     axes = figure.subplots(2, 2, sharey=True)
@@ -147,7 +147,7 @@ def summary(cubes: Mapping[str, xr.Dataset], options: Options) -> dict[str, Any]
     return {
         **status_counts(cube),
         "clusters": cube.attrs["clusters"],
-        "layer": _layer(cubes, options),
+        "layer": chosen_layer(only(cubes), options.layer),
         "points": int(_points(cubes)["distance"].count()),
         "slopes": {
             int(layer): {
@@ -156,14 +156,6 @@ def summary(cubes: Mapping[str, xr.Dataset], options: Options) -> dict[str, Any]
             for layer in cube["layer"].values
         },
     }
-
-
-def _layer(cubes: Mapping[str, xr.Dataset], options: Options) -> int:
-    layers = only(cubes).sizes["layer"]
-    layer = options.layer or (layers + 1) // 2
-    if layer > layers:
-        raise ValueError(f"layer is {layer}, but the networks have {layers} layers; choose one of them")
-    return layer
 
 
 def _points(cubes: Mapping[str, xr.Dataset]) -> xr.Dataset:

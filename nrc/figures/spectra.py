@@ -12,13 +12,13 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
-from nrc.figures.cube import only, require, squeezed, status_counts
+from nrc.figures.cube import only, relative_tails, require, squeezed, status_counts
 from nrc.figures.options import FigureOptions, one_architecture
 from nrc.figures.panels import floor, layer_columns, layer_name, legend, of_cell, title
 from nrc.figures.style import COLOURS, Colour, LineStyle, StyledFigure, colours, from_zero, letters, spread
 from nrc.option_types import ColourMap
 from nrc.options import Requirement, given, one_value
-from nrc.theory.ranks import EXACT, exact_rank, relative_tail
+from nrc.theory.ranks import EXACT, exact_rank
 
 __all__ = ["Options", "draw", "rows", "summary"]
 
@@ -76,7 +76,7 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Options) -> pd.DataFrame:
     ['relative tail', 'exact rank', 'class WCSS']
     """
     cube = _cube(cubes)
-    tail = _tails(cube["snapshot_singular_values"].isel(snapshot=_chosen(cube))).median("seed")
+    tail = relative_tails(cube["snapshot_singular_values"].isel(snapshot=_chosen(cube))).median("seed")
     rank = _exact_ranks(cube).median("seed")
     wcss = cube["snapshot_wcss"].median("seed")
     tables = {
@@ -289,8 +289,3 @@ def _lines(
     for value, colour in palette.items():
         part = table[table[hue] == value]
         axis.plot(part[x], part["value"], color=colour, **style)
-
-
-def _tails(s: xr.DataArray) -> xr.DataArray:
-    s = s.transpose(..., "index")
-    return s.copy(data=relative_tail(s.fillna(0).values)).where(s.notnull())

@@ -8,7 +8,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from nrc.figures.cube import require, squeezed, status_counts
+from nrc.figures.cube import chosen_layer, require, squeezed, status_counts
 from nrc.figures.options import SweepOptions
 from nrc.status import flag_masks, status_masks
 from nrc.text import listed
@@ -42,10 +42,7 @@ def load(cubes: Mapping[str, xr.Dataset], options: SweepOptions) -> xr.Dataset:
     for start in STARTS:
         cube = squeezed(cubes[start], "width", "depth").sortby(["weight_decay", "sigma"])
         require(cube, NAMES, "branches are of autoencoders without biases that are trained on data")
-        depth = int(cube["depth"])
-        layer = options.layer or (depth + 1) // 2
-        if layer > depth:
-            raise ValueError(f"layer is {layer}, but the networks have {depth} layers; choose one of them")
+        layer = chosen_layer(cube, options.layer)
         masks = status_masks(cube)
         norms = (cube["singular_values"] ** 2).sum(["layer", "index"])
         distance, converged = cube["relative_distance"].sel(layer=layer), masks["converged"]
