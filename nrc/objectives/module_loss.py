@@ -19,9 +19,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from nrc.networks.losses import LOSSES
 from nrc.networks.workspace import FRESH
-from nrc.objectives.penalties import PENALTIES, Penalty
 from nrc.objectives.protocols import Point, per_cell
-from nrc.objectives.residual import relative_residual
+from nrc.objectives.regularised import Regularised
 
 if TYPE_CHECKING:
     from nrc.networks.module_architecture import ModuleArchitecture
@@ -35,7 +34,7 @@ def twice_differentiable() -> AbstractContextManager[None]:
 
 
 @dataclass(frozen=True)
-class RegularisedModuleLoss:
+class RegularisedModuleLoss(Regularised):
     """loss(Theta) + (lambda / 2) ||Theta||^2 for every cell, Theta all parameters of its module.
 
     Attributes
@@ -78,21 +77,6 @@ class RegularisedModuleLoss:
         if self.template is None:
             object.__setattr__(self, "template", copy.deepcopy(self.architecture.template).to(self.x))
 
-    @property
-    def penalised_by(self) -> Penalty:
-        """Weight decay."""
-        return PENALTIES[self.penalty]
-
-    @property
-    def variables(self) -> int:
-        """Number of parameters of a cell."""
-        return self.architecture.parameters
-
-    @property
-    def rounding(self) -> float:
-        """Relative rounding of a value."""
-        return torch.finfo(self.x.dtype).eps
-
     def at(self, theta: Tensor) -> Point:
         """Value (cells,) and gradient (cells, parameters) at theta (cells, parameters)."""
         (value, gradient), (penalty, of_penalty) = self.loss_gradient(theta), self.penalty_gradient(theta)
@@ -121,15 +105,6 @@ class RegularisedModuleLoss:
     def hessian(self, theta: Tensor) -> ModuleHessian:
         """The Hessian at theta (cells, parameters), in the context `twice_differentiable`."""
         return ModuleHessian([self.loss_of(*cell) for cell in enumerate(theta)], self.weight_decay)
-
-    def penalty_gradient(self, theta: Tensor) -> tuple[Tensor, Tensor]:
-        """Value (cells,) and gradient (cells, parameters) of the penalty."""
-        decay = self.weight_decay[:, None] * theta
-        return (decay * theta).sum(1) / 2, decay
-
-    def relative_residual(self, theta: Tensor, gradient: Tensor) -> Tensor:
-        """||r|| / (lambda ||Theta||), (cells,), r the gradient at theta."""
-        return relative_residual(gradient.norm(dim=1), self.weight_decay * theta.norm(dim=1))
 
     def select(self, cells: Tensor) -> Self:
         """The losses of some cells, given by index or mask."""

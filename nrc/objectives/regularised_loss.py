@@ -11,15 +11,14 @@ from nrc.networks.arrays import Array, fastest, tensor
 from nrc.networks.losses import LOSSES, Loss
 from nrc.networks.mlp import Architecture, Network
 from nrc.networks.workspace import Workspace
-from nrc.objectives.penalties import PENALTIES, Penalty
-from nrc.objectives.protocols import Point, evaluated, norm, per_cell
-from nrc.objectives.residual import relative_residual
+from nrc.objectives.protocols import Point, evaluated, per_cell
+from nrc.objectives.regularised import Regularised
 
 __all__ = ["RegularisedLoss"]
 
 
 @dataclass(frozen=True)
-class RegularisedLoss:
+class RegularisedLoss(Regularised):
     """loss_lambda(Theta) = loss(Theta) + penalty(Theta) for every cell of a stack.
 
     Points are rows in code and columns in formulas.
@@ -73,11 +72,6 @@ class RegularisedLoss:
         self.penalised_by.check(self.architecture, self.weight_decay)
 
     @property
-    def penalised_by(self) -> Penalty:
-        """The penalty, from its table."""
-        return PENALTIES[self.penalty]
-
-    @property
     def measured_by(self) -> Loss:
         """The loss of a point, from its table."""
         return LOSSES[self.loss]
@@ -86,16 +80,6 @@ class RegularisedLoss:
     def point_weights(self) -> Tensor | float:
         """p_i, (cells, points, 1), or 1/N if `shares` is not given."""
         return 1 / self.x.shape[1] if self.shares is None else self.shares[:, :, None]
-
-    @property
-    def variables(self) -> int:
-        """Number of parameters of a cell."""
-        return self.architecture.parameters
-
-    @property
-    def rounding(self) -> float:
-        """Relative rounding of a value."""
-        return torch.finfo(self.x.dtype).eps
 
     @cached_property
     def blocks(self) -> list[tuple[slice, Self]]:
@@ -127,28 +111,6 @@ class RegularisedLoss:
     def network(self, theta: Array) -> Network:
         """The networks of parameters (cells, parameters), whose arrays are views of them."""
         return self.architecture.network(theta, self.loss)
-
-    def penalty_gradient(self, theta: Tensor) -> tuple[Tensor, Tensor]:
-        """Value (cells,) and gradient (cells, parameters) of the penalty."""
-        return self.penalised_by.gradient(self.architecture, self.weight_decay, theta)
-
-    def relative_residual(self, theta: Tensor, gradient: Tensor) -> Tensor:
-        """||r|| over the norm of the gradient of the penalty, (cells,), r the gradient at theta.
-
-        For a penalty on the factors this is ||r|| / (lambda ||Theta||), and eq. 4 holds where it is 0. It is
-        missing (nan) where the gradient of the penalty is 0.
-
-        Examples
-        --------
-        With weights 3 and 4, weight decay 0.1, and a gradient of norm 0.01 it is 0.01 / (0.1 * 5):
-
-        >>> x = torch.zeros(1, 5, 2)
-        >>> loss = RegularisedLoss(Architecture((2, 1)), x, x[:, :, :1], weight_decay=torch.tensor([0.1]))
-        >>> round(loss.relative_residual(torch.tensor([[3.0, 4.0]]), torch.tensor([[0.01, 0.0]])).item(), 6)
-        0.02
-        """
-        penalty = self.penalised_by.gradient_norm(self.architecture, self.weight_decay, theta)
-        return relative_residual(norm(gradient), penalty)
 
     def select(self, cells: Tensor | slice) -> Self:
         """The losses of some cells, given by index, mask or slice.

@@ -106,7 +106,7 @@ class LineSearch(Method[Suitable]):
         return Step(trial, tensor(epochs), tensor(stuck), tensor(moved))
 
     def _turn(self, objective: Suitable, point: Point) -> Array:
-        """Let cells begin a search if none is under way, and count evaluations, with the one that follows."""
+        """Begin a search in cells without one; the evaluations of this step, including the trial."""
         direction, trials, slope, t, low, high = self._named(
             "direction", "trials", "slope", "t", "low", "high"
         )
