@@ -140,6 +140,18 @@ def test_certified_tails_have_a_row_for_each_rank_over_all_seeds():
     assert all("3 of 3 converged" in title for title in titles)
 
 
+def test_numbers_of_neurons_are_marked_where_a_network_is_not_stationary():
+    made = end(cube(sigma=[0.1]), TerminationReason.EPOCHS, weight_decay=0.1, seed=1)
+    figure = drawn("neurons", made, along="weight_decay")
+    rings = [line for line in figure.axes[0].lines if line.get_markerfacecolor() == "white"]
+    assert [list(line.get_xdata()) for line in rings] == [[0.1]]
+    assert "a seed stopped before it was stationary" in labels(figure)
+    assert rows("neurons", made, along="weight_decay").groupby("weight_decay")["stopped"].max().tolist() == [
+        0,
+        1,
+    ]
+
+
 def test_groups_of_neurons_certify_the_smaller_one_of_two_bounds_beside_their_control():
     made, shape = cube(seed=[0, 1, 2], sigma=[0.1]), ("layer", "index")
     for number, name in enumerate(("bound", "scatter", "bound_random", "scatter_random")):

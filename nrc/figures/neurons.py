@@ -10,12 +10,23 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from pydantic import Field
 
-from nrc.figures.cube import by_value, only, over_seeds, require, squeezed, status_counts
+from nrc.figures.cube import by_value, marked, only, over_seeds, require, squeezed, status_counts
 from nrc.figures.options import FigureOptions
 from nrc.figures.panels import layer_name
-from nrc.figures.style import COLOURS, Colour, LineStyle, band, colours, letters
+from nrc.figures.style import (
+    COLOURS,
+    MARKS,
+    Colour,
+    LineStyle,
+    band,
+    colours,
+    letters,
+    log_axis,
+    mark_handles,
+)
 from nrc.grid import notation
 from nrc.options import Requirement, equal, given, one_value, other_than
+from nrc.status import status_masks
 from nrc.theory.ranks import exact_rank
 
 __all__ = ["Options", "draw", "rows", "summary"]
@@ -71,7 +82,8 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Options) -> pd.DataFrame:
     DataFrame
         A row for each weight decay, `width`, `depth`, hidden `layer` and, along training, `snapshot`:
         `neurons` and `rank`, medians over seeds of the number of distinct neurons and of the exact rank, with
-        `_minimum` and `_maximum`.
+        `_minimum` and `_maximum`. Without snapshots, also the numbers of seeds that `converged`, `stopped`,
+        `diverged` (also `stopped`) and `collapsed_to_zero`.
 
     Raises
     ------
@@ -84,12 +96,15 @@ def rows(cubes: Mapping[str, xr.Dataset], options: Options) -> pd.DataFrame:
     >>> table["layer"].unique().tolist()  # of three layers, two are hidden
     [1, 2]
     """
-    found = _found(_cube(cubes, options), DURING if options.along == "training" else AFTER)
+    cube, during = _cube(cubes, options), options.along == "training"
+    found = _found(cube, DURING if during else AFTER)
     statistics = {
         column: numbers
         for name, values in found.items()
         for column, numbers in over_seeds(str(name), values).items()
     }
+    if not during and "status" in cube:
+        statistics |= {name: mask.sum("seed") for name, mask in status_masks(cube).items()}
     along = [axis for axis in ("snapshot",) if axis in found.dims]
     order = ["weight_decay", "width", "depth", "layer", *along]
     table = xr.Dataset(statistics).to_dataframe(dim_order=order).reset_index()
@@ -126,6 +141,8 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Options) -> Figure:
             _curve(axis, here[here["weight_decay"] == decay], x, colour, colour)
         if not palette:
             _curve(axis, here, x, *ALONE)
+        for name, cells in _marked(here).items():
+            axis.plot(cells[x], cells[NEURONS], **MARKS[name])
         _scale(axis, x, list(table[x].unique()), start)
         axis.set(xlabel=label, title=layer_name(panel) if of_panel == "layer" else f"depth {panel}")
     for axis in axes[len(panels) :]:
@@ -140,6 +157,7 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Options) -> Figure:
     handles += [
         Line2D([], [], color=colour, **style) for colour, style in zip(grey, STYLES.values(), strict=True)
     ]
+    handles += mark_handles(_marked(table))
     figure.legend(handles=handles, loc="outside lower center", ncols=min(3, columns + 1))
     return figure
 
@@ -196,6 +214,11 @@ def _found(cube: xr.Dataset, variables: tuple[str, str]) -> xr.Dataset:
     return xr.Dataset({NEURONS: counts, RANK: rank.where(counts.notnull())})
 
 
+def _marked(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Rows with a seed that did not converge; none along training, whose end alone has a status."""
+    return {name: cells for name, cells in marked(table).items() if len(cells)} if "stopped" in table else {}
+
+
 def _curve(axis: Axes, table: pd.DataFrame, x: str, colour: Colour | str, of_rank: Colour | str) -> None:
     """Medians of neurons and ranks, with a band from the smallest to the largest number of neurons."""
     marker = "" if x == "snapshot" else "o"
@@ -209,6 +232,7 @@ def _scale(axis: Axes, x: str, values: list[Any], start: int | None) -> None:
     if x == "weight_decay":
         if min(values) > 0:  # numbers may be missing at some of them
             axis.set(xscale="log", xlim=(min(values) / 1.1, max(values) * 1.1))
+            log_axis(axis.xaxis, subs=(1, 2, 5))
     elif x != "snapshot":
         if x == "width":
             axis.set_xscale("log", base=2)
