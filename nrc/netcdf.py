@@ -161,7 +161,8 @@ def load(path: str | Path) -> xr.Dataset:
         }
         attributes = _attributes(file)
     del attributes["sha256"]
-    return xr.decode_cf(xr.Dataset(variables, attrs=attributes))
+    # decoded now, because xarray cannot select from text that it would decode later
+    return xr.decode_cf(xr.Dataset(variables, attrs=attributes)).load()
 
 
 def load_arrays(path: str | Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:

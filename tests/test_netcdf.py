@@ -26,6 +26,13 @@ def test_the_same_contents_are_the_same_bytes(tmp_path):
     assert (tmp_path / "a.nc").read_bytes() == (tmp_path / "b.nc").read_bytes()
 
 
+def test_cells_can_be_selected_from_numbers_and_text(tmp_path):
+    names = xr.Dataset({"name": (("row", "column"), np.array([[b"aa", b"ab"], [b"ba", b"bb"]]), ABOUT)})
+    netcdf.save(names, tmp_path / "a.nc")
+    loaded = netcdf.load(tmp_path / "a.nc")
+    assert loaded.isel(row=[1], column=[0])["name"].values.tolist() == [[b"ba"]]
+
+
 def fail_halfway(path):
     with netcdf.atomic(path) as temporary:
         temporary.write_text("half of the new")
