@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from nrc.networks.activations import ACTIVATIONS
+from nrc.networks.arrays import Array, fastest, namespace, tensor
 from nrc.networks.mlp import Network
 from nrc.networks.workspace import FRESH, Workspace
 from nrc.objectives.regularised_loss import RegularisedLoss
@@ -47,59 +48,70 @@ class Hessian:
     """
 
     def __init__(self, objective: RegularisedLoss, theta: Tensor) -> None:
-        self._objective, self._network = objective, objective.network(theta)
-        network, workspace = self._network, Workspace()
+        self._objective, self._network = objective, objective.network(fastest(theta))
+        network, self._workspace = self._network, Workspace()
         activation = ACTIVATIONS[network.activation]
         if activation.curvature is None or not objective.penalised_by.ridge:
             raise ValueError(
                 f"activation {network.activation}, penalty on the {objective.penalty}: products with the "
                 "Hessian need an activation with a second derivative and the penalty on the factors"
             )
-        *z, self._output = network.features(objective.x, workspace)
+        memory = Workspace()
+        *z, output = network.features(fastest(objective.x), memory)
+        self._output = tensor(output)
         _, delta = objective.measured_by.gradient(self._output, objective.y, objective.point_weights, FRESH)
         # from here on a feature is a row
-        self._delta = [d.mT for d in network.deltas(z, delta, workspace)]
+        self._delta = [d.mT for d in network.deltas(z, fastest(delta), memory)]
         self._z = [a.mT for a in z]
         self._slopes, self._bends = [], []
         for l, (w, d) in enumerate(zip(network.weights[1:], self._delta[1:], strict=True), start=1):
-            a = network.slope_argument(l, z, workspace)
+            a = network.slope_argument(l, z, memory)
             self._slopes.append(activation.derivative(a, None))
-            self._bends.append((w.mT @ d).mul_(activation.curvature(a)))
-        self._ra = [torch.empty_like(d) for d in self._delta]
-        self._rz = [torch.empty_like(a) for a in self._z[1:]]
-        self._rd = [torch.empty_like(a) for a in self._z[1:]]
+            self._bends.append(namespace(w).matmul(w.mT, d) * fastest(activation.curvature(tensor(a))))
 
     def __call__(self, v: Tensor) -> Tensor:
         """Hessian times v, (cells, parameters)."""
-        product, architecture = torch.empty_like(v), self._objective.architecture
-        along, into = architecture.network(v), architecture.network(product)
-        self._forward(along)
-        objective = self._objective
-        rd = objective.measured_by.curvature(self._output, objective.y, self._ra[-1].mT)
-        rd = (objective.point_weights * rd).mT
+        product, objective = torch.empty_like(v), self._objective
+        along, into = (objective.architecture.network(fastest(a)) for a in (v, product))
+        ra, rz = self._forward(along)
+        rd = objective.measured_by.curvature(self._output, objective.y, tensor(ra[-1]).mT)
+        rd = fastest((objective.point_weights * rd).mT)
+        xp = namespace(rd)
         for l in reversed(range(len(self._z))):
-            torch.matmul(rd, self._z[l].mT, out=into.weights[l])
+            xp.matmul(rd, self._z[l].mT, out=into.weights[l])
             if into.biases is not None:
-                into.biases[l].copy_(rd.sum(2))
+                xp.sum(rd, 2, out=into.biases[l])
             if l:
-                into.weights[l].baddbmm_(self._delta[l], self._rz[l - 1].mT)
-                rd = self._backward(l, along.weights[l], rd)
+                into.weights[l][...] += xp.matmul(self._delta[l], rz[l - 1].mT)
+                rd = self._backward(l, along.weights[l], rd, ra[l - 1])
         return objective.penalised_by.add_hessian_product(product, v, objective.weight_decay)
 
-    def _forward(self, along: Network) -> None:
+    def _forward(self, along: Network) -> tuple[list[Array], list[Array]]:
         """R a^l and R z^l of all layers."""
-        for l, (v, z, ra) in enumerate(zip(along.weights, self._z, self._ra, strict=True)):
-            torch.matmul(v, z, out=ra)
+        ra: list[Array] = []
+        rz: list[Array] = []
+        for l, (v, z) in enumerate(zip(along.weights, self._z, strict=True)):
+            a = self._product(("a", l), v, z)
             if l:
-                ra.baddbmm_(self._network.weights[l], self._rz[l - 1])
+                a += self._product("more", self._network.weights[l], rz[-1])
             if along.biases is not None:
-                ra += along.biases[l][:, :, None]
-            if l < len(self._rz):
-                torch.mul(ra, self._slopes[l], out=self._rz[l])
+                a += along.biases[l][:, :, None]
+            ra.append(a)
+            if l < len(self._slopes):
+                into = self._workspace.buffer(("z", l), a, *a.shape)
+                rz.append(namespace(a).multiply(a, self._slopes[l], out=into))
+        return ra, rz
 
-    def _backward(self, l: int, v: Tensor, rd: Tensor) -> Tensor:
+    def _backward(self, l: int, v: Array, rd: Array, ra: Array) -> Array:
         """R delta before layer l + 1, from R delta after it."""
-        before = self._rd[l - 1]
-        torch.matmul(self._network.weights[l].mT, rd, out=before)
-        before.baddbmm_(v.mT, self._delta[l])
-        return before.mul_(self._slopes[l - 1]).addcmul_(self._bends[l - 1], self._ra[l - 1])
+        before = self._product(("d", l), self._network.weights[l].mT, rd)
+        before += self._product("more", v.mT, self._delta[l])
+        before *= self._slopes[l - 1]
+        # R a^l is not needed any more
+        ra *= self._bends[l - 1]
+        before += ra
+        return before
+
+    def _product(self, name: object, a: Array, b: Array) -> Array:
+        into = self._workspace.buffer(name, b, len(a), a.shape[1], b.shape[2])
+        return namespace(b).matmul(a, b, out=into)

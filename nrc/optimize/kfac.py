@@ -5,6 +5,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from nrc.networks.arrays import Array, namespace
 from nrc.objectives.regularised_loss import RegularisedLoss
 from nrc.optimize.protocols import State
 from nrc.random_streams import Stream, generator
@@ -55,16 +56,16 @@ class KFAC:
         return layers
 
     @staticmethod
-    def times(objective: RegularisedLoss, layers: State, q: Tensor) -> Tensor:
-        """H_0 q for q (cells, parameters)."""
-        result = torch.empty_like(q)
+    def times(objective: RegularisedLoss, layers: State, q: Array) -> Array:
+        """H_0 q for q (cells, parameters), with the matrices as tensors or arrays like q."""
+        xp, result = namespace(q), namespace(q).empty_like(q)
         before, after = objective.network(q), objective.network(result)
         for l in range(1, len(layers) + 1):
             qa, qb, inverse = (layers[str(l)].get(name) for name in ("qa", "qb", "inverse"))
-            layer = qb.mT @ before.matrix(l)
-            layer = layer if qa is None else layer @ qa
+            layer = xp.matmul(qb.mT, before.matrix(l))
+            layer = layer if qa is None else xp.matmul(layer, qa)
             layer *= inverse
-            after.overwrite(l, qb @ (layer if qa is None else layer @ qa.mT))
+            after.overwrite(l, xp.matmul(qb, layer if qa is None else xp.matmul(layer, qa.mT)))
         return result
 
 

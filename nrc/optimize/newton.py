@@ -6,7 +6,6 @@ directions of negative curvature leave saddles.
 """
 
 from collections.abc import Callable
-from functools import partial
 
 import torch
 from pydantic import Field
@@ -80,7 +79,7 @@ class _SingleKFAC:
 
     @staticmethod
     def times(objective: Single, layers: State, q: Array) -> Array:
-        return fastest(KFAC.times(objective.low, tree_map(tensor, layers), tensor(q)))
+        return KFAC.times(objective.low, layers, q)
 
 
 class NewtonCG(LineSearch[Suitable]):
@@ -125,7 +124,11 @@ class NewtonCG(LineSearch[Suitable]):
     ) -> tuple[Tensor, Tensor]:
         assert isinstance(objective, RegularisedLoss)
         low, theta = single(objective), theta.float()
-        inverse = partial(KFAC.times, low, KFAC.at(low, theta))
+        layers = tree_map(fastest, KFAC.at(low, theta))
+
+        def inverse(q: Tensor) -> Tensor:
+            return tensor(KFAC.times(low, layers, fastest(q)))
+
         return conjugate_gradients(Hessian(low, theta), inverse, b.float(), accuracy.float())
 
     def _accuracy(self, residual: Tensor) -> Tensor:
