@@ -263,6 +263,17 @@ def test_single_precision_converges_as_far_as_it_can():
     )
 
 
+@pytest.mark.parametrize("name", ["lbfgs", "gd"])
+def test_a_run_begins_in_float32_if_asked(name):
+    loss, start = autoencoders(weight_decay=[0.1], sigma=[0.05])
+    coarse = run(name, loss, start, tolerance=0.1).point.theta
+    in_single = run(f"{name} from float32", loss, start, tolerance=0.1).point.theta
+    assert in_single.dtype == coarse.dtype == torch.float64
+    assert torch.equal(in_single, in_single.float().double())
+    assert not torch.equal(coarse, coarse.float().double())
+    torch.testing.assert_close(in_single, coarse, rtol=1e-3, atol=1e-4)
+
+
 def test_a_cell_without_any_descent_stops():
     """A linear network that is the identity has gradient 0 exactly, and no residual to converge by."""
     loss, _ = autoencoders(weight_decay=[0.0], sigma=[0.1])

@@ -26,7 +26,12 @@ def test_settings_are_complete_and_plain(tmp_path):
     assert (settings["device"], settings["figures"], settings["claims"]) == ("auto", {}, {})
     assert settings["data"]["blobs"]["separation"] == 2
     assert first["network"] == {"kind": "mlp", "activation": "tanh", "bias": False}
-    assert first["training"]["method"] == {"name": "varpro", "plain_epochs": 100, "history": 5}
+    assert first["training"]["method"] == {
+        "name": "varpro",
+        "plain_epochs": 100,
+        "history": 5,
+        "float32_until": 3e-4,
+    }
     assert first["measures"] == settings["measures"]
     assert first["grid"]["seed"] == [0]
     assert list(first["grid"]) == list(AXES)

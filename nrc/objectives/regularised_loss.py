@@ -90,8 +90,8 @@ class RegularisedLoss(Regularised):
         return [(some, self.select(some)) for some in (slice(k, k + size) for k in range(0, cells, size))]
 
     def at(self, theta: Tensor) -> Point:
-        """Value (cells,) and gradient (cells, parameters) at theta (cells, parameters)."""
-        return evaluated(self, theta)
+        """Value (cells,) and gradient (cells, parameters) at theta, computed in the precision of x."""
+        return evaluated(self, theta.to(self.x.dtype)).to(theta.dtype)
 
     def write(self, theta: Array, value: Array, gradient: Array) -> None:
         """Write value and gradient at theta into arrays."""

@@ -4,20 +4,21 @@ import torch
 from pydantic import Field
 
 from nrc.objectives.protocols import Objective, Point
-from nrc.optimize.options import MethodOptions
+from nrc.optimize.options import SingleStartOptions
 from nrc.optimize.protocols import Method, Phase, RunInfo, Step
+from nrc.optimize.single_start import single_start
 
 __all__ = ["GradientDescent", "Options", "build"]
 
 
-class Options(MethodOptions):
+class Options(SingleStartOptions):
     """Plain full-batch gradient descent."""
 
     step: float = Field(0.2, gt=0, description="step size")
 
 
 def build(run: RunInfo, options: Options) -> list[Phase]:
-    """Gradient descent.
+    """Gradient descent, in float32 first if the options ask for it.
 
     Examples
     --------
@@ -25,7 +26,8 @@ def build(run: RunInfo, options: Options) -> list[Phase]:
     >>> phase.method.length
     0.1
     """
-    return [Phase(GradientDescent(options.step))]
+    start = single_start(GradientDescent(options.step), run, options)
+    return [*start, Phase(GradientDescent(options.step))]
 
 
 class GradientDescent(Method[Objective]):

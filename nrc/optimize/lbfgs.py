@@ -9,8 +9,9 @@ from torch import Tensor
 from nrc.networks.arrays import Array, fastest, inner, namespace, tensor
 from nrc.objectives.protocols import Objective, Point
 from nrc.optimize.line_search import LineSearch
-from nrc.optimize.options import MethodOptions
+from nrc.optimize.options import SingleStartOptions
 from nrc.optimize.protocols import Phase, RunInfo, State, tree_map
+from nrc.optimize.single_start import single_start
 
 __all__ = ["LBFGS", "Options", "Preconditioner", "build"]
 
@@ -49,22 +50,23 @@ class Preconditioner(Protocol[Source]):
         """H_0 q for q (cells, variables), with the matrices as arrays like q."""
 
 
-class Options(MethodOptions):
+class Options(SingleStartOptions):
     """Limited-memory BFGS."""
 
     history: int = Field(10, ge=1, description="number of pairs that L-BFGS remembers")
 
 
 def build(run: RunInfo, options: Options) -> list[Phase]:
-    """L-BFGS.
+    """L-BFGS, after L-BFGS in float32 if the options ask for it.
 
     Examples
     --------
-    >>> [phase] = build(RunInfo(epochs=100, seeds=[0]), Options(history=5))
-    >>> phase.method.history
-    5
+    >>> phases = build(RunInfo(epochs=100, seeds=[0]), Options(history=5, float32_until=1e-3))
+    >>> [(phase.method.history, phase.tolerance) for phase in phases]
+    [(5, 0.001), (5, 0.0)]
     """
-    return [Phase(LBFGS(options.history))]
+    start = single_start(LBFGS(options.history), run, options)
+    return [*start, Phase(LBFGS(options.history))]
 
 
 class LBFGS(LineSearch[Suitable]):

@@ -7,9 +7,18 @@ from pydantic import Field
 from nrc.networks.activations import nonlinear
 from nrc.options import Options, Requirement, equal, given
 
-__all__ = ["FirstOrderOptions", "LearningRate", "MethodOptions"]
+__all__ = ["FirstOrderOptions", "Float32Until", "LearningRate", "MethodOptions", "SingleStartOptions"]
 
 LearningRate = Annotated[float, Field(gt=0, description="step size at the beginning of training")]
+
+Float32Until = Annotated[
+    float | None,
+    Field(
+        gt=0,
+        description="relative residual until which a run in float64 computes in float32, for at most half of "
+        "its epochs; null for never",
+    ),
+]
 
 
 class MethodOptions(Options):
@@ -29,6 +38,12 @@ class MethodOptions(Options):
         ValueError
             Beginning with the option's name.
         """
+
+
+class SingleStartOptions(MethodOptions):
+    """Options of a method that can begin in float32."""
+
+    float32_until: Float32Until = None
 
 
 class FirstOrderOptions(MethodOptions):

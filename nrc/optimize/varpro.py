@@ -22,19 +22,18 @@ from nrc.objectives.protocols import Point, evaluated
 from nrc.objectives.regularised_loss import RegularisedLoss
 from nrc.optimize.kfac import random_signs
 from nrc.optimize.lbfgs import LBFGS
-from nrc.optimize.options import MethodOptions
+from nrc.optimize.options import Float32Until, SingleStartOptions
 from nrc.optimize.protocols import Phase, RunInfo, State
+from nrc.optimize.single_start import single_start
 from nrc.options import Requirement, equal, positive
 
 __all__ = ["Options", "Projected", "RightInverse", "build"]
 
-# Relative residual at which float64 takes over from float32, whose evaluations take half the time.
-SWITCH = 3e-4
 # The preconditioner adds this multiple of weight decay to every eigenvalue.
 DAMPING = 10
 
 
-class Options(MethodOptions):
+class Options(SingleStartOptions):
     """Variable projection, for the squared error: ridge regression for the last layer, then L-BFGS."""
 
     requires = (
@@ -53,6 +52,7 @@ class Options(MethodOptions):
         100, ge=0, description="epochs of L-BFGS on all layers, before the last layer is projected out"
     )
     history: int = Field(5, ge=1, description="number of pairs that L-BFGS remembers")
+    float32_until: Float32Until = 3e-4
 
     def check(self, epochs: int, points: int | None) -> None:
         if self.plain_epochs >= epochs:
@@ -64,9 +64,6 @@ class Options(MethodOptions):
 def build(run: RunInfo, options: Options) -> list[Phase]:
     """L-BFGS on all layers for some epochs, so that the initial last layer counts; then on the other layers.
 
-    The others begin in float32. They take at most half of the budget there, because rounding could hide the
-    way to the residual at which float64 takes over.
-
     Examples
     --------
     >>> phases = build(RunInfo(epochs=1000, seeds=[0]), Options(plain_epochs=20))
@@ -74,9 +71,10 @@ def build(run: RunInfo, options: Options) -> list[Phase]:
     [20, 500, inf]
     """
     plain, history = options.plain_epochs, options.history
+    start = single_start(LBFGS(history, RightInverse), run, options)
     return [
         *([Phase(LBFGS(history), epochs=plain)] if plain else []),
-        Phase(LBFGS(history, RightInverse), _projected_single, tolerance=SWITCH, epochs=run.epochs // 2),
+        *(replace(phase, objective=_projected_single) for phase in start),
         Phase(LBFGS(history, RightInverse), Projected),
     ]
 

@@ -116,7 +116,9 @@ _SGD = {"learning_rate": 0.2, "momentum": 0.9, "batch": None, "schedule": "const
 METHODS = {
     "lbfgs": MethodCase("lbfgs", {"history": 10}, exact=False),
     "varpro": MethodCase("varpro", {"history": 10, "plain_epochs": 3}, exact=False),
+    "lbfgs from float32": MethodCase("lbfgs", {"history": 10, "float32_until": 1e-2}, exact=False),
     "gd": MethodCase("gd", {"step": 0.2}),
+    "gd from float32": MethodCase("gd", {"step": 0.2, "float32_until": 1e-2}, exact=False),
     "levenberg_marquardt": MethodCase(
         "levenberg_marquardt", {}, {"activation": "linear", "penalty": "product"}
     ),
