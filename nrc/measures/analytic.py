@@ -11,6 +11,7 @@ from nrc.measures.bounds import LEMMA, NOT_BELOW, THEOREM, VOID
 from nrc.metadata import describe
 from nrc.theory.bounds import distance_bound
 from nrc.theory.centroids import centroid_gap_bound
+from nrc.theory.clusters import same_sets
 from nrc.theory.segments import segment_gap_bound
 
 __all__ = ["analytic_bounds"]
@@ -77,11 +78,13 @@ def analytic_bounds(
     known, found = np.full((2, len(BOUNDS), *residual.shape, len(network.sources)), np.nan)
     if isinstance(network, MeasuredStack):
         for k, partition in enumerate(best):
-            after = network.networks.after(k), network.features[k], network.y
-            for gaps, sets in ((known, labels), (found, partition)):
-                if sets is not None:
-                    for gap, bound in zip(gaps, BOUNDS.values(), strict=True):
-                        gap[:, k:, k] = bound(*after, torch.as_tensor(sets).long(), clusters)
+            cells = np.arange(len(partition))
+            if labels is not None:
+                _write(known, network, k, torch.as_tensor(labels).long(), clusters, cells)
+                # where the best partition is the classes, it has the same bounds
+                found[..., k] = known[..., k]
+                cells = cells[~same_sets(labels, partition.numpy(), clusters)]
+            _write(found, network, k, partition, clusters, cells)
     bounds = [
         distance_bound(residual[:, :, None], gap, weight_decay[:, :, None]) for gap in np.fmin(known, found)
     ]
@@ -92,3 +95,13 @@ def analytic_bounds(
     }
     dims = ("cell", "layer", "source")
     return describe(xr.Dataset({name: (dims, values) for name, values in columns.items()}), **ABOUT)
+
+
+def _write(
+    gaps: Array, network: MeasuredStack, k: int, sets: Tensor, clusters: int, cells: NDArray[np.int64]
+) -> None:
+    """Write the bounds on the gaps of z^k for some cells into an array (bounds, cells, layers, sources)."""
+    if len(cells):
+        of = network.networks.after(k).select(torch.from_numpy(cells))
+        for gap, bound in zip(gaps, BOUNDS.values(), strict=True):
+            gap[cells, k:, k] = bound(of, network.features[k][cells], network.y[cells], sets[cells], clusters)

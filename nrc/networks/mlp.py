@@ -108,6 +108,11 @@ class Network:
         biases = None if self.biases is None else self.biases[k:]
         return replace(self, weights=self.weights[k:], biases=biases)
 
+    def select(self, cells: Tensor) -> "Network":
+        """The networks of some cells, given by index."""
+        biases = None if self.biases is None else [b[cells] for b in self.biases]
+        return replace(self, weights=[w[cells] for w in self.weights], biases=biases)
+
     def to(self, dtype: torch.dtype) -> "Network":
         """The networks in another precision, as tensors."""
         biases = None if self.biases is None else [b.to(dtype) for b in self.biases]

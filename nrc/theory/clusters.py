@@ -16,7 +16,7 @@ from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import ThreadpoolController
 
-__all__ = ["kmeans", "nearest"]
+__all__ = ["kmeans", "nearest", "same_sets"]
 
 
 def kmeans(points: ArrayLike, clusters: int, restarts: int, seed: int) -> KMeans:
@@ -70,6 +70,20 @@ def nearest(fit: KMeans, points: ArrayLike) -> NDArray[np.int64]:
     """
     with _one_thread():
         return np.asarray(fit.predict(points), dtype=np.int64)
+
+
+def same_sets(labels: NDArray[np.integer], others: NDArray[np.integer], clusters: int) -> NDArray[np.bool_]:
+    """Whether two partitions have the same sets, whatever their numbers, for each row of (cells, points).
+
+    Examples
+    --------
+    >>> same_sets(np.array([[0, 0, 1], [0, 0, 1]]), np.array([[1, 1, 0], [1, 0, 0]]), clusters=2)
+    array([ True, False])
+    """
+    met = np.zeros((len(labels), clusters, clusters), dtype=bool)
+    met[np.arange(len(labels))[:, None], labels, others] = True
+    one_each: NDArray[np.bool_] = (met.sum(1) <= 1).all(1) & (met.sum(2) <= 1).all(1)
+    return one_each
 
 
 @contextmanager
