@@ -4,6 +4,7 @@ python -m tools.minima        takes ten minutes on two cores
 """
 
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from itertools import product
 from multiprocessing import get_context
 
@@ -18,6 +19,7 @@ from nrc.optimize import build
 from nrc.optimize.minimise import minimise
 from nrc.optimize.protocols import RunInfo
 from nrc.theory.ranks import EXACT
+from nrc.training.parallel import BLOCKS, block_size
 from tools.markdown import filled, table
 
 SEEDS = [0, 1, 2]
@@ -30,6 +32,7 @@ LBFGS = {"name": "lbfgs", "history": 10}
 METHODS = {
     "plain L-BFGS": (LBFGS, 0.0),
     "plain L-BFGS, initial weights changed by a factor of 1 +- 1e-15": (LBFGS, ROUNDING),
+    "L-BFGS in float32 to 3e-4, then in float64": ({**LBFGS, "float32_until": 3e-4}, 0.0),
     **{
         f"variable projection after {plain:,} epochs of plain L-BFGS": (
             {"name": "varpro", "plain_epochs": plain},
@@ -37,6 +40,10 @@ METHODS = {
         )
         for plain in (0, 100, 300)
     },
+    "the same after 100 epochs, all in float64": (
+        {"name": "varpro", "plain_epochs": 100, "float32_until": None},
+        0.0,
+    ),
 }
 
 Ends = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_], int]
@@ -50,10 +57,12 @@ def ends(name: str, seed: int) -> Ends:
     axes = {"weight_decay": np.geomspace(2e-3, 1e-1, SIDE), "sigma": np.geomspace(0.03, 1, SIDE)}
     problem = configured("mixture", **{axis: values.tolist() for axis, values in axes.items()}, seed=seed)
     loss, start = problem.objective, problem.start()
+    block = block_size(loss.architecture, loss.x.shape[1], loss.x.dtype)
+    loss = replace(loss, block=block)
     signs = np.random.default_rng(seed).choice([-1.0, 1.0], size=tuple(start.shape))
     start = start * (1 + change * torch.from_numpy(signs))
     phases = build(options.pop("name"), options, RunInfo(EPOCHS, [seed] * len(start), TOLERANCE))
-    end = minimise(loss, start, phases, tolerance=TOLERANCE, epochs=EPOCHS)
+    end = minimise(loss, start, phases, tolerance=TOLERANCE, epochs=EPOCHS, window=BLOCKS * block)
     weights = torch.stack(loss.network(end.point.theta).weights, dim=1)
     return (
         torch.linalg.svdvals(weights).numpy(),
@@ -112,8 +121,9 @@ largest difference of a relative distance to rank 5.
 {table([row(name, found) for name in METHODS])}
 
 The second row compares plain L-BFGS with itself after a change of the initial weights in their last digits,
-which can be due to rounding. The singular values of a single network therefore depend on the minimum in which
-training ended, and only many cells together can be interpreted.
+which can be due to rounding. A beginning in float32 changes more digits. The singular values of a single
+network therefore depend on the minimum in which training ended, and only many cells together can be
+interpreted.
 """
     path = PROJECT / "docs/minima.md"
     path.write_text(filled(page), encoding="utf-8")
