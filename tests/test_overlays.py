@@ -14,7 +14,7 @@ def test_an_overlay_changes_the_keys_that_it_names(tmp_path):
     mixture = read(tmp_path, first, second)["experiments"]["mixture"]
     known = desk()["experiments"]["mixture"]["grid"]
     assert mixture["grid"] == {**known, "seed": [7], "sigma": [0.03, 1], "depth": [3]}
-    assert mixture["training"]["method"] == {"name": "lbfgs", "history": 3}
+    assert mixture["training"]["method"] == {"name": "lbfgs", "history": 3, "float32_until": None}
 
 
 def test_an_entry_of_another_kind_keeps_nothing(tmp_path):
@@ -28,7 +28,11 @@ def test_an_entry_of_another_kind_keeps_nothing(tmp_path):
         """,
     )
     assert "clusters" not in settings["data"]["blobs"]
-    assert settings["experiments"]["mixture"]["training"]["method"] == {"name": "gd", "step": 0.1}
+    assert settings["experiments"]["mixture"]["training"]["method"] == {
+        "name": "gd",
+        "step": 0.1,
+        "float32_until": None,
+    }
     assert "certified" not in settings["figures"]["figure1"]
     assert (settings["claims"]["head"]["at_least"], settings["claims"]["head"]["at_most"]) == (None, 0)
 
@@ -141,7 +145,8 @@ def test_a_section_that_is_null_loses_its_entries(tmp_path):
     assert settings["removed"].startswith(
         "configuration: claims transition, transition_with_decay, rate_variability,"
     )
-    assert settings["removed"].endswith("depth_middle are removed")
+    listed, others = settings["removed"].removesuffix(" others are removed").split(" and ")
+    assert len(listed.split(", ")) + int(others) == len(read(tmp_path, "")["claims"])
     assert read(tmp_path, text, "claims: {level: 0.9}")["claims"] == {}
 
 

@@ -10,6 +10,9 @@ from workflow.config.warm_starts import warm_start_of
 
 __all__ = ["Removal"]
 
+# Largest number of names of a section that are all written out.
+LISTED = 12
+
 
 class Removal:
     """Entries that are removed by `NAME: null`, and entries that depend on them.
@@ -85,4 +88,11 @@ class Removal:
 
 
 def _listed(names: Mapping[str, list[str]]) -> str:
-    return ", ".join(f"{section} {', '.join(some)}" for section, some in names.items() if some)
+    """Sections with their names; of many names the first ones and the number of the others."""
+    return ", ".join(f"{section} {_some(of_section)}" for section, of_section in names.items() if of_section)
+
+
+def _some(names: list[str]) -> str:
+    if len(names) <= LISTED:
+        return ", ".join(names)
+    return f"{', '.join(names[: LISTED - 2])} and {len(names) - LISTED + 2} others"
