@@ -6,15 +6,17 @@ configuration's checks, its defaults, its JSON schema and the reference page all
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, core_schema
 
 from nrc.text import written
 
 __all__ = [
     "Condition",
+    "HomePath",
     "KeyOf",
     "Options",
     "Requirement",
@@ -29,6 +31,9 @@ __all__ = [
     "several_values",
     "without",
 ]
+
+# A path in which ~ at its beginning is the home directory.
+HomePath = Annotated[str, AfterValidator(lambda path: str(Path(path).expanduser()))]
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__ = ["between", "capitalised", "counted", "listed", "shortened", "written"]
+__all__ = ["between", "capitalised", "counted", "listed", "one_line", "shortened", "written"]
 
 
 def between(low: float, high: float, form: str = "g") -> str:
@@ -66,6 +66,17 @@ def listed(words: Iterable[object], last: str = "and") -> str:
     return f"{', '.join(first)} {last} {end}" if first else end
 
 
+def one_line(text: object) -> str:
+    """A text without line breaks.
+
+    Examples
+    --------
+    >>> one_line(ValueError("no room\\n  for two lines"))
+    'no room for two lines'
+    """
+    return " ".join(str(text).split())
+
+
 def shortened(text: object, length: int = 60) -> str:
     """A text in one line, cut if it is longer than `length` characters.
 
@@ -74,7 +85,7 @@ def shortened(text: object, length: int = 60) -> str:
     >>> shortened("a long\\nline", 9)
     'a long...'
     """
-    line = " ".join(str(text).split())
+    line = one_line(text)
     return line if len(line) <= length else f"{line[: length - 3]}..."
 
 

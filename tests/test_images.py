@@ -9,7 +9,7 @@ import scipy.io
 from torchvision import datasets
 
 from nrc import netcdf
-from nrc.data import images
+from nrc.data import images, mnist
 from nrc.data.images import SETS, Options
 
 # images of each class in a split
@@ -153,3 +153,9 @@ def test_without_a_network_the_error_is_one_line(name, monkeypatch):
 def test_options_are_checked_before_any_image_is_read(changes, line):
     with pytest.raises(ValueError, match=f"^{line}"):
         images.check(Options(dataset="MNIST", **changes))
+
+
+@pytest.mark.parametrize("kind", [images, mnist])
+def test_a_folder_may_begin_with_the_home_directory(kind, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert kind.Options(folder="~/pictures").folder == str(tmp_path / "pictures")

@@ -15,6 +15,8 @@ from pydantic import Field, field_validator
 
 from nrc.data import Size
 from nrc.data.options import DataOptions
+from nrc.options import HomePath
+from nrc.text import one_line
 
 if TYPE_CHECKING:
     from nrc.data.points import Points
@@ -37,7 +39,7 @@ class Options(DataOptions):
     places: ClassVar[tuple[str, ...]] = ("file",)
     rule: ClassVar[str] = "import_arrays"
 
-    file: str = Field(
+    file: HomePath = Field(
         description=".npz, .npy or NetCDF with x (points, features), labels (points), whole numbers or "
         "texts, and for the task regress y (points, outputs); ~ at its beginning is the home directory"
     )
@@ -47,7 +49,7 @@ class Options(DataOptions):
     def _path(cls, file: str) -> str:
         if "{" in file or "}" in file:
             raise ValueError("must be a path without braces")
-        return str(Path(file).expanduser())
+        return file
 
 
 def check(options: Options) -> None:
@@ -156,8 +158,7 @@ def _reason(error: Exception) -> str:
     """The error in one line that follows the name of the file."""
     if isinstance(error, OSError) and error.strerror:
         return f"it cannot be read ({error.strerror})"
-    message = " ".join(str(error).split())
-    return message if isinstance(error, ValueError) else f"it is damaged ({message})"
+    return one_line(error) if isinstance(error, ValueError) else f"it is damaged ({one_line(error)})"
 
 
 Headers = dict[str, tuple[tuple[int, ...], np.dtype]]

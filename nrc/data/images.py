@@ -14,6 +14,8 @@ from pydantic import Field
 from nrc.data import Size
 from nrc.data.options import DataOptions
 from nrc.data.subsets import balanced_subsets
+from nrc.options import HomePath
+from nrc.text import one_line
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -75,10 +77,10 @@ class Options(DataOptions):
     dataset: Literal["MNIST", "FashionMNIST", "KMNIST", "EMNIST", "CIFAR10", "CIFAR100", "SVHN"] = Field(
         "MNIST", description="data set of torchvision; EMNIST is its split balanced, with 47 classes"
     )
-    folder: str | None = Field(
+    folder: HomePath | None = Field(
         None,
         description="folder that torchvision has as `root`, with the files of the data set as torchvision "
-        "stores them, or null to download them",
+        "stores them, or null to download them; ~ at its beginning is the home directory",
     )
     side: int | None = Field(
         None,
@@ -197,16 +199,16 @@ def fetch(options: Options, name: str, bundled: str | Path) -> "xr.Dataset":
                 splits = _splits(name, root, download=True)
             except UNREADABLE as error:
                 raise ValueError(
-                    f"{name} could not be downloaded by torchvision ({_line(error)}); check the network, or "
-                    "use folder with the files as torchvision stores them"
+                    f"{name} could not be downloaded by torchvision ({_reason(error)}); check the network, "
+                    "or use folder with the files as torchvision stores them"
                 ) from error
     else:
         try:
             splits = _splits(name, options.folder, download=False)
         except UNREADABLE as error:
             raise ValueError(
-                f"folder is {options.folder!r}, where torchvision does not find {name} ({_line(error)}); put "
-                f"{SETS[name].files} there, or use null to download them"
+                f"folder is {options.folder!r}, where torchvision does not find {name} ({_reason(error)}); "
+                f"put {SETS[name].files} there, or use null to download them"
             ) from error
     return xr.Dataset(
         {
@@ -248,8 +250,8 @@ def _splits(name: str, root: str, download: bool) -> dict[str, Arrays]:
     return found
 
 
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split()) or "a file is damaged"
+def _reason(error: Exception) -> str:
+    return one_line(error) or "a file is damaged"
 
 
 def draw(options: Options, seed: int, files: Sequence[str]) -> "Points":

@@ -18,6 +18,7 @@ from nrc.data import Size
 from nrc.data.images import averaged
 from nrc.data.options import DataOptions
 from nrc.data.subsets import balanced, balanced_subsets
+from nrc.options import HomePath
 from nrc.text import listed
 
 if TYPE_CHECKING:
@@ -102,8 +103,10 @@ class Options(DataOptions):
         description="bundled (the 10,000 test images that come with this project, cut in two), folder (the "
         "IDX files in a folder) or torchvision (a download)",
     )
-    folder: str | None = Field(
-        None, description="folder with MNIST's IDX files, compressed or not, for the source folder"
+    folder: HomePath | None = Field(
+        None,
+        description="folder with MNIST's IDX files, compressed or not, for the source folder; ~ at its "
+        "beginning is the home directory",
     )
     train_points: int | None = Field(
         1000,

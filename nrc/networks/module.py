@@ -5,11 +5,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from pydantic import Field, field_validator
+from pydantic import Field
 from torch import nn
 
 from nrc.networks.module_architecture import ModuleArchitecture
 from nrc.networks.options import NetworkOptions
+from nrc.options import HomePath
 from nrc.text import first_line
 
 __all__ = ["Build", "Options", "architecture", "load", "of_function"]
@@ -24,13 +25,10 @@ class Options(NetworkOptions):
     width and depth mean. All parameters are trained, with weight decay, in eval mode.
     """
 
-    file: str = Field(description="Python file with the function; ~ at its beginning is the home directory")
+    file: HomePath = Field(
+        description="Python file with the function; ~ at its beginning is the home directory"
+    )
     build: str = Field("build", description="name of the function")
-
-    @field_validator("file")
-    @classmethod
-    def _path(cls, file: str) -> str:
-        return str(Path(file).expanduser())
 
     def check(self, input_shape: Sequence[int], width: int, depth: int) -> None:
         # without running the file, which imports torch
