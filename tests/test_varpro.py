@@ -165,6 +165,20 @@ def steps(loss, theta):
     return minimise(loss, theta, phases, tolerance=0, epochs=12).point
 
 
+def test_float32_ends_where_its_rounding_begins():
+    """With little weight decay it does not reach a residual of 3e-4, and would use half of the budget."""
+    loss, start = autoencoders(weight_decay=[1e-5], sigma=[0.3])
+    epochs = []
+
+    def report(run):
+        if not run.in_last_phase:
+            epochs.append(run.progress.epochs)
+
+    phases = build(RunInfo(20_000, [0]), Options(plain_epochs=50))
+    minimise(loss, start, phases, tolerance=1e-8, epochs=20_000, report=report)
+    assert max(epochs) < 5_000
+
+
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_blocks_change_no_bit(name):
     loss, theta = PROBLEMS[name]

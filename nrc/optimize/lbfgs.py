@@ -62,8 +62,8 @@ def build(run: RunInfo, options: Options) -> list[Phase]:
     Examples
     --------
     >>> phases = build(RunInfo(epochs=100, seeds=[0]), Options(history=5, float32_until=1e-3))
-    >>> [(phase.method.history, phase.tolerance) for phase in phases]
-    [(5, 0.001), (5, 0.0)]
+    >>> [(phase.method.history, phase.epochs) for phase in phases]
+    [(5, 50), (5, inf)]
     """
     start = single_start(LBFGS(options.history), run, options)
     return [*start, Phase(LBFGS(options.history))]

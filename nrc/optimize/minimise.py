@@ -226,6 +226,7 @@ class Minimisation:
         self.running, self.waiting = state["running"], state["waiting"]
         self.point, self.end = Point(**state["point"]), Minimum.resume(state["end"])
         self._before, self.objective = state["before"], self._objective_of(self.running)
+        self._near = self._near_in_phase()
         self.method.resume(state["method"])
         self._stuck, self._diverged = torch.zeros_like(self.running, dtype=torch.bool), ~self.point.finite
         if observer is not None:
@@ -273,12 +274,18 @@ class Minimisation:
         """The objective that the method of the phase minimises, of some cells."""
         return self.phase.objective(self._objective.select(cells))
 
+    def _near_in_phase(self) -> Tensor:
+        """The relative residual at which each cell leaves the phase, (cells,)."""
+        near = self.phase.tolerance
+        return near(self._objective) if callable(near) else torch.full_like(self._small, near)
+
     def _begin_phase(self) -> None:
         """Let the cells that have not terminated wait for the phase."""
         self.waiting = (self.end.termination_reason == RUNNING).nonzero()[:, 0]
         self.running = self.waiting[:0]
         self.objective = self._objective_of(self.running)
         self.point, self.residual = self.end.point[self.running], self.end.residual[self.running]
+        self._near = self._near_in_phase()
         # epochs of each cell before the phase
         self._before = self.end.evaluations.clone()
         self._stuck = self._diverged = torch.zeros_like(self.running, dtype=torch.bool)
@@ -316,7 +323,7 @@ class Minimisation:
         running = fastest(self.running)
         done, norm = fastest(self.end.evaluations)[running], fastest(protocols.norm(self.point.theta))
         spent, collapsed = done >= epochs, norm <= fastest(self._small)[running]
-        near = fastest(self.residual) <= max(self.phase.tolerance, tolerance)
+        near = fastest(self.residual) <= fastest(self._near)[running].clip(min=tolerance)
         over = done - fastest(self._before)[running] >= self.phase.epochs
         usual = not (near | over | spent | collapsed | fastest(self._stuck) | fastest(self._diverged)).any()
         left = torch.full_like(self.running, STAYS)

@@ -176,7 +176,8 @@ class Phase:
         objective of the run.
     tolerance, epochs : optional
         A cell leaves the phase at this relative residual, after this number of epochs in the phase, or when
-        the method cannot decrease its value any more.
+        the method cannot decrease its value any more. The tolerance may be a function of the objective of the
+        run, with a value for each cell.
 
     Examples
     --------
@@ -191,5 +192,5 @@ class Phase:
 
     method: Method[Any]
     objective: Callable[[Any], Objective] = lambda objective: objective
-    tolerance: float = 0.0
+    tolerance: float | Callable[[Any], Tensor] = 0.0
     epochs: float = float("inf")
