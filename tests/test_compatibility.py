@@ -203,6 +203,16 @@ def test_joined_experiments_may_differ_in_how_they_train_and_may_leave_holes(tmp
         assert taken(tmp_path, entry(kind, ["first", "second"], at), OVERLAP)[section]["mine"]["at"] == at
 
 
+def test_a_layer_that_the_networks_do_not_have_is_refused(tmp_path):
+    def layers(chosen):
+        return figure("plane", ["one"], layers=chosen)
+
+    assert line(tmp_path, layers([1, 9])) == (
+        "figures.mine.layers is [1, 9], but the networks of one have 2 layers; choose from these"
+    )
+    assert taken(tmp_path, layers([1, 2]))["figures"]["mine"]["layers"] == [1, 2]
+
+
 def test_joined_experiments_are_one_grid(tmp_path):
     assert line(tmp_path, figure("plane", ["one", "wide"])) == (
         f"figures.mine (plane) cannot be drawn from one and wide: grid.width is [4, 8], {ONE_VALUE}"

@@ -7,6 +7,7 @@ from typing import Any
 from nrc import kinds
 from nrc.grid import AXES, notation
 from nrc.options import Options
+from nrc.text import counted
 from workflow.config.counterparts import counterpart_fault
 from workflow.config.requirements import unmet
 from workflow.config.words import value_at, written
@@ -83,8 +84,25 @@ def check_compatibility(
                     f"{cannot} {which}: {fault.key} is {written(fault.value)}, but must be "
                     f"{fault.needed}{hint}"
                 )
+            _check_layers(key, entry, experiment, experiments[experiment]["network"], grid)
             if cube_of(section, entry) == "shift" and (reason := counterpart_fault(experiment, experiments)):
                 raise ConfigurationError(f"{cannot} {experiment}: {reason}")
+
+
+def _check_layers(
+    key: str, entry: Mapping[str, Any], experiment: str, network: Mapping[str, Any], grid: Mapping[str, Any]
+) -> None:
+    """Check that networks of the kind mlp, whose depth is their number of layers, have the chosen layers."""
+    depth = max(grid["depth"])
+    for name in ("layer", "layers"):
+        layers = entry.get(name)
+        # claims also choose layers by words
+        places = [k for k in (layers if isinstance(layers, list) else [layers]) if isinstance(k, int)]
+        if network["kind"] == "mlp" and max(places, default=0) > depth:
+            raise ConfigurationError(
+                f"{key}.{name} is {written(layers)}, but the networks of {experiment} have "
+                f"{counted(depth, 'layer')}; choose from these"
+            )
 
 
 def _check_titles(
