@@ -28,6 +28,9 @@ TrainCells = Callable[[Cells, State, Callable[[Callable[[], State]], None]], Arr
 
 # Bytes of the features of a block of cells: they stay in the cache of a core from one operation to the next.
 CACHE = 3e6
+# A few cells are evaluated together even if their features have this size, and only stay in the cache of the
+# processor: they share the overhead of a step.
+SHARED_CACHE, FEW = 9e6, 3
 # Blocks that run at a time, so that the steps between evaluations are shared by many cells.
 BLOCKS = 4
 # Operations of an evaluation of a cell below which threads wait longer for the interpreter than they compute.
@@ -67,10 +70,13 @@ def block_size(architecture: Architecture, points: int, dtype: torch.dtype) -> i
     --------
     >>> block_size(Architecture((20, 20, 20)), points=200, dtype=torch.float64)
     13
+    >>> block_size(Architecture((50, 50, 50, 50, 50)), points=500, dtype=torch.float64)
+    3
     """
     # features, derivatives in them, and one more buffer
     numbers = points * (2 * sum(architecture.sizes) + max(architecture.sizes))
-    return max(1, int(CACHE / (numbers * dtype.itemsize)))
+    size = numbers * dtype.itemsize
+    return max(1, min(FEW, int(SHARED_CACHE / size)), int(CACHE / size))
 
 
 class Parts:
