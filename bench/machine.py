@@ -16,6 +16,8 @@ import torch
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from nrc.text import counted
+
 __all__ = ["alone", "clock", "cores", "name", "product_rates", "seconds_of", "use_threads"]
 
 
@@ -40,7 +42,7 @@ def name() -> str:
         if library["user_api"] == "blas"
     }
     return (
-        f"{processor}{model}{wide}, {cores()} cores, {sys.platform}, load before the run "
+        f"{processor}{model}{wide}, {counted(cores(), 'core')}, {sys.platform}, load before the run "
         f"{os.getloadavg()[0]:.1f};\nPython {platform.python_version()}, "
         + ", ".join(f"{name} {module.__version__}" for name, module in versions.items())
         + f", {', '.join(sorted(libraries))}."

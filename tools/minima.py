@@ -40,7 +40,7 @@ METHODS = {
         )
         for plain in (0, 100, 300)
     },
-    "the same after 100 epochs, all in float64": (
+    "variable projection after 100 epochs of plain L-BFGS, all in float64": (
         {"name": "varpro", "plain_epochs": 100, "float32_until": None},
         0.0,
     ),
