@@ -75,7 +75,7 @@ def machine_section() -> tuple[str, dict[int, float]]:
     head = f"""# Times
 
 `make bench` wrote this page in a single run on a single machine: {machine.name()} Processor time
-equals the elapsed time of one thread on an otherwise idle machine, and does not depend on other processes.
+equals the elapsed time of one thread on an otherwise idle machine, and depends less on other processes.
 
 Rate of products of 512 x 512 matrices in float64 (GEMM). The shares of GEMM below refer to the faster
 library:

@@ -99,7 +99,7 @@ def never(run: Run, k: int) -> int:
 
 
 def headline(found: Compared) -> str:
-    """Time of scipy over the time of this engine, for each tolerance."""
+    """Time of scipy over the time of this engine, for each tolerance, and which minima they end in."""
     theirs, cells, parts = found.runs[SCIPY], len(found.problem.stack), []
     for k, tolerance in enumerate(TOLERANCES):
         processor, *elapsed = (
@@ -118,7 +118,7 @@ def headline(found: Compared) -> str:
             parts.append(f"It reaches {goal} in {times}.")
     return (
         f"For comparison, {cells} cells were trained with scipy's L-BFGS-B on a function that was written by "
-        f"hand in numpy, with one thread. {' '.join(parts)}"
+        f"hand in numpy, with one thread. {' '.join(parts)} {_minima(found)}"
     )
 
 
@@ -158,7 +158,7 @@ def section(found: Compared, whole: Compared, rate: float) -> str:
     without_jax = "" if JAX in found.runs else "JAX is not among them, because optax is not installed. "
     return f"""## Cells of Figure 1, to stationarity
 
-{headline(whole)} {_minima(whole)}
+{headline(whole)}
 
 {table(rows(whole, rate))}
 

@@ -43,7 +43,7 @@ def test_the_overlay_without_mnist_removes_its_experiments(tmp_path):
 def test_the_script_that_condenses_prints_the_numbers_below_it(capsys):
     """Up to the minimum that rounding decides."""
     exec(compile(block("smaller.py"), "smaller.py", "exec"), {})
-    printed = textwrap.dedent(re.search(r"which rounding decides:\n\n((?:    .*\n)+)", README)[1])
+    printed = textwrap.dedent(re.search(r"with other numbers:\n\n((?:    .*\n)+)", README)[1])
     found, expected = (
         np.array([line.split()[:3] for line in text.splitlines()[2:5]], dtype=int)
         for text in (capsys.readouterr().out, printed)

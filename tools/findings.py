@@ -309,9 +309,8 @@ def blocks(numbers: Mapping[str, Any]) -> dict[str, str]:
 
 def _plane_block(plane: Mapping[str, Any]) -> str:
     return f"""{plane["converged"]:,} of {plane["cells"]:,} networks converged; the largest relative residual
-is {plane["worst"]:.1e}. The transition follows a line sigma^2 ~ weight decay, and there the layers jump away
-from rank K: none of the {plane["layers"]:,} layers has a relative distance between {plane["below"]:.1%} and
-{plane["above"]:.0%}."""
+is {plane["worst"]:.1e}. At the transition, the layers jump away from rank K: none of the
+{plane["layers"]:,} layers has a relative distance between {plane["below"]:.1%} and {plane["above"]:.0%}."""
 
 
 def _certified_block(certified: Mapping[str, Any], plane: Mapping[str, Any]) -> str:
@@ -374,7 +373,7 @@ def _claims_block(first: Mapping[str, Any], fresh: Mapping[str, Any] | None) -> 
         ]
         tables.append(f"**{title}**\n\n{table(rows)}")
     counts = " ".join(
-        f"Of {len(_of_paper(run))} claims of the paper, {tally(_of_paper(run))} {seeds}."
+        f"Of {len(_of_paper(run))} tests of sentences of the paper, {tally(_of_paper(run))} {seeds}."
         for seeds, run in zip(decided, runs, strict=True)
     )
     return "\n\n".join([counts, *tables])
