@@ -24,6 +24,9 @@ RULE = f"""A part is supported if its results would have a chance of at most 5% 
 false, and contradicted if they would have such a chance if it were true. Chances are corrected for the
 number of parts. A claim is supported if more than {1 - SHARE:.0%} of its parts are supported, and
 contradicted if at least {SHARE:.0%} are contradicted. A claim with fewer than {SEEDS} seeds is inconclusive.
+Tables of parts show the mean over seeds, in brackets its 95% interval, which is not corrected, and the
+smaller of the two corrected chances.
+
 """
 
 
