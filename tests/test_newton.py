@@ -7,6 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from nrc.networks.arrays import tensor
+from nrc.networks.workspace import Workspace
 from nrc.objectives.hessian import Hessian
 from nrc.objectives.mixed_precision import Single
 from nrc.optimize import build
@@ -15,7 +17,7 @@ from nrc.optimize.minimise import minimise
 from nrc.optimize.newton import NewtonCG, conjugate_gradients
 from nrc.optimize.protocols import Phase, RunInfo, tree_map
 from nrc.status import TerminationReason
-from support.problems import autoencoders, classifiers, normal, plain_hessians
+from support.problems import autoencoders, classifiers, let_torch_compute, normal, plain_hessians
 
 OPTIONS = {"history": 10, "switch": 1e-5}
 SHARES = torch.softmax(normal(2, 50), 1)
@@ -44,6 +46,22 @@ def test_a_product_with_the_hessian_agrees_with_autograd(loss, activation, share
     objective, v = replace(objective, shares=shares), normal(*theta.shape)
     expected = (plain_hessians(objective, theta) @ v[:, :, None])[:, :, 0]
     torch.testing.assert_close(Hessian(objective, theta)(v), expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_torch_computes_what_numpy_does(monkeypatch, bias):
+    """On a GPU torch computes."""
+    objective, theta, _ = classifiers(bias=bias)
+    v = normal(*theta.shape)
+    layers = KFAC.at(objective, theta)
+    product, solution = Hessian(objective, theta)(v), KFAC.times(objective, tree_map(tensor, layers), v)
+    by_arrays = KFAC.times(objective, tree_map(lambda leaf: leaf.numpy(), layers), v.numpy())
+    let_torch_compute(monkeypatch)
+    objective = replace(objective, workspace=Workspace())
+    torch.testing.assert_close(Hessian(objective, theta)(v), product, rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(tensor(by_arrays), solution, rtol=1e-12, atol=1e-14)
+    end = run(objective, theta)
+    assert (end.termination_reason == TerminationReason.TOLERANCE).all()
 
 
 def test_a_product_can_be_taken_again_and_again():

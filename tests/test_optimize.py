@@ -8,12 +8,13 @@ import torch
 from scipy.optimize import minimize
 
 from nrc import kinds
+from nrc.networks.workspace import Workspace
 from nrc.objectives.protocols import Point
 from nrc.objectives.regularised_loss import RegularisedLoss
 from nrc.optimize.line_search import LineSearch
 from nrc.optimize.minimise import minimise
 from nrc.status import Status, TerminationReason
-from support.problems import METHODS, MethodCase, autoencoders, value_and_gradient
+from support.problems import METHODS, MethodCase, autoencoders, let_torch_compute, value_and_gradient
 
 BUDGET = {"tolerance": 1e-8, "epochs": 20_000}
 # a loose tolerance where steps do not shorten by themselves
@@ -261,6 +262,17 @@ def test_single_precision_converges_as_far_as_it_can():
     torch.testing.assert_close(
         spectra(loss, end.point.theta.double()), spectra(loss, exact.point.theta), rtol=0, atol=1e-3
     )
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_torch_steps_as_numpy_does(monkeypatch, name):
+    """On a GPU torch computes."""
+    loss, start = METHODS[name].autoencoders()
+    expected = run(name, loss, start, tolerance=1e-12, epochs=30).point
+    let_torch_compute(monkeypatch)
+    found = run(name, replace(loss, workspace=Workspace()), start, tolerance=1e-12, epochs=30).point
+    close = 1e-2 if "float32" in name else 1e-4
+    torch.testing.assert_close(found.value, expected.value, rtol=close, atol=0)
 
 
 @pytest.mark.parametrize("name", ["lbfgs", "gd"])

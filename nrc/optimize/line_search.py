@@ -115,7 +115,7 @@ class LineSearch(Method[Suitable]):
         if len(cells):
             here = slice(None) if len(cells) == len(new) else cells
             directions, cost = self.directions(objective, point, tensor(cells))
-            direction[here] = fastest(directions)
+            direction[here] = xp.asarray(fastest(directions), dtype=direction.dtype)
             slope[here] = inner(fastest(point.gradient)[here, : direction.shape[1]], direction[here])
             t[here], low[here], high[here] = 1, 0, xp.inf
             epochs[here] += cost if isinstance(cost, int) else fastest(cost)
