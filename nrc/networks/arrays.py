@@ -1,4 +1,4 @@
-"""One text for tensors of torch and arrays of numpy: the names that both libraries have.
+"""The same code for tensors of torch and arrays of numpy: names that both libraries have.
 
 Networks as small as those of a stack are evaluated faster by numpy, whose matrix products have less overhead
 and reach a higher rate. On a CPU an array and a tensor can share their memory, so only a view is made.
