@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import re
 import secrets
 import time
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ __all__ = ["atomic", "load", "load_arrays", "save"]
 
 # Value of the attribute sha256 while the digest is computed; it has the length of a digest.
 PLACEHOLDER = b"the SHA-256 of this file with this sentence in its place".ljust(64)
+DIGITS_AS_X = bytes(ord("x") if chr(byte) in "0123456789abcdef" else 0 for byte in range(256))
 # Seconds after which a temporary file must be from a process that was killed: writing takes less.
 LEFT_BEHIND = 3600
 # Bytes from which a variable is compressed: smaller variables load faster uncompressed.
@@ -220,9 +220,12 @@ def _checked_bytes(path: str | Path) -> bytes:
 
 
 def _is_whole(data: bytes) -> bool:
-    """Whether the bytes contain their digest."""
-    digests = (run for run in re.findall(rb"[0-9a-f]{64,}", data) if len(run) == 64)
-    return any(
-        hashlib.sha256(data.replace(digest, PLACEHOLDER, 1)).hexdigest().encode() == digest
-        for digest in digests
-    )
+    """Whether the bytes contain their digest, 64 digits between other bytes."""
+    # as x, because `find` is ten times as fast as a regular expression for digits
+    marks, length, end = data.translate(DIGITS_AS_X), len(PLACEHOLDER), 0
+    while (start := marks.find(b"x" * length, end)) >= 0:
+        end = marks.find(0, start)  # of all digits here, such as many fingerprints
+        unsigned = data[:start] + PLACEHOLDER + data[end:]
+        if end - start == length and hashlib.sha256(unsigned).hexdigest().encode() == data[start:end]:
+            return True
+    return False

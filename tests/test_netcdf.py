@@ -33,6 +33,13 @@ def test_cells_can_be_selected_from_numbers_and_text(tmp_path):
     assert loaded.isel(row=[1], column=[0])["name"].values.tolist() == [[b"ba"]]
 
 
+def test_a_file_full_of_digits_is_read(tmp_path):
+    """Fingerprints look like the digest."""
+    prints = np.array([hashlib.sha256(bytes([k])).hexdigest().encode() for k in range(200)])
+    netcdf.save(xr.Dataset({"fingerprint": ("row", prints, ABOUT)}), tmp_path / "a.nc")
+    assert (netcdf.load(tmp_path / "a.nc")["fingerprint"].values == prints).all()
+
+
 def fail_halfway(path):
     with netcdf.atomic(path) as temporary:
         temporary.write_text("half of the new")
