@@ -26,7 +26,6 @@ number of parts. A claim is supported if more than {1 - SHARE:.0%} of its parts 
 contradicted if at least {SHARE:.0%} are contradicted. A claim with fewer than {SEEDS} seeds is inconclusive.
 Tables of parts show the mean over seeds, in brackets its 95% interval, which is not corrected, and the
 smaller of the two corrected chances.
-
 """
 
 
