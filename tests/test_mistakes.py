@@ -17,7 +17,7 @@ MISTAKES = [
     # keys
     ("colour", "red", "is not a known key; the known keys are device, checkpoint_interval"),
     (f"{GRID}.sigmas", [1], "is not a known key; the known keys are weight_decay, sigma, width, depth, seed"),
-    (METHOD, {"name": "lbfgs", "step": 1}, ".step is not an option of lbfgs, which has history"),
+    (METHOD, {"name": "lbfgs", "step": 1}, ".step is not an option of lbfgs, which has float32_until, history"),
     ("data.my-blobs", {"kind": "mnist"}, "cannot be a name: a name is a letter, then letters, digits and _"),
     ("experiments.logs", {"like": "mixture"}, "cannot be a name: results/ has another folder of this name"),
     # kinds
