@@ -1,7 +1,6 @@
 """This engine on the same cells, trained in one stack."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -15,7 +14,7 @@ from nrc.objectives.principal_axes import Rotation
 from nrc.optimize import build, rotates
 from nrc.optimize.minimise import minimise
 from nrc.optimize.protocols import RunInfo
-from nrc.training.parallel import BLOCKS, block_size
+from nrc.training.parallel import in_blocks
 
 __all__ = ["minimum", "nrc_stack"]
 
@@ -32,11 +31,9 @@ def minimum(problem: Problem, tolerance: float, epochs: int, threads: int = 1) -
     def end_of(cells: Tensor):
         loss = problem.objective.select(cells).to(theta.device)  # separate memory
         axes = Rotation.of(loss) if rotates(name) else Rotation(None)
-        turned = axes.rotate(loss)
+        turned, window = in_blocks(axes.rotate(loss), loss.x.shape[1])
         phases = build(name, options, RunInfo(epochs, [0] * len(cells), tolerance))
         begin = axes.into(loss, theta[cells])
-        block = block_size(turned.architecture, turned.x.shape[1], turned.x.dtype)
-        turned, window = replace(turned, block=block), BLOCKS * block
         end = minimise(turned, begin, phases, tolerance=tolerance, epochs=epochs, window=window)
         return axes.back(turned, end.point.theta), end.evaluations
 

@@ -4,7 +4,6 @@ python -m tools.minima        takes ten minutes on two cores
 """
 
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
 from itertools import product
 from multiprocessing import get_context
 
@@ -19,7 +18,7 @@ from nrc.optimize import build
 from nrc.optimize.minimise import minimise
 from nrc.optimize.protocols import RunInfo
 from nrc.theory.ranks import EXACT
-from nrc.training.parallel import BLOCKS, block_size
+from nrc.training.parallel import in_blocks
 from tools.markdown import filled, table
 
 SEEDS = [0, 1, 2]
@@ -56,13 +55,12 @@ def ends(name: str, seed: int) -> Ends:
     options = dict(method)
     axes = {"weight_decay": np.geomspace(2e-3, 1e-1, SIDE), "sigma": np.geomspace(0.03, 1, SIDE)}
     problem = configured("mixture", **{axis: values.tolist() for axis, values in axes.items()}, seed=seed)
-    loss, start = problem.objective, problem.start()
-    block = block_size(loss.architecture, loss.x.shape[1], loss.x.dtype)
-    loss = replace(loss, block=block)
+    start = problem.start()
+    loss, window = in_blocks(problem.objective, problem.objective.x.shape[1])
     signs = np.random.default_rng(seed).choice([-1.0, 1.0], size=tuple(start.shape))
     start = start * (1 + change * torch.from_numpy(signs))
     phases = build(options.pop("name"), options, RunInfo(EPOCHS, [seed] * len(start), TOLERANCE))
-    end = minimise(loss, start, phases, tolerance=TOLERANCE, epochs=EPOCHS, window=BLOCKS * block)
+    end = minimise(loss, start, phases, tolerance=TOLERANCE, epochs=EPOCHS, window=window)
     weights = torch.stack(loss.network(end.point.theta).weights, dim=1)
     return (
         torch.linalg.svdvals(weights).numpy(),

@@ -108,8 +108,8 @@ class Network:
         biases = None if self.biases is None else self.biases[k:]
         return replace(self, weights=self.weights[k:], biases=biases)
 
-    def select(self, cells: Tensor) -> "Network":
-        """The networks of some cells, given by index."""
+    def select(self, cells: Tensor | slice) -> "Network":
+        """The networks of some cells, given by index or slice."""
         biases = None if self.biases is None else [b[cells] for b in self.biases]
         return replace(self, weights=[w[cells] for w in self.weights], biases=biases)
 

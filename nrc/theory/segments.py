@@ -11,7 +11,7 @@ that the network does not attain at the same place. In this module a point is a 
 and derivatives are in s, which runs over [-1, 1] on a piece.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations_with_replacement
@@ -199,10 +199,9 @@ def segment_gap_bound(
     segments = [_segments(points, labels, clusters) for points in (z, y)]
     width = max(z.shape[2], *(w.shape[1] for w in network.weights))
     for cells in _slices(len(z), BLOCK // (width * z.shape[1])):
-        matrices = [
-            Matrix(w, torch.linalg.matrix_norm(w, 2)[:, None, None]) for w in _at(network.weights, cells)
-        ]
-        biases = _at(network.biases or [], cells)
+        some = network.select(cells)
+        matrices = [Matrix(w, torch.linalg.matrix_norm(w, 2)[:, None, None]) for w in some.weights]
+        biases = some.biases or []
         bound[cells] = 0
         for points in _slices(z.shape[1], BLOCK // width):
             part = [[array[cells, :, points] for array in segment] for segment in segments]
@@ -277,10 +276,6 @@ def _norm(x: Tensor) -> Tensor:
 
 def _largest(x: Tensor) -> Tensor:
     return x.amax(1, keepdim=True)
-
-
-def _at(arrays: Sequence[Tensor], cells: slice) -> list[Tensor]:
-    return [array[cells] for array in arrays]
 
 
 def _slices(length: int, size: int) -> Iterator[slice]:

@@ -5,6 +5,7 @@ import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -12,12 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nrc.networks.mlp import Architecture
+from nrc.objectives.regularised_loss import RegularisedLoss
 from nrc.optimize.protocols import State, tree_map
 from nrc.training.checkpoint import Checkpoint
 from nrc.training.out_of_memory import out_of_memory_error
 from nrc.training.trained_file import Arrays, as_arrays
 
-__all__ = ["BLOCKS", "Cells", "Parts", "TrainCells", "block_size", "part_size", "useful_threads"]
+__all__ = ["Cells", "Parts", "TrainCells", "block_size", "in_blocks", "part_size", "useful_threads"]
 
 logger = logging.getLogger(__name__)
 
@@ -77,6 +79,20 @@ def block_size(architecture: Architecture, points: int, dtype: torch.dtype) -> i
     numbers = points * (2 * sum(architecture.sizes) + max(architecture.sizes))
     size = numbers * dtype.itemsize
     return max(1, min(FEW, int(SHARED_CACHE / size)), int(CACHE / size))
+
+
+def in_blocks(loss: RegularisedLoss, points: int) -> tuple[RegularisedLoss, int]:
+    """The losses for evaluations on a number of points on a CPU, in blocks, and the cells that run at a time.
+
+    Examples
+    --------
+    >>> x, architecture = torch.zeros(1, 200, 20).double(), Architecture((20, 20, 20))
+    >>> loss, window = in_blocks(RegularisedLoss(architecture, x, x, torch.ones(100).double()), points=200)
+    >>> loss.block, window
+    (13, 52)
+    """
+    block = block_size(loss.architecture, points, loss.x.dtype)
+    return replace(loss, block=block), BLOCKS * block
 
 
 class Parts:

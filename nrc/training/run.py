@@ -32,7 +32,7 @@ from nrc.optimize.minimise import Minimisation, RunProgress, minimise
 from nrc.optimize.protocols import RunInfo, State
 from nrc.status import Status
 from nrc.training.checkpoint import Checkpoint
-from nrc.training.parallel import BLOCKS, Cells, Parts, block_size, part_size, useful_threads
+from nrc.training.parallel import Cells, Parts, in_blocks, part_size, useful_threads
 from nrc.training.snapshots import Snapshots, snapshot_times
 from nrc.training.trained_file import (
     Arrays,
@@ -185,9 +185,8 @@ def train(
         window = 1  # cells are evaluated one after the other
     elif device.type == "cpu":
         at_a_time = options.get("batch") or objective.x.shape[1]
-        block = block_size(architecture, at_a_time, objective.x.dtype)
         threads = useful_threads(threads, architecture.parameters, at_a_time)
-        objective, window = replace(objective, block=block), BLOCKS * block
+        objective, window = in_blocks(objective, at_a_time)
     train_cells = _TrainCells(
         objective, warm_start, observed, times, method_name, options, tolerance, epochs, window, device,
         [int(cell["seed"]) for cell in stack.cells()], report or _no_report,

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
+from nrc.text import one_line
 from workflow.config.models import NAME, Configuration
 from workflow.config.words import written
 
@@ -45,7 +46,7 @@ class _Generator(GenerateJsonSchema):
     def _described(self, part: JsonSchemaValue) -> JsonSchemaValue:
         part.pop("title", None)
         if "description" in part:
-            part["description"] = " ".join(part["description"].split("\n\n")[0].split())
+            part["description"] = one_line(part["description"].split("\n\n")[0])
         return part
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from nrc import text
-from nrc.text import shortened
+from nrc.text import one_line, shortened
 
 __all__ = ["NOTHING", "dotted", "value_at", "written"]
 
@@ -19,7 +19,7 @@ def dotted(path: tuple[str | int, ...]) -> str:
     >>> dotted(("grid", "sigma", 0))
     'grid.sigma[0]'
     """
-    words = (f"[{part}]" if isinstance(part, int) else f".{_key(part)}" for part in path)
+    words = (f"[{part}]" if isinstance(part, int) else f".{one_line(part)}" for part in path)
     return "".join(words).lstrip(".")
 
 
@@ -32,11 +32,6 @@ def written(value: Any) -> str:
     "{along: 'sigma', ranks: [1, null]}"
     """
     return shortened(text.written(value, quoted=True))
-
-
-def _key(key: object) -> str:
-    """A key in one line."""
-    return " ".join(str(key).split())
 
 
 def value_at(value: Any, path: str | tuple[str | int, ...]) -> Any:
