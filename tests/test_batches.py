@@ -75,7 +75,7 @@ def test_the_caption_has_the_certified_rank():
 
 
 def test_a_layer_that_does_not_exist_is_refused():
-    with pytest.raises(ValueError, match="layer is 4, but the networks have 3 layers; choose one of them"):
+    with pytest.raises(ValueError, match="layer is 4, but the networks have 3 layers; choose from these"):
         rows({"tens": made()}, layer=4)
 
 

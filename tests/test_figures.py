@@ -193,7 +193,7 @@ def test_the_plane_draws_any_measure_of_some_layers_and_counts_it():
     figure = drawn("plane", made, quantity="exact_rank", layers=[3, 1], render=True)
     assert [axis.get_title() for axis in figure.axes[:2]] == ["layer 1", "layer 3"]
     with pytest.raises(
-        ValueError, match=r"^layers has 4, but the networks have 3 layers; choose among them$"
+        ValueError, match=r"^layers is \[4\], but the networks have 3 layers; choose from these$"
     ):
         rows("plane", made, layers=[4])
 
@@ -223,7 +223,7 @@ def test_rates_are_of_collapsed_layers_only_with_the_exponents_of_a_power_law():
     assert slopes["weight_decay"][0] == pytest.approx(-1)
     figure = drawn("rate", made, layer=3, render=True)
     assert [axis.get_ylabel() for axis in figure.axes[::2]] == ["distance to rank $K$, layer 3"] * 2
-    with pytest.raises(ValueError, match=r"^layer is 4, but the networks have 3 layers; choose one of them$"):
+    with pytest.raises(ValueError, match=r"^layer is 4, but the networks have 3 layers; choose from these$"):
         drawn("rate", made, layer=4)
     nothing = facts("rate", cube())
     assert nothing["points"] == 0

@@ -165,7 +165,7 @@ def test_the_options_choose_curves_and_layer():
         assert [title for title in titles if title] == [rf"$\lambda={value}$" for value in expected]
     assert facts_of(cubes)["layer"] == 2
     assert facts_of(cubes, layer=4)["layer"] == 4
-    with pytest.raises(ValueError, match=r"^layer is 5, but the networks have 4 layers; choose one of them$"):
+    with pytest.raises(ValueError, match=r"^layer is 5, but the networks have 4 layers; choose from these$"):
         of("rows", cubes, layer=5)
 
 

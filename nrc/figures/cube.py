@@ -9,7 +9,7 @@ import xarray as xr
 
 from nrc.grid import notation
 from nrc.status import count_flags, flag_masks
-from nrc.text import listed
+from nrc.text import counted, listed
 from nrc.theory.ranks import relative_tail
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "relative_bound",
     "relative_tails",
     "require",
+    "require_layers",
     "squeezed",
     "status_counts",
 ]
@@ -225,11 +226,30 @@ def chosen_layer(cube: xr.Dataset, layer: int | None) -> int:
     >>> chosen_layer(cube, None), chosen_layer(cube, 3)
     (2, 3)
     """
-    layers = cube.sizes["layer"]
-    layer = layer or (layers + 1) // 2
-    if layer > layers:
-        raise ValueError(f"layer is {layer}, but the networks have {layers} layers; choose one of them")
+    layer = layer or (cube.sizes["layer"] + 1) // 2
+    require_layers(cube, "layer", layer)
     return layer
+
+
+def require_layers(cube: xr.Dataset, option: str, layers: int | list[int]) -> None:
+    """Refuse the value of an option that has a layer beyond the last one.
+
+    Raises
+    ------
+    ValueError
+        If there is no such layer.
+
+    Examples
+    --------
+    >>> require_layers(cube, "layers", [1, 4])
+    Traceback (most recent call last):
+    ValueError: layers is [1, 4], but the networks have 3 layers; choose from these
+    """
+    number = cube.sizes["layer"]
+    if max(np.atleast_1d(layers), default=0) > number:
+        raise ValueError(
+            f"{option} is {layers}, but the networks have {counted(number, 'layer')}; choose from these"
+        )
 
 
 def _name(cube: xr.Dataset) -> str:

@@ -16,7 +16,16 @@ from matplotlib.typing import LineStyleType
 from pydantic import Field
 
 from nrc.figures import variation
-from nrc.figures.cube import has_values, marked, only, relative_bound, require, squeezed, status_counts
+from nrc.figures.cube import (
+    has_values,
+    marked,
+    only,
+    relative_bound,
+    require,
+    require_layers,
+    squeezed,
+    status_counts,
+)
 from nrc.figures.options import FigureOptions, one_architecture
 from nrc.figures.panels import layer_name
 from nrc.figures.style import (
@@ -208,11 +217,7 @@ def summary(cubes: Mapping[str, xr.Dataset], options: Options) -> dict[str, Any]
 def _cube(cubes: Mapping[str, xr.Dataset], options: Options) -> xr.Dataset:
     cube = squeezed(only(cubes), "width", "depth")
     require(cube, [options.quantity, "relative_distance"], "it is a measure of rank")
-    for layer in options.layers or ():
-        if layer > cube.sizes["layer"]:
-            raise ValueError(
-                f"layers has {layer}, but the networks have {cube.sizes['layer']} layers; choose among them"
-            )
+    require_layers(cube, "layers", options.layers or [])
     return cube if options.layers is None else cube.isel(layer=[l - 1 for l in sorted(options.layers)])
 
 
