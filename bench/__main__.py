@@ -41,11 +41,12 @@ def main(quick: bool, results: Path) -> None:
     else:
         few, many = (desk_plane(counts) for counts in (FEW, MANY))
         budget, sizes, widths = Budget(40_000, 30), SIZES, [64, 128]
-    head, rates = machine_section()
+    on_machine, rates = machine_section()
     all_programs = plane.compared(few, budget, plane.PROGRAMS)
     on_many = plane.compared(many, budget, plane.ON_MANY)
     sections = [
-        head,
+        f"# Times\n\n{plane.headline(on_many)}",
+        on_machine,
         plane.section(all_programs, on_many, rates[1]),
         scaling.section(few.method, rates[1], **sizes),
         classifiers.section(widths),
@@ -66,13 +67,13 @@ def desk_plane(counts: dict[str, int]) -> Problem:
 
 
 def machine_section() -> tuple[str, dict[int, float]]:
-    """The head of the page, and operations per second of matrix products, by number of threads."""
+    """The machine in words, and operations per second of matrix products, by number of threads."""
     rates = {threads: machine.alone(machine.product_rates, threads) for threads in plane.THREADS}
     rows = [
         {"threads": threads, **{f"{library}, GFLOP/s": rate / 1e9 for library, rate in by_library.items()}}
         for threads, by_library in rates.items()
     ]
-    head = f"""# Times
+    section = f"""## The machine
 
 `make bench` wrote this page in a single run on a single machine: {machine.name()} Processor time
 equals the elapsed time of one thread on an otherwise idle machine, and depends less on other processes.
@@ -82,7 +83,7 @@ library:
 
 {table(rows)}
 """
-    return head, {threads: max(by_library.values()) for threads, by_library in rates.items()}
+    return section, {threads: max(by_library.values()) for threads, by_library in rates.items()}
 
 
 if __name__ == "__main__":

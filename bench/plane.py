@@ -113,12 +113,12 @@ def headline(found: Compared) -> str:
         goal = f"a relative residual of {written(tolerance)}"
         if missed := never(theirs, k):
             where = "any of these cells" if missed == cells else f"{missed} of these cells"
-            parts.append(f"It does not reach {goal} in {where}, and stops after {times}.")
+            parts.append(f"does not reach {goal} in {where}, and stops after {times}.")
         else:
-            parts.append(f"It reaches {goal} in {times}.")
+            parts.append(f"trains {cells} cells of Figure 1 to {goal} in {times}.")
     return (
-        f"For comparison, {cells} cells were trained with scipy's L-BFGS-B on a function that was written by "
-        f"hand in numpy, with one thread. {' '.join(parts)} {_minima(found)}"
+        "With one thread, scipy's L-BFGS-B on a function that was written by hand in numpy "
+        f"{' It '.join(parts)} {_minima(found)}"
     )
 
 
@@ -158,11 +158,9 @@ def section(found: Compared, whole: Compared, rate: float) -> str:
     without_jax = "" if JAX in found.runs else "JAX is not among them, because optax is not installed. "
     return f"""## Cells of Figure 1, to stationarity
 
-{headline(whole)}
-
 {table(rows(whole, rate))}
 
-These cells are {_cells(whole)}, which is enough to fill the
+The {len(whole.problem.stack)} cells of this table are {_cells(whole)}, which is enough to fill the
 blocks in which a stack is trained. The next table compares all programs on fewer cells:
 
 {table(rows(found, rate))}
