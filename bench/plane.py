@@ -106,9 +106,12 @@ def headline(found: Compared) -> str:
             theirs.seconds[clock, k] / found.runs[engine_name(threads)].seconds[clock, k]
             for clock, threads in [(0, 1), *((1, threads) for threads in THREADS)]
         )
-        times = f"{processor:.1f} times the processor time of nrc, and in elapsed time " + " and ".join(
-            f"{factor:.1f} times that of nrc with {of_threads(threads)}"
-            for threads, factor in zip(THREADS, elapsed, strict=True)
+        times = (
+            f"{processor:.1f} times the processor time of nrc with 1 thread, and in elapsed time "
+            + " and ".join(
+                f"{factor:.1f} times that of nrc with {of_threads(threads)}"
+                for threads, factor in zip(THREADS, elapsed, strict=True)
+            )
         )
         goal = f"a relative residual of {written(tolerance)}"
         if missed := never(theirs, k):

@@ -340,6 +340,8 @@ def test_spectra_mark_the_epoch_at_which_training_continues_another():
         assert before.lines[0].get_xdata()[[0, -1]].tolist() == [0, 200]
         assert after.lines[0].get_xdata()[[0, -1]].tolist() == [250, 5000]
         assert before.get_ylim() == after.get_ylim()
+    bottoms = {tuple(axis.get_position().intervaly.round(6)) for axis in figure.axes[-4:]}
+    assert len(bottoms) == 1  # the panels of a row have the same height
     # the first snapshot may be the one at which training continues
     late = continued.isel(snapshot=slice(100, None))
     chosen = rows("spectra", late).query("panel == 'relative tail'")["snapshot"].unique()

@@ -58,7 +58,9 @@ PICTURES = {
     "figure3": "figure3",
     "figure3_stationary": "figure3_stationary",
     "figure4": "figure4",
+    "figure4_stationary": "figure4_stationary",
     "figure5": "figure5",
+    "figure5_stationary": "figure5_stationary",
     "rate": "rate",
     "certified": "certified_mnist_stationary",
     "certified_neurons": "certified_neurons",
@@ -392,6 +394,12 @@ def _in_words(seeds: Sequence[int]) -> str:
     return f"{seeds[0]} to {seeds[-1]}" if len(seeds) > 2 else " and ".join(map(str, seeds))
 
 
+def _claims_page(results: Path) -> str:
+    """All parts of the claims of a run, with its seeds in the title."""
+    page = (results / "claims.md").read_text(encoding="utf-8")
+    return page.replace("# Claims", f"# Claims on seeds {_in_words(verdicts(results)['seeds'])}", 1)
+
+
 def _audit_block(audit: list[dict[str, Any]]) -> str:
     *statements, violations = audit
     rows = [
@@ -514,9 +522,9 @@ def main(results: Path, branches_results: Path | None, fresh_results: Path | Non
         raise ValueError("docs/findings.json has no numbers of branches.yaml; pass its results by --branches")
     of_fresh = verdicts(fresh_results) if fresh_results else old.get("fresh")
     write({**found(results), "branches": of_branches, "fresh": of_fresh})
-    shutil.copyfile(results / "claims.md", PROJECT / "docs/claims.md")
-    if fresh_results:
-        shutil.copyfile(fresh_results / "claims.md", PROJECT / "docs/claims_fresh.md")
+    for name, folder in (("claims", results), ("claims_fresh", fresh_results)):
+        if folder:
+            (PROJECT / f"docs/{name}.md").write_text(_claims_page(folder), encoding="utf-8")
     for picture, name in PICTURES.items():
         for folder in filter(None, (results, branches_results)):
             if (file := folder / "figures" / f"{name}.png").exists():

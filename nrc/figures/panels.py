@@ -16,7 +16,7 @@ from nrc.figures.style import SMALLEST, StyledFigure
 from nrc.grid import notation
 from nrc.status import flag_masks
 
-__all__ = ["floor", "layer_columns", "layer_name", "legend", "of_cell", "title"]
+__all__ = ["floor", "halves", "layer_columns", "layer_name", "legend", "of_cell", "title"]
 
 # Largest numbers of panels in a row, and of characters in a line of the title of a panel.
 COLUMNS, LETTERS = 6, 22
@@ -50,13 +50,15 @@ def layer_columns(
     lines = -(-len(layers) // COLUMNS) if alone else len(layers)
     columns = -(-len(layers) // lines) if alone else len(titles)
     figure = StyledFigure(figsize=(1.0 + 1.5 * max(3, columns), 1.0 + 1.3 * (lines + below)))
-    places = figure.add_gridspec(lines + below, columns)
+    # a panel takes two columns of the grid, of which the panel below can have halves
+    places = figure.add_gridspec(lines + below, 2 * columns)
     axes: list[list[Axes]] = [[] for _ in titles]
     for place in range(len(layers) * len(titles)):
         row, column = divmod(place, columns)
         cell, layer = (0, layers[place]) if alone else (column, layers[row])
         first = axes[0][0] if axes[0] else None
-        axis = figure.add_subplot(places[row, column], sharey=first, sharex=None if alone else first)
+        here = places[row, 2 * column : 2 * column + 2]
+        axis = figure.add_subplot(here, sharey=first, sharex=None if alone else first)
         axis.set_yscale("log", nonpositive="mask")
         axis.yaxis.set_minor_formatter(NullFormatter())
         axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
@@ -72,8 +74,22 @@ def layer_columns(
         axes[cell].append(axis)
     if alone and titles[0]:
         figure.suptitle(titles[0].replace("\n", ", "), fontsize=8)
-    last = [places[-1, :]] if alone else [places[-1, column] for column in range(columns)]
-    return figure, axes, last if below else []
+    widths = [slice(None)] if alone else [slice(k, k + 2) for k in range(0, 2 * columns, 2)]
+    return figure, axes, [places[-1, width] for width in widths] if below else []
+
+
+def halves(place: SubplotSpec) -> list[SubplotSpec]:
+    """The left and the right half of a place in a grid, as places in this grid, so that panels are aligned.
+
+    Examples
+    --------
+    >>> grid = StyledFigure().add_gridspec(2, 4)
+    >>> [(half.colspan.start, half.colspan.stop) for half in halves(grid[1, 2:4])]
+    [(2, 3), (3, 4)]
+    """
+    grid, row, columns = place.get_gridspec(), place.rowspan.start, place.colspan
+    middle = (columns.start + columns.stop) // 2
+    return [grid[row, columns.start : middle], grid[row, middle : columns.stop]]
 
 
 def legend(figure: StyledFigure, handles: Sequence[Line2D]) -> None:

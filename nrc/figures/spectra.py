@@ -9,13 +9,23 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.gridspec import SubplotSpec
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from nrc.figures.cube import only, relative_tails, require, squeezed, status_counts
 from nrc.figures.options import FigureOptions, one_architecture
-from nrc.figures.panels import floor, layer_columns, layer_name, legend, of_cell, title
-from nrc.figures.style import COLOURS, Colour, LineStyle, StyledFigure, colours, from_zero, letters, spread
+from nrc.figures.panels import floor, halves, layer_columns, layer_name, legend, of_cell, title
+from nrc.figures.style import (
+    COLOURS,
+    Colour,
+    LineStyle,
+    StyledFigure,
+    colours,
+    from_zero,
+    letters,
+    log_axis,
+    spread,
+)
 from nrc.option_types import ColourMap
 from nrc.options import Requirement, given, one_value
 from nrc.theory.ranks import EXACT, exact_rank
@@ -221,7 +231,7 @@ def _scale_wcss(axes: Sequence[Axes]) -> None:
     positive = np.concatenate([line[line > 0] for line in values])
     if len(positive) and positive.max() > SPREAD * positive.min():
         axes[0].set_yscale("log")
-        axes[0].yaxis.set_minor_formatter(NullFormatter())
+        log_axis(axes[0].yaxis)
     else:
         from_zero(*axes)
 
@@ -268,15 +278,15 @@ def _draw_wcss(
         parts = [(wcss[wcss["snapshot"] <= start], unit), (after, "evaluations")]
     parts = [(part, label) for part, label in parts if len(part)]
     label = WCSS if beside is None else ""
-    inner = place.subgridspec(1, len(parts), wspace=0.05) if len(parts) > 1 else None
-    for column, (part, unit) in enumerate(parts):
-        here = place if inner is None else inner[0, column]
+    places = halves(place) if len(parts) > 1 else [place]
+    for here, (part, unit) in zip(places, parts, strict=False):
         axis = figure.add_subplot(here, sharey=beside, label=WCSS)
         _lines(axis, part, "snapshot", "layer", hues)
         axis.set(xlabel=unit, ylabel=label)
         axis.tick_params(labelleft=beside is None)
         if unit == "evaluations":
             axis.set_xscale("log")
+            log_axis(axis.xaxis, (1,))
             axis.spines["left"].set(**CHANGE)
         beside, label = axis, ""
     return axis
