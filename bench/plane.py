@@ -183,7 +183,9 @@ same data and initial weights for all programs.
   used.
 - torch.func has no optimiser, and first-order methods do not reach these residuals. Its cells share one
   L-BFGS on the sum of their losses.
-- nrc trains all cells in one stack with `{found.problem.method["name"]}`, once for each tolerance.
+- nrc trains all cells in one stack with `{found.problem.method["name"]}`, once for each tolerance. Its
+  threads share the cells. In networks of this size they wait for the interpreter longer than they compute, so
+  the pipeline trains their stacks in one thread each, several at a time.
 - optax's cells are compiled as one function, in which all of them do as many trials of the line search as the
   cell with most.
 - An evaluation is the value and the gradient of one cell. Its time is the total processor time over the

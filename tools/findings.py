@@ -27,6 +27,7 @@ from nrc.figures import branches as branch_figure
 from nrc.figures import plane
 from nrc.figures.cube import relative_bound
 from nrc.grid import notation
+from nrc.status import flag_masks
 from tools import permuted
 from tools.markdown import between, filled, span, table
 
@@ -120,7 +121,22 @@ def branches(results: Path) -> dict[str, Any]:
     names = {"random start": "random_start", "sweep up": "sweep_up", "sweep down": "sweep_down"}
     cubes = {title: netcdf.load(results / name / "measures.nc") for title, name in names.items()}
     facts = branch_figure.summary(cubes, branch_figure.Options(of=names, apart=COLLAPSED))
-    return {name: facts[name] for name in ("cells", "both", "lower", "step", "ratios")}
+    numbers = {name: facts[name] for name in ("cells", "both", "lower", "step", "ratios")}
+    return {**numbers, "ends": {start: _ends(cube, facts["layer"]) for start, cube in cubes.items()}}
+
+
+def _ends(cube: xr.Dataset, layer: int) -> dict[str, dict[str, float]]:
+    """End points of rank K and of higher rank: numbers of each kind, and smallest curvature over lambda."""
+    distance, kinds = cube["relative_distance"].sel(layer=layer), flag_masks(cube["extremum"])
+    curvature = cube["curvature"] / cube["weight_decay"]
+    low = distance <= COLLAPSED
+    return {
+        rank: {
+            **{kind: int((mask & here).sum()) for kind, mask in kinds.items()},
+            "smallest": float(curvature.where(here).min()),
+        }
+        for rank, here in (("rank K", low), ("higher rank", ~low & distance.notnull()))
+    }
 
 
 def _plane(cube: xr.Dataset) -> dict[str, Any]:
@@ -463,9 +479,23 @@ def _branches_block(found: Mapping[str, Any]) -> str:
                 "rows of the plane": ratio["count"],
             }
         )
+    ends = [
+        {
+            "end points of": start,
+            "rank": rank,
+            "minima": of["minimum"],
+            "saddles": of["saddle"],
+            "undetermined": of["undetermined"],
+            "smallest eigenvalue over weight decay": f"{of['smallest']:.2g}",
+        }
+        for start, by_rank in found["ends"].items()
+        for rank, of in by_rank.items()
+    ]
     return f"""{table(rows)}
 
 The grid has steps of {found["step"] - 1:.1%} in the noise level.
+
+{table(ends)}
 
 Both branches exist in {found["both"]} of {found["cells"]} cells. In {found["lower"]} of these, the network of
 rank K has the lower objective."""
