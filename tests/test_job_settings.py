@@ -80,7 +80,7 @@ def test_where_data_come_from_is_no_part_of_what_they_are(settings):
 
 
 def test_memory_grows_with_all_that_a_job_holds(settings):
-    experiment = settings["experiments"]["mixture"]
+    experiment = copy.deepcopy(settings["experiments"]["mixture"])
 
     def needed(points=1000, features=100, outputs=None, **axes):
         stack = Stack({**STACK.axes, **axes})
@@ -98,6 +98,9 @@ def test_memory_grows_with_all_that_a_job_holds(settings):
         assert more > needed()
     # as much as the features alone take: points x width x layers, in doubles
     assert needed(points=10**6, width=1000) > 10**6 * 1000 * 4 * 8 * 2 / 1e6
+    # a channel of a convolution has a feature at each position
+    experiment["network"]["kind"] = "convolution"
+    assert needed(points=1000, features=784, width=64) > 1000 * 784 * 64 * 4 * 8 / 1e6
 
 
 def test_an_unknown_experiment_is_told(settings):

@@ -33,6 +33,12 @@ class Options(NetworkOptions):
         if width % self.heads:
             raise ValueError(f"heads is {self.heads}, but must divide the width, {width}")
 
+    @staticmethod
+    def largest_space(features: int, width: int) -> int:
+        # of the tokens of a square image
+        tokens: int = round(float(features) ** 0.5)
+        return max(features, width * tokens)
+
 
 def architecture(
     options: Options, input_shape: tuple[int, ...], outputs: int, width: int, depth: int

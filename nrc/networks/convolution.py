@@ -33,6 +33,11 @@ class Options(NetworkOptions):
                 f"depth is {depth}, but must be at least 2, for a convolution and the last layer"
             )
 
+    @staticmethod
+    def largest_space(features: int, width: int) -> int:
+        # the first convolution has each of its channels at every position
+        return features * width
+
 
 def architecture(
     options: Options, input_shape: tuple[int, ...], outputs: int, width: int, depth: int

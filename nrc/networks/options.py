@@ -24,3 +24,20 @@ class NetworkOptions(Options):
         ValueError
             Beginning with the option's name or with the key of the axis.
         """
+
+    @staticmethod
+    def largest_space(features: int, width: int) -> int:
+        """About the number of features of a point in the largest space, by which memory is reserved.
+
+        Parameters
+        ----------
+        features : int
+            Number of features of the inputs.
+        width : int
+
+        Examples
+        --------
+        >>> NetworkOptions.largest_space(features=784, width=128)
+        784
+        """
+        return max(features, width)

@@ -118,11 +118,15 @@ def memory(experiment: Settings, stack: Stack, size: Size) -> int:
         Size of its data.
     """
     width, depth = (int(stack.axes[axis]) for axis in ("width", "depth"))  # type: ignore[arg-type]
-    widest = max(width, size.features, size.outputs or 0)
-    features = size.points * widest * (depth + 4)
+    kind = experiment["network"]["kind"]
+    space: int = kinds.options("networks", kind).largest_space(size.features, width)
+    widest = max(space, size.outputs or 0)
+    # torch modules are evaluated one after the other
+    features = size.points * widest * (depth + 4) * (len(stack) if kind == "mlp" else 1)
     history: int = experiment["training"]["method"].get("history", 10)
-    parameters = depth * width * widest * (2 * history + 10)
-    return 1500 + len(stack) * (features + parameters) * 8 // 10**6
+    inputs = max(width, size.features, size.outputs or 0)
+    parameters = depth * width * inputs * (2 * history + 10) * len(stack)
+    return 1500 + (features + parameters) * 8 // 10**6
 
 
 def _part(name: str, keys: tuple[str, ...], settings: Settings) -> dict[str, Any]:
