@@ -10,6 +10,7 @@ from nrc.grid import Stack
 from support.checkout import PROJECT, TINY
 from workflow.config.load import read_settings
 from workflow.lib import job_settings
+from workflow.lib.job_order import experiment_order
 
 STACK = Stack({"weight_decay": [0.01, 0.1], "sigma": 0.1, "width": 20, "depth": 4, "seed": 0})
 
@@ -101,6 +102,13 @@ def test_memory_grows_with_all_that_a_job_holds(settings):
     # a channel of a convolution has a feature at each position
     experiment["network"]["kind"] = "convolution"
     assert needed(points=1000, features=784, width=64) > 1000 * 784 * 64 * 4 * 8 / 1e6
+
+
+def test_the_figures_of_the_paper_come_before_stationary_points():
+    order = experiment_order(read_settings([PROJECT / "config.yaml"]))
+    of_paper = ["mixture", "linear_product", "linear_product_centroids", "linear", "linear_centroids"]
+    assert order[:8] == [*of_paper, "mnist", "width", "depth"]
+    assert order[-3:] == ["mnist_stationary", "width_stationary", "depth_stationary"]
 
 
 def test_an_unknown_experiment_is_told(settings):

@@ -27,6 +27,7 @@ from workflow.lib.code_digest import code_digest, summary_of
 from workflow.lib.commit import commit_of
 from workflow.lib.device import device_here
 from workflow.lib.error_lines import error_line
+from workflow.lib.job_order import experiment_order
 from workflow.config.compatibility import cube_of, names_of
 from workflow.config.counterparts import centroid_counterpart, centroid_counterparts
 from workflow.lib.paths import cube_file
@@ -158,8 +159,7 @@ def data_settings(wildcards):
     return settings_json(job_settings.data_slice, wildcards.data, seed)
 
 
-# experiments in the order in which figures need them
-ORDER = list(dict.fromkeys(e for f in SETTINGS["figures"].values() for e in names_of(f["of"])))
+ORDER = experiment_order(SETTINGS)
 
 
 @quick
