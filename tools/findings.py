@@ -24,7 +24,7 @@ from nrc.audit import STATEMENTS
 from nrc.claims.judge import Verdict, tally
 from nrc.claims.options import SOURCES
 from nrc.figures import branches as branch_figure
-from nrc.figures import plane
+from nrc.figures import plane, sweeps
 from nrc.figures.cube import relative_bound
 from nrc.grid import notation
 from nrc.status import flag_masks
@@ -120,9 +120,15 @@ def branches(results: Path) -> dict[str, Any]:
     """Numbers of a run of workflow/scales/branches.yaml."""
     names = {"random start": "random_start", "sweep up": "sweep_up", "sweep down": "sweep_down"}
     cubes = {title: netcdf.load(results / name / "measures.nc") for title, name in names.items()}
-    facts = branch_figure.summary(cubes, branch_figure.Options(of=names, apart=COLLAPSED))
-    numbers = {name: facts[name] for name in ("cells", "both", "lower", "step", "ratios")}
-    return {**numbers, "ends": {start: _ends(cube, facts["layer"]) for start, cube in cubes.items()}}
+    options = branch_figure.Options(of=names, apart=COLLAPSED)
+    facts, cells = branch_figure.summary(cubes, options), sweeps.load(cubes, options)
+    up, down = cells.sel(start=sweeps.UP), cells.sel(start=sweeps.DOWN)
+    both = sweeps.rivals(cells, COLLAPSED).sel(start=sweeps.DOWN) & ~up["saddles"] & ~down["saddles"]
+    return {
+        **{name: facts[name] for name in ("cells", "both", "lower", "step", "ratios")},
+        "without saddles": [int(both.sum()), int((both & (up["objective"] < down["objective"])).sum())],
+        "ends": {start: _ends(cube, facts["layer"]) for start, cube in cubes.items()},
+    }
 
 
 def _ends(cube: xr.Dataset, layer: int) -> dict[str, dict[str, float]]:
@@ -464,7 +470,7 @@ def _branches_block(found: Mapping[str, Any]) -> str:
     events = {
         "down_ends": "the sweep down returns to rank K",
         "random_jumps": "networks from a random start leave rank K",
-        "overtaken": "the sweep up no longer has the lowest objective of the three",
+        "overtaken": "a network of higher rank has a lower objective than the sweep up",
         "crossing": "the objectives of the two sweeps cross",
         "up_ends": "the sweep up leaves rank K",
     }
@@ -498,7 +504,8 @@ The grid has steps of {found["step"] - 1:.1%} in the noise level.
 {table(ends)}
 
 Both branches exist in {found["both"]} of {found["cells"]} cells. In {found["lower"]} of these, the network of
-rank K has the lower objective."""
+rank K has the lower objective. Without cells in which one of the two is a saddle, these numbers are
+{found["without saddles"][0]} and {found["without saddles"][1]}."""
 
 
 def _neurons_block(found: Mapping[str, Any]) -> str:

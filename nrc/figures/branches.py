@@ -37,7 +37,7 @@ DARKEST = 3
 STYLES: dict[str, LineStyle] = {
     "down_ends": {"color": COLOURS["orange"], "marker": "<", "label": "sweep down returns to rank $K$"},
     "random_jumps": {"color": "black", "marker": "o", "label": "random start leaves rank $K$"},
-    "overtaken": {"color": COLOURS["red"], "marker": "D", "label": "sweep up is no longer the lowest"},
+    "overtaken": {"color": COLOURS["red"], "marker": "D", "label": "higher rank has the lower objective"},
     "crossing": {"color": COLOURS["green"], "marker": "s", "label": "objectives of the sweeps cross"},
     "up_ends": {"color": COLOURS["blue"], "marker": ">", "label": "sweep up leaves rank $K$"},
 }

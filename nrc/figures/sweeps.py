@@ -106,10 +106,9 @@ def places(cells: xr.Dataset, apart: float) -> pd.DataFrame:
     -------
     DataFrame
         The sigma at which the sweep down returns to rank K (`down_ends`), the random start leaves rank K for
-        the first time (`random_jumps`), the sweep up, still at rank K, no longer has the lowest objective of
-        all three (`overtaken`), its objective exceeds the objective of the sweep down (`crossing`), the
-        sweep up leaves rank K (`up_ends`), and the `forecast` for a linear network lies; missing if it is
-        not on the grid.
+        the first time (`random_jumps`), the objective of the sweep up, still at rank K, exceeds the objective
+        of another start at higher rank (`overtaken`), and of the sweep down (`crossing`), the sweep up leaves
+        rank K (`up_ends`), and the `forecast` for a linear network lies; missing if it is not on the grid.
     """
     sigma = cells["sigma"].values
     other = cells["objective"].where(rivals(cells, apart))
