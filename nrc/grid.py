@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nrc.text import listed
+
 if TYPE_CHECKING:  # the Snakefile imports this module, and xarray is slow to import
     import xarray as xr
 
@@ -131,7 +133,7 @@ class Stack:
     Raises
     ------
     ValueError
-        If the stack extends along width or depth.
+        If an axis is missing or unknown, or the stack extends along width or depth.
 
     Examples
     --------
@@ -145,6 +147,11 @@ class Stack:
     axes: Mapping[str, Value | list[Value]]
 
     def __post_init__(self) -> None:
+        if self.axes.keys() != AXES.keys():
+            raise ValueError(
+                f"stack has the axes {listed(self.axes) or 'none'}, but must have a value for each of "
+                f"{listed(AXES)}"
+            )
         for axis in ("width", "depth"):
             if isinstance(self.axes[axis], list):
                 raise ValueError(

@@ -1,9 +1,9 @@
 """What a run prints on a terminal or in a file, from the events of Snakemake.
 
 On a terminal it is a bar with the errors above it, elsewhere a line every half minute, and at the end a
-summary of the results. A dry run prints the changed settings and an estimate of the time. With ``--verbose``,
-``--printshellcmds`` or ``--debug-dag``, or without ``--quiet rules``, Snakemake's own text takes the place of
-the bar and the errors.
+summary of the results. A dry run prints the changed settings and an estimate of the time. With
+``--printshellcmds`` each command is printed too. With ``--verbose`` or ``--debug-dag``, or without
+``--quiet rules``, Snakemake's own text takes the place of the bar and the errors.
 """
 
 import logging
@@ -24,6 +24,8 @@ from workflow.lib.error_lines import error_line, last_error, leave_in_logs
 __all__ = ["LogHandler"]
 
 SECONDS_BETWEEN_UPDATES, SECONDS_BETWEEN_LINES = 0.5, 30
+# How the error of a training ends that wrote a checkpoint after a signal, such as Ctrl-C.
+STOPPED = "stopped by a signal; run again to continue"
 # Letters of an error that is not from the log of a job.
 LONGEST = 400
 
@@ -47,7 +49,7 @@ class LogHandler(LogHandlerBase):
         self._silent = "ALL" in quiet and not common.dryrun
         self._shows_progress = not quiet & {"ALL", "PROGRESS"} or common.dryrun
         self._plain = not self._silent and bool(
-            common.verbose or common.printshellcmds or common.debug_dag or not quiet & {"ALL", "RULES"}
+            common.verbose or common.debug_dag or not quiet & {"ALL", "RULES"}
         )
         file = sys.stdout if common.stdout else sys.stderr
         self._console = Console(
@@ -117,6 +119,8 @@ class LogHandler(LogHandlerBase):
                 self._plan.add(record)
             elif self._run is not None:
                 self._run.start(record)
+        elif event == LogEvent.SHELLCMD and self.common_settings.printshellcmds:
+            self._say(record.shellcmd)
         elif event == LogEvent.JOB_FINISHED:
             self._failed.pop(record.job_id, None)
             if self._run is not None:
@@ -202,7 +206,9 @@ class LogHandler(LogHandlerBase):
                 str(record.rule_msg or killed or _end_of(raised) or "its log names no error"), LONGEST
             )
             cause = f"{record.rule_name} of {next(iter(record.output), 'no file')} failed: {why}"
-        if self._failed.get(record.jobid) != cause:
+        if cause.endswith(STOPPED):
+            self._say(cause)
+        elif self._failed.get(record.jobid) != cause:
             self._say(error_line(cause, ", ".join(record.log) or "none"), "red")
         self._failed[record.jobid] = cause
 
@@ -221,6 +227,8 @@ class LogHandler(LogHandlerBase):
                 self._print_summary("Nothing to do: all requested files are up to date.")
         elif self._run.done >= self._run.total:
             self._print_summary(f"Done in {duration(time.time() - self._began)}.")
+        elif self._failed and all(cause.endswith(STOPPED) for cause in self._failed.values()):
+            self._print("\nStopped by a signal; the same command continues from the checkpoints.")
         elif self._failed or self._errors:
             for text in self._errors:
                 self._say(text, "red")

@@ -61,3 +61,11 @@ def test_cells_run_along_the_last_axis_first():
 def test_a_single_cell_is_a_stack_without_dimensions():
     cell = Stack({**PLANE.axes, "weight_decay": 0.1, "sigma": 1.0})
     assert (cell.dims, cell.shape, len(cell)) == ((), (), 1)
+
+
+@pytest.mark.parametrize("axes", [{"weight_decay": 0.1}, {**dict.fromkeys(AXES, 1), "sigm": 0.1}])
+def test_a_stack_has_a_value_for_each_axis(axes):
+    with pytest.raises(
+        ValueError, match="^stack has the axes .*, but must have a value for each of weight_decay"
+    ):
+        Stack(axes)

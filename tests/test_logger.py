@@ -210,3 +210,6 @@ def test_snakemakes_own_output_is_printed_on_request(finished):
     assert "Building DAG of jobs" in printed
     assert "rule plot_figure2:" in printed
     assert "python workflow/scripts/plot.py" in printed
+    commands = finished.snakemake("results/figures/figure2.png", options=options[:-2])
+    assert "python workflow/scripts/plot.py" in commands
+    assert "Building DAG of jobs" not in commands

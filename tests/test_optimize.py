@@ -11,8 +11,10 @@ from nrc import kinds
 from nrc.networks.workspace import Workspace
 from nrc.objectives.protocols import Point
 from nrc.objectives.regularised_loss import RegularisedLoss
+from nrc.optimize import build
 from nrc.optimize.line_search import LineSearch
 from nrc.optimize.minimise import minimise
+from nrc.optimize.protocols import RunInfo
 from nrc.status import Status, TerminationReason
 from support.problems import METHODS, MethodCase, autoencoders, let_torch_compute, value_and_gradient
 
@@ -363,3 +365,13 @@ def test_a_quadratic_of_many_scales():
     end = run("lbfgs", Quadratic(scales, target), torch.full_like(target, 30.0), tolerance=1e-9, epochs=5000)
     assert (end.termination_reason == TerminationReason.TOLERANCE).all()
     torch.testing.assert_close(end.point.theta, target, rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [("newtn", "^'newtn' must be one of adam, "), ({"name": "gd", "stp": 1}, "^stp [^\n]*$")],
+)
+def test_a_misspelt_method_or_option_is_told_in_a_line(method, message):
+    options = {"name": method} if isinstance(method, str) else dict(method)
+    with pytest.raises(ValueError, match=message):
+        build(options.pop("name"), options, RunInfo(epochs=1, seeds=[0]))

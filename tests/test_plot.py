@@ -196,3 +196,14 @@ def test_the_caption_of_spectra_says_where_training_goes_on_and_the_exact_ranks(
     assert "trained from the networks of earlier by lbfgs (history 10)" in caption
     assert "Training continues the networks of ``earlier``. Orange is epoch 5, where their method" in caption
     assert "ends and lbfgs begins" in caption
+
+
+def test_a_cube_of_other_settings_is_refused(tmp_path):
+    stored = json.dumps({"experiment": "one", "network": settings()["network"], "grid": {"sigma": [7.0]}})
+    with pytest.raises(
+        ValueError, match="^the file of experiment one was made with another grid than the conf"
+    ):
+        run(tmp_path, "plane", {"one": cube().assign_attrs(settings=stored)})
+    assert written(tmp_path) == []
+    same = json.dumps({"experiment": "one", "grid": settings()["grid"]})
+    run(tmp_path, "plane", {"one": cube().assign_attrs(settings=same)})

@@ -119,3 +119,24 @@ def test_importing_the_library_imports_nothing_heavy(tmp_path):
         "assert nrc.__version__"
     )
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=BARE, check=True)
+
+
+def test_an_error_in_code_of_the_user_names_its_file_and_line(tmp_path):
+    (tmp_path / "nets.py").write_text("def forward():\n    return {}['late key']\n", encoding="utf-8")
+    program = """'A program.'
+
+from workflow.lib.program import run
+
+import nets
+
+
+def main() -> None:
+    nets.forward()
+
+
+run(main)
+"""
+    (tmp_path / "program.py").write_text(program, encoding="utf-8")
+    how = {"env": {**BARE, "PYTHONPATH": str(PROJECT)}, "text": True, "capture_output": True, "check": False}
+    done = subprocess.run([sys.executable, tmp_path / "program.py"], **how)
+    assert done.stderr == f"Error: {tmp_path}/nets.py, line 2: KeyError: 'late key'\n"

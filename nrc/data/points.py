@@ -127,7 +127,7 @@ class Points:
         Raises
         ------
         ValueError
-            If the task is to regress, and the data have no y.
+            If there is no such task, or the task is to regress, and the data have no y.
 
         Examples
         --------
@@ -139,6 +139,8 @@ class Points:
             return x
         if task == "classify":
             return one_hot(self.labels, self.clusters)
+        if task != "regress":
+            raise ValueError(f"task is {task!r}, but must be one of autoencode, classify, regress")
         if self.y is None:
             raise ValueError("task is 'regress', but the data have no y to regress on")
         return self.y

@@ -26,7 +26,7 @@ __all__ = ["Options", "draw", "rows", "summary"]
 BOUNDS = {
     "bound_measured": r"measured bound $(\|r_\ell\| + \mathrm{gap})\,/\,\lambda$",
     "bound_projected": r"projected bound $\|(I-P)\,W_\ell\|$",
-    "bound_segments": r"bound along segments $(\|r_\ell\| + \frac{1}{2}\sup\|g''\|)\,/\,\lambda$",
+    "bound_segments": r"bound along segments $(\|r_\ell\| + \frac{1}{2}\sup\|g″\|)\,/\,\lambda$",
     "bound_analytic": r"analytic bound $(\|r_\ell\| + \frac{M}{2}\mathrm{WCSS})\,/\,\lambda$",
 }
 # The measured bound, and its control.

@@ -11,6 +11,7 @@ from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import LogLocator
 
 from nrc.figures.cube import only, require, squeezed, status_counts
 from nrc.figures.options import FigureOptions, one_architecture
@@ -160,6 +161,7 @@ def _errors(axis: Axes, table: pd.DataFrame) -> list[Line2D | Patch]:
         axis.plot(part["singular_values"].clip(lower=ROUNDING), error, **dots, **style)
         handles.append(Line2D([], [], **dots))
     axis.set(xscale="log", yscale="log", xlim=(ROUNDING / 3, None), ylim=(ROUNDING / 3, None))
+    axis.xaxis.set_major_locator(LogLocator(numticks=6))
     axis.axline((1e-3, 1e-3), (1, 1), color="black", linewidth=0.6)
     handles.append(Line2D([], [], color="black", linewidth=0.6, label="the forecast is 0"))
     axis.set(xlabel="trained singular value, all layers", ylabel="|trained $-$ forecast|")

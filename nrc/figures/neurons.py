@@ -8,6 +8,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 from pydantic import Field
 
 from nrc.figures.cube import by_value, marked, only, over_seeds, require, squeezed, status_counts
@@ -47,6 +48,8 @@ STYLES: dict[str, LineStyle] = {
     RANK: {"linestyle": (0, (2, 1.5)), "label": "exact rank of the layer"},
 }
 COLUMNS = 4
+# Numbers within this factor have a linear axis, on which they are labelled.
+SPREAD = 4
 # Colours of the numbers of neurons and of the ranks, if there is a single curve.
 ALONE = "0.3", COLOURS["red"]
 
@@ -147,6 +150,10 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Options) -> Figure:
         axis.set(xlabel=label, title=layer_name(panel) if of_panel == "layer" else f"depth {panel}")
     for axis in axes[len(panels) :]:
         axis.set_visible(False)
+    limits = [axis.dataLim for axis in axes[: len(panels)]]
+    if max(box.y1 for box in limits) < SPREAD * min(box.y0 for box in limits):
+        axes[0].set_yscale("linear")
+        axes[0].yaxis.set_major_locator(MaxNLocator(integer=True))
     axes[0].set_ylabel("number")
     letters(axes[: len(panels)])
     handles = [

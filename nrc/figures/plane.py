@@ -260,9 +260,12 @@ def _largest(cube: xr.Dataset, quantity: str) -> float:
 
 
 def _histogram(cube: xr.Dataset, quantity: str) -> pd.DataFrame:
-    """Numbers of converged networks in equal ranges of the measure, for each layer."""
-    values = cube[quantity].where(flag_masks(cube["status"])["converged"])
-    edges = np.linspace(0, _largest(cube, quantity), BARS + 1)
+    """Numbers of converged networks in equal ranges of the measure, around whole numbers, for each layer."""
+    values, largest = cube[quantity].where(flag_masks(cube["status"])["converged"]), _largest(cube, quantity)
+    edges = np.linspace(0, largest, BARS + 1)
+    if largest > 1 and (values.fillna(0) % 1 == 0).all():
+        step = -(-(int(largest) + 1) // BARS)
+        edges = np.arange(0, largest + 1 + step, step) - 0.5
     tables = []
     for layer in cube["layer"].values.tolist():
         of_layer = values.sel(layer=layer).values

@@ -29,12 +29,12 @@ def build(name: str, options: Mapping[str, Any], run: "RunInfo") -> "list[Phase]
     >>> [type(phase.method).__name__ for phase in phases]
     ['LBFGS', 'LBFGS', 'LBFGS']
     """
-    method = kinds.module("optimize", name)
+    method, parsed = kinds.parse("optimize", {"name": name, **options}, by="name")
     if run.modules and any("network.kind" in requirement.needs for requirement in method.Options.requires):
         raise ValueError(
             f"method is {name!r}, which needs networks of kind mlp; use lbfgs, newton, adam, sgd or gd"
         )
-    phases: list[Phase] = method.build(run, method.Options(**options))
+    phases: list[Phase] = method.build(run, parsed)
     return phases
 
 

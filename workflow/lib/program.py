@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import sys
+import sysconfig
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,11 +19,16 @@ from typing import Any, Literal, NamedTuple, TextIO, get_args, get_origin, get_t
 
 import yaml
 
+import nrc
 from nrc.text import first_line
 from nrc.training.out_of_memory import out_of_memory_error
 from workflow.lib.error_lines import are_left_in_logs, error_line
 
 __all__ = ["Option", "Settings", "at_least_one", "call", "parser_of", "run"]
+
+# Folders of this project's code, and of Python and its packages.
+OWN = [Path(__file__).resolve().parents[1], Path(nrc.__file__).resolve().parent]
+LIBRARIES = [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib", "platlib")]
 
 EXIT_CODES = "exit codes: 0 done; 1 an error, printed in one line; 2 the command line is wrong"
 
@@ -239,6 +245,19 @@ def _in_words(error: Exception) -> str:
     if memory_error := out_of_memory_error(error):
         first = first_line(memory_error) or type(memory_error).__name__
         return f"not enough memory ({first}); give the job more (mem_mb), or fewer networks (stack)"
+    if place := _place_in_code_of_user(error):
+        return f"{place}: {type(error).__name__}: {first_line(error)}"
     if isinstance(error, OSError | ValueError | _MissingSetting):
         return str(error)
     return f"{type(error).__name__}: {error} (a bug in the program)"
+
+
+def _place_in_code_of_user(error: Exception) -> str | None:
+    """File and line in which an error was raised, if it was by code that is no part of this project."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = Path(frame.filename).resolve()
+        if any(folder in path.parents for folder in OWN):
+            return None
+        if path.is_file() and not any(folder in path.parents for folder in LIBRARIES):
+            return f"{frame.filename}, line {frame.lineno}"
+    return None

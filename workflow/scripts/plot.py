@@ -1,6 +1,7 @@
 """Draw a figure: its pictures, the numbers in them, and a caption with the numbers of networks by status."""
 
 import argparse
+import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -64,6 +65,7 @@ def main(
     except ValueError as error:
         raise ValueError(f"figure {caption.stem}: {error}") from None
     loaded = {name: netcdf.load(path) for name, path in cubes}
+    require_settings(loaded, options, experiments)
     arranged = arrange(loaded, options)
     table = kind.rows(arranged, options).to_csv(index=False, lineterminator="\n")
     environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
@@ -103,12 +105,32 @@ def arrange(loaded: Mapping[str, xr.Dataset], options: FigureOptions) -> dict[st
     return {name: select(cube, options.at) for name, cube in loaded.items()}
 
 
+def require_settings(
+    loaded: Mapping[str, xr.Dataset], options: FigureOptions, experiments: Mapping[str, Entry]
+) -> None:
+    """Refuse cubes that were made with other settings than those that the caption describes.
+
+    Snakemake takes such a file for up to date if its records are missing, for example in copied results.
+    """
+    for name, experiment in _experiments(options).items():
+        stored = json.loads(loaded[name].attrs.get("settings", "{}"))
+        described = {**experiments[experiment], "data": experiments[experiment]["data_options"]}
+        for key in ("data", "task", "network", "loss", "grid", "training"):
+            if key in stored and stored[key] != described[key]:
+                raise ValueError(
+                    f"the file of experiment {experiment} was made with another {key} than the configuration "
+                    "has; run with the configuration of these results, or delete the file and run again"
+                )
+
+
 def networks(
     loaded: Mapping[str, xr.Dataset], options: FigureOptions, experiments: Mapping[str, Entry]
 ) -> str:
     """Networks, data and training in words; of several cubes, for each after its name."""
-    of = {name: name for name in options.of} if isinstance(options.of, list) else dict(options.of)
-    clauses = {name: _clauses(experiments[of[name]], loaded[name].attrs, options.at) for name in of}
+    clauses = {
+        name: _clauses(experiments[experiment], loaded[name].attrs, options.at)
+        for name, experiment in _experiments(options).items()
+    }
     (first, words), *others = clauses.items()
     if not others:
         return f"{capitalised('; '.join(words))}."
@@ -117,6 +139,11 @@ def networks(
         different = [clause for clause, same in zip(theirs, words, strict=True) if clause != same]
         sentences.append(f"``{name}``: the same{', but ' if different else ''}{'; '.join(different)}")
     return f"{capitalised('; '.join(sentences))}."
+
+
+def _experiments(options: FigureOptions) -> dict[str, str]:
+    """The experiment of each cube, by the title that the figure gives it or by its own name."""
+    return {name: name for name in options.of} if isinstance(options.of, list) else dict(options.of)
 
 
 def outcome(facts: Entry) -> str:
