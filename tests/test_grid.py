@@ -66,6 +66,6 @@ def test_a_single_cell_is_a_stack_without_dimensions():
 @pytest.mark.parametrize("axes", [{"weight_decay": 0.1}, {**dict.fromkeys(AXES, 1), "sigm": 0.1}])
 def test_a_stack_has_a_value_for_each_axis(axes):
     with pytest.raises(
-        ValueError, match="^stack has the axes .*, but must have a value for each of weight_decay"
+        ValueError, match=r"^stack has the axes .*, but must have a value for each of weight_decay"
     ):
         Stack(axes)

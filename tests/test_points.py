@@ -61,7 +61,7 @@ def test_targets_of_each_task():
     assert classes.tolist() == [[float(label == k) for k in range(3)] for label in LABELS]
     np.testing.assert_array_equal(points.targets("regress", x), Y)
     with pytest.raises(
-        ValueError, match="^task is 'clasify', but must be one of autoencode, classify, regress$"
+        ValueError, match=r"^task is 'clasify', but must be one of autoencode, classify, regress$"
     ):
         Points(0, np.eye(3), np.array([0, 0, 1])).targets("clasify", np.eye(3))
     with pytest.raises(ValueError, match="task is 'regress', but the data have no y to regress on"):
