@@ -356,7 +356,8 @@ def _bars(axis: Axes, histogram: pd.DataFrame, label: str, certified: float | No
     """Draw the numbers of layers in each range of the measure, and the value that lines on the maps have."""
     bars = histogram.groupby("low").agg({"high": "first", "networks": "sum"}).reset_index()
     axis.stairs(bars["networks"], [*bars["low"], bars["high"].iloc[-1]], fill=True, color="0.5")
-    axis.set(xlabel=label, ylabel="layers of networks", ylim=(0.5, None), yscale="log")
+    top = 1.5 * max(1, bars["networks"].max())
+    axis.set(xlabel=label, ylabel="layers of networks", ylim=(0.5, top), yscale="log")
     log_axis(axis.yaxis, (1,))
     if certified is not None:
         axis.axvline(certified, color=COLOURS["orange"], linewidth=1.2)
