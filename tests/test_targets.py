@@ -47,7 +47,7 @@ def test_a_target_that_cannot_be_made_is_refused_in_one_line_before_any_job(unpl
     for target, message in (
         (f"results/mixture/train/{CELLS.replace('0.1', '1e-1')}.nc", f"ask for results/mixture/train/{CELLS}.nc"),
         (f"results/spheres/train/{CELLS}.nc", "no experiment 'spheres'; the configuration has mixture, mixture_cells, linear"),
-        ("results/figures/figure7.png", "no figure 'figure7'; the configuration has figure1, bounds, certified"),
+        ("results/figures/figure7.png", "no figure 'figure7'; the configuration has figure1, figure2, figure3"),
         ("figure1", "there is no target 'figure1'; ask for results/figures/figure1.png"),
         ("results/mixtures", "there is no target 'results/mixtures'; ask for results/mixture/measures.nc"),
         ("results/data/blobs/seed~01.nc", "ask for results/data/blobs/seed~1.nc"),

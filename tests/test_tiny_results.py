@@ -131,9 +131,12 @@ def test_the_findings_of_a_run_are_what_its_files_say(finished):
         dict(zip(("mean", "low", "high"), ratio, strict=True)) | {"count": 3},
     )
     fresh = verdicts(finished.folder / "results") | {"seeds": [100, 101, 102]}
+    kinds = {"minimum": 3, "saddle": 1, "undetermined": 0, "smallest": -0.02}
     of_branches = {"both": 1, "cells": 2, "lower": 1, "ratios": branches, "step": 1.05}
+    of_branches |= {"without saddles": [1, 0], "ends": {"sweep up": {"rank K": kinds}}}
     text = blocks({**numbers, "branches": of_branches, "fresh": fresh})
     assert "1 of 2 cells" in text["branches"]
+    assert "| sweep up | rank K | 3 | 1 | 0 | -0.02 |" in text["branches"]
     assert text["claims"].count("inconclusive") > 2 * len(numbers["claims"]["claims"])
     assert "on seeds 0 and 1 | on seeds 100 to 102 |" in text["claims"]
     assert f"{printed[0]:#.3g}" in text["mnist"]

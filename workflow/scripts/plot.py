@@ -65,8 +65,8 @@ def main(
     except ValueError as error:
         raise ValueError(f"figure {caption.stem}: {error}") from None
     loaded = {name: netcdf.load(path) for name, path in cubes}
-    require_settings(loaded, options, experiments)
     arranged = arrange(loaded, options)
+    require_settings(loaded, options, experiments)
     table = kind.rows(arranged, options).to_csv(index=False, lineterminator="\n")
     environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"outcome": outcome, "listed": listed, "between": between}
