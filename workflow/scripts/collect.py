@@ -89,13 +89,15 @@ def _dims(form: xr.Dataset) -> list[str]:
     return [*AXES, *(str(dim) for dim in form.dims if dim not in AXES)]
 
 
-def _variables(form: xr.Dataset) -> list[tuple[str, xr.DataArray]]:
-    return [(str(name), variable) for name, variable in form.data_vars.items()]
+def _variables(form: xr.Dataset) -> list[tuple[str, xr.Variable]]:
+    # not as arrays with coordinates, which take longer to make than to copy
+    return [(str(name), form.variables[name]) for name in form.data_vars]
 
 
 def _values(arrays: Mapping[str, NDArray[Any]], form: xr.Dataset, dim: str) -> NDArray[Any]:
     """The values of a piece on a dimension; names are those of its form."""
-    return form[dim].values if form[dim].dtype.kind in "UO" else np.atleast_1d(arrays[dim])
+    known = form.variables[dim]
+    return known.values if known.dtype.kind in "UO" else np.atleast_1d(arrays[dim])
 
 
 def _places(values: NDArray[Any], among: NDArray[Any]) -> NDArray[np.intp]:
