@@ -158,10 +158,11 @@ def load(path: str | Path) -> xr.Dataset:
     """
     # by h5py, because h5netcdf takes ten times as long to find the dimensions of many variables
     with h5py.File.in_memory(_checked_bytes(path)) as file:
-        names = {array.id: name for name, array in file.items()}
+        arrays = dict(file.items())
+        names = {array.id: name for name, array in arrays.items()}
         variables = {
             name: _variable(name, array, names)
-            for name, array in file.items()
+            for name, array in arrays.items()
             if not _is_bare_dimension(array)
         }
         attributes = _attributes(file)

@@ -3,7 +3,10 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__ = ["between", "capitalised", "counted", "listed", "one_line", "shortened", "written"]
+__all__ = ["STOPPED", "between", "capitalised", "counted", "listed", "one_line", "shortened", "written"]
+
+# How the message of a training ends that a signal stopped, such as Ctrl-C, after it wrote a checkpoint.
+STOPPED = "stopped by a signal; run again to continue"
 
 
 def between(low: float, high: float, form: str = "g") -> str:

@@ -18,14 +18,12 @@ from typing import Any
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from nrc.text import shortened
+from nrc.text import STOPPED, shortened
 from workflow.lib.error_lines import error_line, last_error, leave_in_logs
 
 __all__ = ["LogHandler"]
 
 SECONDS_BETWEEN_UPDATES, SECONDS_BETWEEN_LINES = 0.5, 30
-# How the error of a training ends that wrote a checkpoint after a signal, such as Ctrl-C.
-STOPPED = "stopped by a signal; run again to continue"
 # Letters of an error that is not from the log of a job.
 LONGEST = 400
 
@@ -215,6 +213,7 @@ class LogHandler(LogHandlerBase):
     def _print_end(self) -> None:
         from snakemake_logger_plugin_nrc.progress import counted, duration
 
+        failures = sum(not cause.endswith(STOPPED) for cause in self._failed.values())
         if not self._started:
             for text in self._early:
                 self._say(text)
@@ -227,12 +226,10 @@ class LogHandler(LogHandlerBase):
                 self._print_summary("Nothing to do: all requested files are up to date.")
         elif self._run.done >= self._run.total:
             self._print_summary(f"Done in {duration(time.time() - self._began)}.")
-        elif self._failed and all(cause.endswith(STOPPED) for cause in self._failed.values()):
-            self._print("\nStopped by a signal; the same command continues from the checkpoints.")
-        elif self._failed or self._errors:
+        elif failures or self._errors:
             for text in self._errors:
                 self._say(text, "red")
-            failed = f": {counted(len(self._failed), 'job')} failed" if self._failed else ""
+            failed = f": {counted(failures, 'job')} failed" if failures else ""
             self._print(f"\nNot done{failed}. Fix the errors above; the same command then continues.")
         else:
             self._print("\nStopped; run again to continue.")

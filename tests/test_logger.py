@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 from snakemake.settings.enums import Quietness
 
+from nrc.text import STOPPED
 from snakemake_logger_plugin_nrc import LogHandler, terminal
 from support.checkout import digests
 from support.terminals import in_terminal, lines_left
@@ -112,6 +113,20 @@ def test_the_cause_of_a_failed_job_is_printed_once(logger, tmp_path):
         "Not done: 3 jobs failed. Fix the errors above; the same command then continues.",
     ]  # fmt: skip
     assert last_error(str(file), file.stat().st_mtime + 1) is None, "the log is of an earlier run"
+
+
+def test_a_job_that_a_signal_stopped_has_not_failed(logger, tmp_path):
+    file = tmp_path / "job.log"
+    log, end = logger("rules")
+    log(event="run_info", stats={"train_stack": 1, "total": 1})
+    file.write_text(f"Error: a.nc: {STOPPED}\n", encoding="utf-8")
+    log("CalledProcessError", event="error")
+    about = {"rule_name": "train_stack", "output": ["a.nc"], "rule_msg": None}
+    log(event="job_error", level="ERROR", jobid=3, log=[str(file)], **about)
+    log("At least one job did not complete.", level="ERROR")
+    log(nrc={"unfinished": True})
+    log("WorkflowError: At least one job did not complete.", event="error")
+    assert end().splitlines()[1:] == [f"a.nc: {STOPPED}", "", "Stopped; run again to continue."]
 
 
 def test_a_fault_of_the_display_stops_nothing(logger):

@@ -219,7 +219,7 @@ def chosen_layer(cube: xr.Dataset, layer: int | None) -> int:
     Raises
     ------
     ValueError
-        If there is no such layer.
+        As in `require_layers`.
 
     Examples
     --------

@@ -133,7 +133,7 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Options) -> Figure:
         top.set_title(rf"$\lambda={decay:.3g}$")
         bottom.set_xlabel(r"noise level $\sigma$")
     axes[0, 0].set_ylabel(f"relative distance to\nrank $K$, layer {int(cells['layer'])}")
-    axes[1, 0].set_ylabel("objective, sweep up\nover sweep down, $-1$")
+    axes[1, 0].set_ylabel("objective:\n(up $-$ down) / down")
     letters(axes.flat)
     handles = [Line2D([], [], label=start, **style) for start, style in STYLES.items()]
     handles += [Line2D([], [], **FORECAST), Line2D([], [], **CROSSING)]

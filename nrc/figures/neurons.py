@@ -136,8 +136,6 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Options) -> Figure:
     lines = -(-len(panels) // columns)
     figure = Figure(figsize=(0.9 + 1.9 * max(2, columns), 1.0 + 1.9 * lines))
     axes = list(figure.subplots(lines, columns, squeeze=False, sharey=True).flat)
-    axes[0].set_yscale("log", base=2)
-    axes[0].yaxis.set_major_formatter("{x:g}")
     for axis, panel in zip(axes, panels, strict=False):
         here = table[table[of_panel] == panel]
         for decay, colour in palette.items():
@@ -152,8 +150,10 @@ def draw(cubes: Mapping[str, xr.Dataset], options: Options) -> Figure:
         axis.set_visible(False)
     limits = [axis.dataLim for axis in axes[: len(panels)]]
     if max(box.y1 for box in limits) < SPREAD * min(box.y0 for box in limits):
-        axes[0].set_yscale("linear")
         axes[0].yaxis.set_major_locator(MaxNLocator(integer=True))
+    else:
+        axes[0].set_yscale("log", base=2)
+    axes[0].yaxis.set_major_formatter("{x:g}")
     axes[0].set_ylabel("number")
     letters(axes[: len(panels)])
     handles = [

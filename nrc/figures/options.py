@@ -9,10 +9,21 @@ from nrc.objectives.penalties import ridge
 from nrc.option_types import At, ColourMap, Experiments, TitledExperiments
 from nrc.options import Options, Requirement, both, equal, one_value, positive, several_values
 
-__all__ = ["FigureOptions", "FigureStyle", "SweepOptions", "one_architecture"]
+__all__ = ["FigureOptions", "FigureStyle", "SweepOptions", "by_title", "one_architecture"]
 
 # A plane of sigma and weight decay has one architecture.
 one_architecture = Requirement({"grid.width": one_value, "grid.depth": one_value})
+
+
+def by_title(of: Mapping[str, str] | list[str]) -> dict[str, str]:
+    """The experiments of a figure by their titles; without titles, by their own names.
+
+    Examples
+    --------
+    >>> by_title({"sweep up": "sweep_up"}), by_title(["width", "mnist"])
+    ({'sweep up': 'sweep_up'}, {'width': 'width', 'mnist': 'mnist'})
+    """
+    return {name: name for name in of} if isinstance(of, list) else dict(of)
 
 
 class FigureStyle(Options):

@@ -260,7 +260,10 @@ def _largest(cube: xr.Dataset, quantity: str) -> float:
 
 
 def _histogram(cube: xr.Dataset, quantity: str) -> pd.DataFrame:
-    """Numbers of converged networks in equal ranges of the measure, around whole numbers, for each layer."""
+    """Numbers of converged networks in equal ranges of the measure, for each layer.
+
+    If all values are whole numbers, the ranges are centred on them.
+    """
     values, largest = cube[quantity].where(flag_masks(cube["status"])["converged"]), _largest(cube, quantity)
     edges = np.linspace(0, largest, BARS + 1)
     if largest > 1 and (values.fillna(0) % 1 == 0).all():

@@ -15,6 +15,7 @@ from torch import Tensor
 from nrc.networks.mlp import Architecture
 from nrc.objectives.regularised_loss import RegularisedLoss
 from nrc.optimize.protocols import State, tree_map
+from nrc.text import STOPPED
 from nrc.training.checkpoint import Checkpoint
 from nrc.training.out_of_memory import out_of_memory_error
 from nrc.training.trained_file import Arrays, as_arrays
@@ -178,7 +179,7 @@ class Parts:
                 raise error
         if errors and self._checkpoint:
             self._checkpoint.save(self._state())
-            raise InterruptedError(f"{self._name}: stopped by a signal; run again to continue")
+            raise InterruptedError(f"{self._name}: {STOPPED}")
 
     def _state(self) -> State:
         return {

@@ -118,14 +118,13 @@ def memory(experiment: Settings, stack: Stack, size: Size) -> int:
         Size of its data.
     """
     width, depth = (int(stack.axes[axis]) for axis in ("width", "depth"))  # type: ignore[arg-type]
-    kind = experiment["network"]["kind"]
-    space: int = kinds.options("networks", kind).largest_space(size.features, width)
-    widest = max(space, size.outputs or 0)
+    widest, kind = max(width, size.features, size.outputs or 0), experiment["network"]["kind"]
+    space: int = max(widest, kinds.options("networks", kind).largest_space(size.features, width))
     # torch modules are evaluated one after the other
-    features = size.points * widest * (depth + 4) * (len(stack) if kind == "mlp" else 1)
+    together = len(stack) if kind == "mlp" else 1
+    features = together * size.points * space * (depth + 4)
     history: int = experiment["training"]["method"].get("history", 10)
-    inputs = max(width, size.features, size.outputs or 0)
-    parameters = depth * width * inputs * (2 * history + 10) * len(stack)
+    parameters = len(stack) * depth * width * widest * (2 * history + 10)
     return 1500 + (features + parameters) * 8 // 10**6
 
 

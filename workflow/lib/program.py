@@ -26,10 +26,6 @@ from workflow.lib.error_lines import are_left_in_logs, error_line
 
 __all__ = ["Option", "Settings", "at_least_one", "call", "parser_of", "run"]
 
-# Folders of this project's code, and of Python and its packages.
-OWN = [Path(__file__).resolve().parents[1], Path(nrc.__file__).resolve().parent]
-LIBRARIES = [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib", "platlib")]
-
 EXIT_CODES = "exit codes: 0 done; 1 an error, printed in one line; 2 the command line is wrong"
 
 
@@ -254,10 +250,12 @@ def _in_words(error: Exception) -> str:
 
 def _place_in_code_of_user(error: Exception) -> str | None:
     """File and line in which an error was raised, if it was by code that is no part of this project."""
+    own = [Path(__file__).resolve().parents[1], Path(nrc.__file__).resolve().parent]
+    libraries = [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib", "platlib")]
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         path = Path(frame.filename).resolve()
-        if any(folder in path.parents for folder in OWN):
+        if any(folder in path.parents for folder in own):
             return None
-        if path.is_file() and not any(folder in path.parents for folder in LIBRARIES):
+        if path.is_file() and not any(folder in path.parents for folder in libraries):
             return f"{frame.filename}, line {frame.lineno}"
     return None

@@ -21,6 +21,7 @@ for name in [name for name in sys.modules if name.partition(".")[0] in ("nrc", "
     ]  # the logger plugin imports modules from where it is installed, maybe another folder
 
 from nrc import kinds
+from nrc.figures.options import by_title
 from nrc.objectives.penalties import PENALTIES
 from workflow.lib import paths, job_settings
 from workflow.lib.code_digest import code_digest, summary_of

@@ -15,8 +15,7 @@ rule no_such_figure:
 
 
 for name, figure in SETTINGS["figures"].items():
-    # experiments by their titles in the figure
-    of = figure["of"] if isinstance(figure["of"], dict) else {e: e for e in figure["of"]}
+    of = by_title(figure["of"])
     cubes = {title: cube_file(experiment, cube_of("figures", figure)) for title, experiment in of.items()}
     kind = f"nrc.figures.{figure['kind']}"
 

@@ -14,7 +14,7 @@ from jinja2 import Environment, StrictUndefined
 
 from nrc import kinds, netcdf
 from nrc.cubes import join_cubes, select
-from nrc.figures.options import FigureOptions
+from nrc.figures.options import FigureOptions, by_title
 from nrc.figures.style import FORMATS, picture, styled
 from nrc.grid import notation
 from nrc.objectives.penalties import PENALTIES
@@ -112,7 +112,7 @@ def require_settings(
 
     Snakemake takes such a file for up to date if its records are missing, for example in copied results.
     """
-    for name, experiment in _experiments(options).items():
+    for name, experiment in by_title(options.of).items():
         stored = json.loads(loaded[name].attrs.get("settings", "{}"))
         described = {**experiments[experiment], "data": experiments[experiment]["data_options"]}
         for key in ("data", "task", "network", "loss", "grid", "training"):
@@ -129,7 +129,7 @@ def networks(
     """Networks, data and training in words; of several cubes, for each after its name."""
     clauses = {
         name: _clauses(experiments[experiment], loaded[name].attrs, options.at)
-        for name, experiment in _experiments(options).items()
+        for name, experiment in by_title(options.of).items()
     }
     (first, words), *others = clauses.items()
     if not others:
@@ -139,11 +139,6 @@ def networks(
         different = [clause for clause, same in zip(theirs, words, strict=True) if clause != same]
         sentences.append(f"``{name}``: the same{', but ' if different else ''}{'; '.join(different)}")
     return f"{capitalised('; '.join(sentences))}."
-
-
-def _experiments(options: FigureOptions) -> dict[str, str]:
-    """The experiment of each cube, by the title that the figure gives it or by its own name."""
-    return {name: name for name in options.of} if isinstance(options.of, list) else dict(options.of)
 
 
 def outcome(facts: Entry) -> str:
