@@ -9,6 +9,7 @@ rule compare_centroids:
         "results/logs/{experiment}/shift.log",
     benchmark:
         "results/benchmarks/{experiment}/shift.tsv"
+    priority: early
     localrule: True
     conda:
         ENVIRONMENT
