@@ -6,7 +6,7 @@ from typing import Any
 __all__ = ["STOPPED", "between", "capitalised", "counted", "listed", "one_line", "shortened", "written"]
 
 # How the message of a training ends that a signal stopped, such as Ctrl-C, after it wrote a checkpoint.
-STOPPED = "stopped by a signal; run again to continue"
+STOPPED = "stopped by a signal; the next run continues from the checkpoint"
 
 
 def between(low: float, high: float, form: str = "g") -> str:

@@ -57,7 +57,7 @@ def test_a_signal_makes_a_checkpoint_at_once(tmp_path, survived):
     first = training.hidden("checkpoint").read_bytes()
     process.signal(signal.SIGINT)
     assert process.wait() == 1
-    assert process.said().endswith("stopped by a signal; run again to continue\n")
+    assert process.said().endswith("stopped by a signal; the next run continues from the checkpoint\n")
     assert "Traceback" not in process.said()
     assert not training.output.exists()
     assert training.hidden("checkpoint").read_bytes() != first

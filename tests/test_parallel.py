@@ -26,7 +26,7 @@ def test_threads_continue_from_a_checkpoint_of_all_parts_in_the_same_bytes(tmp_p
     training.wait_for_checkpoints(process, 2)
     process.signal(signal.SIGTERM)
     process.wait()
-    assert process.said().endswith("stopped by a signal; run again to continue\n")
+    assert process.said().endswith("stopped by a signal; the next run continues from the checkpoint\n")
     again, said = training.run(threads=3)
     assert "continuing from a checkpoint" in said
     assert again == undisturbed

@@ -65,7 +65,9 @@ def test_a_requested_checkpoint_ends_training_and_the_next_run_continues(tmp_pat
             assert progress().cells == 4
             checkpoint.request()
 
-    with pytest.raises(InterruptedError, match="stopped by a signal; run again to continue"):
+    with pytest.raises(
+        InterruptedError, match="stopped by a signal; the next run continues from the checkpoint"
+    ):
         train(STACK, mixture(), epochs=100, tolerance=1e-12, checkpoint=checkpoint, report=report)
     again = Checkpoint(tmp_path / "a.nc", "a", interval=1e9)
     continued = train(STACK, mixture(), epochs=100, tolerance=1e-12, checkpoint=again)
