@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from matplotlib.collections import QuadMesh
+from matplotlib.contour import QuadContourSet
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from scipy.stats import t
@@ -473,6 +475,17 @@ def test_a_plane_without_theory_has_no_lines_of_it():
     # targets of classifiers have no noise
     for classes, label in ((False, "$2\\sigma^2d$"), (True, "$\\sigma^2d$")):
         assert label in drawn("plane", cube(classes=classes)).subfigs[1].subfigs[0].axes[1].get_ylabel()
+
+
+def test_a_certified_line_runs_along_the_edges_of_cells():
+    made = cube(seed=[0], without=["bound_projected"])
+    bound = xr.DataArray([[0.4, 0.6, 0.6], [0.4, 0.4, np.nan]], dims=["weight_decay", "sigma"])
+    made["bound_measured"][...] = bound * np.sqrt((made["singular_values"] ** 2).sum("index"))
+    axis = drawn("plane", made, certified=0.5).axes[0]
+    (line,) = [found for found in axis.collections if isinstance(found, QuadContourSet)]
+    x, y = LogScale(made["sigma"]).edges, LogScale(made["weight_decay"]).edges
+    corners = pd.DataFrame(line.get_paths()[0].vertices).drop_duplicates().to_numpy().tolist()
+    assert corners in (expected := [[x[1], y[0]], [x[1], y[1]], [x[2], y[1]], [x[2], y[2]]], expected[::-1])
 
 
 @pytest.mark.parametrize(

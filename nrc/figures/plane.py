@@ -321,18 +321,19 @@ def _trained(table: pd.DataFrame) -> pd.DataFrame | pd.Series:
 def _certified_lines(
     axis: Axes, table: pd.DataFrame, scales: Mapping[str, LogScale], certified: float
 ) -> dict[str, LineStyleType]:
-    """Draw lines left of and above which a bound is at most `certified`; the styles of the drawn lines."""
+    """Draw lines around the cells in which a bound is at most `certified`; the styles of the drawn lines."""
     drawn = {}
+    # each cell by its four corners, so that the lines run along the edges of cells
+    corners = [scales[name].edges.repeat(2)[1:-1] for name in ("sigma", "weight_decay")]
     for column, name, style in CERTIFIED.values():
         if column not in table:
             continue
-        grid = table.pivot(index="weight_decay", columns="sigma", values=column).sort_index()
-        bound = np.ma.masked_invalid(grid.to_numpy() / certified)
-        logs = np.ma.log(np.ma.maximum(bound, np.finfo(float).tiny))
-        if min(grid.shape) == 1 or not logs.min() < 0 < logs.max():
+        bound = table.pivot(index="weight_decay", columns="sigma", values=column).sort_index()
+        inside = (bound <= certified).to_numpy()
+        if inside.all() or not inside.any():
             continue
-        places = scales["sigma"](grid.columns), scales["weight_decay"](grid.index)
-        axis.contour(*places, logs, levels=[0], colors=COLOURS["orange"], linewidths=1.2, linestyles=style)
+        of_corners = inside.repeat(2, axis=0).repeat(2, axis=1)
+        axis.contour(*corners, of_corners, [0.5], colors=COLOURS["orange"], linewidths=1.2, linestyles=style)
         drawn[name] = style
     return drawn
 
