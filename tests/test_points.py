@@ -66,6 +66,8 @@ def test_targets_of_each_task():
         Points(0, np.eye(3), np.array([0, 0, 1])).targets("clasify", np.eye(3))
     with pytest.raises(ValueError, match="task is 'regress', but the data have no y to regress on"):
         plain().targets("regress", x)
+    with pytest.raises(ValueError, match="task is 'classify', but all points have the same class"):
+        Points(0, np.eye(3), np.zeros(3, int)).targets("classify", np.eye(3))
 
 
 @pytest.mark.parametrize(

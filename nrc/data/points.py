@@ -127,7 +127,8 @@ class Points:
         Raises
         ------
         ValueError
-            If there is no such task, or the task is to regress, and the data have no y.
+            If there is no such task; if the task is to classify, and the data have a single class; or if the
+            task is to regress, and the data have no y.
 
         Examples
         --------
@@ -138,6 +139,10 @@ class Points:
         if task == "autoencode":
             return x
         if task == "classify":
+            if self.clusters == 1:
+                raise ValueError(
+                    "task is 'classify', but all points have the same class; it needs at least 2"
+                )
             return one_hot(self.labels, self.clusters)
         if task != "regress":
             raise ValueError(f"task is {task!r}, but must be one of autoencode, classify, regress")

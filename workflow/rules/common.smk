@@ -28,7 +28,7 @@ from workflow.lib.code_digest import code_digest, summary_of
 from workflow.lib.commit import commit_of
 from workflow.lib.device import device_here
 from workflow.lib.error_lines import error_line
-from workflow.lib.job_order import experiment_order
+from workflow.lib.job_order import experiment_order, job_priority
 from workflow.config.compatibility import cube_of, names_of
 from workflow.config.counterparts import centroid_counterpart, centroid_counterparts
 from workflow.lib.paths import cube_file
@@ -165,8 +165,9 @@ ORDER = experiment_order(SETTINGS)
 
 @quick
 def early(wildcards):
-    """Priority of a job: the first figures come first."""
-    return len(ORDER) - ORDER.index(wildcards.experiment) if wildcards.experiment in ORDER else 0
+    """Priority of a job: the first figures come first, and of the stacks of an experiment the largest."""
+    stack = stack_of(wildcards) if "cells" in wildcards.keys() else None
+    return job_priority(ORDER, wildcards.experiment, stack)
 
 
 @quick
