@@ -36,14 +36,11 @@ def job_priority(order: Sequence[str], experiment: str, stack: Stack | None = No
     >>> order = ["first", "second"]
     >>> [job_priority(order, "first", shallow), job_priority(order, "first", deep)]
     [2.08, 2.09]
-    >>> [job_priority(order, "second"), job_priority(order, "of no figure")]
-    [1, 0]
+    >>> [job_priority(order, "second"), job_priority(order, "of no figure"), job_priority([], "any", deep)]
+    [1, 0, 0.09]
     """
-    if experiment not in order:
-        return 0
-    first = len(order) - order.index(experiment)
+    first = len(order) - order.index(experiment) if experiment in order else 0
     if stack is None:
         return first
-    width, depth = (int(stack.axes[axis]) for axis in ("width", "depth"))  # type: ignore[arg-type]
-    weights = len(stack) * depth * width**2
+    weights = len(stack) * stack.depth * stack.width**2
     return first + weights.bit_length() / 100

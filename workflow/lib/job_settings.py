@@ -117,7 +117,7 @@ def memory(experiment: Settings, stack: Stack, size: Size) -> int:
     size : nrc.data.Size
         Size of its data.
     """
-    width, depth = (int(stack.axes[axis]) for axis in ("width", "depth"))  # type: ignore[arg-type]
+    width, depth = stack.width, stack.depth
     widest, kind = max(width, size.features, size.outputs or 0), experiment["network"]["kind"]
     space: int = max(widest, kinds.options("networks", kind).largest_space(size.features, width))
     # torch modules are evaluated one after the other
